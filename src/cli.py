@@ -1,0 +1,125 @@
+"""The frame of the entry scripts: compose, call, turn errors into one line and exit code 2.
+
+Hydra prints its own mistakes over several lines and exits with 1; here the configuration is checked first, so that an
+unknown key or value is one clear line like every other mistake.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .errors import UserError
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+VERSION_BASE = "1.3"
+EXIT_USER_ERROR = 2
+
+
+def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
+    """Make an entry script of a function that takes the plain configuration `conf/<name>.yaml`.
+
+    Args:
+        name: of the root configuration file.
+
+    Returns:
+        A decorator; the decorated function takes no arguments, reads the command line, and exits with 0, or with 2
+        and one line on stderr for a `UserError` or a wrong option.
+    """
+
+    def decorate(function: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
+        @hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name=name)
+        def job(config: DictConfig) -> Any:
+            return function(plain(config))
+
+        def main() -> None:
+            with_errors_as_lines(lambda: (check_overrides(name, sys.argv[1:]), job()))
+
+        return main
+
+    return decorate
+
+
+def with_errors_as_lines(call: Callable[[], Any]) -> None:
+    """Run `call`; a UserError becomes one line on stderr and exit code 2."""
+    try:
+        call()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Resolve to plain containers, naming a value that is still missing.
+
+    Raises:
+        UserError: for a missing (`???`) or unresolvable value.
+    """
+    missing = sorted(str(key) for key in OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(f"{missing[0]} is not set: add {missing[0]}=... to the command")
+    try:
+        container = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(_first_line(error)) from error
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def check_overrides(name: str, arguments: list[str]) -> None:
+    """Compose once with the command line's overrides, to find mistakes before Hydra prints its own.
+
+    Raises:
+        UserError: for an override that does not parse, an unknown key, or an unknown choice of a group.
+    """
+    overrides = [a for a in arguments if not a.startswith("-")]
+    if len(overrides) != len(arguments):  # --help, --cfg, -m …: Hydra's own business
+        return
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+            compose(config_name=name, overrides=[_single(o) for o in parsed if not (o.key_or_group or "").startswith("hydra")])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_explain(error, overrides)) from error
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _single(override: Override) -> str:
+    """A swept override (`blend.res=8,16`) as its first value."""
+    text = override.input_line or ""
+    if not override.is_sweep_override():
+        return text
+    key = text.split("=", 1)[0]
+    first = next(iter(override.sweep_string_iterator()))
+    return f"{key}={first}"
+
+
+def _explain(error: Exception, overrides: list[str]) -> str:
+    message = _first_line(error)
+    if "Could not override" in message or "not in struct" in str(error):
+        key = message.split("'")[1] if "'" in message else message
+        return f"unknown option {key}: the options are those of conf/ (python SCRIPT.py --cfg job prints them)"
+    if "Could not find" in message:
+        options = [line.strip() for line in str(error).splitlines() if line.startswith("\t")]
+        known = f"; there are {', '.join(o for o in options if o)}" if options else ""
+        return message.replace("Could not find", "no such choice:") + known
+    return f"{message} (in {' '.join(overrides)})"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def settings_of(config: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """The values of a configuration group without its name."""
+    return {key: value for key, value in config[group].items() if key != "name"}

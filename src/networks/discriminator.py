@@ -1,0 +1,207 @@
+"""The StyleGAN2 discriminator (arXiv 1912.04958, Fig. 7, App. B): residual by default, also skip and orig."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..ops import downsample2d, setup_filter
+from .architecture import MIN_RESOLUTION, channels_per_resolution
+from .layers import RESAMPLE_TAPS, Conv2dLayer, FullyConnectedLayer
+from .mapping import MappingNetwork
+
+ARCHITECTURES = ("resnet", "skip", "orig")
+
+
+class DiscriminatorBlock(nn.Module):
+    """One resolution: fromrgb where the architecture has one, conv0, conv1 with stride 2, and the residual branch."""
+
+    resample_filter: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        out_channels: int,
+        *,
+        architecture: str,
+        conv_clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.fromrgb = None
+        if in_channels == 0 or architecture == "skip":
+            self.fromrgb = Conv2dLayer(3, channels, 1, conv_clamp=conv_clamp)
+        self.conv0 = Conv2dLayer(channels, channels, 3, conv_clamp=conv_clamp)
+        self.conv1 = Conv2dLayer(channels, out_channels, 3, down=2, conv_clamp=conv_clamp)
+        self.skip = None
+        if architecture == "resnet":
+            self.skip = Conv2dLayer(channels, out_channels, 1, bias=False, activation="linear", down=2)
+        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
+
+    def forward(self, x: Tensor | None, img: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Map features `[N, C, r, r]` and image to features `[N, C', r/2, r/2]` and the image for the next block."""
+        if self.fromrgb is not None:
+            assert img is not None
+            rgb = self.fromrgb(img)
+            x = rgb if x is None else x + rgb
+            img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
+        assert x is not None
+        if self.skip is None:
+            return self.conv1(self.conv0(x)), img
+        residual = self.skip(x, gain=math.sqrt(0.5))
+        return residual + self.conv1(self.conv0(x), gain=math.sqrt(0.5)), img
+
+
+class DiscriminatorEpilogue(nn.Module):
+    """4x4: minibatch standard deviation, convolution, two fully connected layers."""
+
+    def __init__(
+        self,
+        channels: int,
+        cmap_dim: int,
+        *,
+        architecture: str,
+        mbstd_group_size: int,
+        mbstd_channels: int,
+        conv_clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.cmap_dim = cmap_dim
+        self.mbstd_group_size, self.mbstd_channels = mbstd_group_size, mbstd_channels
+        self.fromrgb = Conv2dLayer(3, channels, 1, conv_clamp=conv_clamp) if architecture == "skip" else None
+        self.conv = Conv2dLayer(channels + mbstd_channels, channels, 3, conv_clamp=conv_clamp)
+        self.fc = FullyConnectedLayer(channels * MIN_RESOLUTION**2, channels, activation="lrelu")
+        self.out = FullyConnectedLayer(channels, cmap_dim or 1)
+
+    def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
+        """Map features `[N, C, 4, 4]` to logits `[N, 1]`."""
+        x = x.float()
+        if self.fromrgb is not None:
+            assert img is not None
+            x = x + self.fromrgb(img)
+        if self.mbstd_channels > 0:
+            x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_channels)
+        x = self.out(self.fc(self.conv(x).flatten(1)))
+        if cmap is not None:  # projection discriminator (arXiv 1802.05637) on the mapped class
+            x = (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)
+        return x
+
+
+class Discriminator(nn.Module):
+    """Images to logits.
+
+    Args:
+        c_dim: number of classes, 0 for none.
+        resolution: of the images.
+        channel_base: as in `Generator`.
+        channel_max: as in `Generator`.
+        channels: explicit widths instead.
+        architecture: `"resnet"`, `"skip"` or `"orig"`.
+        cmap_dim: width of the mapped class; None for the 4x4 block's width.
+        num_mapping_layers: depth of the class mapping.
+        mbstd_group_size: samples that share one minibatch standard deviation.
+        mbstd_channels: feature maps that it adds, 0 to leave it out.
+        conv_clamp: bound on the absolute output of each convolution, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        c_dim: int = 0,
+        resolution: int = 256,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+        channels: Mapping[int, int] | None = None,
+        architecture: str = "resnet",
+        cmap_dim: int | None = None,
+        num_mapping_layers: int = 8,
+        mbstd_group_size: int = 4,
+        mbstd_channels: int = 1,
+        conv_clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"discriminator architecture is one of {', '.join(ARCHITECTURES)}, not {architecture!r}")
+        table = channels_per_resolution(resolution, channel_base, channel_max, channels)
+        self.c_dim, self.resolution = c_dim, resolution
+        cmap_dim = 0 if c_dim == 0 else (table[MIN_RESOLUTION] if cmap_dim is None else cmap_dim)
+        self.block_resolutions = [r for r in sorted(table, reverse=True) if r > MIN_RESOLUTION]
+        for r in self.block_resolutions:
+            block = DiscriminatorBlock(
+                table[r] if r < resolution else 0,
+                table[r],
+                table[r // 2],
+                architecture=architecture,
+                conv_clamp=conv_clamp,
+            )
+            self.add_module(f"b{r}", block)
+        self.mapping = None
+        if c_dim > 0:
+            self.mapping = MappingNetwork(
+                0, c_dim, cmap_dim, num_ws=None, num_layers=num_mapping_layers, track_w_avg=False
+            )
+        self.b4 = DiscriminatorEpilogue(
+            table[MIN_RESOLUTION],
+            cmap_dim,
+            architecture=architecture,
+            mbstd_group_size=mbstd_group_size,
+            mbstd_channels=mbstd_channels,
+            conv_clamp=conv_clamp,
+        )
+        self.config: dict[str, Any] = {
+            "c_dim": c_dim,
+            "resolution": resolution,
+            "channels": table,
+            "architecture": architecture,
+            "cmap_dim": cmap_dim or None,
+            "num_mapping_layers": num_mapping_layers,
+            "mbstd_group_size": mbstd_group_size,
+            "mbstd_channels": mbstd_channels,
+            "conv_clamp": conv_clamp,
+        }
+
+    def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
+        """Score images.
+
+        Args:
+            images: float32 `[N, 3, H, W]` in [-1, 1].
+            c: `[N, c_dim]` one-hot, None when `c_dim` is 0.
+
+        Returns:
+            Logits `[N, 1]`; higher is more real. They depend on the batch through the minibatch standard deviation.
+
+        Raises:
+            ValueError: for images of another size, or a batch that does not divide into minibatch-stddev groups.
+        """
+        if images.ndim != 4 or images.shape[1:] != (3, self.resolution, self.resolution):
+            size = f"[N, 3, {self.resolution}, {self.resolution}]"
+            raise ValueError(f"the discriminator takes images {size}, not {list(images.shape)}")
+        cmap = None if self.mapping is None else self.mapping(None, c)
+        x, img = None, images.contiguous(memory_format=torch.channels_last)
+        for r in self.block_resolutions:
+            x, img = self.get_submodule(f"b{r}")(x, img)
+        return self.b4(x, img, cmap)
+
+
+def minibatch_stddev(x: Tensor, group_size: int, num_channels: int) -> Tensor:
+    """Append the standard deviation over each group of samples as feature maps (arXiv 1710.10196, Sec. 3).
+
+    Args:
+        x: `[N, C, H, W]`; sample n belongs to group n mod (N / group size).
+        group_size: samples a group; the whole batch when it is smaller.
+        num_channels: feature maps to add; C is split into so many parts.
+
+    Returns:
+        `[N, C + num_channels, H, W]`.
+    """
+    n, c, h, w = x.shape
+    group = min(group_size, n)
+    if n % group:
+        raise ValueError(f"a batch of {n} does not divide into minibatch-stddev groups of {group}")
+    y = x.reshape(group, -1, num_channels, c // num_channels, h, w)
+    std = (y - y.mean(dim=0)).square().mean(dim=0).add(1e-8).sqrt()
+    std = std.mean(dim=(2, 3, 4)).reshape(-1, num_channels, 1, 1)
+    return torch.cat([x, std.repeat(group, 1, h, w)], dim=1)

@@ -1,0 +1,198 @@
+"""The skip synthesis network (StyleGAN2, arXiv 1912.04958, Fig. 2 and 7b): style codes to images."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..ops import epilogue, setup_filter, upsample2d, upsample_conv2d
+from ..ops.modulated_conv import demodulation
+from .architecture import MIN_RESOLUTION
+from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer
+
+NOISE_MODES = ("const", "random", "none")
+
+
+class SynthesisState(NamedTuple):
+    """What one block hands to the next: features `x` `[N, C, r, r]` and the RGB sum `rgb` `[N, 3, r, r]`."""
+
+    x: Tensor
+    rgb: Tensor | None
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3x3 convolution, noise, bias, leaky ReLU (Fig. 2c); upsampling by 2 when `up=2`."""
+
+    noise_const: Tensor
+    resample_filter: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, up: int, conv_clamp: float | None
+    ) -> None:
+        super().__init__()
+        self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
+        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn([out_channels, in_channels, 3, 3]))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.bias = nn.Parameter(torch.zeros([out_channels]))
+        self.register_buffer("noise_const", torch.randn([resolution, resolution]))
+        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
+
+    def forward(self, x: Tensor, w: Tensor, noise: str, generator: torch.Generator | None) -> Tensor:
+        """Map `[N, C_in, H, W]` and `w` `[N, w_dim]` to `[N, C_out, up·H, up·W]`."""
+        styles = self.affine(w)
+        scale = demodulation(self.weight, styles)
+        weight = self.weight.to(x.dtype)
+        x = x * styles.to(x.dtype)[:, :, None, None]
+        if self.up == 2:
+            x = upsample_conv2d(x, weight, self.resample_filter)
+        else:
+            x = nn.functional.conv2d(x, weight, padding=1)
+        return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2, clamp=self.conv_clamp)
+
+    def _noise(self, x: Tensor, noise: str, generator: torch.Generator | None) -> Tensor | None:
+        if noise == "none":
+            return None
+        if noise == "const":
+            return self.noise_const[None, None] * self.noise_strength
+        shape = [x.shape[0], 1, self.resolution, self.resolution]
+        return torch.randn(shape, device=x.device, generator=generator) * self.noise_strength
+
+
+class ToRGBLayer(nn.Module):
+    """Modulated 1x1 convolution to RGB, without demodulation (Fig. 7b)."""
+
+    def __init__(self, in_channels: int, img_channels: int, w_dim: int, *, conv_clamp: float | None) -> None:
+        super().__init__()
+        self.conv_clamp = conv_clamp
+        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn([img_channels, in_channels, 1, 1]))
+        self.bias = nn.Parameter(torch.zeros([img_channels]))
+        self.weight_gain = 1.0 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Map `[N, C, H, W]` and `w` `[N, w_dim]` to `[N, 3, H, W]` float32."""
+        styles = (self.affine(w) * self.weight_gain).to(x.dtype)
+        x = nn.functional.conv2d(x * styles[:, :, None, None], self.weight.to(x.dtype), self.bias.to(x.dtype))
+        x = x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+        return x.float()
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: conv0 (upsampling; absent at 4x4), conv1, torgb added to the upsampled RGB of the block before."""
+
+    resample_filter: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, conv_clamp: float | None
+    ) -> None:
+        super().__init__()
+        self.resolution = resolution
+        self.num_conv = 1 if in_channels == 0 else 2
+        self.num_torgb = 1
+        if in_channels == 0:
+            self.const = nn.Parameter(torch.randn([out_channels, resolution, resolution]))
+        else:
+            self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, up=2, conv_clamp=conv_clamp)
+        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, up=1, conv_clamp=conv_clamp)
+        self.torgb = ToRGBLayer(out_channels, 3, w_dim, conv_clamp=conv_clamp)
+        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
+
+    def forward(
+        self, state: SynthesisState | None, ws: Tensor, noise: str, generator: torch.Generator | None
+    ) -> SynthesisState:
+        """Run the block on its `num_conv + num_torgb` codes `ws` `[N, 2 or 3, w_dim]`."""
+        if self.num_conv == 1:
+            x = self.const[None].expand(ws.shape[0], -1, -1, -1)
+            x = x.contiguous(memory_format=torch.channels_last)  # every later layer keeps it: the faster layout
+            x = self.conv1(x, ws[:, 0], noise, generator)
+            return SynthesisState(x, self.torgb(x, ws[:, 1]))
+        assert state is not None and state.rgb is not None
+        x = self.conv0(state.x, ws[:, 0], noise, generator)
+        x = self.conv1(x, ws[:, 1], noise, generator)
+        rgb = upsample2d(state.rgb, self.resample_filter) + self.torgb(x, ws[:, 2])
+        return SynthesisState(x, rgb)
+
+
+class SynthesisNetwork(nn.Module):
+    """Blocks `b4`, `b8`, … up to the image resolution.
+
+    Args:
+        w_dim: length of a style code.
+        channels: feature maps of each resolution, `{4: …, 8: …, …}`.
+        conv_clamp: bound on the absolute output of each convolution (256 in mixed precision), or None.
+    """
+
+    def __init__(self, w_dim: int, channels: Mapping[int, int], *, conv_clamp: float | None = None) -> None:
+        super().__init__()
+        self.w_dim = w_dim
+        self.resolutions = sorted(channels)
+        self.resolution = self.resolutions[-1]
+        self.num_ws = 2 * len(self.resolutions)
+        for r in self.resolutions:
+            below = 0 if r == MIN_RESOLUTION else channels[r // 2]
+            self.add_module(f"b{r}", SynthesisBlock(below, channels[r], w_dim, r, conv_clamp=conv_clamp))
+
+    def forward(self, ws: Tensor, *, noise: str = "const", generator: torch.Generator | None = None) -> Tensor:
+        """Synthesise images.
+
+        Args:
+            ws: `[N, L, w_dim]` style codes, one a convolution; ToRGB shares the next block's first.
+            noise: `"const"` (the stored maps), `"random"`, or `"none"`.
+            generator: source of random noise; None for torch's default.
+
+        Returns:
+            float32 `[N, 3, H, W]`, about [-1, 1], not clamped.
+
+        Raises:
+            ValueError: for codes of another shape or an unknown noise mode.
+        """
+        state = self.run_blocks(ws, noise=noise, generator=generator)
+        assert state.rgb is not None
+        return state.rgb
+
+    def run_blocks(
+        self,
+        ws: Tensor,
+        start: int = MIN_RESOLUTION,
+        stop: int | None = None,
+        state: SynthesisState | None = None,
+        *,
+        noise: str = "const",
+        generator: torch.Generator | None = None,
+    ) -> SynthesisState:
+        """Run the blocks of resolutions `start` … `stop` (both included), continuing from `state`.
+
+        Args:
+            ws: `[N, L, w_dim]`, the codes of the whole network.
+            start: first resolution; above 4 it needs the `state` left by the block below.
+            stop: last resolution; None for the image's.
+            state: result of an earlier call that stopped at `start / 2`.
+            noise: as in `forward`.
+            generator: as in `forward`.
+
+        Returns:
+            The state after block `stop`; its `rgb` is the image at that resolution.
+        """
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"ws must be [N, {self.num_ws}, {self.w_dim}], not {list(ws.shape)}")
+        if noise not in NOISE_MODES:
+            raise ValueError(f"noise is one of {', '.join(NOISE_MODES)}, not {noise!r}")
+        if (state is None) != (start == MIN_RESOLUTION):
+            raise ValueError("run_blocks starts at 4 without a state, or above it with the state of the block below")
+        for r in self.resolutions:
+            if start <= r <= (stop or self.resolution):
+                first = max(2 * int(math.log2(r)) - 5, 0)  # b4 takes code 0, b8 codes 1 and 2, …
+                block = self.block(r)
+                codes = ws[:, first : first + block.num_conv + block.num_torgb]
+                state = block(state, codes, noise, generator)
+        assert state is not None
+        return state
+
+    def block(self, resolution: int) -> SynthesisBlock:
+        """Return the block of a resolution."""
+        module = self.get_submodule(f"b{resolution}")
+        assert isinstance(module, SynthesisBlock)
+        return module

@@ -1,0 +1,81 @@
+"""Bias, activation, gain and clamp in one call (StyleGAN2, arXiv 1912.04958, Sec. 4; gains keep unit variance)."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Activation(NamedTuple):
+    """How `bias_act` evaluates one activation: `function(x, alpha)`, its defaults, and whether f(g·x) = g·f(x), g > 0."""
+
+    function: Callable[[Tensor, float], Tensor]
+    alpha: float
+    gain: float
+    homogeneous: bool
+
+
+SQRT2 = math.sqrt(2.0)
+
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": Activation(lambda x, _: x, 0.0, 1.0, True),
+    "relu": Activation(lambda x, _: F.relu(x), 0.0, SQRT2, True),
+    "lrelu": Activation(lambda x, alpha: F.leaky_relu(x, alpha), 0.2, SQRT2, True),
+    "tanh": Activation(lambda x, _: torch.tanh(x), 0.0, 1.0, False),
+    "sigmoid": Activation(lambda x, _: torch.sigmoid(x), 0.0, 1.0, False),
+    "elu": Activation(lambda x, _: F.elu(x), 0.0, 1.0, False),
+    "selu": Activation(lambda x, _: F.selu(x), 0.0, 1.0, False),
+    "softplus": Activation(lambda x, _: F.softplus(x), 0.0, 1.0, False),
+    "swish": Activation(lambda x, _: torch.sigmoid(x) * x, 0.0, SQRT2, False),
+}
+
+
+def bias_act(
+    x: Tensor,
+    b: Tensor | None = None,
+    *,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """Compute `clamp(gain · act(x + b))`.
+
+    Args:
+        x: any shape.
+        b: bias `[x.shape[dim]]`, or None.
+        dim: the dimension of `x` that the bias runs along.
+        act: one of `ACTIVATIONS`.
+        alpha: slope of `lrelu` below zero; None for the activation's default (0.2).
+        gain: factor after the activation; None for the default that keeps unit variance (√2 for relu, lrelu, swish).
+        clamp: bound on the absolute value of the result (at least 0), or None.
+
+    Returns:
+        Same shape and type as `x`; gradients of any order with respect to `x` and `b`.
+
+    Raises:
+        ValueError: for an unknown activation, a bias of another length, or a negative clamp.
+    """
+    if act not in ACTIVATIONS:
+        raise ValueError(f"bias_act: unknown activation {act!r}; known: {', '.join(ACTIVATIONS)}")
+    if clamp is not None and clamp < 0:
+        raise ValueError(f"bias_act: clamp must be at least 0, not {clamp}")
+    spec = ACTIVATIONS[act]
+    alpha = spec.alpha if alpha is None else float(alpha)
+    gain = spec.gain if gain is None else float(gain)
+    if b is not None:
+        if b.ndim != 1 or not -x.ndim <= dim < x.ndim or b.shape[0] != x.shape[dim]:
+            raise ValueError(f"bias_act: bias {list(b.shape)} does not fit dimension {dim} of {list(x.shape)}")
+        shape = [1] * x.ndim
+        shape[dim] = -1
+        x = x + b.to(x.dtype).reshape(shape)
+    x = spec.function(x, alpha)
+    if gain != 1.0:
+        x = x * gain
+    if clamp is not None:
+        x = x.clamp(-clamp, clamp)
+    return x

@@ -1,0 +1,90 @@
+"""Modulated convolution (StyleGAN2, arXiv 1912.04958, Sec. 2.2, Eq. 1-3) without per-sample weights.
+
+Scaling the weights by a style per input channel equals scaling the input, and the demodulation factor of sample n and
+output channel o is rsqrt(Σ_i s_ni² Σ_k W_oik² + ε): a matrix product of s² with the summed squares. So one convolution
+with shared weights serves the whole batch.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .upfirdn2d import upfirdn2d
+
+DEMODULATION_EPS = 1e-8
+
+
+def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
+    """Demodulation coefficients (Eq. 3): 1 / ‖style-scaled filter‖ for each sample and output channel.
+
+    Args:
+        weight: `[C_out, C_in, kh, kw]`.
+        styles: `[N, C_in]`.
+
+    Returns:
+        `[N, C_out]`.
+    """
+    return (styles.square() @ weight.square().sum(dim=(2, 3)).t() + DEMODULATION_EPS).rsqrt()
+
+
+def upsample_conv2d(x: Tensor, weight: Tensor, resample_filter: Tensor) -> Tensor:
+    """Upsample by 2 and convolve: a transposed convolution of stride 2 followed by the FIR filter.
+
+    Args:
+        x: `[N, C_in, H, W]`.
+        weight: `[C_out, C_in, k, k]`, k odd; applied as a true convolution on the upsampled picture.
+        resample_filter: `[kh, kw]` with DC gain 1.
+
+    Returns:
+        `[N, C_out, 2H, 2W]`.
+    """
+    kernel = weight.shape[2]
+    kh, kw = resample_filter.shape
+    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    # A k-tap convolution on the picture upsampled by `upsample2d`, padded by k//2, needs these margins in all; the
+    # transposed convolution has taken k - 1 of them before and k - 2 behind.
+    half = kernel // 2
+    padding = (
+        half + (kw + 1) // 2 - (kernel - 1),
+        half + (kw - 2) // 2 - (kernel - 2),
+        half + (kh + 1) // 2 - (kernel - 1),
+        half + (kh - 2) // 2 - (kernel - 2),
+    )
+    return upfirdn2d(x, resample_filter, padding=padding, gain=4.0)
+
+
+def modulated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    *,
+    up: int = 1,
+    resample_filter: Tensor | None = None,
+    demodulate: bool = True,
+) -> Tensor:
+    """Convolve with weights that each sample scales by its style, optionally demodulated and upsampled by 2.
+
+    Args:
+        x: `[N, C_in, H, W]`.
+        weight: `[C_out, C_in, k, k]`, k odd.
+        styles: `[N, C_in]`.
+        up: 1 or 2.
+        resample_filter: `[kh, kw]` FIR filter, needed for `up=2`.
+        demodulate: normalise each output channel to unit expected variance (Eq. 3).
+
+    Returns:
+        `[N, C_out, up·H, up·W]`; gradients of any order with respect to all three tensors.
+
+    Raises:
+        ValueError: for another `up`, or `up=2` without a filter.
+    """
+    x = x * styles.to(x.dtype)[:, :, None, None]
+    if up == 1:
+        y = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
+    elif up == 2 and resample_filter is not None:
+        y = upsample_conv2d(x, weight.to(x.dtype), resample_filter)
+    else:
+        raise ValueError(f"modulated_conv2d: up is 1, or 2 with a resample_filter, not {up}")
+    if demodulate:
+        y = y * demodulation(weight, styles).to(x.dtype)[:, :, None, None]
+    return y

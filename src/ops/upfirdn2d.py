@@ -1,0 +1,234 @@
+"""Upsample, FIR-filter, downsample in one step (StyleGAN2, arXiv 1912.04958, Sec. 4.1; notation of StyleGAN3's App. B).
+
+The reference runs on depthwise convolutions. It is wrapped in an autograd function whose backward is the same op with
+up and down exchanged and the filter flipped, so gradients of any order are again upfirdn2d: PyTorch's own double
+backward of a grouped convolution would run one convolution a channel.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Padding = int | Sequence[int]
+
+
+def setup_filter(
+    f: Tensor | Sequence[float] | Sequence[Sequence[float]] | float | None,
+    *,
+    device: torch.device | str | None = None,
+    normalize: bool = True,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+    separable: bool | None = None,
+) -> Tensor:
+    """Make a FIR filter for `upfirdn2d`.
+
+    Args:
+        f: filter taps, `[k]` (separable), `[kh, kw]`, a number, or None for the identity.
+        device: where the filter lives.
+        normalize: scale the taps to sum 1 (for DC gain 1).
+        flip_filter: reverse the taps.
+        gain: gain of the whole 2-D filter.
+        separable: keep a 1-D filter 1-D; None does so from 8 taps up, where two passes are cheaper than one.
+
+    Returns:
+        float32 `[k]` or `[kh, kw]`.
+
+    Raises:
+        ValueError: for an empty filter or one with more than two dimensions.
+    """
+    taps = torch.as_tensor(1.0 if f is None else f, dtype=torch.float32)
+    if taps.ndim > 2 or taps.numel() == 0:
+        raise ValueError(f"a FIR filter has one or two dimensions and at least one tap, not shape {list(taps.shape)}")
+    if taps.ndim == 0:
+        taps = taps[None]
+    if separable is None:
+        separable = taps.ndim == 1 and taps.numel() >= 8
+    if taps.ndim == 1 and not separable:
+        taps = torch.outer(taps, taps)
+    if taps.ndim == 2 and separable:
+        raise ValueError("a two-dimensional filter cannot be kept separable: give its one-dimensional taps")
+    if normalize:
+        taps = taps / taps.sum()
+    if flip_filter:
+        taps = taps.flip(tuple(range(taps.ndim)))
+    taps = taps * gain ** (taps.ndim / 2)
+    return taps.to(device=device).contiguous()
+
+
+def upfirdn2d(
+    x: Tensor,
+    f: Tensor | None,
+    *,
+    up: int | Sequence[int] = 1,
+    down: int | Sequence[int] = 1,
+    padding: Padding = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+) -> Tensor:
+    """Insert zeros, pad, filter, and drop samples, channel by channel.
+
+    Args:
+        x: `[N, C, H, W]`, any float type and layout (channels_last stays channels_last).
+        f: `[k]`, `[kh, kw]` float32 from `setup_filter`, or None for the identity.
+        up: zeros are inserted so that the picture grows by this factor, or `(x, y)` factors.
+        down: every `down`-th sample is kept, or `(x, y)`.
+        padding: pixels with respect to the upsampled picture: one number, `(x, y)` or `(x0, x1, y0, y1)`;
+            negative values crop.
+        flip_filter: False convolves, True correlates.
+        gain: factor on the result.
+
+    Returns:
+        `[N, C, (H·up + y0 + y1 - kh) // down + 1, …]`, same type as `x`; gradients of any order with respect to `x`.
+
+    Raises:
+        ValueError: for shapes or factors that leave no output.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"upfirdn2d takes [N, C, H, W], not {list(x.shape)}")
+    upx, upy = _pair(up, "up")
+    downx, downy = _pair(down, "down")
+    px0, px1, py0, py1 = _parse_padding(padding)
+    if f is None:
+        f = torch.ones([1, 1], dtype=torch.float32, device=x.device)
+    if f.ndim == 1:  # separable: one pass an axis, the gain with the first
+        x = _Upfirdn2d.apply(x, f[None, :], (upx, 1), (downx, 1), (px0, px1, 0, 0), flip_filter, float(gain))
+        return _Upfirdn2d.apply(x, f[:, None], (1, upy), (1, downy), (0, 0, py0, py1), flip_filter, 1.0)
+    return _Upfirdn2d.apply(x, f, (upx, upy), (downx, downy), (px0, px1, py0, py1), flip_filter, float(gain))
+
+
+def upsample2d(x: Tensor, f: Tensor, *, up: int = 2) -> Tensor:
+    """Upsample by `up` with the picture kept in place and its brightness kept (`[N, C, H, W]` to `[N, C, H·up, W·up]`)."""
+    kw, kh = f.shape[-1], f.shape[0]
+    padding = ((kw + up - 1) // 2, (kw - up) // 2, (kh + up - 1) // 2, (kh - up) // 2)
+    return upfirdn2d(x, f, up=up, padding=padding, gain=float(up * up))
+
+
+def downsample2d(x: Tensor, f: Tensor, *, down: int = 2) -> Tensor:
+    """Filter and downsample by `down` with the picture kept in place (`[N, C, H, W]` to `[N, C, H/down, W/down]`)."""
+    kw, kh = f.shape[-1], f.shape[0]
+    padding = ((kw - down + 1) // 2, (kw - down) // 2, (kh - down + 1) // 2, (kh - down) // 2)
+    return upfirdn2d(x, f, down=down, padding=padding)
+
+
+class _Upfirdn2d(torch.autograd.Function):
+    """One 2-D pass; backward is the adjoint, which is again this function."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        f: Tensor,
+        up: tuple[int, int],
+        down: tuple[int, int],
+        padding: tuple[int, int, int, int],
+        flip_filter: bool,
+        gain: float,
+    ) -> Tensor:
+        y = _run(x, f, up, down, padding, flip_filter, gain)
+        ctx.save_for_backward(f)
+        ctx.settings = (up, down, padding, flip_filter, gain, x.shape, y.shape)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (f,) = ctx.saved_tensors
+        (upx, upy), (downx, downy), (px0, _, py0, _), flip_filter, gain, x_shape, y_shape = ctx.settings
+        if not ctx.needs_input_grad[0]:
+            return (None,) * 7
+        kh, kw = f.shape
+        padding = (
+            kw - px0 - 1,
+            x_shape[3] * upx - y_shape[3] * downx + px0 - upx + 1,
+            kh - py0 - 1,
+            x_shape[2] * upy - y_shape[2] * downy + py0 - upy + 1,
+        )
+        dx = _Upfirdn2d.apply(grads[0], f, (downx, downy), (upx, upy), padding, not flip_filter, gain)
+        return (dx,) + (None,) * 6
+
+
+def _run(
+    x: Tensor,
+    f: Tensor,
+    up: tuple[int, int],
+    down: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    flip_filter: bool,
+    gain: float,
+) -> Tensor:
+    """The arithmetic, without autograd: depthwise convolution, transposed where `up` > 1 and `down` = 1."""
+    kh, kw = f.shape
+    channels, height, width = x.shape[1], x.shape[2], x.shape[3]
+    px0, px1, py0, py1 = padding
+    out_h, out_w = height * up[1] + py0 + py1 - kh, width * up[0] + px0 + px1 - kw
+    if out_h < 0 or out_w < 0:
+        raise ValueError(f"upfirdn2d: a {kh}x{kw} filter with padding {padding} leaves nothing of {height}x{width}")
+    taps = f if gain == 1.0 else f * gain
+    taps = taps.to(x.dtype)
+    if x.numel() == 0:
+        return x.new_zeros([x.shape[0], channels, out_h // down[1] + 1, out_w // down[0] + 1])
+    if up != (1, 1) and down == (1, 1):
+        return _up_transposed(x, taps if not flip_filter else taps.flip((0, 1)), up, padding, (out_h + 1, out_w + 1))
+    if up != (1, 1):
+        x = _insert_zeros(x, up)
+        # the zeros behind the last sample are part of the upsampled picture
+    kernel = (taps if flip_filter else taps.flip((0, 1)))[None, None].expand(channels, 1, kh, kw)
+    symmetric = px0 == px1 >= 0 and py0 == py1 >= 0
+    if not symmetric:
+        x = _pad(x, padding)
+    return F.conv2d(x, kernel, stride=(down[1], down[0]), padding=(py0, px0) if symmetric else 0, groups=channels)
+
+
+def _up_transposed(
+    x: Tensor, taps: Tensor, up: tuple[int, int], padding: tuple[int, int, int, int], size: tuple[int, int]
+) -> Tensor:
+    """Zero insertion and filtering as one transposed depthwise convolution; the padding becomes a crop of it."""
+    channels = x.shape[1]
+    kh, kw = taps.shape
+    kernel = taps[None, None].expand(channels, 1, kh, kw)
+    # full convolution index = output index + (k - 1 - p0); conv_transpose2d can crop equally on both sides itself
+    top, left = kh - 1 - padding[2], kw - 1 - padding[0]
+    full_h, full_w = (x.shape[2] - 1) * up[1] + kh, (x.shape[3] - 1) * up[0] + kw
+    bottom, right = full_h - top - size[0], full_w - left - size[1]
+    crop_y, crop_x = max(min(top, bottom), 0), max(min(left, right), 0)
+    y = F.conv_transpose2d(x, kernel, stride=(up[1], up[0]), padding=(crop_y, crop_x), groups=channels)
+    return _pad(y, (crop_x - left, crop_x - right, crop_y - top, crop_y - bottom))
+
+
+def _insert_zeros(x: Tensor, up: tuple[int, int]) -> Tensor:
+    """`[N, C, H, W]` to `[N, C, H·up, W·up]` with `up - 1` zeros after each sample."""
+    y = x.new_zeros([x.shape[0], x.shape[1], x.shape[2] * up[1], x.shape[3] * up[0]])
+    y = y.contiguous(memory_format=_layout(x))
+    y[:, :, :: up[1], :: up[0]] = x
+    return y
+
+
+def _pad(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
+    """Zero-pad or (negative) crop: `(x0, x1, y0, y1)`."""
+    if padding == (0, 0, 0, 0):
+        return x
+    return F.pad(x, list(padding))
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _pair(factor: int | Sequence[int], name: str) -> tuple[int, int]:
+    pair = (factor, factor) if isinstance(factor, int) else tuple(int(v) for v in factor)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"upfirdn2d: {name} is a positive whole number or an (x, y) pair, not {factor!r}")
+    return pair[0], pair[1]
+
+
+def _parse_padding(padding: Padding) -> tuple[int, int, int, int]:
+    values = [padding] * 4 if isinstance(padding, int) else [int(v) for v in padding]
+    if len(values) == 2:
+        values = [values[0], values[0], values[1], values[1]]
+    if len(values) != 4:
+        raise ValueError(f"upfirdn2d: padding is one number, (x, y) or (x0, x1, y0, y1), not {padding!r}")
+    return values[0], values[1], values[2], values[3]

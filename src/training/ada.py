@@ -1,0 +1,126 @@
+"""Adaptive discriminator augmentation: the controller of the augmentation probability p.
+
+Karras et al., "Training Generative Adversarial Networks with Limited Data" (arXiv 2006.06676), Sec. 3:
+overfitting shows in how D's outputs on real images drift from 0, r_t = E[sign(D(real))] (Eq. 1, right). Every
+`interval` batches p moves a fixed step up when r_t is above its target and down when it is below.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+
+ADJUST_KIMG = 500.0  # thousands of images in which p can go from 0 to 1, training from scratch
+ADJUST_KIMG_TRANSFER = 100.0  # the same when fine-tuning
+
+
+class AdaController:
+    """Accumulate r_t and move p; all arithmetic stays on the device, nothing is read back.
+
+    Args:
+        target: r_t aimed at; None keeps p fixed at `initial_p` (r_t is still measured).
+        adjust_kimg: images, in thousands, in which p can go from 0 to 1.
+        interval: batches between two adjustments.
+        initial_p: p at the start, in [0, 1].
+        device: where the numbers live (D's device).
+
+    Attributes:
+        p: scalar float32 tensor, updated in place.
+        rt: scalar float32 tensor, r_t of the last completed interval (0 before the first).
+
+    Raises:
+        UserError: for a value out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: float | None = 0.6,
+        adjust_kimg: float = ADJUST_KIMG,
+        interval: int = 4,
+        initial_p: float = 0.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if target is not None and not -1 <= target <= 1:
+            raise UserError(
+                f"augment.ada_target is {target}, expected a number in [-1, 1], or null for a fixed p."
+            )
+        if not 0 <= initial_p <= 1:
+            raise UserError(
+                f"augment.augment_p is {initial_p}, expected a probability in [0, 1]: 0 is usual."
+            )
+        if not adjust_kimg > 0:
+            raise UserError(
+                f"augment.ada_kimg is {adjust_kimg}, expected thousands of images > 0, such as 100."
+            )
+        if interval < 1:
+            raise UserError(
+                f"augment.ada_interval is {interval}, expected a whole number of batches >= 1: 4 is usual."
+            )
+        self.target = target
+        self.adjust_kimg = float(adjust_kimg)
+        self.interval = int(interval)
+        self.p = torch.tensor(float(initial_p), device=device)
+        self.rt = torch.zeros([], device=device)
+        self._sign_sum = torch.zeros([], device=device)
+        self._logits = 0  # observed in this interval
+        self._images = 0  # shown in this interval
+        self._batches = 0
+
+    @torch.no_grad()
+    def observe(self, real_logits: Tensor) -> None:
+        """Take in D's outputs on real images (any shape, any float type); several calls a batch are fine."""
+        self._sign_sum += real_logits.detach().sign().sum(dtype=torch.float32)
+        self._logits += real_logits.numel()
+
+    @torch.no_grad()
+    def end_batch(self, batch: int) -> bool:
+        """Close a batch; at the end of an interval adjust p.
+
+        Args:
+            batch: real images in it.
+
+        Returns:
+            True when an interval ended (rt is new and p has moved, unless it is fixed).
+
+        Raises:
+            RuntimeError: when an interval ends without any observation.
+        """
+        self._images += batch
+        self._batches += 1
+        if self._batches < self.interval:
+            return False
+        if self._logits == 0:
+            raise RuntimeError(
+                "AdaController.end_batch: no logits were observed in this interval; call observe() first"
+            )
+        self.rt.copy_(self._sign_sum / self._logits)
+        if self.target is not None:
+            step = self._images / (self.adjust_kimg * 1000)
+            self.p.add_((self.rt - self.target).sign() * step).clamp_(0, 1)
+        self._sign_sum.zero_()
+        self._logits = self._images = self._batches = 0
+        return True
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that changes, the unfinished interval included, as tensors."""
+        counters = torch.tensor([self._logits, self._images, self._batches])
+        return {
+            "p": self.p.clone(),
+            "rt": self.rt.clone(),
+            "sign_sum": self._sign_sum.clone(),
+            "counters": counters,
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue exactly where `state_dict` was taken.
+
+        Raises:
+            KeyError: when an entry is missing.
+        """
+        self.p.copy_(state["p"])
+        self.rt.copy_(state["rt"])
+        self._sign_sum.copy_(state["sign_sum"])
+        self._logits, self._images, self._batches = (int(v) for v in state["counters"].tolist())

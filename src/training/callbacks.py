@@ -1,0 +1,198 @@
+"""What happens between iterations: log, snapshot, evaluate, checkpoint, stop. Everything fires on nimg.
+
+Order at the end of an iteration: numbers are checked, then logged, then a due snapshot is taken, then a due checkpoint
+is written, then the run stops if it is its time. So a checkpoint never claims a snapshot that is not on disk.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import UserError
+from .checkpoint import LAST
+from .module import GanModule
+from .schedule import mark_name
+
+LogRow = Callable[[dict[str, float], float, int], None]
+TakeSnapshot = Callable[[float, int, str], None]
+WARMUP_ITERATIONS = 5
+
+
+class KimgCallback(pl.Callback):
+    """Base: every iteration, with the module typed and the clock at hand."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Call `after` with the statistics of the iteration."""
+        assert isinstance(pl_module, GanModule)
+        self.after(trainer, pl_module, outputs)
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """React to one iteration."""
+
+
+class FiniteGuard(KimgCallback):
+    """Stops with the last good state named when a loss is no longer a number."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Raise UserError on NaN or infinity; nothing of this iteration has been saved yet."""
+        names = list(stats)
+        finite = torch.stack([stats[name].float() for name in names]).isfinite().tolist()
+        bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
+        if bad:
+            last = self.run_dir / "checkpoints" / LAST
+            good = f"the last good state is {last}" if last.exists() else "no state had been saved yet"
+            raise UserError(
+                f"training diverged at {module.nimg / 1000:.2f} kimg: {', '.join(bad)} is not a number; {good}. "
+                "Try a larger loss.r1_gamma or a smaller loss.lr_g and loss.lr_d in a new run"
+            )
+
+
+class LogCallback(KimgCallback):
+    """Averages statistics and writes a row every `every_kimg`; measures img/s of the training itself."""
+
+    def __init__(self, log: LogRow, every_kimg: float, extra: Callable[[], dict[str, float]]) -> None:
+        self.log, self.every_nimg, self.extra = log, every_kimg * 1000, extra
+        self._sums: dict[str, list[float]] = {}
+        self._busy_sec, self._started, self._images, self._iterations = 0.0, 0.0, 0, 0
+        self.img_per_sec: float | None = None
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Start the stopwatch: time in snapshots and evaluation is not training."""
+        self._started = time.perf_counter()
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Add one iteration; write a row when it is time."""
+        for name, value in stats.items():
+            self._sums.setdefault(name, []).append(float(value))
+        batch = module.step.batch_size
+        self._iterations += 1
+        if self._iterations > WARMUP_ITERATIONS:
+            self._busy_sec += time.perf_counter() - self._started
+            self._images += batch
+            self.img_per_sec = self._images / max(self._busy_sec, 1e-9)
+        if (module.nimg // self.every_nimg) > ((module.nimg - batch) // self.every_nimg):
+            row = {name: sum(values) / len(values) for name, values in self._sums.items()}
+            if self.img_per_sec is not None:
+                row["speed/img_per_sec"] = round(self.img_per_sec, 2)
+            self.log({**row, **self.extra()}, module.nimg / 1000, module.nimg)
+            self._sums = {}
+
+
+class SnapshotCallback(KimgCallback):
+    """Takes a snapshot at each mark of the schedule, the first mark 0 before training starts."""
+
+    def __init__(self, marks: Sequence[float], take: TakeSnapshot) -> None:
+        self.marks, self.take = list(marks), take
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take mark 0 on a fresh run."""
+        assert isinstance(pl_module, GanModule)
+        if pl_module.nimg == 0 and self.marks and self.marks[0] == 0:
+            self.take(0.0, 0, mark_name(0.0))
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Take the snapshot when this iteration passed a mark."""
+        before = module.nimg - module.step.batch_size
+        for mark in self.marks:
+            if before < mark * 1000 <= module.nimg:
+                self.take(mark, module.nimg, mark_name(mark))
+
+
+class CheckpointCallback(KimgCallback):
+    """Writes the full state every `every_kimg`, and at the end."""
+
+    def __init__(self, folder: Path, every_kimg: float) -> None:
+        self.path, self.every_nimg = folder / LAST, every_kimg * 1000
+        self.saved_nimg = -1
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Save when this iteration passed a multiple of the interval."""
+        before = module.nimg - module.step.batch_size
+        if math.floor(module.nimg / self.every_nimg) > math.floor(before / self.every_nimg):
+            self.save(trainer, module)
+
+    def save(self, trainer: pl.Trainer, module: GanModule) -> None:
+        """Save now, unless this very state is saved already."""
+        if module.nimg != self.saved_nimg:
+            trainer.save_checkpoint(self.path)
+            self.saved_nimg = module.nimg
+
+
+class StopCallback(KimgCallback):
+    """Ends the run at `total_kimg`, or after the iteration in which SIGINT or SIGTERM arrived; saves before it ends."""
+
+    def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, take: TakeSnapshot) -> None:
+        self.total_nimg, self.checkpoint, self.take = total_kimg * 1000, checkpoint, take
+        self.signal_name: str | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals; Lightning's own handlers would leave without saving."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+        if getattr(pl_module, "nimg", 0) >= self.total_nimg:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop listening."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Save and stop when it is time."""
+        if self.signal_name is not None:
+            kimg = module.nimg / 1000
+            self.take(kimg, module.nimg, mark_name(kimg))
+        if self.signal_name is not None or module.nimg >= self.total_nimg:
+            self.checkpoint.save(trainer, module)
+            trainer.should_stop = True
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_name is not None:  # the second one means now
+            raise KeyboardInterrupt
+        self.signal_name = signal.Signals(number).name
+        tqdm.write(f"{self.signal_name}: finishing this iteration, saving, stopping (again to stop at once)")
+
+
+class ProgressCallback(KimgCallback):
+    """A progress bar in kimg with img/s and time left, silent when the output is not a terminal."""
+
+    def __init__(self, total_kimg: float, log: LogCallback, *, disable: bool | None = None) -> None:
+        self.total_kimg, self.log, self.disable = total_kimg, log, disable
+        self._bar: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar at the current position."""
+        initial = getattr(pl_module, "nimg", 0) / 1000
+        self._bar = tqdm(
+            total=self.total_kimg,
+            initial=initial,
+            unit="kimg",
+            disable=self.disable,
+            bar_format="{l_bar}{bar}| {n:.2f}/{total:g} kimg [{elapsed}<{remaining}{postfix}]",
+        )
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Move the bar."""
+        self._bar.n = module.nimg / 1000
+        if self.log.img_per_sec is not None:
+            self._bar.set_postfix_str(f"{self.log.img_per_sec:.1f} img/s", refresh=False)
+        self._bar.update(0)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self._bar.close()

@@ -1,0 +1,66 @@
+"""Full-state checkpoints that are whole or absent: written beside the target, fsynced, renamed; the last two are kept.
+
+Lightning's own writer goes through the system's temporary folder, from where a move to another file system is a copy.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from ..errors import UserError
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes `last.ckpt` atomically, turning the one before into `previous.ckpt`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with open(partial, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                os.replace(path, path.with_name(PREVIOUS))
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint: tensors and plain data only, nothing in it is executed."""
+        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
+def find_checkpoint(folder: Path) -> Path | None:
+    """Find the newest readable checkpoint of a run: `last.ckpt`, else `previous.ckpt`, else None.
+
+    Raises:
+        UserError: when there are checkpoints and none can be read.
+    """
+    problems = []
+    for name in (LAST, PREVIOUS):
+        path = folder / name
+        if path.exists():
+            try:
+                torch.load(path, map_location="cpu", weights_only=True)
+                return path
+            except Exception as error:  # noqa: BLE001 (a damaged file fails in many ways; all mean: not this one)
+                problems.append(f"{path} ({type(error).__name__})")
+    if problems:
+        raise UserError(f"no readable checkpoint: {', '.join(problems)}; delete them to start the run again")
+    return None

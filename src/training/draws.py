@@ -1,0 +1,24 @@
+"""Random numbers as a pure function of (seed, nimg, rank, stream): what makes a resumed run equal an unbroken one."""
+
+import hashlib
+
+import torch
+
+
+def seeded_generator(seed: int, nimg: int, rank: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """Make the generator that one phase of one iteration draws from.
+
+    Args:
+        seed: of the run.
+        nimg: real images shown so far.
+        rank: of this process.
+        stream: name of the consumer, so that phases do not share numbers.
+        device: where the numbers are drawn.
+
+    Returns:
+        A `torch.Generator`, the same for the same arguments on every machine (per device type).
+    """
+    digest = hashlib.sha256(f"{seed}/{nimg}/{rank}/{stream}".encode()).digest()
+    generator = torch.Generator(device=device)
+    generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return generator

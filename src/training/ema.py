@@ -1,0 +1,84 @@
+"""Exponential moving average of the generator, the network that is saved, shown and evaluated.
+
+Karras et al., "Progressive Growing of GANs" (arXiv 1710.10196), Appendix A; the half-life in images and its
+ramp-up at the start of a run follow StyleGAN2-ADA's training (arXiv 2006.06676, Appendix C).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class GeneratorEma(Generic[Network]):
+    """Keep a smoothed copy of a generator.
+
+    Args:
+        generator: the network in training; the copy starts equal to it.
+        half_life_kimg: images, in thousands, after which the weight of an old state has halved; 0 copies.
+        rampup: the half-life is at most this fraction of the images shown so far; None (when transferring)
+            does not limit it.
+
+    Attributes:
+        module: the smoothed network, in eval mode, without gradients.
+
+    Raises:
+        UserError: for a value out of range.
+    """
+
+    def __init__(
+        self, generator: Network, *, half_life_kimg: float = 10.0, rampup: float | None = 0.05
+    ) -> None:
+        if not half_life_kimg >= 0:
+            raise UserError(
+                f"loss.ema_kimg is {half_life_kimg}, expected thousands of images >= 0: 10 is usual."
+            )
+        if rampup is not None and not rampup > 0:
+            raise UserError(
+                f"loss.ema_rampup is {rampup}, expected a fraction > 0 or null for none: 0.05 is usual."
+            )
+        self.half_life_kimg = float(half_life_kimg)
+        self.rampup = rampup
+        self.module: Network = copy.deepcopy(generator).eval().requires_grad_(False)
+
+    def beta(self, nimg: int, batch: int) -> float:
+        """Weight of the old average for one update: 0.5^(batch / half-life in images).
+
+        Args:
+            nimg: real images shown before this batch.
+            batch: images in this batch.
+        """
+        half_life = self.half_life_kimg * 1000
+        if self.rampup is not None:
+            half_life = min(half_life, nimg * self.rampup)
+        return float(0.5 ** (batch / max(half_life, 1e-8)))
+
+    @torch.no_grad()
+    def update(self, generator: Network, nimg: int, batch: int) -> None:
+        """Move the average towards the generator; buffers (w_avg, constant noise) are copied.
+
+        Args:
+            generator: the network in training, same structure as the one given at the start.
+            nimg: real images shown before this batch.
+            batch: images in this batch.
+
+        Raises:
+            ValueError: when the two networks differ in the number of their parameters or buffers.
+        """
+        averages: list[Tensor] = list(self.module.parameters())
+        currents: list[Tensor] = [parameter.detach() for parameter in generator.parameters()]
+        kept, fresh = list(self.module.buffers()), list(generator.buffers())
+        if len(averages) != len(currents) or len(kept) != len(fresh):
+            raise ValueError(
+                "GeneratorEma.update: the generator is not built like the one that the average started from"
+            )
+        torch._foreach_lerp_(averages, currents, 1 - self.beta(nimg, batch))
+        if kept:
+            torch._foreach_copy_(kept, fresh)

@@ -1,0 +1,126 @@
+"""What makes two commands the same run: the configuration without what may change between sittings.
+
+The run folder's name carries a hash of it, so the same command finds its folder again and goes on; a folder that was
+made by another configuration is refused with the differing keys.
+"""
+
+import datetime
+import hashlib
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ..data import PictureDataset
+from ..errors import UserError
+from ..ops import backend_info
+
+#: Keys (dotted) that do not change what a run computes, or only how far it goes.
+FREE_KEYS = ("run", "resume", "total_kimg", "snapshot", "log_kimg", "checkpoint_kimg", "paths", "tracker", "trainer", "metrics")
+VERSION = "0.1.0"
+
+
+def identity(config: Mapping[str, Any], dataset: PictureDataset) -> dict[str, Any]:
+    """Flatten the configuration to what identifies the run, with the data set's fingerprint in place of its path."""
+    flat = _flatten({k: v for k, v in config.items() if k not in FREE_KEYS})
+    flat.pop("dataset.path", None)
+    flat["dataset.fingerprint"] = dataset.fingerprint
+    return flat
+
+
+def open_run_folder(config: Mapping[str, Any], dataset: PictureDataset) -> Path:
+    """Find or make the run folder and write `config.yaml` and `run.json`.
+
+    Raises:
+        UserError: when the folder belongs to another configuration, or exists and `resume=false`.
+    """
+    own = identity(config, dataset)
+    folder = _folder(config, own)
+    known = folder / "run.json"
+    if known.exists():
+        if not config["resume"]:
+            raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
+        _compare(folder, json.loads(known.read_text())["identity"], own)
+    elif folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    if not known.exists():
+        facts = {"name": folder.name, "identity": own, **run_facts(config), **_machine(), "dataset": _dataset_facts(dataset)}
+        known.write_text(json.dumps(facts, indent=2) + "\n")
+    return folder
+
+
+def run_facts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts for network headers and the run header: configuration hash and code version."""
+    text = json.dumps(_flatten(config), sort_keys=True, default=str)
+    return {"config_hash": hashlib.sha256(text.encode()).hexdigest()[:16], "code_version": VERSION}
+
+
+def update_run_json(folder: Path, **facts: Any) -> None:
+    """Add facts to `run.json`."""
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}, indent=2) + "\n")
+
+
+def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
+    runs, name = Path(config["paths"]["runs"]), config["run"]
+    if name is None:
+        digest = hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
+        name = f"{config['dataset']['name']}-{config['pretrained']['name']}-{digest}"
+    path = Path(str(name))
+    if path.is_absolute() or len(path.parts) > 1:
+        return path
+    if str(name) in ("", ".", "..", "latest"):
+        raise UserError(f"run={name}: give a name for the run folder (latest is for sweep.py and caricature.py)")
+    return runs / path
+
+
+def _compare(folder: Path, theirs: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    differing = [
+        f"{key} was {theirs.get(key)!r}, now {own.get(key)!r}"
+        for key in sorted({*theirs, *own})
+        if theirs.get(key) != own.get(key)
+    ]
+    if differing:
+        raise UserError(f"run {folder} was made by another configuration: {'; '.join(differing[:6])}; give another run=NAME")
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", *sys.argv]),
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "caricature": VERSION},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "ops": backend_info()["reason"],
+    }
+
+
+def _dataset_facts(dataset: PictureDataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "num_images": len(dataset),
+        "resolution": dataset.resolution,
+        "fingerprint": dataset.fingerprint,
+        "report": dataset.report.as_dict(),
+    }
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,47 @@
+"""The LightningModule: hands batches to `TrainingStep`, counts nimg, saves and restores. Thin on purpose."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data import to_float
+from .step import Batch, TrainingStep
+
+
+class GanModule(pl.LightningModule):
+    """Manual optimisation around `TrainingStep`; the clock is `nimg`, real images shown to D so far."""
+
+    def __init__(self, step: TrainingStep) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.step = step
+        self.nimg = 0
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Hand over the two optimisers, so that Lightning saves and restores them."""
+        return list(self.step.optimizers.values())
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """Take one iteration on `batch["images"]` uint8 `[N, 3, H, W]`."""
+        images = to_float(batch["images"])
+        stats = self.step.run(Batch(images, self._one_hot(batch)), self.nimg)
+        self.nimg += images.shape[0]
+        return stats
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the clock."""
+        checkpoint["nimg"] = self.nimg
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Set the clock and the place in the data; Lightning builds the loader after this."""
+        self.nimg = int(checkpoint["nimg"])
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None:
+            datamodule.start_nimg = self.nimg
+
+    def _one_hot(self, batch: dict[str, Any]) -> Tensor | None:
+        c_dim = self.step.G.c_dim
+        return F.one_hot(batch["labels"], c_dim).float() if c_dim else None

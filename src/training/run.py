@@ -1,0 +1,212 @@
+"""`python train.py`: everything from a plain configuration to a finished run folder. Running it again continues."""
+
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
+from ..errors import UserError
+from ..ops import backend_info
+from ..tracking import Tracker, open_tracker, write_run_report
+from . import callbacks as cb
+from .checkpoint import AtomicCheckpointIO, find_checkpoint
+from .identity import open_run_folder, run_facts
+from .module import GanModule
+from .schedule import run_length, snapshot_marks
+from .setup import Start, build_dataset, build_networks, build_step
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter
+
+
+@dataclass
+class Run:
+    """The objects of one run."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    dataset: PictureDataset
+    start: Start
+    module: GanModule
+    checkpoint: Path | None
+
+
+def train(config: Mapping[str, Any]) -> Path:
+    """Train, or continue training, as `config` says.
+
+    Args:
+        config: plain nested mapping, as composed from `conf/train.yaml`.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UserError: for everything that the user can put right.
+    """
+    marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
+    total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
+    _check_trainer(config["trainer"])
+    dataset = build_dataset(config)
+    start = build_networks(config, dataset)
+    step = build_step(config, start)
+    folder = open_run_folder(config, dataset)
+    checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
+    run = Run(folder, config, dataset, start, GanModule(step), checkpoint)
+    tracker = _open_tracker(run)
+    try:
+        _print_header(run, total_kimg, marks)
+        _fit(run, tracker, total_kimg, marks)
+    finally:
+        tracker.finish()
+    print(f"report: {write_run_report(folder)}")
+    return folder
+
+
+def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> None:
+    snapshotter = _snapshotter(run, tracker)
+    config, folder = run.config, run.folder
+    if run.checkpoint is not None:
+        nimg = int(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["nimg"])
+        tracker.truncate_after(nimg)
+        snapshotter.restore(tracker.read_metrics())
+        if nimg >= total_kimg * 1000:
+            print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
+            return
+    log = cb.LogCallback(tracker.log, float(config["log_kimg"]), lambda: _extra(run.module))
+    checkpoint = cb.CheckpointCallback(folder / "checkpoints", float(config["checkpoint_kimg"]))
+    stop = cb.StopCallback(total_kimg, checkpoint, snapshotter.take)
+    trainer = _trainer(
+        config,
+        [
+            cb.FiniteGuard(folder),
+            log,
+            cb.SnapshotCallback(marks, snapshotter.take),
+            checkpoint,
+            cb.ProgressCallback(total_kimg, log, disable=None if config["trainer"]["progress"] else True),
+            stop,
+        ],
+    )
+    data = PictureDataModule(
+        run.dataset,
+        run.module.step.batch_size,
+        seed=int(config["seed"]),
+        mirror=bool(config["dataset"]["mirror"]),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+    _print_end(run, log, stop, total_kimg)
+
+
+def _trainer(config: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
+    settings = config["trainer"]
+    return pl.Trainer(
+        accelerator=settings["accelerator"],
+        devices=1,
+        max_steps=-1,
+        max_epochs=-1,
+        precision="32-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+    )
+
+
+def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
+    config, snapshot = run.config, run.config["snapshot"]
+    meta = {
+        "dataset": {"name": run.dataset.name, "fingerprint": run.dataset.fingerprint},
+        "parent": run.start.facts.get("sha256"),
+        "run": run.folder.name,
+        **run_facts(config),
+    }
+    dtypes = {"fp32": torch.float32, "fp16": torch.float16}
+    if snapshot["dtype"] not in dtypes:
+        raise UserError(f"snapshot.dtype={snapshot['dtype']}: choose fp32 or fp16")
+    return Snapshotter(
+        run.folder,
+        run.module.step.G_ema,
+        run.dataset,
+        tracker,
+        meta=meta,
+        metrics=config["metrics"],
+        dtype=dtypes[snapshot["dtype"]],
+        grid_psi=float(snapshot["grid_psi"]),
+        seed=int(config["seed"]),
+    )
+
+
+def _open_tracker(run: Run) -> Tracker:
+    settings = run.config["tracker"]
+    if not (run.folder / "reals.jpg").exists():
+        count = min(GRID_COLUMNS * GRID_ROWS, len(run.dataset))
+        stride = max(len(run.dataset) // count, 1)
+        reals = torch.stack([run.dataset[i * stride][0] for i in range(count)])
+        save_jpeg(run.folder / "reals.jpg", image_grid(reals, GRID_COLUMNS))
+    return open_tracker(
+        run.folder,
+        config=dict(run.config),
+        mode=settings["mode"],
+        project=settings["project"],
+        name=run.folder.name,
+        group=run.folder.name,
+        tags=[run.dataset.name, "train"],
+    )
+
+
+def _extra(module: GanModule) -> dict[str, float]:
+    step, values = module.step, {}
+    if step.ada is not None:
+        values = {"ada/p": float(step.ada.p), "ada/rt": float(step.ada.rt)}
+    if torch.cuda.is_available():
+        values["memory/peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
+    else:
+        values["memory/peak_gb"] = _peak_resident_gb()
+    return values
+
+
+def _peak_resident_gb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+def _check_trainer(settings: Mapping[str, Any]) -> None:
+    if settings["devices"] != 1:
+        raise UserError(f"trainer.devices={settings['devices']}: this version trains on one device; set trainer.devices=1")
+    if settings["precision"] != "fp32":
+        raise UserError(f"trainer.precision={settings['precision']}: this version trains in fp32")
+
+
+def _print_header(run: Run, total_kimg: float, marks: list[float]) -> None:
+    G, D = run.module.step.G, run.module.step.D
+    count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
+    start = run.start.facts.get("source", "fresh networks")
+    lines = [
+        f"run        {run.folder}" + (f" (continues {run.checkpoint.name})" if run.checkpoint else ""),
+        f"data       {run.dataset.report.summary()}",
+        f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
+        f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len(marks)} snapshots",
+        f"ops        {backend_info()['reason']}",
+        f"threads    {torch.get_num_threads()}, torch {torch.__version__}",
+    ]
+    if run.start.facts.get("fresh"):
+        lines.append(f"fresh      {', '.join(run.start.facts['fresh'])}")
+    print("\n".join(lines), flush=True)
+
+
+def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback, total_kimg: float) -> None:
+    at = f"{run.module.nimg / 1000:g} kimg"
+    speed = "" if log.img_per_sec is None else f", {log.img_per_sec:.1f} img/s"
+    if stop.signal_name is not None:
+        print(f"stopped by {stop.signal_name} at {at}{speed}; everything is saved: the same command continues")
+    else:
+        print(f"done: {at}{speed}")

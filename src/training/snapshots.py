@@ -1,0 +1,107 @@
+"""Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row. One object, called at marks."""
+
+import datetime
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
+from ..metrics import Evaluator
+from ..networks import Generator
+from ..tracking import Tracker
+from ..weights import save_network
+from .draws import seeded_generator
+
+GRID_COLUMNS, GRID_ROWS = 8, 4
+CHUNK = 32
+
+
+class Snapshotter:
+    """Writes snapshots and evaluates them.
+
+    Args:
+        run_dir: the run's folder.
+        G_ema: the averaged generator, read at each snapshot.
+        dataset: reals to compare with.
+        tracker: where rows and pictures go.
+        meta: header facts shared by all snapshots of the run (dataset, parent, …).
+        metrics: settings `extractor` (None for no evaluation), `num_fakes`, `psi`, `patience`.
+        dtype: of the stored tensors.
+        seed: of grids and evaluation latents.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        G_ema: Generator,
+        dataset: PictureDataset,
+        tracker: Tracker,
+        *,
+        meta: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        dtype: torch.dtype,
+        grid_psi: float,
+        seed: int,
+    ) -> None:
+        self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
+        self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
+        self.evaluator: Evaluator | None = None
+        self.history: list[tuple[int, float]] = []
+
+    def restore(self, rows: list[dict[str, Any]]) -> None:
+        """Take up the evaluations made before a resume."""
+        self.history = [(int(row["nimg"]), float(row["kid"])) for row in rows if row.get("kid") is not None]
+
+    def take(self, kimg: float, nimg: int, name: str) -> None:
+        """Write `snapshots/<name>.safetensors`, `samples/<name>.jpg`, and one metrics row."""
+        row: dict[str, Any] = {} if self.metrics["extractor"] is None else self._evaluate(nimg)
+        meta = {**self.meta, "kimg": kimg, "nimg": nimg, "metrics": _numbers(row)}
+        path = self.run_dir / "snapshots" / f"{name}.safetensors"
+        save_network(path, G_ema=self.G_ema, meta=meta, dtype=self.dtype)
+        sample = self.run_dir / "samples" / f"{name}.jpg"
+        save_jpeg(sample, self.sample_grid())
+        self.tracker.images("samples", sample, caption=f"{kimg:g} kimg", kimg=kimg)
+        if row:
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            row = {**row, "snapshot": path.name, "sample": f"samples/{sample.name}", "time": now}
+            self.tracker.metrics(row, kimg, nimg)
+            aliases = [f"kimg-{kimg:g}", "latest", *(["best"] if row["best"] else [])]
+            self.tracker.artifact(path, name=self.run_dir.name, type="model", aliases=aliases, metadata=meta)
+
+    @torch.inference_mode()
+    def sample_grid(self) -> Tensor:
+        """Draw the fixed-z grid as uint8 `[H, W, 3]`."""
+        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid")))
+        return image_grid(images, GRID_COLUMNS)
+
+    @torch.inference_mode()
+    def _evaluate(self, nimg: int) -> dict[str, Any]:
+        if self.evaluator is None:
+            self.evaluator = Evaluator(self.metrics["extractor"], self.dataset, seed=self.seed)
+        psi, count = float(self.metrics["psi"]), int(self.metrics["num_fakes"])
+        row = self.evaluator.evaluate(self._fakes(count, psi, "evaluation"), psi=psi)
+        earlier = [(n, kid) for n, kid in self.history if n < nimg]
+        best_before = min((kid for _, kid in earlier), default=float("inf"))
+        self.history = [*earlier, (nimg, row["kid"])]
+        since_best = len(self.history) - 1 - min(range(len(self.history)), key=lambda i: self.history[i][1])
+        row["best"] = bool(row["kid"] < best_before)
+        row["past_best"] = since_best >= int(self.metrics["patience"])
+        return row
+
+    def _fakes(self, count: int, psi: float, stream: str) -> Iterator[Tensor]:
+        """Yield uint8 `[<=32, 3, H, W]` pictures of latents that are the same at every snapshot."""
+        device = self.G_ema.mapping.w_avg.device
+        generator = seeded_generator(self.seed, 0, 0, stream)
+        latents = torch.randn([count, self.G_ema.z_dim], generator=generator)
+        classes = torch.randint(max(self.G_ema.c_dim, 1), [count], generator=generator)
+        for i in range(0, count, CHUNK):
+            c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
+            yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    return {k: v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}

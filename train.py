@@ -1,0 +1,17 @@
+"""Fine-tune a StyleGAN2 on a set of pictures: python train.py dataset=folder dataset.path=PICTURES pretrained=demo."""
+
+from typing import Any
+
+from src.cli import script
+
+
+@script("train")
+def main(config: dict[str, Any]) -> None:
+    """Train as `conf/train.yaml` and the command line say."""
+    from src.training.run import train  # after the options are checked: a wrong one is answered at once
+
+    train(config)
+
+
+if __name__ == "__main__":
+    main()
