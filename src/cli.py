@@ -39,7 +39,7 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
     def decorate(function: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
         @hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name=name)
         def job(config: DictConfig) -> Any:
-            return function(plain(config))
+            return with_errors_as_lines(lambda: function(plain(config)))
 
         def main() -> None:
             with_errors_as_lines(lambda: (check_overrides(name, sys.argv[1:]), job()))
@@ -49,10 +49,10 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
     return decorate
 
 
-def with_errors_as_lines(call: Callable[[], Any]) -> None:
-    """Run `call`; a UserError becomes one line on stderr and exit code 2."""
+def with_errors_as_lines(call: Callable[[], Any]) -> Any:
+    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2."""
     try:
-        call()
+        return call()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
@@ -110,8 +110,9 @@ def _explain(error: Exception, overrides: list[str]) -> str:
         key = message.split("'")[1] if "'" in message else message
         return f"unknown option {key}: the options are those of conf/ (python SCRIPT.py --cfg job prints them)"
     if "Could not find" in message:
-        options = [line.strip() for line in str(error).splitlines() if line.startswith("\t")]
-        known = f"; there are {', '.join(o for o in options if o)}" if options else ""
+        lines = [line.strip() for line in str(error).splitlines() if line.startswith("\t")]
+        options = [line for line in lines if line and not line.startswith("provider=")]
+        known = f"; there are {', '.join(options)}" if options else ""
         return message.replace("Could not find", "no such choice:") + known
     return f"{message} (in {' '.join(overrides)})"
 

@@ -172,8 +172,8 @@ def _up_operator(size: int, before: int, after: int, margin_before: Tensor, marg
 @functools.lru_cache(maxsize=32)
 @torch.inference_mode(False)  # kept, so it must serve autograd later
 def _up_table(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each of the M fine samples of an axis with full padding: its pixel [M, 1], and of the six pixels that
-    its taps read [M, 6]: the position, where reflection takes it, and the weight.
+    """For each of the M fine samples of an axis with full padding: its pixel [M, 1], and of the six pixels
+    that its taps read [M, 6]: the position, where reflection takes it, and the weight.
     """
     sample = torch.arange(-2 * (size - 1), 2 * (2 * size - 1), device=device)[:, None]
     tap = 2 * torch.arange(len(SYM6) // 2, device=device) + (1 - sample % 2)

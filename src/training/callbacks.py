@@ -65,7 +65,7 @@ class LogCallback(KimgCallback):
     """Averages statistics and writes a row every `every_kimg`; measures img/s of the training itself."""
 
     def __init__(self, log: LogRow, every_kimg: float, extra: Callable[[], dict[str, float]]) -> None:
-        self.log, self.every_nimg, self.extra = log, every_kimg * 1000, extra
+        self.write_row, self.every_nimg, self.extra = log, every_kimg * 1000, extra
         self._sums: dict[str, list[float]] = {}
         self._busy_sec, self._started, self._images, self._iterations = 0.0, 0.0, 0, 0
         self.img_per_sec: float | None = None
@@ -88,7 +88,7 @@ class LogCallback(KimgCallback):
             row = {name: sum(values) / len(values) for name, values in self._sums.items()}
             if self.img_per_sec is not None:
                 row["speed/img_per_sec"] = round(self.img_per_sec, 2)
-            self.log({**row, **self.extra()}, module.nimg / 1000, module.nimg)
+            self.write_row({**row, **self.extra()}, module.nimg / 1000, module.nimg)
             self._sums = {}
 
 
@@ -172,7 +172,7 @@ class ProgressCallback(KimgCallback):
     """A progress bar in kimg with img/s and time left, silent when the output is not a terminal."""
 
     def __init__(self, total_kimg: float, log: LogCallback, *, disable: bool | None = None) -> None:
-        self.total_kimg, self.log, self.disable = total_kimg, log, disable
+        self.total_kimg, self.meter, self.disable = total_kimg, log, disable
         self._bar: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -189,8 +189,8 @@ class ProgressCallback(KimgCallback):
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Move the bar."""
         self._bar.n = module.nimg / 1000
-        if self.log.img_per_sec is not None:
-            self._bar.set_postfix_str(f"{self.log.img_per_sec:.1f} img/s", refresh=False)
+        if self.meter.img_per_sec is not None:
+            self._bar.set_postfix_str(f"{self.meter.img_per_sec:.1f} img/s", refresh=False)
         self._bar.update(0)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,5 +1,6 @@
 """`python train.py`: everything from a plain configuration to a finished run folder. Running it again continues."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Mapping
@@ -97,13 +98,15 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
         mirror=bool(config["dataset"]["mirror"]),
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
         trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
     _print_end(run, log, stop, total_kimg)
 
 
 def _trainer(config: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
     settings = config["trainer"]
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # its own header; ours says what matters
     return pl.Trainer(
         accelerator=settings["accelerator"],
         devices=1,

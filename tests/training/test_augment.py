@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from src.errors import UserError
 from src.ops import upfirdn2d
@@ -304,6 +305,27 @@ def test_p_travels_in_the_state():
 
 
 # --- resampling
+
+
+class NothingReadBack(TorchDispatchMode):
+    """Refuse every op whose result the host, or a shape, would have to wait for."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_fixed_buffers_read_nothing_back(dense, monkeypatch):
+    monkeypatch.setitem(augment_geometry.DENSE_MAX_PX, "cpu", 512 if dense else 0)
+    pipe = AugmentPipe.preset("bgcfnc", static=True)
+    pipe.p.fill_(0.5)
+    images = noise_images().requires_grad_()
+    with NothingReadBack():
+        pipe(images, generator=rng()).square().sum().backward()
+    pipe.static = False
+    with pytest.raises(AssertionError, match="aten"), NothingReadBack():
+        pipe(images, generator=rng())
 
 
 @pytest.mark.parametrize("dense", [True, False])

@@ -1,0 +1,30 @@
+"""From a `dataset` configuration group to an open data set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UserError
+from .dataset import PictureDataset, open_dataset
+from .demo import open_portraits
+
+DEFAULT_PORTRAIT_PX = 64
+
+
+def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
+    """Open the data set that `settings` (keys of `conf/dataset/*.yaml`) describe.
+
+    Raises:
+        UserError: for an unknown kind, or as the opener raises.
+    """
+    kind = settings.get("kind")
+    if kind == "portraits":
+        resolution = settings.get("resolution") or DEFAULT_PORTRAIT_PX
+        return open_portraits(settings["domain"], int(settings["num_images"]), int(resolution), name=settings["name"])
+    if kind == "pictures":
+        return open_dataset(
+            settings["path"],
+            resolution=settings.get("resolution"),
+            on_bad=settings["on_bad"],
+            background=settings["background"],
+        )
+    raise UserError(f"dataset.kind={kind}: choose pictures (a folder or zip) or portraits (built in)")

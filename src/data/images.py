@@ -1,0 +1,184 @@
+"""Pictures in and out of files: every colour mode in, one pair of converters, atomic writing.
+
+Inside the program images are float32 [-1, 1]; outside they are uint8. `to_uint8` and `to_float` are the only bridge.
+"""
+
+import io
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from ..errors import UserError
+
+MAX_PIXELS = 100_000_000
+MIN_SIDE_PX = 8
+RESIZE_FILTER = "lanczos"
+
+
+class BadPicture(Exception):
+    """A picture that cannot be used; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class DecodedPicture:
+    """A picture as uint8 `[H, W, 3]`, and what had to be done to make it one."""
+
+    rgb: np.ndarray
+    notes: list[str] = field(default_factory=list)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 `[..., 3, H, W]` to float32 in [-1, 1] (x / 127.5 - 1)."""
+    return images.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Float `[..., 3, H, W]`, about [-1, 1], to uint8 (x · 127.5 + 128, clamped, truncated)."""
+    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def parse_background(name: str) -> tuple[int, int, int]:
+    """RGB of a colour name or `#rrggbb`.
+
+    Raises:
+        UserError: for an unknown colour.
+    """
+    try:
+        rgb = ImageColor.getrgb(name)
+    except ValueError as error:
+        raise UserError(f"dataset.background={name}: give a colour name such as black, or #rrggbb") from error
+    return rgb[0], rgb[1], rgb[2]
+
+
+def decode_picture(
+    source: bytes | str | Path, *, background: tuple[int, int, int] = (0, 0, 0), max_pixels: int = MAX_PIXELS
+) -> DecodedPicture:
+    """Decode any picture to RGB: EXIF orientation applied, alpha composited on `background`.
+
+    Args:
+        source: a file's bytes or its path.
+        background: RGB behind transparent parts.
+        max_pixels: larger pictures are refused before they are decoded.
+
+    Returns:
+        The picture and notes on what was converted.
+
+    Raises:
+        BadPicture: with the reason.
+    """
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    if not data:
+        raise BadPicture("empty file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as picture:
+                return _decode(picture, background, max_pixels)
+    except BadPicture:
+        raise
+    except UnidentifiedImageError as error:
+        raise BadPicture("not a picture that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise BadPicture(f"more than {max_pixels / 1e6:g} million pixels") from error
+    except Exception as error:  # noqa: BLE001 (decoders fail in many ways on damaged files)
+        raise BadPicture(f"damaged ({str(error) or type(error).__name__})") from error
+
+
+def resize_square(rgb: np.ndarray, resolution: int) -> np.ndarray:
+    """Centre crop to a square and resize to `resolution` px (Lanczos, antialiased): uint8 `[r, r, 3]`."""
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    crop = rgb[top : top + side, left : left + side]
+    if side == resolution:
+        return np.ascontiguousarray(crop)
+    return np.asarray(Image.fromarray(crop).resize((resolution, resolution), Image.Resampling.LANCZOS))
+
+
+def image_grid(images: Tensor, columns: int) -> Tensor:
+    """Arrange uint8 `[N, 3, H, W]` in rows of `columns`: uint8 `[rows·H, columns·W, 3]`, the rest black."""
+    n, c, h, w = images.shape
+    rows = -(-n // columns)
+    grid = torch.zeros([rows * columns, c, h, w], dtype=torch.uint8)
+    grid[:n] = images.cpu()
+    return grid.reshape(rows, columns, c, h, w).permute(0, 3, 1, 4, 2).reshape(rows * h, columns * w, c)
+
+
+def save_jpeg(path: str | Path, image: Tensor | np.ndarray, quality: int = 90) -> Path:
+    """Write uint8 `[H, W, 3]` as JPEG, whole or not at all."""
+    return _save(Path(path), image, "JPEG", quality=quality, subsampling=0)
+
+
+def save_png(path: str | Path, image: Tensor | np.ndarray) -> Path:
+    """Write uint8 `[H, W, 3]` as PNG, whole or not at all."""
+    return _save(Path(path), image, "PNG")
+
+
+def _decode(picture: Image.Image, background: tuple[int, int, int], max_pixels: int) -> DecodedPicture:
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise BadPicture(f"{width}x{height} is more than {max_pixels / 1e6:g} million pixels")
+    if min(width, height) < MIN_SIDE_PX:
+        raise BadPicture(f"{width}x{height} is too small (at least {MIN_SIDE_PX} px a side)")
+    notes = []
+    if getattr(picture, "n_frames", 1) > 1:
+        notes.append("first of several frames")
+        picture.seek(0)
+    orientation = picture.getexif().get(0x0112, 1)
+    picture.load()
+    if orientation not in (0, 1):
+        notes.append("turned as its EXIF says")
+        picture = ImageOps.exif_transpose(picture)
+    rgb, note = _to_rgb(picture, background)
+    if note:
+        notes.append(note)
+    return DecodedPicture(rgb, notes)
+
+
+def _to_rgb(picture: Image.Image, background: tuple[int, int, int]) -> tuple[np.ndarray, str | None]:
+    mode = picture.mode
+    if mode == "RGB" and "transparency" not in picture.info:
+        return np.asarray(picture), None
+    if mode.startswith("I") or mode == "F":
+        return _from_deep(picture), "16 bit grey to 8 bit" if mode != "F" else "float grey to 8 bit"
+    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        canvas = Image.new("RGBA", picture.size, (*background, 255))
+        return np.asarray(Image.alpha_composite(canvas, picture).convert("RGB")), "transparency on the background"
+    names = {"L": "grey to RGB", "1": "1 bit to RGB", "P": "palette to RGB", "CMYK": "CMYK to RGB"}
+    return np.asarray(picture.convert("RGB")), names.get(mode, f"{mode} to RGB")
+
+
+def _from_deep(picture: Image.Image) -> np.ndarray:
+    values = np.asarray(picture).astype(np.float64)
+    if picture.mode == "F":
+        top = 1.0 if values.max(initial=0) <= 1 else 255.0
+    else:
+        top = 65535.0
+    grey = np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadPicture(f"cannot be read ({error.strerror or error})") from error
+
+
+def _save(path: Path, image: Tensor | np.ndarray, kind: str, **options: int) -> Path:
+    array = image.cpu().numpy() if isinstance(image, Tensor) else image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        Image.fromarray(np.ascontiguousarray(array)).save(partial, kind, **options)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

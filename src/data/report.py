@@ -1,0 +1,51 @@
+"""What a look through a data set found: pictures used, converted, left out, and why."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+_MAX_LISTED = 200
+
+
+@dataclass
+class DatasetReport:
+    """Counts and reasons of one check.
+
+    Attributes:
+        source: the path checked.
+        used: pictures in the set.
+        converted: file name to what was done to it.
+        skipped: file name to the reason it was left out.
+    """
+
+    source: str
+    used: int = 0
+    converted: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """One line: `400 pictures from DIR (12 converted: grey to RGB 12; 3 skipped: empty file 2, ...)`."""
+        parts = []
+        if self.converted:
+            kinds = Counter(note for notes in self.converted.values() for note in notes)
+            parts.append(f"{len(self.converted)} converted: {_counts(kinds)}")
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} skipped: {_counts(Counter(self.skipped.values()))}")
+        detail = f" ({'; '.join(parts)})" if parts else ""
+        return f"{self.used} pictures from {self.source}{detail}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `run.json`; long lists are cut and say so."""
+        return {
+            "source": self.source,
+            "used": self.used,
+            "num_converted": len(self.converted),
+            "num_skipped": len(self.skipped),
+            "converted": dict(list(self.converted.items())[:_MAX_LISTED]),
+            "skipped": dict(list(self.skipped.items())[:_MAX_LISTED]),
+        }
+
+
+def _counts(kinds: Counter[str]) -> str:
+    shown = [f"{note} {count}" for note, count in kinds.most_common(4)]
+    return ", ".join(shown) + (", ..." if len(kinds) > 4 else "")

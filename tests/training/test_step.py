@@ -1,0 +1,143 @@
+"""The training step: what each phase changes, that it learns, and that splitting a run changes nothing."""
+
+import copy
+
+import pytest
+import torch
+
+from src.errors import UserError
+from src.networks import Discriminator, Generator
+from src.training.augment import AugmentPipe
+from src.training.losses import path_lengths, r1_penalty
+from src.training.settings import StepSettings
+from src.training.step import Batch, TrainingStep
+
+SIZE = {"resolution": 16, "channel_base": 128, "channel_max": 8}
+
+
+def make(settings=None, augment=None, seed=0, source=None, batch_size=4):
+    torch.manual_seed(seed)
+    G = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **SIZE)
+    D = Discriminator(**SIZE)
+    return TrainingStep(G, D, settings or StepSettings(), augment=augment, source=source, batch_size=batch_size)
+
+
+def reals(nimg, n=4):
+    return Batch(torch.randn([n, 3, 16, 16], generator=torch.Generator().manual_seed(nimg)), None)
+
+
+def run(step, start, stop):
+    for nimg in range(start, stop, 4):
+        stats = step.run(reals(nimg), nimg)
+    return stats
+
+
+def test_continuing_from_saved_state_is_bit_equal():
+    settings = StepSettings(augment_p=0.3, ada_kimg=0.1)
+    whole = make(settings, AugmentPipe.preset("bgc"))
+    run(whole, 0, 100)
+    first = make(settings, AugmentPipe.preset("bgc"))
+    run(first, 0, 52)
+    second = make(settings, AugmentPipe.preset("bgc"), seed=1)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for name, optimizer in first.optimizers.items():
+        second.optimizers[name].load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    run(second, 52, 100)
+    for (key, a), (_, b) in zip(whole.state_dict().items(), second.state_dict().items(), strict=True):
+        if isinstance(a, torch.Tensor):
+            assert torch.equal(a, b), key
+    assert float(whole.ada.p) == float(second.ada.p) != pytest.approx(0.3)
+
+
+def test_lazy_phases_run_at_their_interval():
+    step = make()
+    ran = [sorted(step.run(reals(nimg), nimg)) for nimg in range(0, 17 * 4, 4)]
+    assert ["loss/r1" in names for names in ran] == [i % 16 == 0 for i in range(17)]
+    assert ["loss/path_length" in names for names in ran] == [i % 4 == 0 for i in range(17)]
+
+
+def test_lazy_regularisation_slows_adam_by_the_papers_ratio():
+    step = make(StepSettings(lr_g=0.01, lr_d=0.01))
+    group = {name: optimizer.param_groups[0] for name, optimizer in step.optimizers.items()}
+    assert group["G"]["lr"] == pytest.approx(0.01 * 4 / 5)
+    assert group["D"]["lr"] == pytest.approx(0.01 * 16 / 17)
+    assert group["D"]["betas"] == (0.0, pytest.approx(0.99 ** (16 / 17)))
+    without = make(StepSettings(lr_g=0.01, pl_weight=0.0))
+    assert without.optimizers["G"].param_groups[0]["lr"] == pytest.approx(0.01)
+    assert [phase.name for phase in without.phases] == ["G_main", "D_main", "D_reg"]
+
+
+def test_discriminator_learns_to_tell_reals_apart():
+    step = make(StepSettings(lr_g=0.0, ada_target=None, r1_gamma=0.1))
+    bright = Batch(torch.full([4, 3, 16, 16], 0.9), None)
+    first = float(step.run(bright, 0)["loss/D"])
+    for i in range(1, 100):
+        last = float(step.run(bright, 4 * i)["loss/D"])
+    assert last < 0.5 * first
+
+
+def test_freezing_keeps_what_it_names():
+    step = make(StepSettings(freeze_d=3, freeze_g_resolution=8, freeze_mapping=True))
+    before = copy.deepcopy(step.state_dict())
+    run(step, 0, 12)
+    after = step.state_dict()
+    same = {key for key in before if isinstance(before[key], torch.Tensor) and torch.equal(before[key], after[key])}
+    assert {"G.mapping.fc0.weight", "G.synthesis.b4.const", "G.synthesis.b8.conv0.weight"} <= same
+    assert {"D.b16.fromrgb.weight", "D.b16.conv0.weight", "D.b16.conv1.weight"} <= same
+    assert not {"G.synthesis.b16.conv0.weight", "D.b16.skip.weight", "D.b4.out.weight"} & same
+
+
+def test_freezing_more_than_there_is_is_refused():
+    with pytest.raises(UserError, match="freeze_d=99"):
+        make(StepSettings(freeze_d=99))
+    with pytest.raises(UserError, match="freeze_g_resolution=16"):
+        make(StepSettings(freeze_g_resolution=16))
+
+
+def test_structure_loss_needs_and_uses_the_source():
+    with pytest.raises(UserError, match="structure_weight"):
+        make(StepSettings(structure_weight=1.0, structure_resolution=8))
+    torch.manual_seed(0)
+    source = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **SIZE).requires_grad_(False)
+    for weight, ratio in ((0.0, None), (1000.0, 0.5)):
+        step = make(StepSettings(structure_weight=weight, structure_resolution=8, lr_g=0.01), source=source, seed=3)
+        first = step.run(reals(0), 0).get("loss/structure")
+        for i in range(1, 12):
+            last = step.run(reals(4 * i), 4 * i).get("loss/structure")
+        assert (first is None) == (ratio is None)
+        if ratio is not None:
+            assert float(last) < ratio * float(first)
+
+
+def test_average_and_w_avg_follow():
+    step = make(StepSettings(ema_kimg=0.004, w_avg_beta=0.5))
+    run(step, 0, 40)
+    live, average = step.G.state_dict(), step.G_ema.state_dict()
+    assert torch.equal(live["mapping.w_avg"], average["mapping.w_avg"])
+    assert live["mapping.w_avg"].abs().sum() > 0
+    key = "synthesis.b16.conv1.weight"
+    assert not torch.equal(live[key], average[key])
+    assert not any(p.requires_grad for p in step.G_ema.parameters())
+
+
+def test_r1_penalty_of_a_linear_function_is_its_squared_slope():
+    images = torch.randn([5, 3, 4, 4], requires_grad=True)
+    slope = torch.randn([3, 4, 4])
+    penalty = r1_penalty((images * slope).sum(dim=(1, 2, 3))[:, None], images)
+    torch.testing.assert_close(penalty, slope.square().sum().expand(5))
+
+
+def test_path_length_of_a_linear_map_is_its_row_norm():
+    ws = torch.randn([3, 2, 7], requires_grad=True)
+    matrix, y = torch.randn([2 * 7, 3 * 4 * 4]), torch.randn([3, 3, 4, 4])
+    lengths = path_lengths((ws.flatten(1) @ matrix).reshape(3, 3, 4, 4), ws, y)
+    jacobian = (y.flatten(1) / 4) @ matrix.t()
+    torch.testing.assert_close(lengths, jacobian.reshape(3, 2, 7).square().sum(2).mean(1).sqrt())
+
+
+def test_mixing_takes_codes_from_two_latents():
+    step = make(StepSettings(style_mixing_prob=1.0))
+    ws = step._codes(64, None, torch.Generator().manual_seed(0))
+    assert not torch.equal(ws[:, 0], ws[:, -1])
+    alone = make(StepSettings(style_mixing_prob=0.0))._codes(8, None, torch.Generator().manual_seed(0))
+    assert torch.equal(alone[:, 0], alone[:, -1])
