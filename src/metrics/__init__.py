@@ -1,0 +1,27 @@
+"""How good a model is: feature extractors, distances between picture sets, the caricature score."""
+
+from .bands import BandFeatures, band_features
+from .caricature import BlendScore, fit_anchors, rank_blends, score_blends
+from .distances import frechet_distance, kernel_distance, precision_recall
+from .evaluator import Evaluator
+from .extractors import FeatureExtractor, get_extractor
+from .gates import Gate, diversity, identity_retrieval, memorisation
+
+__all__ = [
+    "BandFeatures",
+    "BlendScore",
+    "Evaluator",
+    "FeatureExtractor",
+    "Gate",
+    "band_features",
+    "diversity",
+    "fit_anchors",
+    "frechet_distance",
+    "get_extractor",
+    "identity_retrieval",
+    "kernel_distance",
+    "memorisation",
+    "precision_recall",
+    "rank_blends",
+    "score_blends",
+]

@@ -1,0 +1,220 @@
+"""Numbers and pictures of a run: local JSONL files are the truth, Weights & Biases shows the same.
+
+Online when there is a key and a server that answers, offline otherwise, without a prompt and without hanging. A failing
+network never stops a run. The x axis is kimg: nothing is ever logged with W&B's own step.
+"""
+
+import contextlib
+import json
+import math
+import netrc
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from ..errors import UserError
+
+MODES = ("auto", "online", "offline", "disabled")
+PROBE_TIMEOUT_SEC = 3.0
+INIT_TIMEOUT_SEC = 20.0
+DEFAULT_SERVER = "https://api.wandb.ai"
+
+
+class Tracker:
+    """One run's log. Made by `open_tracker`.
+
+    Attributes:
+        run_dir: where `log.jsonl` and `metrics.jsonl` are written.
+        status: one line for the run header: where W&B's copy goes, and why.
+    """
+
+    def __init__(self, run_dir: Path, wandb_run: Any, status: str) -> None:
+        self.run_dir, self._wandb_run, self.status = run_dir, wandb_run, status
+        self._warned = False
+
+    def log(self, values: Mapping[str, float], kimg: float, nimg: int) -> None:
+        """Append a row of training numbers to `log.jsonl`."""
+        row = {"kimg": kimg, "nimg": nimg, **values}
+        _append(self.run_dir / "log.jsonl", row)
+        self._mirror(lambda run: run.log(_finite(row)))
+
+    def metrics(self, row: Mapping[str, Any], kimg: float, nimg: int) -> None:
+        """Append an evaluation to `metrics.jsonl`; its numbers go to W&B as `metrics/<name>`."""
+        row = {"kimg": kimg, "nimg": nimg, **row}
+        _append(self.run_dir / "metrics.jsonl", row)
+        numbers = {f"metrics/{k}": v for k, v in row.items() if isinstance(v, int | float) and k not in ("kimg", "nimg")}
+        self._mirror(lambda run: run.log({"kimg": kimg, "nimg": nimg, **_finite(numbers)}))
+
+    def images(self, key: str, path: Path, *, caption: str, kimg: float) -> None:
+        """Show a picture file."""
+        self._mirror(lambda run: run.log({"kimg": kimg, key: _wandb().Image(str(path), caption=caption)}))
+
+    def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Show a table; a `Path` in it is shown as the picture that it names."""
+
+        def show(run: Any) -> None:
+            data = [[_wandb().Image(str(v)) if isinstance(v, Path) else v for v in row] for row in rows]
+            run.log({key: _wandb().Table(columns=list(columns), data=data)})
+
+        self._mirror(show)
+
+    def artifact(self, path: Path, *, name: str, type: str, aliases: Sequence[str], metadata: Mapping[str, Any]) -> None:
+        """Store a file as an artifact version with `aliases`."""
+
+        def store(run: Any) -> None:
+            clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+            artifact = _wandb().Artifact(clean, type=type, metadata=_finite(metadata))
+            artifact.add_file(str(path))
+            run.log_artifact(artifact, aliases=list(aliases))
+
+        self._mirror(store)
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Set summary values of the run."""
+        self._mirror(lambda run: run.summary.update(_finite(values)))
+
+    def truncate_after(self, nimg: int) -> None:
+        """Drop the local rows after `nimg`: a resumed run writes them again."""
+        for name in ("log.jsonl", "metrics.jsonl"):
+            path = self.run_dir / name
+            if path.exists():
+                kept = [row for row in read_rows(path) if row.get("nimg", 0) <= nimg]
+                partial = path.with_name(f".{name}.partial")
+                partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+                os.replace(partial, path)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The evaluations so far."""
+        return read_rows(self.run_dir / "metrics.jsonl")
+
+    def finish(self) -> None:
+        """Close W&B's copy."""
+        self._mirror(lambda run: run.finish(quiet=True))
+        self._wandb_run = None
+
+    def _mirror(self, call: Callable[[Any], None]) -> None:
+        """Do the same in W&B, if there is one; when that fails, say so once and go on."""
+        if self._wandb_run is None:
+            return
+        try:
+            call(self._wandb_run)
+        except Exception as error:  # noqa: BLE001 (whatever W&B raises must not stop a run)
+            if not self._warned:
+                self._warned = True
+                print(f"tracker: Weights & Biases failed ({_line(error)}); the local files go on", flush=True)
+
+
+def open_tracker(
+    run_dir: Path,
+    *,
+    config: Mapping[str, Any],
+    mode: str = "auto",
+    project: str = "caricature",
+    name: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+) -> Tracker:
+    """Open the log of a run.
+
+    Args:
+        run_dir: the run's folder.
+        config: resolved configuration, shown in W&B.
+        mode: `"auto"` (online with a key and an answering server, else offline), `"online"`, `"offline"`, or
+            `"disabled"` (local files alone).
+        project: W&B project.
+        name: display name.
+        group: runs that belong together (the sittings of one training).
+        tags: labels.
+
+    Returns:
+        The tracker.
+
+    Raises:
+        UserError: for another mode, or when `mode="online"` cannot be had.
+    """
+    if mode not in MODES:
+        raise UserError(f"tracker.mode={mode}: choose one of {', '.join(MODES)}")
+    if mode == "disabled":
+        return Tracker(run_dir, None, "local files alone")
+    chosen, reason = (mode, "asked for") if mode != "auto" else _choose()
+    settings = {"project": project, "name": name, "group": group, "tags": list(tags), "config": dict(config)}
+    try:
+        run = _start(run_dir, chosen, settings)
+    except Exception as error:  # noqa: BLE001
+        if mode == "online":
+            raise UserError(f"tracker.mode=online: Weights & Biases cannot be reached ({_line(error)})") from error
+        chosen, reason = "offline", _line(error)
+        run = _start(run_dir, chosen, settings)
+    return Tracker(run_dir, run, f"Weights & Biases {chosen} ({reason})")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a JSONL file; a last line cut short by a crash is left out. Missing file: no rows."""
+    rows = []
+    if path.exists():
+        for line in path.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+    return rows
+
+
+def _wandb() -> Any:
+    """The wandb module, imported when it is first needed: it takes seconds."""
+    import wandb
+
+    return wandb
+
+
+def _start(run_dir: Path, mode: str, settings: dict[str, Any]) -> Any:
+    run_dir.mkdir(parents=True, exist_ok=True)
+    wandb = _wandb()
+    quiet = wandb.Settings(init_timeout=INIT_TIMEOUT_SEC, silent=True, console="off", disable_git=True)
+    run = wandb.init(dir=str(run_dir), mode=mode, settings=quiet, reinit="finish_previous", **settings)
+    run.define_metric("kimg")
+    run.define_metric("*", step_metric="kimg")
+    run.define_metric("metrics/kid", step_metric="kimg", summary="min")
+    return run
+
+
+def _choose() -> tuple[str, str]:
+    server = os.environ.get("WANDB_BASE_URL", DEFAULT_SERVER)
+    host = urlparse(server).hostname or ""
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
+        return "offline", "WANDB_MODE says so"
+    if not os.environ.get("WANDB_API_KEY") and not _in_netrc(host):
+        return "offline", "no key; `wandb sync` uploads it later"
+    port = urlparse(server).port or (80 if server.startswith("http:") else 443)
+    try:
+        socket.create_connection((host, port), timeout=PROBE_TIMEOUT_SEC).close()
+    except OSError as error:
+        return "offline", f"{host} does not answer: {_line(error)}"
+    return "online", host
+
+
+def _in_netrc(host: str) -> bool:
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    clean = _finite(row)
+    bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
+    if bad:
+        clean = {**clean, "nonfinite": bad}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        file.write(json.dumps(clean, allow_nan=False) + "\n")
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:120]
