@@ -13,7 +13,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: setup
-	$(BIN)/python demo.py
+	$(BIN)/python -m src.demo
 
 test: setup
 	$(BIN)/python -m pytest -q

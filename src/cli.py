@@ -5,7 +5,7 @@ unknown key or value is one clear line like every other mistake.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ VERSION_BASE = "1.3"
 EXIT_USER_ERROR = 2
 
 
-def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
+def script(name: str, *, before: Callable[[], None] | None = None) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
     """Make an entry script of a function that takes the plain configuration `conf/<name>.yaml`.
 
     Args:
         name: of the root configuration file.
+        before: called before the configuration is composed.
 
     Returns:
         A decorator; the decorated function takes no arguments, reads the command line, and exits with 0, or with 2
@@ -42,6 +43,8 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
             return with_errors_as_lines(lambda: function(plain(config)))
 
         def main() -> None:
+            if before is not None:
+                before()
             with_errors_as_lines(lambda: (check_overrides(name, sys.argv[1:]), job()))
 
         return main
@@ -73,6 +76,21 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(_first_line(error)) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Compose `conf/<name>.yaml` with overrides, as a command line would, to plain containers.
+
+    Raises:
+        UserError: for a wrong override or a missing value.
+    """
+    try:
+        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+            return plain(compose(config_name=name, overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_explain(error, list(overrides))) from error
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def check_overrides(name: str, arguments: list[str]) -> None:
@@ -119,8 +137,3 @@ def _explain(error: Exception, overrides: list[str]) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
-
-
-def settings_of(config: Mapping[str, Any], group: str) -> dict[str, Any]:
-    """The values of a configuration group without its name."""
-    return {key: value for key, value in config[group].items() if key != "name"}

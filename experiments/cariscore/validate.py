@@ -62,13 +62,18 @@ def report(title: str, people: Tensor, cartoons: Tensor, pair: tuple[Tensor, Ten
     features = {label: band_features(images) for label, images in sets.items()}
     anchors = fit_anchors(base, finetuned, seed=seed)
     scores = {s.label: s for s in score_blends(base, finetuned, features, alpha=alpha, seed=seed)}
-    print(f"\n{title}: base {len(people)}, fine-tuned {len(cartoons)}, hybrids {len(pair[0])}, {side} px, "
-          f"held-out AUC low {anchors.low.auc:.3f} high {anchors.high.auc:.3f}")  # fmt: skip
+    print(
+        f"\n{title}: base {len(people)}, fine-tuned {len(cartoons)}, hybrids {len(pair[0])}, {side} px, "
+        f"held-out AUC low {anchors.low.auc:.3f} high {anchors.high.auc:.3f}"
+    )
     print("| cut-off px | low place | high place | S | R | score | share |\n|---|---|---|---|---|---|---|")
     for label, found in features.items():
-        low, high, s = anchors.low.project(found.low), anchors.high.project(found.high), scores[label]
-        print(f"| {label} | {low.mean():.2f} ± {low.std() / np.sqrt(len(low)):.2f} | {high.mean():.2f} ± "
-              f"{high.std() / np.sqrt(len(high)):.2f} | {s.s:.2f} | {s.r:.2f} | {s.cari:.3f} | {s.share:.2f} |")  # fmt: skip
+        score = scores[label]
+        low, high = (
+            f"{place.mean():.2f} ± {place.std() / np.sqrt(len(place)):.2f}"
+            for place in (anchors.low.project(found.low), anchors.high.project(found.high))
+        )
+        print(f"| {label} | {low} | {high} | {score.s:.2f} | {score.r:.2f} | {score.cari:.3f} | {score.share:.2f} |")
     print(f"{time.perf_counter() - start:.1f} s")
 
 
@@ -91,7 +96,9 @@ def main() -> None:
         people, cartoons = (x[torch.from_numpy(shuffle.permutation(len(x)))] for x in (people, cartoons))
     else:
         people = torch.cat([portraits("people", 0, options.anchors, side), portraits("people", 10_000, n, side)])
-        cartoons = torch.cat([portraits("cartoons", 5_000, options.anchors, side), portraits("cartoons", 10_000, n, side)])
+        cartoons = torch.cat(
+            [portraits("cartoons", 5_000, options.anchors, side), portraits("cartoons", 10_000, n, side)]
+        )
     pair = people[-n:], cartoons[-n:]
     report("hybrids", people[:-n], cartoons[:-n], pair, options.alpha, options.seed)
 

@@ -1,14 +1,10 @@
 """Data sets of pictures: folder or zip, checked once up front, decoded in memory when they fit.
 
-    ds = open_dataset("pictures/", resolution=64);  image, label = ds[0]     # uint8 [3, 64, 64], int or None
+ds = open_dataset("pictures/", resolution=64);  image, label = ds[0]     # uint8 [3, 64, 64], int or None
 """
 
 import hashlib
 import json
-import os
-import re
-import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,73 +15,11 @@ from torch import Tensor
 from ..errors import UserError
 from .images import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
 from .report import DatasetReport
+from .sources import Source, open_source
 
 MEMORY_LIMIT_MB = 2048
 MIN_PICTURES = 2
 _NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".html", ".pdf", ".py", ".npy", ".npz"}
-
-
-class FolderSource:
-    """The files of a folder and its subfolders, hidden ones and link loops left out, in natural order."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def names(self) -> list[str]:
-        """Relative names of all files, `img2` before `img10`."""
-        found = []
-        seen: set[tuple[int, int]] = set()
-        for folder, folders, files in os.walk(self.path, followlinks=True):
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
-                folders.clear()
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            folders[:] = sorted(f for f in folders if not f.startswith("."))
-            found += [str((Path(folder) / f).relative_to(self.path)) for f in files if not f.startswith(".")]
-        return sorted(found, key=natural_order)
-
-    def read(self, name: str) -> bytes:
-        """Bytes of one file."""
-        try:
-            return (self.path / name).read_bytes()
-        except OSError as error:
-            raise BadPicture(f"cannot be read ({error.strerror or error})") from error
-
-
-class ZipSource:
-    """The members of a zip; each thread and process reads through a handle of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._local = threading.local()
-        if not zipfile.is_zipfile(path):
-            raise UserError(f"{path}: not a zip file, or cut short; was it copied in full?")
-
-    def _handle(self) -> zipfile.ZipFile:
-        if getattr(self._local, "pid", None) != os.getpid():
-            self._local.pid, self._local.zip = os.getpid(), zipfile.ZipFile(self.path)
-        handle: zipfile.ZipFile = self._local.zip
-        return handle
-
-    def names(self) -> list[str]:
-        """Names of all members that are files and not hidden, in natural order."""
-        infos = [i for i in self._handle().infolist() if not i.is_dir()]
-        shown = [i.filename for i in infos if not any(p.startswith((".", "__MACOSX")) for p in i.filename.split("/"))]
-        return sorted(shown, key=natural_order)
-
-    def read(self, name: str) -> bytes:
-        """Bytes of one member."""
-        try:
-            return self._handle().read(name)
-        except Exception as error:  # noqa: BLE001 (zipfile raises many kinds on damage)
-            raise BadPicture(f"cannot be read from the zip ({error})") from error
-
-    def __getstate__(self) -> dict[str, Path]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Path]) -> None:
-        self.path, self._local = state["path"], threading.local()
 
 
 class PictureDataset:
@@ -139,14 +73,20 @@ class PictureDataset:
 class PictureDecoder:
     """Reads picture `index` of a source, cropped and resized."""
 
-    def __init__(
-        self, source: FolderSource | ZipSource, names: list[str], resolution: int, background: tuple[int, int, int]
-    ) -> None:
+    def __init__(self, source: Source, names: list[str], resolution: int, background: tuple[int, int, int]) -> None:
         self.source, self.names, self.resolution, self.background = source, names, resolution, background
 
     def __call__(self, index: int) -> Tensor:
-        """uint8 `[3, r, r]`."""
-        rgb = decode_picture(self.source.read(self.names[index]), background=self.background).rgb
+        """uint8 `[3, r, r]`.
+
+        Raises:
+            UserError: when the file was fine at the check and is not any more.
+        """
+        name = self.names[index]
+        try:
+            rgb = decode_picture(self.source.read(name), background=self.background).rgb
+        except BadPicture as error:
+            raise UserError(f"{name}: {error}; it was fine when the data set was checked, leave it in place") from error
         return _chw(resize_square(rgb, self.resolution))
 
 
@@ -179,7 +119,7 @@ def open_dataset(
     if on_bad not in ("skip", "error"):
         raise UserError(f"dataset.on_bad={on_bad}: choose skip or error")
     colour = parse_background(background)
-    source = _open_source(path)
+    source = open_source(path)
     names = [n for n in source.names() if Path(n).suffix.lower() not in _NOT_PICTURES]
     if not names:
         raise UserError(f"dataset.path={path}: no files in it; give a folder or zip of pictures")
@@ -194,8 +134,11 @@ def open_dataset(
         reasons = f"; {report.summary()}" if report.skipped else ""
         raise UserError(f"dataset.path={path}: {report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}")
     final = check.resolution_of_all()
+    labels = _labels(source, check.kept, path)
     digest = check.digest
     digest.update(json.dumps([final, background, RESIZE_FILTER]).encode())
+    if labels is not None:
+        digest.update(json.dumps(labels).encode())
     images = check.images_in_memory()
     decoder = PictureDecoder(source, check.kept, final, colour) if images is None else None
     return PictureDataset(
@@ -204,7 +147,7 @@ def open_dataset(
         fingerprint=digest.hexdigest(),
         report=report,
         images=images,
-        labels=_labels(source, check.kept, path),
+        labels=labels,
         decode=decoder,
     )
 
@@ -214,7 +157,7 @@ class _Check:
 
     def __init__(
         self,
-        source: FolderSource | ZipSource,
+        source: Source,
         report: DatasetReport,
         background: tuple[int, int, int],
         resolution: int | None,
@@ -250,11 +193,11 @@ class _Check:
             self.report.converted[name] = notes
         self.report.used += 1
         self.kept.append(name)
-        self.digest.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
+        self.digest.update(name.encode(errors="surrogateescape") + b"\0" + hashlib.sha256(data).digest())
         if self._pictures is not None:
             self._pictures.append(rgb)
             self._bytes += rgb.nbytes
-            if self._bytes > self.limit:
+            if self._bytes > self.limit or (self.resolution is None and len(self.sizes) > 1):
                 self._pictures = None
 
     def resolution_of_all(self) -> int:
@@ -267,25 +210,16 @@ class _Check:
         raise UserError(f"pictures of {shown} px: set dataset.resolution to a power of two to crop and resize them")
 
     def images_in_memory(self) -> Tensor | None:
-        return None if self._pictures is None else torch.stack([_chw(p) for p in self._pictures])
+        if self._pictures is None:
+            return None
+        first = self._pictures[0]
+        images = torch.empty([len(self._pictures), 3, *first.shape[:2]], dtype=torch.uint8)
+        for i in reversed(range(len(images))):  # from the end, so that each picture is freed as it is copied
+            images[i] = _chw(self._pictures.pop())
+        return images
 
 
-def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """Sort key by which `img2` comes before `img10`."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
-
-
-def _open_source(path: Path) -> FolderSource | ZipSource:
-    if path.is_dir():
-        if next(path.glob("*.tfrecords"), None) is not None:
-            raise UserError(f"{path}: TFRecords cannot be read by this version; convert them to a folder or zip of pictures")
-        return FolderSource(path)
-    if path.is_file():
-        return ZipSource(path)
-    raise UserError(f"dataset.path={path}: no such folder or file")
-
-
-def _labels(source: FolderSource | ZipSource, kept: list[str], path: Path) -> list[int] | None:
+def _labels(source: Source, kept: list[str], path: Path) -> list[int] | None:
     try:
         text = source.read("dataset.json")
     except BadPicture:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..errors import UserError
 from . import portrait_canvas, portrait_cartoon, portrait_geometry, portrait_head, portrait_people, portraits
 from .dataset import PictureDataset
 from .portraits import render_portraits
@@ -39,33 +40,60 @@ def open_portraits(
         An in-memory data set.
 
     Raises:
-        UserError: for an unknown domain or an unusable resolution.
+        UserError: for an unknown domain, an unusable resolution, no portraits, seeds on both sides of `HELD_OUT_SEED`,
+            or a cache folder that cannot be written.
     """
+    last_seed = first_seed + num_images - 1
+    if num_images < 1:
+        raise UserError(f"dataset.num_images={num_images}: must be at least 1")
+    if first_seed < HELD_OUT_SEED <= last_seed:
+        raise UserError(
+            f"dataset.num_images={num_images}: portraits from seed {HELD_OUT_SEED} on are held out, ask for at most "
+            f"{HELD_OUT_SEED - first_seed}"
+        )
     key = _cache_key(domain, num_images, resolution, first_seed)
     path = cache_folder() / f"portraits-{domain}-{resolution}-{num_images}-{key}.npy"
-    pictures = np.load(path) if path.exists() else _draw(path, domain, num_images, resolution, first_seed)
-    fingerprint = hashlib.sha256(np.ascontiguousarray(pictures)).hexdigest()
+    pictures = _load(path, (num_images, resolution, resolution, 3))
+    if pictures is None:
+        pictures = _draw(domain, num_images, resolution, first_seed)
+        _store(path, pictures)
+    fingerprint = hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
     images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-    report = DatasetReport(source=f"built-in portraits ({domain}, seeds {first_seed}..{first_seed + num_images - 1})")
+    report = DatasetReport(source=f"built-in portraits ({domain}, seeds {first_seed}..{last_seed})")
     report.used = num_images
     return PictureDataset(name or domain, resolution, fingerprint=fingerprint, report=report, images=images)
 
 
-def _draw(path: Path, domain: str, num_images: int, resolution: int, first_seed: int) -> np.ndarray:
-    chunks = []
-    for start in range(first_seed, first_seed + num_images, _CHUNK):
-        seeds = range(start, min(start + _CHUNK, first_seed + num_images))
-        chunks.append(render_portraits(domain, seeds, resolution))
-    pictures = np.concatenate(chunks)
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Load cached portraits; None when they are not there or the file is damaged (it is then drawn again)."""
+    try:
+        pictures: np.ndarray = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return pictures if pictures.shape == shape and pictures.dtype == np.uint8 else None
+
+
+def _draw(domain: str, num_images: int, resolution: int, first_seed: int) -> np.ndarray:
+    end = first_seed + num_images
+    starts = range(first_seed, end, _CHUNK)
+    return np.concatenate([render_portraits(domain, range(s, min(s + _CHUNK, end)), resolution) for s in starts])
+
+
+def _store(path: Path, pictures: np.ndarray) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
             np.save(file, pictures)
         os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"{path.parent}: portraits cannot be kept there ({error.strerror or error}); set XDG_CACHE_HOME to a folder "
+            "that can be written"
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
-    return pictures
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
 
 
 def _cache_key(domain: str, num_images: int, resolution: int, first_seed: int) -> str:

@@ -85,9 +85,11 @@ def decode_picture(
     except UnidentifiedImageError as error:
         raise BadPicture("not a picture that can be read") from error
     except Image.DecompressionBombError as error:
-        raise BadPicture(f"more than {max_pixels / 1e6:g} million pixels") from error
-    except Exception as error:  # noqa: BLE001 (decoders fail in many ways on damaged files)
-        raise BadPicture(f"damaged ({str(error) or type(error).__name__})") from error
+        bound = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))  # Pillow has a bound of its own
+        raise BadPicture(f"more than {bound / 1e6:.0f} million pixels") from error
+    except Exception as error:  # decoders fail in many ways on damaged files
+        reason = "cut short" if "truncated" in str(error) else str(error) or type(error).__name__
+        raise BadPicture(f"damaged ({reason})") from error
 
 
 def resize_square(rgb: np.ndarray, resolution: int) -> np.ndarray:
@@ -156,7 +158,7 @@ def _to_rgb(picture: Image.Image, background: tuple[int, int, int]) -> tuple[np.
 
 
 def _from_deep(picture: Image.Image) -> np.ndarray:
-    values = np.asarray(picture).astype(np.float64)
+    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
     if picture.mode == "F":
         top = 1.0 if values.max(initial=0) <= 1 else 255.0
     else:

@@ -1,12 +1,13 @@
 """Two-band features of a face: structure (coarse oriented gradients) and rendering (fine local-contrast statistics).
 
-The features of the caricature score. They are classic ones, computed from the picture alone: cells of oriented gradients
-(Dalal and Triggs, CVPR 2005) of the luminance at 32 px, and statistics of band-pass pictures after local contrast
-normalisation (Jarrett et al., ICCV 2009; Mittal et al., "BRISQUE", TIP 2012) at three fine scales of a 144 px picture.
-Both look at an oval where the face is; backgrounds do not count.
+The features of the caricature score. They are classic ones, computed from the picture alone: cells of oriented
+gradients (Dalal and Triggs, CVPR 2005) of the luminance at 32 px, and statistics of band-pass pictures after local
+contrast normalisation (Jarrett et al., ICCV 2009; Mittal et al., "BRISQUE", TIP 2012) at three fine scales of a 144 px
+picture. Both look at an oval where the face is; backgrounds do not count.
 """
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -91,7 +92,9 @@ def check_pictures(images: Tensor, name: str) -> None:
     fits = images.dtype == torch.uint8 and images.ndim == 4 and images.shape[1] == 3
     if not fits or not len(images) or min(images.shape[2:]) < LOW_PX:
         shape = list(images.shape)
-        raise UserError(f"{name}: expected uint8 pictures [N, 3, H, W] of at least {LOW_PX} px, not {images.dtype} {shape}")
+        raise UserError(
+            f"{name}: expected uint8 pictures [N, 3, H, W] of at least {LOW_PX} px, not {images.dtype} {shape}"
+        )
 
 
 def _low_band(grey: Tensor) -> Tensor:
@@ -125,19 +128,25 @@ def _high_band(grey: Tensor) -> Tensor:
     levels = [blurred(sigma) for sigma in SCALES_PX]
     contrast = _local_contrast(grey)
     features = []
-    for fine, coarse in zip(levels, levels[1:], strict=False):
+    for fine, coarse in itertools.pairwise(levels):
         features.append(_statistics((fine - coarse) / contrast, patch))
     return torch.cat(features, dim=1)
 
 
 def _local_contrast(grey: Tensor) -> Tensor:
-    """Local standard deviation of the 144 px luminance, plus the floor, in the oval's pixels: `[n, P]`."""
+    """Local standard deviation of the 144 px luminance, plus the floor, in the oval's pixels: `[n, P]`.
+
+    The windows end where the oval does, so that a black background is no contrast of the face.
+    """
     rows, columns, inside, _ = _window()
     down, across = (_resampler(side, HIGH_PX, 0.0) for side in grey.shape[1:])
-    picture = down @ grey @ across.t()
     blur = _resampler(HIGH_PX, HIGH_PX, CONTRAST_PX)
-    mean, square = (blur[rows] @ x @ blur[columns].t() for x in (picture, picture.square()))
-    return (square - mean.square()).clamp(min=0).sqrt()[:, inside] + CONTRAST_FLOOR
+    down_blur, across_blur = blur[rows, rows], blur[columns, columns].t()
+    seen = inside.float()
+    picture = (down[rows] @ grey @ across[columns].t()) * seen
+    area = (down_blur @ seen @ across_blur)[inside]
+    mean, square = ((down_blur @ x @ across_blur)[:, inside] / area for x in (picture, picture.square()))
+    return (square - mean.square()).clamp(min=0).sqrt() + CONTRAST_FLOOR
 
 
 def _statistics(band: Tensor, patch: Tensor) -> Tensor:

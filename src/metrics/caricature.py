@@ -17,14 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import UserError
+from .axis import Axis, Floats, check_rows, fit_axis
 from .bands import BandFeatures, band_features, check_extractor, check_pictures
-
-FOLDS = 5
-MIN_ANCHOR = 4  # base and fine-tuned pictures
-MIN_SHRINKAGE = 0.01
-MIN_Z = 2.0  # separation of the anchors in standard errors
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,6 +31,7 @@ class BlendScore:
         r: rendering kept, [0, 1].
         cari: s^alpha · r^(1 - alpha), [0, 1].
         share: of the bootstrap replicates, how many this blend is the best of, [0, 1].
+        gap: 95 % bootstrap interval of the highest score less this one; with 0 inside, the two cannot be told apart.
     """
 
     label: str
@@ -44,36 +39,7 @@ class BlendScore:
     r: float
     cari: float
     share: float
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Direction from base (0) to fine-tuned (1) in one band, fitted once a fold.
-
-    Attributes:
-        weight: `[K, D]`, fold k's is fitted without the pictures of fold k.
-        offset: `[K]`, added to the projection.
-        auc: how well held-out pictures are told apart, 0.5 (not at all) to 1.
-        paired: numbers of pictures whose folds are known: the anchors' own.
-        seed: of the folds.
-    """
-
-    weight: Floats
-    offset: Floats
-    auc: float
-    paired: frozenset[int]
-    seed: int
-
-    def project(self, features: NDArray[np.float32]) -> Floats:
-        """Place of each picture on the axis `[N]`: 0 where base is, 1 where fine-tuned is, not clipped.
-
-        As many pictures as an anchor has are taken as pictures of the same codes, and each is projected by the one
-        fold that has not seen its codes; other numbers are projected by the mean of the folds.
-        """
-        places = features.astype(np.float64) @ self.weight.T + self.offset
-        if len(places) not in self.paired:
-            return places.mean(axis=1)
-        return places[np.arange(len(places)), _folds(len(places), len(self.offset), self.seed)]
+    gap: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -91,9 +57,7 @@ class Anchors:
     finetuned: str
 
 
-def fit_anchors(
-    base: BandFeatures, finetuned: BandFeatures | Mapping[str, BandFeatures], *, seed: int = 0
-) -> Anchors:
+def fit_anchors(base: BandFeatures, finetuned: BandFeatures | Mapping[str, BandFeatures], *, seed: int = 0) -> Anchors:
     """Fit both axes.
 
     Args:
@@ -112,8 +76,8 @@ def fit_anchors(
         reach = {key: _separation(base.low, snapshot.low) for key, snapshot in finetuned.items()}
         name = max(sorted(reach), key=lambda key: reach[key])
         finetuned = finetuned[name]
-    low = _fit_axis(base.low, finetuned.low, "structure (low band)", seed)
-    high = _fit_axis(base.high, finetuned.high, "rendering (high band)", seed)
+    low = fit_axis(base.low, finetuned.low, "structure (low band)", seed)
+    high = fit_axis(base.high, finetuned.high, "rendering (high band)", seed)
     return Anchors(low, high, name)
 
 
@@ -152,10 +116,12 @@ def score_blends(
     labels = sorted(blends)
     places = [(anchors.low.project(blends[key].low), anchors.high.project(blends[key].high)) for key in labels]
     points = [_cari(low.mean(), high.mean(), alpha) for low, high in places]
-    shares = _bootstrap([_replicates(low, high, alpha, num_bootstrap, seed) for low, high in places])
+    draws = {n: _draws(n, num_bootstrap, seed) for n in {len(low) for low, _ in places}}
+    replicates = [_cari(draws[len(low)] @ low, draws[len(low)] @ high, alpha)[2] for low, high in places]
+    shares, gaps = _bootstrap(replicates), _gaps(replicates, int(np.argmax([cari for _, _, cari in points])))
     scores = [
-        BlendScore(key, float(s), float(r), float(cari), float(share))
-        for key, (s, r, cari), share in zip(labels, points, shares, strict=True)
+        BlendScore(key, float(s), float(r), float(cari), float(share), gap)
+        for key, (s, r, cari), share, gap in zip(labels, points, shares, gaps, strict=True)
     ]
     return sorted(scores, key=lambda score: (-score.cari, score.label))
 
@@ -206,7 +172,7 @@ def rank_blends(
         alpha=alpha,
         seed=seed,
     )
-    return [asdict(score) for score in scores]
+    return [{key: value for key, value in asdict(score).items() if key != "gap"} for score in scores]
 
 
 def _shrink(images: Tensor, side: int) -> Tensor:
@@ -226,11 +192,9 @@ def _cari(low: Any, high: Any, alpha: float) -> tuple[Any, Any, Any]:
     return s, r, s**alpha * r ** (1 - alpha)
 
 
-def _replicates(low: Floats, high: Floats, alpha: float, count: int, seed: int) -> Floats:
-    """Scores `[count]` with the pictures drawn again; blends of as many pictures get the same draws."""
-    n = len(low)
-    draws = np.random.default_rng([seed, n]).multinomial(n, np.full(n, 1 / n), size=count) / n
-    return _cari(draws @ low, draws @ high, alpha)[2]
+def _draws(n: int, count: int, seed: int) -> Floats:
+    """Weights of n pictures in `count` bootstrap replicates `[count, n]`, the same for all blends with n pictures."""
+    return np.random.default_rng([seed, n]).multinomial(n, np.full(n, 1 / n), size=count) / n
 
 
 def _bootstrap(replicates: list[Floats]) -> Floats:
@@ -240,71 +204,18 @@ def _bootstrap(replicates: list[Floats]) -> Floats:
     return (best / best.sum(axis=0)).mean(axis=1)
 
 
-def _folds(count: int, folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold of each of `count` pictures: balanced, and the same for all sets with as many pictures."""
-    return np.random.default_rng([seed, count]).permutation(count) % folds
+def _gaps(replicates: list[Floats], winner: int) -> list[tuple[float, float]]:
+    """95 % intervals of the winner's score less each blend's."""
+    scores = np.stack(replicates)
+    low, high = np.quantile(scores[winner] - scores, [0.025, 0.975], axis=1)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
 def _separation(base: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """Squared distance of two sets' means in units of the base's spread, without the bias of small sets."""
-    _check_rows(base, "base")
-    _check_rows(other, "finetuned")
+    check_rows(base, "base")
+    check_rows(other, "finetuned")
     a, b = base.astype(np.float64), other.astype(np.float64)
     spread = a.var(axis=0, ddof=1)
     square = (a.mean(axis=0) - b.mean(axis=0)) ** 2 - spread / len(a) - b.var(axis=0, ddof=1) / len(b)
     return float(np.sum(square / (spread + spread.mean() + 1e-12)))
-
-
-def _check_rows(features: NDArray[np.float32], name: str) -> None:
-    if len(features) < MIN_ANCHOR:
-        raise UserError(f"{name}: {len(features)} pictures; at least {MIN_ANCHOR} are needed to fit the score's axes")
-
-
-def _fit_axis(base: NDArray[np.float32], finetuned: NDArray[np.float32], band: str, seed: int) -> Axis:
-    """Fit one axis in folds, and place its ends where held-out pictures of base and fine-tuned are."""
-    _check_rows(base, "base")
-    _check_rows(finetuned, "finetuned")
-    a, b = base.astype(np.float64), finetuned.astype(np.float64)
-    count = min(FOLDS, len(a) // 2, len(b) // 2)
-    fold_a, fold_b = _folds(len(a), count, seed), _folds(len(b), count, seed)
-    weights, offsets = [], []
-    held_a, held_b = np.empty(len(a)), np.empty(len(b))
-    for k in range(count):
-        weight, offset = _discriminant(a[fold_a != k], b[fold_b != k])
-        held_a[fold_a == k] = a[fold_a == k] @ weight + offset
-        held_b[fold_b == k] = b[fold_b == k] @ weight + offset
-        weights.append(weight)
-        offsets.append(offset)
-    zero, gap = held_a.mean(), held_b.mean() - held_a.mean()
-    error = np.sqrt(held_a.var(ddof=1) / len(a) + held_b.var(ddof=1) / len(b))
-    if not gap > MIN_Z * error:
-        raise UserError(
-            f"finetuned: its {band} cannot be told from the base's, so blends of the two cannot be scored; "
-            "train longer or give more pictures"
-        )
-    below = (held_b[:, None] > held_a).mean() + 0.5 * (held_b[:, None] == held_a).mean()
-    offset = (np.array(offsets) - zero) / gap
-    return Axis(np.stack(weights) / gap, offset, float(below), frozenset({len(a), len(b)}), seed)
-
-
-def _discriminant(a: Floats, b: Floats) -> tuple[Floats, float]:
-    """Linear discriminant of two sets with a covariance shrunk as in Ledoit and Wolf (2004, Eq. 14).
-
-    Returns:
-        Direction `[D]` and offset: the sets' means are at -1/2 and 1/2.
-    """
-    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
-    rest = np.concatenate([a - mean_a, b - mean_b])
-    spread = np.sqrt((rest**2).mean(axis=0))
-    scale = 1 / np.sqrt(spread**2 + 1e-4 * np.mean(spread**2) + 1e-12)
-    rest *= scale
-    n, d = rest.shape
-    covariance = rest.T @ rest / n
-    level = np.trace(covariance) / d
-    distance = np.sum(covariance**2) - d * level**2
-    noise = np.sum(np.sum(rest**2, axis=1) ** 2) / n**2 - np.sum(covariance**2) / n
-    shrinkage = min(max(noise / distance, MIN_SHRINKAGE), 1.0) if distance > 0 else 1.0
-    shrunk = (1 - shrinkage) * covariance + shrinkage * level * np.eye(d)
-    weight = np.linalg.solve(shrunk + 1e-9 * np.eye(d), (mean_b - mean_a) * scale) * scale
-    weight /= max(float(weight @ (mean_b - mean_a)), 1e-300)
-    return weight, -float(weight @ (mean_a + mean_b)) / 2

@@ -39,12 +39,12 @@ def kernel_distance(
         reals: features `[M, d]`.
         seed: of the subsets.
         subsets: how many.
-        subset_size: pictures of each set in a subset, at most all of the smaller set.
+        subset_size: pictures of each set in a subset, at most half of the smaller set.
 
     Returns:
         Mean and standard deviation over subsets. The mean of an unbiased estimator may be negative.
     """
-    size = min(subset_size, len(fakes), len(reals))
+    size = max(min(subset_size, len(fakes) // 2, len(reals) // 2), 2)
     generator = torch.Generator().manual_seed(seed)
     values = []
     for _ in range(subsets):

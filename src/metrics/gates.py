@@ -82,13 +82,13 @@ def diversity(base: Tensor | NDArray, blend: Tensor | NDArray, *, threshold: flo
     a, b = _rows(base, "diversity: base"), _rows(blend, "diversity: blend")
     spread = torch.pdist(a).mean()
     if not spread > 0:
-        raise UserError("diversity: the base pictures are all alike, so there is no diversity to keep; give different codes")
+        raise UserError(
+            "diversity: the base pictures are all alike, so there is no diversity to keep; give different codes"
+        )
     return _gate("diversity", float(torch.pdist(b).mean() / spread), threshold)
 
 
-def memorisation(
-    blend: Tensor | NDArray, training: Tensor | NDArray, *, threshold: float = MEMORISATION_FLOOR
-) -> Gate:
+def memorisation(blend: Tensor | NDArray, training: Tensor | NDArray, *, threshold: float = MEMORISATION_FLOOR) -> Gate:
     """Median distance of blends to the nearest training picture over that of training pictures among themselves.
 
     Args:

@@ -16,10 +16,12 @@ import math
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from ..errors import UserError
 from .generator import Generator
 
+MAX_LISTED = 4  # differing tensors named in an error
 #: Names of a block's parameters that a unit carries.
 _CONV = ("weight", "bias", "noise_strength", "affine.weight", "affine.bias")
 _TORGB = ("weight", "bias", "affine.weight", "affine.bias")
@@ -41,7 +43,8 @@ def blend(low: Generator, high: Generator, resolution: int, *, level: int = 0, w
     Raises:
         UserError: when the networks differ in shape, or resolution, level or width cannot be.
     """
-    return blend_networks(low, high, blend_weights(low.resolution, resolution, level=level, width=width))
+    weights = blend_weights(low.resolution, resolution, level=level, width=width)
+    return blend_networks(low, high, weights=weights)
 
 
 def blend_weights(
@@ -62,7 +65,7 @@ def blend_weights(
         UserError: when an argument cannot be.
     """
     resolutions = [2**k for k in range(2, full_resolution.bit_length())]
-    if resolution not in resolutions:
+    if not isinstance(resolution, int) or resolution not in resolutions:
         known = ", ".join(map(str, resolutions))
         raise UserError(f"blend.res={resolution}: a {full_resolution} px network can be blended at {known}")
     if level not in (0, 1):
@@ -77,7 +80,7 @@ def blend_weights(
     return weights
 
 
-def blend_networks(low: Generator, high: Generator, weights: Mapping[str, float]) -> Generator:
+def blend_networks(low: Generator, high: Generator, *, weights: Mapping[str, float]) -> Generator:
     """Mix two generators unit by unit.
 
     Args:
@@ -104,7 +107,8 @@ def blend_networks(low: Generator, high: Generator, weights: Mapping[str, float]
             continue
         with torch.no_grad():
             for name in _parameters_of(unit):
-                target[name].copy_(source[name] if y == 1 else target[name] * (1 - y) + source[name] * y)
+                theirs = source[name].to(target[name].device)
+                target[name].copy_(theirs if y == 1 else target[name] * (1 - y) + theirs * y)
     return result
 
 
@@ -132,16 +136,19 @@ def _logistic(x: float) -> float:
 
 
 def _check_shapes(low: Generator, high: Generator) -> None:
-    ours, theirs = low.state_dict(), high.state_dict()
+    ours, theirs = low.synthesis.state_dict(), high.synthesis.state_dict()
     wrong = [
-        f"{key} {list(ours[key].shape) if key in ours else 'absent'} / {list(theirs[key].shape) if key in theirs else 'absent'}"
+        f"synthesis.{key} is {_shape(ours, key)} and {_shape(theirs, key)}"
         for key in {**ours, **theirs}
-        if key.startswith("synthesis.")
-        and (key not in ours or key not in theirs or ours[key].shape != theirs[key].shape)
+        if _shape(ours, key) != _shape(theirs, key)
     ]
     if wrong:
-        more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+        more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
         raise UserError(
-            f"these networks cannot be blended ({low.resolution} px and {high.resolution} px): tensors differ, "
-            f"{'; '.join(wrong[:4])}{more}"
+            f"networks of {low.resolution} and {high.resolution} px cannot be blended, their tensors differ: "
+            f"{'; '.join(wrong[:MAX_LISTED])}{more}"
         )
+
+
+def _shape(tensors: Mapping[str, Tensor], key: str) -> str:
+    return str(list(tensors[key].shape)) if key in tensors else "absent"

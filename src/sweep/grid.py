@@ -1,47 +1,20 @@
-"""Which cells a sweep has: finding the run, its snapshots, its base network, and checking the blend settings."""
+"""What a sweep runs over: the run, its snapshots, and the network that it was fine-tuned from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
+
 from ..errors import UserError
-from ..networks import Generator, blend_weights
-from ..weights import load_network, read_meta
+from ..networks import Generator
+from ..weights import file_sha256, load_network, read_meta
+from ..weights.load import resolve_network
 
-DIRECTIONS = ("cartoon_low", "cartoon_high")
-
-
-@dataclass(frozen=True)
-class BlendSettings:
-    """How cells are blended.
-
-    Attributes:
-        resolutions: of the switch, increasing.
-        direction: `"cartoon_low"` (low = fine-tuned, high = base) or `"cartoon_high"`.
-        level: 0 or 1.
-        width: None for a hard switch.
-    """
-
-    resolutions: tuple[int, ...]
-    direction: str = "cartoon_low"
-    level: int = 0
-    width: float | None = None
-
-    @property
-    def name(self) -> str:
-        """Short name, for the sweep's folder."""
-        parts = [self.direction.replace("_", "-")]
-        if self.level:
-            parts.append(f"level{self.level}")
-        if self.width:
-            parts.append(f"width{self.width:g}")
-        return "-".join(parts)
-
-    @property
-    def shares_prefix(self) -> bool:
-        """Whether all resolutions share the low network's layers (hard switch between blocks)."""
-        return not self.width and self.level == 0
+MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -56,90 +29,143 @@ class Snapshot:
         """`kimg-000016.00`."""
         return self.path.stem
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file."""
+        return file_sha256(self.path)
+
+
+@dataclass(frozen=True)
+class Base:
+    """The network that a run was fine-tuned from, and its file."""
+
+    G: Generator
+    path: Path
+
 
 def find_run(run: str | Path, runs: Path) -> Path:
-    """Find a run folder by path, name, or `latest`.
+    """Find a run folder by name, by path, or as `latest`: the one that was written to last.
 
     Raises:
         UserError: when there is none.
     """
     if str(run) == "latest":
-        folders = [p for p in runs.glob("*") if (p / "run.json").exists()] if runs.is_dir() else []
+        folders = [folder for folder in sorted(runs.glob("*")) if (folder / "run.json").is_file()]
         if not folders:
             raise UserError(f"no run in {runs}: train one first, or name its folder with run=PATH")
-        return max(folders, key=lambda p: _last_change(p))
+        return max(folders, key=_last_change)
     for path in (runs / str(run), Path(run)):
-        if (path / "run.json").exists():
+        if (path / "run.json").is_file() or (path / "snapshots").is_dir():
             return path
-    raise UserError(f"run={run}: neither a run in {runs} nor a run folder")
+    raise UserError(f"run={run}: neither a run in {runs} nor the folder of one")
 
 
 def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = "all") -> list[Snapshot]:
-    """List a run's snapshots by kimg, the untrained one (0 kimg) left out.
+    """List a run's snapshots by kimg.
 
     Args:
         run_dir: run folder.
         chosen: `"all"`, or names or kimg.
 
     Raises:
-        UserError: when there is none, or a chosen one is missing.
+        UserError: when there is none, a chosen one is missing, or all are the network that training started from.
     """
     folder = run_dir / "snapshots"
-    every = [Snapshot(path, float(read_meta(path)["kimg"])) for path in sorted(folder.glob("kimg-*.safetensors"))]
-    every = sorted((s for s in every if s.kimg > 0), key=lambda s: s.kimg)
-    if not every:
-        raise UserError(f"no snapshots of a trained network in {folder}: run train.py first (snapshot.kimg says when)")
-    if chosen == "all":
-        return every
-    wanted = [chosen] if isinstance(chosen, str | int | float) else list(chosen)
-    found = []
-    for item in wanted:
-        match = [s for s in every if str(item) == s.name or _as_kimg(item) == s.kimg]
-        if not match:
-            known = ", ".join(f"{s.kimg:g}" for s in every)
-            raise UserError(f"snapshot={item}: the run has snapshots at {known} kimg")
-        found += match
-    return sorted(set(found), key=lambda s: s.kimg)
+    paths = sorted(folder.glob("kimg-*.safetensors"))
+    if not paths:
+        raise UserError(f"{folder} holds no snapshots: run train.py first (snapshot.kimg says when it takes them)")
+    found = sorted((Snapshot(path, float(read_meta(path)["kimg"])) for path in paths), key=lambda s: s.kimg)
+    if chosen != "all":
+        found = _choose(found, chosen)
+    if not any(snapshot.kimg > 0 for snapshot in found):
+        raise UserError(
+            f"{folder}: only the network that training started from (0 kimg): a sweep needs a later snapshot"
+        )
+    return found
 
 
-def load_base(run_dir: Path, base: str) -> Generator:
-    """Load the network that the run was fine-tuned from.
+def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -> Base:
+    """Find the network that a run was fine-tuned from.
 
     Args:
         run_dir: run folder.
-        base: `"auto"` for the run's snapshot at 0 kimg, or a network file or name.
+        base: `"auto"` for the snapshot at 0 kimg, or, where none was taken, the run's `pretrained` file; or a
+            network's file or name.
+        device: where to load it.
 
     Raises:
-        UserError: when it cannot be found.
+        UserError: when it cannot be found, or the run was trained from scratch.
     """
     if base != "auto":
-        return load_network(base).G_ema
+        path = resolve_network(base)
+        return Base(load_network(path, device=device).G_ema, path)
+    settings = run_config(run_dir).get("pretrained", {})
+    source = settings.get("source")
+    if settings and source is None:
+        raise UserError(
+            f"{run_dir.name} was trained from scratch: a blend needs the network that a run was fine-tuned from; "
+            "name one with base=FILE"
+        )
     path = run_dir / "snapshots" / "kimg-000000.00.safetensors"
-    if not path.exists():
-        raise UserError(f"{path} is missing: name the network that the run started from with base=FILE")
-    return load_network(path).G_ema
+    if not path.is_file():
+        if source is None:
+            raise UserError(f"{path} is missing: name the network that the run started from with base=FILE")
+        path = resolve_network(source)
+        _check_parent(run_dir, path)
+    return Base(load_network(path, device=device).G_ema, path)
 
 
-def blend_settings(config: Mapping[str, Any], base: Generator) -> BlendSettings:
-    """Check the `blend` settings against the networks.
+def check_family(snapshots: Sequence[Snapshot], base: Base) -> None:
+    """Check from the files' headers that the snapshots have the base network's shape.
 
     Raises:
-        UserError: naming the setting that cannot be.
+        UserError: naming the first that has not, and the difference.
     """
-    if config["direction"] not in DIRECTIONS:
-        raise UserError(f"blend.direction={config['direction']}: choose {' or '.join(DIRECTIONS)}")
-    given = config["res"] if isinstance(config["res"], list | tuple) else [config["res"]]
-    if not given:
-        raise UserError("blend.res is empty: give resolutions such as blend.res=8,16,32")
-    resolutions = []
-    for r in given:
-        if isinstance(r, bool) or not isinstance(r, int):
-            raise UserError(f"blend.res={r}: give whole numbers such as blend.res=8,16,32")
-        blend_weights(base.resolution, r, level=config["level"], width=config["width"])
-        if r == base.resolution and not config["width"]:
-            raise UserError(f"blend.res={r}: at the full resolution a blend is the un-blended network; choose {r // 2} or less")
-        resolutions.append(r)
-    return BlendSettings(tuple(sorted(set(resolutions))), config["direction"], config["level"], config["width"])
+    for snapshot in snapshots:
+        theirs = read_meta(snapshot.path)["architecture"]["G"]
+        channels = {int(r): int(c) for r, c in theirs["channels"].items()}
+        for name, a, b in (
+            ("resolution", theirs["resolution"], base.G.resolution),
+            ("w_dim", theirs["w_dim"], base.G.w_dim),
+            ("channels", channels, base.G.config["channels"]),
+        ):
+            if a != b:
+                raise UserError(
+                    f"{snapshot.path.name} was not fine-tuned from {base.path}: its {name} is {a}, the base's is {b}"
+                )
+
+
+def run_config(run_dir: Path) -> dict[str, Any]:
+    """The run's configuration as it was written; empty when there is none."""
+    path = run_dir / "config.yaml"
+    config = yaml.safe_load(path.read_text()) if path.is_file() else None
+    return config if isinstance(config, dict) else {}
+
+
+def _check_parent(run_dir: Path, path: Path) -> None:
+    """Refuse a `pretrained` file that was replaced after the run."""
+    for snapshot in sorted((run_dir / "snapshots").glob("kimg-*.safetensors"))[:1]:
+        parent = read_meta(snapshot).get("parent")
+        if parent is not None and parent != file_sha256(path):
+            raise UserError(
+                f"{path} is not the file that {run_dir.name} was fine-tuned from (its sha256 differs): name that one "
+                "with base=FILE"
+            )
+
+
+def _choose(snapshots: list[Snapshot], chosen: str | float | Sequence[str | float]) -> list[Snapshot]:
+    wanted = [chosen] if isinstance(chosen, str | int | float) else list(chosen)
+    if not wanted:
+        raise UserError("snapshot is empty: give names or kimg such as snapshot=[1,2,4], or all")
+    found = []
+    for item in wanted:
+        match = [s for s in snapshots if str(item) in (s.name, s.path.name) or _as_kimg(item) == s.kimg]
+        if not match:
+            known = [f"{s.kimg:g}" for s in snapshots]
+            more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
+            raise UserError(f"snapshot={item}: the run has snapshots at {', '.join(known[:MAX_LISTED])}{more} kimg")
+        found += [s for s in match if s not in found]
+    return sorted(found, key=lambda s: s.kimg)
 
 
 def _as_kimg(item: str | float) -> float | None:
@@ -151,4 +177,4 @@ def _as_kimg(item: str | float) -> float | None:
 
 def _last_change(run_dir: Path) -> float:
     files = [run_dir / "run.json", run_dir / "log.jsonl", run_dir / "metrics.jsonl"]
-    return max(p.stat().st_mtime for p in files if p.exists())
+    return max(path.stat().st_mtime for path in files if path.exists())

@@ -1,33 +1,32 @@
 """A sweep in three steps: `open_sweep` once, `score_snapshot` for each snapshot (a job), `finish_sweep` once.
 
-The sweep's folder holds everything that the steps hand each other, so jobs may run in other processes, and a sweep that
-is run again computes only what is missing.
+The sweep's folder holds everything that the steps hand each other, so jobs may run in other processes or on other
+machines, and a sweep that is run again computes only what is missing.
 """
 
 import hashlib
 import json
-import os
+import time
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import yaml
 from torch import Tensor
+from tqdm import tqdm
 
-from ..data import image_grid, save_jpeg
 from ..errors import UserError
-from ..metrics import BandFeatures, band_features, get_extractor
 from ..networks import Generator
-from ..tracking import read_rows
-from ..weights import file_sha256, load_network
-from .cells import common_codes, render, render_snapshot
-from .grid import BlendSettings, Snapshot, blend_settings, find_run, find_snapshots, load_base
-from .kinship import kinship
-
-PICTURES_SHOWN, PICTURE_COLUMNS = 16, 8
+from ..weights import load_network
+from .features import Collector, feature_protocol
+from .finish import finish_sweep
+from .grid import Base, Snapshot, check_family, find_base, find_run, find_snapshots
+from .kinship import UNRELATED, kinship
+from .pictures import UNBLENDED, common_codes, render, render_snapshot
+from .settings import SweepSettings, settings_of_config
+from .table import CellTable, write_text
 
 
 @dataclass(frozen=True)
@@ -37,80 +36,141 @@ class Sweep:
     Attributes:
         folder: `runs/<run>/sweeps/<name>`.
         run_dir: the run.
-        config: plain configuration.
-        base: original network.
-        settings: blend settings.
-        snapshots: the snapshots to score.
-        protocol: what decides a cell's numbers besides snapshot and resolution; cells of another one are made again.
+        settings: what was asked for.
+        base: the network that the run was fine-tuned from.
+        snapshots: to score, by kimg.
+        protocol: what decides a cell's features besides snapshot and resolution.
     """
 
     folder: Path
     run_dir: Path
-    config: Mapping[str, Any]
-    base: Generator
-    settings: BlendSettings
+    settings: SweepSettings
+    base: Base
     snapshots: list[Snapshot]
     protocol: dict[str, Any]
 
+    @property
+    def table(self) -> CellTable:
+        """The sweep's rows."""
+        return CellTable(self.folder)
+
+    @property
+    def num_cells(self) -> int:
+        """Cells of the grid."""
+        return len(self.snapshots) * len(self.settings.resolutions)
+
+    @property
+    def base_key(self) -> str:
+        """Name of the base network's features."""
+        return f"base-{_hash(self.protocol)}"
+
+    def unblended_key(self, snapshot: Snapshot) -> str:
+        """Name of the un-blended snapshot's features."""
+        return f"{snapshot.name}-{_hash([self.protocol, snapshot.sha256])}"
+
     def cell_key(self, snapshot: Snapshot, resolution: int) -> str:
-        """Identity of a cell: protocol, snapshot file, resolution."""
-        facts = [self.protocol, snapshot.name, file_sha256(snapshot.path), resolution]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        """Name of a cell's features, and its identity: protocol, snapshot file, resolution."""
+        return f"{cell_name(snapshot, resolution)}-{_hash([self.protocol, snapshot.sha256, resolution])}"
+
+    def keys(self) -> list[str]:
+        """All cells, in the order of the grid."""
+        return [self.cell_key(s, r) for s in self.snapshots for r in self.settings.resolutions]
 
     def codes(self) -> Tensor:
         """The common codes `[N, L, w_dim]`."""
-        config = self.config
-        return common_codes(self.base, int(config["num_latents"]), float(config["psi"]), int(config["seed"]))
+        protocol = self.protocol
+        return common_codes(self.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
 
 
-def open_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Check the configuration against the run and open the sweep's folder.
+def run_sweep(run_dir: str | Path, resolutions: Any, **options: Any) -> tuple[Path, dict[str, Any]]:
+    """Sweep a run in this process.
+
+    Args:
+        run_dir: the run's folder.
+        resolutions: of the switch.
+        options: the other fields of `SweepSettings`.
+
+    Returns:
+        The sweep's folder, and the ranking as in its `ranking.json`.
+
+    Raises:
+        UserError: for everything that the user can put right.
+    """
+    sweep = open_sweep(find_run(run_dir, Path()), SweepSettings(tuple(resolutions), **options))
+    reused = prepare(sweep)
+    for snapshot in pending_snapshots(sweep):
+        score_snapshot(sweep, snapshot)
+    return sweep.folder, conclude(sweep, reused)
+
+
+def main(config: Mapping[str, Any]) -> None:
+    """Sweep in this process as a plain configuration composed from `conf/sweep.yaml` says."""
+    sweep = open_configured_sweep(config)
+    reused = prepare(sweep)
+    for snapshot in pending_snapshots(sweep):
+        score_snapshot(sweep, snapshot)
+    conclude(sweep, reused)
+
+
+def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
+    """Open the sweep that a plain configuration asks for."""
+    return open_sweep(find_run(config["run"], Path(config["paths"]["runs"])), settings_of_config(config))
+
+
+def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
+    """Check settings against the run; nothing is written.
 
     Raises:
         UserError: for everything that cannot be, before anything is computed.
     """
-    if int(config["num_latents"]) < 16:
-        raise UserError(f"num_latents={config['num_latents']}: at least 16 codes are needed to compare blends")
-    if not 0 < float(config["alpha"]) < 1:
-        raise UserError(f"alpha={config['alpha']}: must lie between 0 (rendering alone) and 1 (structure alone)")
-    run_dir = find_run(config["run"], Path(config["paths"]["runs"]))
-    snapshots = find_snapshots(run_dir, config["snapshot"])
-    base = load_base(run_dir, config["base"])
-    settings = blend_settings(config["blend"], base)
-    name = config["name"] or settings.name
-    folder = run_dir / "sweeps" / str(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    device = settings.torch_device()
+    snapshots = find_snapshots(run_dir, settings.snapshot)
+    base = find_base(run_dir, settings.base, device=device)
+    check_family(snapshots, base)
+    settings.check_against(base.G)
     protocol = {
-        "extractor": "bands",
-        "n_latents": int(config["num_latents"]),
-        "psi": float(config["psi"]),
-        "seed": int(config["seed"]),
+        **feature_protocol(),
+        "n_latents": settings.num_codes(),
+        "psi": float(settings.psi),
+        "seed": settings.seed,
         "direction": settings.direction,
         "level": settings.level,
         "width": settings.width,
-        "base": _digest(base),
+        "base": _digest(base.G),
     }
-    return Sweep(folder, run_dir, config, base, settings, snapshots, protocol)
+    return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 
-def prepare(sweep: Sweep) -> None:
-    """Make what all jobs share: the original network's pictures as features."""
-    path = sweep.folder / "features" / f"base-{_short(sweep.protocol)}.npz"
-    if not path.exists():
-        pictures = render(sweep.base, sweep.codes())
-        save_features(path, pictures)
-        save_jpeg(sweep.folder / "cells" / "base.jpg", image_grid(pictures[:PICTURES_SHOWN], PICTURE_COLUMNS))
+def prepare(sweep: Sweep) -> int:
+    """Write the folder's beginnings and make what all jobs share: the base network's features.
+
+    Returns:
+        How many of the grid's cells are there already.
+    """
+    settings = sweep.settings
+    write_text(sweep.folder / "config.yaml", yaml.safe_dump(_plain(asdict(settings)), sort_keys=False))
+    dropped = sweep.table.open(sweep.keys(), sweep.protocol)
+    count = f"{len(sweep.snapshots)} snapshots x {len(settings.resolutions)} resolutions"
+    print(f"sweep      {sweep.folder}: {count}, {sweep.protocol['n_latents']} codes", flush=True)
+    if dropped:
+        print(f"           {dropped} cells of another protocol (codes, extractor or base) are scored anew", flush=True)
+    features = sweep.table.features_path(sweep.base_key)
+    if not features.is_file():
+        collector = Collector()
+        for pictures in render(sweep.base.G, sweep.codes()):
+            collector.add(pictures)
+        collector.save(features, sweep.folder / "cells" / "base.jpg")
+    return len(sweep.table.rows())
 
 
-def missing_cells(sweep: Sweep, snapshot: Snapshot) -> list[int]:
-    """Resolutions of a snapshot that are not scored yet."""
-    done = {row["key"] for row in read_rows(sweep.folder / "cells.jsonl")}
-    return [r for r in sweep.settings.resolutions if sweep.cell_key(snapshot, r) not in done]
+def pending_snapshots(sweep: Sweep) -> list[Snapshot]:
+    """Snapshots with work left."""
+    rows = sweep.table.rows()
+    return [s for s in sweep.snapshots if _missing(sweep, s, rows)]
 
 
 def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
-    """Render and measure the missing cells of one snapshot; a row is written as each is ready.
+    """Make and measure the missing cells of one snapshot; a row is written as each is finished.
 
     Returns:
         How many cells were new.
@@ -118,92 +178,77 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    missing = missing_cells(sweep, snapshot)
-    if not missing:
-        return 0
-    G = load_network(snapshot.path).G_ema
-    settings = BlendSettings(tuple(missing), sweep.settings.direction, sweep.settings.level, sweep.settings.width)
-    ws = sweep.codes()
-    if ws.shape[1:] != (G.num_ws, G.w_dim):
-        raise UserError(f"{snapshot.path}: not fine-tuned from the base network (its codes are {G.num_ws} x {G.w_dim})")
-    pictures = render_snapshot(G, sweep.base, ws, settings)
-    save_features(sweep.folder / "features" / f"{snapshot.name}-{_short(sweep.protocol)}.npz", pictures.finetuned)
-    save_jpeg(
-        sweep.folder / "cells" / f"{snapshot.name}.jpg", image_grid(pictures.finetuned[:PICTURES_SHOWN], PICTURE_COLUMNS)
-    )
-    relation = kinship(sweep.base, G)
-    for r in missing:
-        key = sweep.cell_key(snapshot, r)
-        save_features(sweep.folder / "features" / f"{key}.npz", pictures.blended[r])
-        picture = Path("cells") / f"{snapshot.name}-res{r:03d}.jpg"
-        save_jpeg(sweep.folder / picture, image_grid(pictures.blended[r][:PICTURES_SHOWN], PICTURE_COLUMNS))
-        row = {
-            "label": f"{snapshot.name}/{r}",
-            "snapshot": snapshot.name,
-            "kimg": snapshot.kimg,
-            "resolution": r,
-            "level": settings.level,
-            "width": settings.width,
-            "direction": settings.direction,
-            "s": None,
-            "r": None,
-            "cari": None,
-            "share": None,
-            "eligible": None,
-            "gates": {},
-            "kinship": relation,
-            "picture": str(picture),
-            "protocol": sweep.protocol,
-            "key": key,
-        }
-        append_row(sweep.folder / "cells.jsonl", row)
-    return len(missing)
+    missing = _missing(sweep, snapshot, sweep.table.rows())
+    started = time.perf_counter()
+    G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device).G_ema
+    relation = kinship(sweep.base.G, G)
+    if relation < UNRELATED:
+        raise UserError(
+            f"{snapshot.path} was not fine-tuned from {sweep.base.path}: their weights have nothing in common "
+            f"(cosine {relation:.2f}); name the right network with base=FILE"
+        )
+    collectors: dict[int, Collector] = defaultdict(Collector)
+    resolutions = [r for r in missing if r != UNBLENDED]
+    total = sweep.protocol["n_latents"] * (len(resolutions) + 1)
+    with tqdm(total=total, desc=snapshot.name, unit="img", leave=False, disable=None) as bar:
+        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), sweep.settings, resolutions):
+            collectors[r].add(pictures)
+            bar.update(len(pictures))
+    unblended = sweep.table.features_path(sweep.unblended_key(snapshot))
+    collectors[UNBLENDED].save(unblended, sweep.folder / "cells" / f"{snapshot.name}.jpg")
+    for r in resolutions:
+        row = _row(sweep, snapshot, r, relation)
+        collectors[r].save(sweep.table.features_path(row["key"]), sweep.folder / row["picture"])
+        sweep.table.append(row)
+    took = time.perf_counter() - started
+    print(f"{snapshot.name}  {len(resolutions)} cells, {total} pictures in {took:.1f} s", flush=True)
+    return len(resolutions)
 
 
-def current_rows(sweep: Sweep) -> list[dict[str, Any]]:
-    """The rows of this sweep's cells, in the order of the grid."""
-    rows = {row["key"]: row for row in read_rows(sweep.folder / "cells.jsonl")}
-    keys = [sweep.cell_key(s, r) for s in sweep.snapshots for r in sweep.settings.resolutions]
-    return [rows[key] for key in keys if key in rows]
+def conclude(sweep: Sweep, reused: int) -> dict[str, Any]:
+    """Say how many cells were new, then rank."""
+    print(scored_line(sweep, reused), flush=True)
+    return finish_sweep(sweep, changed=len(sweep.table.rows()) > reused)
 
 
-def load_features(path: Path) -> tuple[BandFeatures, Tensor]:
-    """Band features and embedded features of a set of pictures, as `save_features` wrote them."""
-    with np.load(path) as file:
-        return BandFeatures(low=file["low"], high=file["high"]), torch.from_numpy(file["embedded"])
+def scored_line(sweep: Sweep, reused: int) -> str:
+    """`scored 9 new cells, 0 reused`."""
+    return f"scored {len(sweep.table.rows()) - reused} new cells, {reused} reused"
 
 
-def save_features(path: Path, pictures: Tensor) -> None:
-    """Compute the features of pictures and write them, whole or not at all."""
-    bands = band_features(pictures)
-    embedded = get_extractor("embedded")(pictures).numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial.npz")
-    try:
-        np.savez_compressed(partial, low=bands.low, high=bands.high, embedded=embedded)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def cell_name(snapshot: Snapshot, resolution: int) -> str:
+    """`kimg-000016.00-res032`."""
+    return f"{snapshot.name}-res{resolution:03d}"
 
 
-def base_features_path(sweep: Sweep) -> Path:
-    """Where `prepare` put the original network's features."""
-    return sweep.folder / "features" / f"base-{_short(sweep.protocol)}.npz"
+def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[int]:
+    """Resolutions of a snapshot that are to be made; `UNBLENDED` for the snapshot itself."""
+    missing = [r for r in sweep.settings.resolutions if sweep.cell_key(snapshot, r) not in rows]
+    known = sweep.table.features_path(sweep.unblended_key(snapshot)).is_file()
+    return missing if known else [UNBLENDED, *missing]
 
 
-def finetuned_features_path(sweep: Sweep, snapshot: Snapshot) -> Path:
-    """Where `score_snapshot` put the un-blended snapshot's features."""
-    return sweep.folder / "features" / f"{snapshot.name}-{_short(sweep.protocol)}.npz"
-
-
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append one JSON line in a single write, so that rows of parallel jobs do not mix."""
-    with open(path, "a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def _short(protocol: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
+def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, relation: float) -> dict[str, Any]:
+    settings = sweep.settings
+    return {
+        "label": f"{snapshot.name}/{resolution}",
+        "snapshot": snapshot.name,
+        "kimg": snapshot.kimg,
+        "resolution": resolution,
+        "level": settings.level,
+        "width": settings.width,
+        "direction": settings.direction,
+        "s": None,
+        "r": None,
+        "cari": None,
+        "share": None,
+        "gates": {},
+        "eligible": None,
+        "picture": f"cells/{cell_name(snapshot, resolution)}.jpg",
+        "kinship": relation,
+        "key": sweep.cell_key(snapshot, resolution),
+        "protocol": sweep.protocol,
+    }
 
 
 def _digest(G: Generator) -> str:
@@ -211,3 +256,11 @@ def _digest(G: Generator) -> str:
     for key, value in sorted(G.state_dict().items()):
         digest.update(key.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _hash(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

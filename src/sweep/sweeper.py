@@ -1,72 +1,83 @@
 """Hydra's side of the sweep: one job a snapshot with all its resolutions, instead of one a pair.
 
-`blend.res=8,16,32` and `blend.res=[8,16,32]` mean the same. Registered under `hydra/sweeper: snapshots` from Python, so
-that no class path stands in a configuration file.
+`blend.res=8,16,32` and `blend.res=[8,16,32]` mean the same. Importing this module makes the sweeper known to Hydra as
+`hydra/sweeper: snapshots`, so that no class path stands in a configuration file.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from ..cli import plain
+from ..cli import plain, with_errors_as_lines
 from ..errors import UserError
-from . import finish
-from .run import missing_cells, open_sweep, prepare
 
-GROUPED = "blend.res"
+LISTS = ("blend.res", "snapshot")
+EXIT_INTERRUPTED = 130
 
 
 class SnapshotSweeper(Sweeper):
-    """Opens the sweep, launches a job for each snapshot with missing cells, ranks at the end."""
+    """Opens the sweep, launches a job for each snapshot with missing cells, ranks when all are done."""
 
-    def __init__(self, max_jobs: int = 100_000) -> None:
-        self.max_jobs = max_jobs
-        self.config: DictConfig
-        self.launcher: Any = None
-        self.hydra_context: HydraContext | None = None
+    __module__ = "hydra_plugins.caricature"  # Hydra accepts plugins of this package alone
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take Hydra's context and make the configured launcher."""
+        """Take Hydra's context and make the configured launcher; it runs `score_job`, not the whole script."""
         self.config, self.hydra_context = config, hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
+            hydra_context=hydra_context, task_function=score_job, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the sweep that the command line's overrides ask for."""
-        assert self.hydra_context is not None
-        overrides = [grouped(o) for o in OverridesParser.create().parse_overrides(arguments)]
+        """Run the sweep that the command line's overrides ask for; mistakes become one line and exit code 2."""
+        try:
+            return with_errors_as_lines(lambda: self._sweep(arguments))
+        except KeyboardInterrupt:
+            print("stopped: the finished cells are saved; the same command continues", file=sys.stderr)
+            sys.exit(EXIT_INTERRUPTED)
+
+    def _sweep(self, arguments: list[str]) -> None:
+        from . import run  # torch and the metrics take seconds to import: wrong options are answered before
+
+        overrides = [grouped(override) for override in OverridesParser.create().parse_overrides(arguments)]
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
-        del composed["hydra"]
-        sweep = open_sweep(plain(composed))
-        pending = [s for s in sweep.snapshots if missing_cells(sweep, s)]
-        new = sum(len(missing_cells(sweep, s)) for s in pending)
-        total = len(sweep.snapshots) * len(sweep.settings.resolutions)
-        print(f"sweep      {sweep.folder}: {len(sweep.snapshots)} snapshots x {len(sweep.settings.resolutions)} resolutions")
-        failed = None
-        if pending:
-            prepare(sweep)
-            kept = [o for o in overrides if not o.startswith("snapshot=")]
-            jobs = [[*kept, f"snapshot={snapshot.name}"] for snapshot in pending]
-            results = self.launcher.launch(jobs, initial_job_idx=0)
-            failed = next((r for r in results if r.status != JobStatus.COMPLETED), None)
-        if failed is not None:
-            _ = failed.return_value  # raises what the job raised; finished cells stay
-        print(f"scored {new} new cells, {total - new} reused")
-        finish.finish_sweep(sweep)
-        return None
+        sweep = run.open_configured_sweep(plain_task(composed))
+        reused = run.prepare(sweep)
+        pending = run.pending_snapshots(sweep)
+        shared = [f"run='{sweep.run_dir.resolve()}'", *(o for o in overrides if not _is_key(o, "run", "snapshot"))]
+        jobs = [[*shared, f"snapshot=[{snapshot.name}]"] for snapshot in pending]
+        if jobs:
+            _raise_failures(self.launcher.launch(jobs, initial_job_idx=0), lambda: run.scored_line(sweep, reused))
+        run.conclude(sweep, reused)
+
+
+def score_job(config: DictConfig) -> str | None:
+    """One job: the missing cells of the one snapshot that its `snapshot` names.
+
+    Returns:
+        None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
+    """
+    from . import run
+
+    try:
+        sweep = run.open_configured_sweep(plain(config))
+        for snapshot in sweep.snapshots:
+            run.score_snapshot(sweep, snapshot)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def grouped(override: Override) -> str:
-    """A swept `blend.res=8,16` as the list `blend.res=[8,16]`; other sweeps are not this sweeper's.
+    """A swept `blend.res=8,16` as the list `blend.res=[8,16]`; nothing else takes several values.
 
     Raises:
         UserError: when another key is given several values.
@@ -74,16 +85,39 @@ def grouped(override: Override) -> str:
     text = override.input_line or ""
     if not override.is_sweep_override():
         return text
-    if override.key_or_group != GROUPED:
-        key = override.key_or_group
-        raise UserError(f"{key}: only {GROUPED} takes several values; give snapshots as a list, snapshot=[1,2,4]")
-    values = ",".join(override.sweep_string_iterator())
-    return f"{GROUPED}=[{values}]"
+    key = override.key_or_group
+    if key not in LISTS or not override.is_discrete_sweep():
+        raise UserError(f"{text}: one value at a time; only {' and '.join(LISTS)} take several, separated by commas")
+    return f"{key}=[{','.join(override.sweep_string_iterator())}]"
+
+
+def plain_task(composed: DictConfig) -> dict[str, Any]:
+    """The script's own part of a composed configuration."""
+    return plain(DictConfig({key: composed._get_node(key) for key in composed if key != "hydra"}))
 
 
 def register() -> None:
-    """Make the sweeper known to Hydra as `hydra/sweeper: snapshots`."""
-    target = f"{SnapshotSweeper.__module__}.{SnapshotSweeper.__qualname__}"
-    node = {"_target_": target, "max_jobs": 100_000, "params": None}
+    """Make the sweeper known to Hydra."""
+    Plugins.instance().register(SnapshotSweeper)
+    node = {"_target_": f"{SnapshotSweeper.__module__}.{SnapshotSweeper.__qualname__}", "params": None}
     ConfigStore.instance().store(group="hydra/sweeper", name="snapshots", node=node, provider="caricature")
-    sys.modules[SnapshotSweeper.__module__]  # imported, so that Hydra finds it
+
+
+def _raise_failures(results: Any, scored: Callable[[], str]) -> None:
+    """Raise what the first failing job raised; the finished cells of all jobs stay."""
+    crashed: list[JobReturn] = [r for r in results if r.status != JobStatus.COMPLETED]
+    messages = [r.return_value for r in results if r.status == JobStatus.COMPLETED and r.return_value]
+    if not crashed and not messages:
+        return
+    more = f" (and {len(messages) + len(crashed) - 1} more jobs failed)" if len(messages) + len(crashed) > 1 else ""
+    print(f"{scored()}; not ranked: jobs failed", flush=True)
+    if crashed:
+        _ = crashed[0].return_value  # raises: a mistake of the program's, shown with its traceback
+    raise UserError(f"{messages[0]}{more}")
+
+
+def _is_key(override: str, *keys: str) -> bool:
+    return override.split("=", 1)[0] in keys
+
+
+register()

@@ -92,7 +92,7 @@ class Tracker:
 
     def finish(self) -> None:
         """Close W&B's copy."""
-        self._mirror(lambda run: run.finish(quiet=True))
+        self._mirror(lambda run: run.finish())
         self._wandb_run = None
 
     def _mirror(self, call: Callable[[Any], None]) -> None:

@@ -24,7 +24,7 @@ from .schedule import mark_name
 
 LogRow = Callable[[dict[str, float], float, int], None]
 TakeSnapshot = Callable[[float, int, str], None]
-WARMUP_ITERATIONS = 5
+WARMUP_ITERATIONS, HEADER_ITERATIONS = 5, 37  # the speed in the header is that of iterations 6 to 37: all lazy phases
 
 
 class KimgCallback(pl.Callback):
@@ -62,10 +62,24 @@ class FiniteGuard(KimgCallback):
 
 
 class LogCallback(KimgCallback):
-    """Averages statistics and writes a row every `every_kimg`; measures img/s of the training itself."""
+    """Averages statistics and writes a row every `every_kimg`; measures img/s of the training itself.
 
-    def __init__(self, log: LogRow, every_kimg: float, extra: Callable[[], dict[str, float]]) -> None:
-        self.write_row, self.every_nimg, self.extra = log, every_kimg * 1000, extra
+    Args:
+        log: takes a row.
+        every_kimg: interval.
+        extra: further numbers for a row.
+        speed: told img/s as soon as it is known.
+    """
+
+    def __init__(
+        self,
+        log: LogRow,
+        every_kimg: float,
+        *,
+        extra: Callable[[], dict[str, float]],
+        speed: Callable[[float], None],
+    ) -> None:
+        self.write_row, self.every_nimg, self.extra, self.speed = log, every_kimg * 1000, extra, speed
         self._sums: dict[str, list[float]] = {}
         self._busy_sec, self._started, self._images, self._iterations = 0.0, 0.0, 0, 0
         self.img_per_sec: float | None = None
@@ -84,6 +98,9 @@ class LogCallback(KimgCallback):
             self._busy_sec += time.perf_counter() - self._started
             self._images += batch
             self.img_per_sec = self._images / max(self._busy_sec, 1e-9)
+            if self._iterations == HEADER_ITERATIONS:
+                tqdm.write(f"speed      {self.img_per_sec:.1f} img/s")
+                self.speed(self.img_per_sec)
         if (module.nimg // self.every_nimg) > ((module.nimg - batch) // self.every_nimg):
             row = {name: sum(values) / len(values) for name, values in self._sums.items()}
             if self.img_per_sec is not None:

@@ -17,7 +17,7 @@ from ..ops import backend_info
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, find_checkpoint
-from .identity import open_run_folder, run_facts
+from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
 from .schedule import run_length, snapshot_marks
 from .setup import Start, build_dataset, build_networks, build_step
@@ -59,7 +59,7 @@ def train(config: Mapping[str, Any]) -> Path:
     run = Run(folder, config, dataset, start, GanModule(step), checkpoint)
     tracker = _open_tracker(run)
     try:
-        _print_header(run, total_kimg, marks)
+        _print_header(run, total_kimg, marks, tracker.status)
         _fit(run, tracker, total_kimg, marks)
     finally:
         tracker.finish()
@@ -77,7 +77,12 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
         if nimg >= total_kimg * 1000:
             print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
             return
-    log = cb.LogCallback(tracker.log, float(config["log_kimg"]), lambda: _extra(run.module))
+    log = cb.LogCallback(
+        tracker.log,
+        float(config["log_kimg"]),
+        extra=lambda: _extra(run.module),
+        speed=lambda value: update_run_json(folder, img_per_sec=round(value, 2)),
+    )
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", float(config["checkpoint_kimg"]))
     stop = cb.StopCallback(total_kimg, checkpoint, snapshotter.take)
     trainer = _trainer(
@@ -189,7 +194,7 @@ def _check_trainer(settings: Mapping[str, Any]) -> None:
         raise UserError(f"trainer.precision={settings['precision']}: this version trains in fp32")
 
 
-def _print_header(run: Run, total_kimg: float, marks: list[float]) -> None:
+def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str) -> None:
     G, D = run.module.step.G, run.module.step.D
     count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
     start = run.start.facts.get("source", "fresh networks")
@@ -200,6 +205,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float]) -> None:
         f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len(marks)} snapshots",
         f"ops        {backend_info()['reason']}",
         f"threads    {torch.get_num_threads()}, torch {torch.__version__}",
+        f"tracking   {tracking}",
     ]
     if run.start.facts.get("fresh"):
         lines.append(f"fresh      {', '.join(run.start.facts['fresh'])}")

@@ -74,7 +74,7 @@ def save_network(
         modules["D"] = D
         architecture["D"] = _plain(D.config)
     tensors = {
-        f"{name}.{key}": value.detach().to("cpu", dtype).contiguous()
+        f"{name}.{key}": value.detach().to("cpu", dtype).contiguous().clone()
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }

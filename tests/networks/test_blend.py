@@ -101,7 +101,7 @@ def test_smooth_blend_mixes_each_unit_but_never_mapping_noise_maps_and_4x4_conv(
 def test_inputs_are_left_alone_and_units_can_be_chosen(pair):
     low, high = pair
     before = copy.deepcopy(low.state_dict())
-    result = blend_networks(low, high, {"8/conv1": 1.0, "4/const": 0.25})
+    result = blend_networks(low, high, weights={"8/conv1": 1.0, "4/const": 0.25})
     assert all(torch.equal(before[key], value) for key, value in low.state_dict().items())
     changed = {key for key, side in taken_from(result, low, high).items() if side != "low"}
     parts = ("weight", "bias", "noise_strength", "affine.weight", "affine.bias")
@@ -112,15 +112,15 @@ def test_inputs_are_left_alone_and_units_can_be_chosen(pair):
 
 def test_what_cannot_be_is_refused(pair):
     low, high = pair
-    for resolution in (12, 64, 2):
-        with pytest.raises(UserError, match=f"blend.res={resolution}"):
+    for resolution in (12, 64, 2, 8.0):
+        with pytest.raises(UserError, match=f"blend.res={resolution}: a 32 px network can be blended at 4, 8, 16, 32"):
             blend(low, high, resolution)
     with pytest.raises(UserError, match="level"):
         blend(low, high, 8, level=2)
     with pytest.raises(UserError, match="width"):
         blend(low, high, 8, width=-1.0)
     with pytest.raises(UserError, match="unknown blend unit"):
-        blend_networks(low, high, {"4/conv1": 1.0})
+        blend_networks(low, high, weights={"4/conv1": 1.0})
     wider = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, resolution=32, channel_base=512, channel_max=32)
-    with pytest.raises(UserError, match="cannot be blended"):
+    with pytest.raises(UserError, match=r"cannot be blended.*synthesis.b4.const is \[16, 4, 4\] and \[32, 4, 4\]"):
         blend(low, wider, 8)

@@ -1,0 +1,169 @@
+"""Where pictures come from: folders and zips, each a list of file names in natural order and a way to read one."""
+
+import os
+import re
+import threading
+import zipfile
+from pathlib import Path
+from typing import Protocol, Self
+
+from ..errors import UserError
+from .images import BadPicture
+
+#: Larger files are not pictures that anyone trains on; they are refused before they are read into memory.
+MAX_FILE_BYTES = 2**30
+
+
+class Source(Protocol):
+    """What a data set reads from; further kinds are classes of this form, added to `SOURCES`."""
+
+    @classmethod
+    def open(cls, path: Path) -> Self | None:
+        """Open `path`, or None when it is not of this kind.
+
+        Raises:
+            UserError: when it is of this kind and cannot be used.
+        """
+
+    def names(self) -> list[str]:
+        """Names of all visible files, in natural order."""
+
+    def read(self, name: str) -> bytes:
+        """Bytes of one file.
+
+        Raises:
+            BadPicture: when it cannot be read.
+        """
+
+
+class TFRecordSource:
+    """A folder of TFRecords: recognised, not read yet."""
+
+    @classmethod
+    def open(cls, path: Path) -> None:
+        """Refuse a TFRecord file or a folder that holds some."""
+        if path.suffix == ".tfrecords" or (path.is_dir() and next(path.glob("*.tfrecords"), None) is not None):
+            raise UserError(
+                f"dataset.path={path}: TFRecords cannot be read by this version; convert them to a folder or zip of pictures"
+            )
+
+
+class FolderSource:
+    """The files of a folder and its subfolders, hidden ones and link loops left out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> "FolderSource | None":
+        """Open a folder."""
+        return cls(path) if path.is_dir() else None
+
+    def names(self) -> list[str]:
+        """Relative names of all files, `img2` before `img10`."""
+        found = []
+        seen: set[tuple[int, int]] = set()
+        for folder, folders, files in os.walk(self.path, followlinks=True):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders[:] = sorted(f for f in folders if not f.startswith("."))
+            found += [str((Path(folder) / f).relative_to(self.path)) for f in files if not f.startswith(".")]
+        return sorted(found, key=natural_order)
+
+    def read(self, name: str) -> bytes:
+        """Bytes of one file."""
+        path = self.path / name
+        try:
+            if path.exists() and not path.is_file():
+                raise BadPicture("not a regular file")
+            _check_size(path.stat().st_size)
+            return path.read_bytes()
+        except OSError as error:
+            raise BadPicture(f"cannot be read ({error.strerror or error})") from error
+
+
+class ZipSource:
+    """The members of a zip; each thread and process reads through a handle of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+
+    @classmethod
+    def open(cls, path: Path) -> "ZipSource | None":
+        """Open a file as a zip."""
+        if not path.is_file():
+            return None
+        source = cls(path)
+        try:
+            source._handle()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise UserError(f"dataset.path={path}: not a zip file, or cut short; was it copied in full?") from error
+        return source
+
+    def _handle(self) -> zipfile.ZipFile:
+        if getattr(self._local, "pid", None) != os.getpid():
+            self._local.zip = zipfile.ZipFile(self.path)
+            self._local.pid = os.getpid()
+        handle: zipfile.ZipFile = self._local.zip
+        return handle
+
+    def names(self) -> list[str]:
+        """Names of all members that are files and not hidden, in natural order."""
+        infos = [i for i in self._handle().infolist() if not i.is_dir()]
+        return sorted((i.filename.removeprefix("./") for i in infos if not _is_hidden(i.filename)), key=natural_order)
+
+    def read(self, name: str) -> bytes:
+        """Bytes of one member."""
+        try:
+            handle = self._handle()
+            info = handle.NameToInfo.get(name) or handle.getinfo(f"./{name}")
+            _check_size(info.file_size)
+            return handle.read(info)
+        except BadPicture:
+            raise
+        except Exception as error:  # zipfile raises many kinds on damage
+            raise BadPicture(f"cannot be read from the zip ({error})") from error
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.path, self._local = state["path"], threading.local()
+
+
+SOURCES: tuple[type[Source], ...] = (TFRecordSource, FolderSource, ZipSource)  # type: ignore[assignment]
+
+
+def open_source(path: Path) -> Source:
+    """Open a path with the first kind of source that knows it.
+
+    Raises:
+        UserError: for a missing path, or one that no kind can use.
+    """
+    if not path.exists():
+        raise UserError(f"dataset.path={path}: no such folder or file")
+    for kind in SOURCES:
+        source = kind.open(path)
+        if source is not None:
+            return source
+    raise UserError(f"dataset.path={path}: neither a folder nor a zip of pictures")
+
+
+def natural_order(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key by which `img2` comes before `img10`; names that count the same (`img1`, `img01`) go by spelling."""
+    parts = [part for part in re.split(r"([0-9]+)", name) if part]
+    key = [(0, len(p.lstrip("0")), p.lstrip("0")) if p[0] in "0123456789" else (1, 0, p) for p in parts]
+    return key, name
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part != ".")
+
+
+def _check_size(num_bytes: int) -> None:
+    if num_bytes > MAX_FILE_BYTES:
+        raise BadPicture(f"a file of more than {MAX_FILE_BYTES // 2**20} MB")

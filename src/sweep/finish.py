@@ -1,0 +1,148 @@
+"""The end of a sweep: rank, rewrite the rows, write the recommended network and the report, tell the tracker."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import open_configured_dataset
+from ..errors import UserError
+from ..metrics import get_extractor
+from ..tracking import open_tracker, write_sweep_report
+from ..weights import file_sha256, load_network, save_network
+from .features import EXTRACTOR, feature_protocol, load_features, save_arrays
+from .grid import run_config
+from .ranking import Anchors, rank
+from .table import write_text
+
+if TYPE_CHECKING:
+    from .run import Sweep
+
+MAX_REALS = 2000
+CHUNK = 64
+TABLE = ("label", "kimg", "resolution", "cari", "s", "r", "share", "eligible", "picture")
+
+
+def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
+    """Rank a sweep whose cells are all made.
+
+    Args:
+        sweep: the sweep.
+        changed: whether cells were added; if not, and the ranking comes out as it was, nothing new goes to the tracker.
+
+    Returns:
+        The ranking, as written to `ranking.json`.
+    """
+    rows = list(sweep.table.rows().values())
+    cells = {row["label"]: load_features(sweep.table.features_path(row["key"])) for row in rows}
+    rows, facts = rank(rows, cells, _anchors(sweep), sweep.settings)
+    ranking = {**facts, "base": str(sweep.base.path), "protocol": sweep.protocol}
+    path = sweep.folder / "ranking.json"
+    same = path.is_file() and path.read_text() == _json(ranking)
+    sweep.table.replace(rows)
+    best = _write_best(sweep, ranking)
+    write_text(path, _json(ranking))
+    report = write_sweep_report(sweep.folder)
+    if changed or not same:
+        _track(sweep, rows, ranking, best)
+    print(ranking["sentence"])
+    for name, reason in ranking["not_measured"].items():
+        print(f"gate {name} is not measured: {reason}")
+    print(f"report: {report}", flush=True)
+    return ranking
+
+
+def _anchors(sweep: "Sweep") -> Anchors:
+    features = {s.name: load_features(sweep.table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots}
+    reals, reason = _real_features(sweep)
+    base = load_features(sweep.table.features_path(sweep.base_key))
+    return Anchors(base, features, {s.name: s.kimg for s in sweep.snapshots}, reals, reason)
+
+
+def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
+    """Features of the run's training pictures, or None and the reason."""
+    path = sweep.run_dir / "run.json"
+    facts = json.loads(path.read_text()).get("dataset") if path.is_file() else None
+    settings = run_config(sweep.run_dir).get("dataset")
+    if not facts or not settings:
+        return None, f"{sweep.run_dir} does not say which pictures it was trained on"
+    fingerprint = str(facts["fingerprint"])
+    extractor = str(feature_protocol()["extractor_sha256"])
+    stored = sweep.folder / "features" / f"reals-{fingerprint[:12]}-{extractor[:12]}.npz"
+    if stored.is_file():
+        with np.load(stored) as file:
+            return torch.from_numpy(file["embedded"]), None
+    try:
+        dataset = open_configured_dataset({**settings, "resolution": facts["resolution"]})
+    except UserError as error:
+        return None, f"the training pictures cannot be read ({error})"
+    if dataset.fingerprint != fingerprint:
+        return None, "the data set has changed since the run was trained"
+    count = min(len(dataset), MAX_REALS)
+    if count < 2:
+        return None, "a data set of one picture has no distances"
+    indices = [i * len(dataset) // count for i in range(count)]
+    chunks = [torch.stack([dataset[i][0] for i in indices[k : k + CHUNK]]) for k in range(0, count, CHUNK)]
+    features = torch.cat([get_extractor(EXTRACTOR)(chunk) for chunk in chunks])
+    save_arrays(stored, embedded=features.numpy())
+    return features, None
+
+
+def _write_best(sweep: "Sweep", ranking: dict[str, Any]) -> Path | None:
+    """Write the recommended blend as `best.safetensors`; without one, none is left there."""
+    path, choice = sweep.folder / "best.safetensors", ranking["recommended"]
+    if choice is None:
+        path.unlink(missing_ok=True)
+        return None
+    snapshot = next(s for s in sweep.snapshots if s.name == choice["snapshot"])
+    G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device).G_ema
+    ours = {"file": snapshot.path.name, "run": sweep.run_dir.name, "kimg": snapshot.kimg, "sha256": snapshot.sha256}
+    base = {"file": sweep.base.path.name, "sha256": file_sha256(sweep.base.path)}
+    low, high = sweep.settings.ordered(ours, base)
+    meta = {
+        "kimg": snapshot.kimg,
+        "parent": snapshot.sha256,
+        "blend": {
+            "resolution": choice["resolution"],
+            "level": sweep.settings.level,
+            "width": sweep.settings.width,
+            "direction": sweep.settings.direction,
+            "low": low,
+            "high": high,
+        },
+        "score": {key: choice[key] for key in ("cari", "s", "r", "share")},
+        "protocol": sweep.protocol,
+    }
+    return save_network(path, G_ema=sweep.settings.blend(G, sweep.base.G, choice["resolution"]), meta=meta)
+
+
+def _track(sweep: "Sweep", rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
+    settings, run = sweep.settings, sweep.run_dir.name
+    config = {**sweep.protocol, "run": run, "resolutions": list(settings.resolutions), "alpha": settings.alpha}
+    tracker = open_tracker(
+        sweep.run_dir,
+        config=config,
+        mode=settings.tracker["mode"],
+        project=settings.tracker["project"],
+        name=f"{run}-{sweep.folder.name}",
+        group=run,
+        tags=["sweep"],
+    )
+    try:
+        values = [[sweep.folder / row[k] if k == "picture" else row[k] for k in TABLE] for row in rows]
+        tracker.table("sweep/cells", TABLE, values)
+        choice = ranking["recommended"]
+        if best is not None and choice is not None:
+            keys = {f"score/{name}": choice[key] for name, key in (("cari", "cari"), ("S", "s"), ("R", "r"))}
+            tracker.summary({**keys, "recommended": choice["label"], "sentence": ranking["sentence"]})
+            facts = {key: choice[key] for key in ("label", "kimg", "resolution", "cari")}
+            tracker.artifact(best, name=f"{run}-blend", type="model", aliases=["best"], metadata=facts)
+    finally:
+        tracker.finish()
+
+
+def _json(ranking: dict[str, Any]) -> str:
+    return json.dumps(ranking, indent=2, allow_nan=False) + "\n"

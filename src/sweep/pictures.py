@@ -1,0 +1,114 @@
+"""The pictures of a sweep's cells, with what cells share computed once.
+
+All cells see the same codes. The base network's pictures are made once a sweep; the low network's layers once a
+snapshot: its state is kept at every switch, and only the layers above it are run for each resolution. Pictures come in
+chunks, so that memory does not grow with their number.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..data import to_uint8
+from ..networks import Generator, blend
+from .settings import SweepSettings
+
+CHUNK, CHUNK_PIXELS = 32, 32 * 256 * 256  # pictures at a time: 32 up to 256 px, fewer of larger ones
+UNBLENDED = 0  # stands for the snapshot itself where blends go by their resolution
+
+
+@torch.inference_mode()
+def common_codes(base: Generator, num_codes: int, psi: float, seed: int) -> Tensor:
+    """Style codes that every cell renders, from the base network's mapping.
+
+    The fine-tuned mapping has moved; photographs are projected to the base's W, and only codes of one mapping make
+    pictures of different snapshots and of the base pairs. A conditional network's classes take turns.
+
+    Returns:
+        `[num_codes, L, w_dim]` on the network's device.
+    """
+    device = base.mapping.w_avg.device
+    z = torch.randn([num_codes, base.z_dim], generator=torch.Generator().manual_seed(seed)).to(device)
+    c = None
+    if base.c_dim:
+        c = torch.eye(base.c_dim, device=device)[torch.arange(num_codes, device=device) % base.c_dim]
+    return base.mapping(z, c, psi=psi)
+
+
+def render(G: Generator, ws: Tensor) -> Iterator[Tensor]:
+    """Render codes `[N, L, w_dim]`: chunks of uint8 `[n, 3, H, W]` on the CPU."""
+    for codes in ws.split(_chunk_size(G)):
+        with torch.inference_mode():
+            images = G.synthesis(codes)
+        yield to_uint8(images).cpu()
+
+
+def render_snapshot(
+    snapshot: Generator, base: Generator, ws: Tensor, settings: SweepSettings, resolutions: Sequence[int]
+) -> Iterator[tuple[int, Tensor]]:
+    """Render a snapshot and its blends.
+
+    Args:
+        snapshot: the fine-tuned generator.
+        base: the network it was fine-tuned from.
+        ws: common codes `[N, L, w_dim]`.
+        settings: how to blend.
+        resolutions: of the switch.
+
+    Yields:
+        (resolution, uint8 `[n, 3, H, W]`): each blend's pictures in the order of the codes, and the snapshot's own
+        under `UNBLENDED`. They equal those of whole blended generators up to rounding.
+
+    Raises:
+        UserError: when the networks do not fit together.
+    """
+    low, high = settings.ordered(snapshot, base)
+    if settings.shares_prefix:
+        tail = blend(low, high, low.synthesis.resolutions[0])
+        for codes in ws.split(_chunk_size(low)):
+            for r, image in shared_prefix(low, tail, codes, resolutions, whole=low is snapshot).items():
+                yield (UNBLENDED if r == low.resolution else r), to_uint8(image).cpu()
+    else:
+        for r in resolutions:
+            G = settings.blend(snapshot, base, r)
+            yield from ((r, pictures) for pictures in render(G, ws))
+    if not settings.shares_prefix or low is not snapshot:
+        yield from ((UNBLENDED, pictures) for pictures in render(snapshot, ws))
+
+
+@torch.inference_mode()
+def shared_prefix(
+    low: Generator, tail: Generator, ws: Tensor, resolutions: Sequence[int], *, whole: bool
+) -> dict[int, Tensor]:
+    """Render hard blends of one pair with the low network's blocks run once.
+
+    Args:
+        low: the low network.
+        tail: the pair's blend at 4: its blocks above 4 are the high network's with the low one's noise maps, as in
+            every hard blend of level 0.
+        ws: `[N, L, w_dim]`.
+        resolutions: of the switch, below the image's.
+        whole: run the low network to its end as well.
+
+    Returns:
+        float32 images `[N, 3, H, W]` by resolution; the low network's own under the full resolution.
+    """
+    images: dict[int, Tensor] = {}
+    state = None
+    for r in low.synthesis.resolutions:
+        if r > max(resolutions, default=0) and not whole:
+            break
+        state = low.synthesis.run_blocks(ws, r, r, state)
+        assert state.rgb is not None
+        if r == low.resolution:
+            images[r] = state.rgb
+        elif r in resolutions:
+            image = tail.synthesis.run_blocks(ws, 2 * r, None, state).rgb
+            assert image is not None
+            images[r] = image
+    return images
+
+
+def _chunk_size(G: Generator) -> int:
+    return max(min(CHUNK, CHUNK_PIXELS // G.resolution**2), 1)

@@ -1,0 +1,160 @@
+"""What a sweep is asked to do: one checked object, from Python or from `conf/sweep.yaml`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..errors import UserError
+from ..networks import Generator, blend, blend_weights
+
+DIRECTIONS = ("cartoon_low", "cartoon_high")
+MIN_LATENTS = 16
+LATENTS_CPU, LATENTS_GPU = 256, 512
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """Settings of a sweep; `conf/sweep.yaml` has the same names, those of the blend under `blend`.
+
+    Attributes:
+        resolutions: of the switch, each once, increasing.
+        direction: `"cartoon_low"` (low = fine-tuned, high = base) or `"cartoon_high"` (the other way round).
+        level: 0 or 1, see `networks.blend`.
+        width: None for a hard switch, or the width of a logistic mix in positions.
+        snapshot: `"all"`, or names or kimg of snapshots.
+        base: `"auto"` for the network that the run started from, or a network's file or name.
+        name: of the sweep's folder; None makes one of direction, level and width.
+        n_latents: common codes; None for 256, on a GPU 512.
+        psi: their truncation.
+        seed: of codes and bootstrap.
+        alpha: weight of structure in the score, between 0 and 1.
+        n_bootstrap: resamplings of the codes.
+        gates: whether a blend that fails a gate is left out of the ranking.
+        device: `"auto"`, `"cpu"`, `"cuda"`, …
+        tracker: `mode` and `project` of the tracker.
+    """
+
+    resolutions: tuple[int, ...]
+    direction: str = "cartoon_low"
+    level: int = 0
+    width: float | None = None
+    snapshot: str | float | Sequence[str | float] = "all"
+    base: str = "auto"
+    name: str | None = None
+    n_latents: int | None = None
+    psi: float = 0.7
+    seed: int = 0
+    alpha: float = 0.5
+    n_bootstrap: int = 1000
+    gates: bool = True
+    device: str = "auto"
+    tracker: Mapping[str, Any] = field(default_factory=lambda: {"mode": "disabled", "project": "caricature"})
+
+    def __post_init__(self) -> None:
+        if not self.resolutions:
+            raise UserError("blend.res is empty: give resolutions such as blend.res=8,16,32")
+        for r in self.resolutions:
+            if not _is_int(r) or r < 4 or r & (r - 1):
+                raise UserError(f"blend.res={r}: must be a power of two from 4 up, such as blend.res=8,16,32")
+        object.__setattr__(self, "resolutions", tuple(sorted(set(self.resolutions))))
+        if self.direction not in DIRECTIONS:
+            raise UserError(f"blend.direction={self.direction}: choose {' or '.join(DIRECTIONS)}")
+        blend_weights(self.resolutions[-1], self.resolutions[-1], level=self.level, width=self.width)
+        if self.n_latents is not None and not (_is_int(self.n_latents) and self.n_latents >= MIN_LATENTS):
+            raise UserError(f"n_latents={self.n_latents}: at least {MIN_LATENTS} codes are needed to compare blends")
+        if not _is_number(self.psi) or not 0 < self.psi <= 1:
+            raise UserError(f"psi={self.psi}: truncation lies above 0 (all pictures alike) and up to 1 (none)")
+        if not _is_int(self.seed) or self.seed < 0:
+            raise UserError(f"seed={self.seed}: must be a whole number from 0 up")
+        if not _is_number(self.alpha) or not 0 < self.alpha < 1:
+            raise UserError(f"alpha={self.alpha}: must lie between 0 (rendering alone) and 1 (structure alone)")
+        if not _is_int(self.n_bootstrap) or self.n_bootstrap < 100:
+            raise UserError(f"n_bootstrap={self.n_bootstrap}: at least 100 are needed for an interval")
+        if not isinstance(self.gates, bool):
+            raise UserError(f"gates={self.gates}: must be true or false")
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the sweep's folder."""
+        if self.name is not None:
+            return str(self.name)
+        level = f"-level{self.level}" if self.level else ""
+        width = f"-width{self.width:g}" if self.width else ""
+        return f"{self.direction.replace('_', '-')}{level}{width}"
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether a cell is whole blocks of the low network below whole blocks of the high one."""
+        return not self.width and self.level == 0
+
+    def check_against(self, G: Generator) -> None:
+        """Check the resolutions against the networks.
+
+        Raises:
+            UserError: for a resolution that the network does not have, or at which a blend is the low network itself.
+        """
+        for r in self.resolutions:
+            weights = blend_weights(G.resolution, r, level=self.level, width=self.width)
+            if not any(weights.values()):
+                raise UserError(
+                    f"blend.res={r}: on a {G.resolution} px network this is the un-blended low network, which is "
+                    f"shown anyway; choose {r // 2} or less"
+                )
+
+    def blend(self, snapshot: Generator, base: Generator, resolution: int) -> Generator:
+        """Blend a snapshot and the base network as these settings say."""
+        low, high = self.ordered(snapshot, base)
+        return blend(low, high, resolution, level=self.level, width=self.width)
+
+    def ordered(self, snapshot: Any, base: Any) -> tuple[Any, Any]:
+        """Return (low, high) of what belongs to the snapshot and to the base network."""
+        return (snapshot, base) if self.direction == "cartoon_low" else (base, snapshot)
+
+    def torch_device(self) -> torch.device:
+        """The device to compute on.
+
+        Raises:
+            UserError: when it is not there.
+        """
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+        except (RuntimeError, TypeError) as error:
+            raise UserError(f"device={self.device}: choose auto, cpu or cuda") from error
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(f"device={self.device}: this machine has {torch.cuda.device_count()} CUDA devices")
+        return device
+
+    def num_codes(self) -> int:
+        """How many common codes."""
+        return self.n_latents or (LATENTS_CPU if self.torch_device().type == "cpu" else LATENTS_GPU)
+
+
+def settings_of_config(config: Mapping[str, Any]) -> SweepSettings:
+    """Make settings of a plain configuration composed from `conf/sweep.yaml`.
+
+    Raises:
+        UserError: naming the value that cannot be.
+    """
+    given = config["blend"]["res"]
+    kept = ("snapshot", "base", "name", "n_latents", "psi", "seed", "alpha", "n_bootstrap", "gates", "device")
+    return SweepSettings(
+        resolutions=tuple(given) if isinstance(given, list | tuple) else (given,),
+        direction=config["blend"]["direction"],
+        level=config["blend"]["level"],
+        width=config["blend"]["width"],
+        tracker={key: config["tracker"][key] for key in ("mode", "project")},
+        **{key: config[key] for key in kept},
+    )
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,56 @@
+"""Shared fixtures: one thread (small tensors), no network, caches in a temporary place, tiny networks and pictures."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from src.networks import Discriminator, Generator
+from src.weights import save_network
+
+TINY_PX = 16
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_machine(tmp_path_factory):
+    """One thread, W&B offline, caches of this test run alone."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("home")
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        patch.setenv("WANDB_MODE", "offline")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
+            patch.setenv(name, str(root / name.lower()))
+        yield
+
+
+def make_tiny(seed=0):
+    """A 16 px generator and discriminator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        size = {"resolution": TINY_PX, "channel_base": 128, "channel_max": 8}
+        G = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **size)
+        D = Discriminator(**size)
+        for name, parameter in G.named_parameters():
+            if name.endswith("noise_strength"):
+                parameter.data.fill_(0.1)
+    return G, D
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tmp_path_factory):
+    """A full network file at 16 px."""
+    G, D = make_tiny()
+    return save_network(tmp_path_factory.mktemp("networks") / "tiny.safetensors", G_ema=G, G=G, D=D, meta={"kimg": 1.0})
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory):
+    """24 smooth colour pictures of 16 px."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        small = rng.integers(0, 256, [4, 4, 3], dtype=np.uint8)
+        Image.fromarray(small).resize((TINY_PX, TINY_PX), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder

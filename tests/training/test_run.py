@@ -1,0 +1,179 @@
+"""Whole runs: what is written, exact continuation, signals, divergence, refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from src.cli import compose_config
+from src.errors import UserError
+from src.tracking import read_rows
+from src.training.run import train
+from src.training.step import TrainingStep
+from src.weights import load_network, save_network
+from tests.conftest import make_tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def options(tiny_network, picture_folder, tmp_path):
+    """Options of a run at 16 px that takes a second."""
+    return [
+        "dataset=folder",
+        f"dataset.path={picture_folder}",
+        "pretrained=file",
+        f"pretrained.source={tiny_network}",
+        "metrics=none",
+        "tracker=none",
+        "trainer.progress=false",
+        "batch=4",
+        "log_kimg=0.02",
+        "checkpoint_kimg=0.04",
+        f"paths.runs={tmp_path}",
+    ]
+
+
+def run(options, *more):
+    return train(compose_config("train", [*options, *more]))
+
+
+def tensors(folder, name):
+    return load_file(folder / "snapshots" / f"{name}.safetensors")
+
+
+def test_two_and_two_is_four(options):
+    """2 + 2 = 4: a run that stops and goes on equals one that does not, bit for bit."""
+    augment = ["augment=ada", "augment.augment_p=0.3", "augment.ada_kimg=0.05"]
+    whole = run(options, *augment, "snapshot.kimg=[0,0.04,0.08]", "run=whole")
+    run(options, *augment, "snapshot.kimg=[0,0.04]", "run=parts")
+    parts = run(options, *augment, "snapshot.kimg=[0,0.04,0.08]", "run=parts")
+    for name in ("kimg-000000.04", "kimg-000000.08"):
+        ours, theirs = tensors(whole, name), tensors(parts, name)
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    a, b = (torch.load(f / "checkpoints/last.ckpt", weights_only=True) for f in (whole, parts))
+    assert a["nimg"] == b["nimg"] == 80
+    for key, value in a["state_dict"].items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, b["state_dict"][key]), key
+    rows = [[{k: v for k, v in row.items() if "/" in k and k.startswith(("loss", "ada"))} for row in read_rows(f / "log.jsonl")] for f in (whole, parts)]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 4
+
+
+def test_what_a_run_writes(options, tiny_network):
+    folder = run(options, "snapshot.kimg=[0,0.02]", "run=files", "metrics=embedded", "metrics.num_fakes=16")
+    for name in ("config.yaml", "run.json", "reals.jpg", "log.jsonl", "checkpoints/last.ckpt", "report.html"):
+        assert (folder / name).is_file(), name
+    assert sorted(p.name for p in (folder / "snapshots").iterdir()) == ["kimg-000000.00.safetensors", "kimg-000000.02.safetensors"]
+    rows = read_rows(folder / "metrics.jsonl")
+    assert [row["kimg"] for row in rows] == [0, 0.02]
+    assert [row["nimg"] for row in rows] == [0, 20]
+    assert all(row["protocol"]["extractor"] == "embedded" and row["protocol"]["n_fake"] == 16 for row in rows)
+    networks = load_network(folder / "snapshots/kimg-000000.00.safetensors")
+    pretrained = load_network(tiny_network)
+    assert all(torch.equal(a, b) for a, b in zip(networks.G_ema.parameters(), pretrained.G_ema.parameters(), strict=True))
+    assert networks.G is None
+    assert networks.meta["kimg"] == 0
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["dataset"]["num_images"] == 24
+
+
+def test_running_again_does_nothing_more(options, capsys):
+    folder = run(options, "snapshot.kimg=[0,0.02]", "run=again")
+    before = {p: p.stat().st_mtime_ns for p in (folder / "snapshots").iterdir()}
+    run(options, "snapshot.kimg=[0,0.02]", "run=again")
+    assert "already at 0.02 kimg" in capsys.readouterr().out
+    assert before == {p: p.stat().st_mtime_ns for p in (folder / "snapshots").iterdir()}
+
+
+def test_the_same_command_finds_its_run(options):
+    assert run(options, "snapshot.kimg=[0]") == run(options, "snapshot.kimg=[0,0.02]")
+    assert run(options, "snapshot.kimg=[0]", "seed=1") != run(options, "snapshot.kimg=[0]")
+
+
+def test_another_configuration_is_refused(options):
+    run(options, "snapshot.kimg=[0]", "run=mine")
+    with pytest.raises(UserError, match="batch was 4, now 8"):
+        run(options, "snapshot.kimg=[0]", "run=mine", "batch=8")
+    with pytest.raises(UserError, match="resume=false"):
+        run(options, "snapshot.kimg=[0]", "run=mine", "resume=false")
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(options):
+    folder = run(options, "snapshot.kimg=[0,0.08]", "run=damaged")
+    whole = tensors(folder, "kimg-000000.08")
+    last = folder / "checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    run(options, "snapshot.kimg=[0,0.08]", "run=damaged")
+    again = tensors(folder, "kimg-000000.08")
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+
+
+def test_divergence_names_the_last_good_state(options, monkeypatch):
+    whole = TrainingStep.run
+
+    def breaks(self, batch, nimg):
+        stats = whole(self, batch, nimg)
+        return {**stats, "loss/D": torch.tensor(float("nan"))} if nimg >= 48 else stats
+
+    monkeypatch.setattr(TrainingStep, "run", breaks)
+    with pytest.raises(UserError, match=r"diverged at 0\.05 kimg: loss/D .*last good state is .*last\.ckpt") as error:
+        run(options, "snapshot.kimg=[0,0.4]", "run=nan")
+    checkpoint = torch.load(str(error.value).split("last good state is ")[1].split(". ")[0], weights_only=True)
+    assert checkpoint["nimg"] == 40
+
+
+def test_real_divergence_is_noticed(options):
+    with pytest.raises(UserError, match="is not a number; no state had been saved yet"):
+        run(options, "snapshot.kimg=[0,0.4]", "run=nan", "loss.lr_g=1e20", "loss.lr_d=1e20")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_signals_save_and_the_run_goes_on(options, tmp_path, name):
+    command = [sys.executable, str(ROOT / "train.py"), *options, "snapshot.kimg=[0,50]", "run=stopped"]
+    log = tmp_path / "stopped" / "log.jsonl"
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    deadline = time.time() + 60
+    while not log.exists() and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"stopped by {name}" in out
+    assert "Traceback" not in err
+    checkpoint = torch.load(tmp_path / "stopped/checkpoints/last.ckpt", weights_only=True)
+    kimg = checkpoint["nimg"] / 1000
+    assert kimg > 0
+    assert (tmp_path / f"stopped/snapshots/kimg-{kimg:09.2f}.safetensors").is_file()
+    folder = run(options, f"snapshot.kimg=[0,{kimg + 0.04}]", "run=stopped")
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] > checkpoint["nimg"]
+
+
+def test_pretrained_must_fit(options, tmp_path, tiny_network):
+    G, _ = make_tiny()
+    light = save_network(tmp_path / "light.safetensors", G_ema=G)
+    options = [o for o in options if not o.startswith("pretrained.source")]
+    with pytest.raises(UserError, match="holds no discriminator"):
+        run(options, f"pretrained.source={light}", "snapshot.kimg=[0]")
+    run(options, f"pretrained.source={light}", "snapshot.kimg=[0]", "pretrained.fresh_d=true", "run=fresh")
+    with pytest.raises(UserError, match="dataset.resolution=16"):
+        run(options, f"pretrained.source={tiny_network}", "dataset.resolution=32", "snapshot.kimg=[0]")
+    with pytest.raises(UserError, match="model.z_dim=128 but the network has 8"):
+        run(options, f"pretrained.source={tiny_network}", "model=tiny", "snapshot.kimg=[0]")
+    with pytest.raises(UserError, match="neither a file nor a shipped network"):
+        run(options, "pretrained.source=nowhere.safetensors", "snapshot.kimg=[0]")
+
+
+def test_what_this_version_cannot_do_is_refused(options):
+    with pytest.raises(UserError, match="trainer.devices=2"):
+        run(options, "trainer.devices=2")
+    with pytest.raises(UserError, match="trainer.precision=bf16"):
+        run(options, "trainer.precision=bf16")
