@@ -25,7 +25,9 @@ VERSION_BASE = "1.3"
 EXIT_USER_ERROR = 2
 
 
-def script(name: str, *, before: Callable[[], None] | None = None) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
+def script(
+    name: str, *, before: Callable[[], None] | None = None
+) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
     """Make an entry script of a function that takes the plain configuration `conf/<name>.yaml`.
 
     Args:
@@ -45,7 +47,8 @@ def script(name: str, *, before: Callable[[], None] | None = None) -> Callable[[
         def main() -> None:
             if before is not None:
                 before()
-            with_errors_as_lines(lambda: (check_overrides(name, sys.argv[1:]), job()))
+            with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
+            with_errors_as_lines(job)
 
         return main
 
@@ -105,7 +108,10 @@ def check_overrides(name: str, arguments: list[str]) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
         with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
-            compose(config_name=name, overrides=[_single(o) for o in parsed if not (o.key_or_group or "").startswith("hydra")])
+            compose(
+                config_name=name,
+                overrides=[_single(o) for o in parsed if not (o.key_or_group or "").startswith("hydra")],
+            )
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, overrides)) from error
     finally:

@@ -1,6 +1,6 @@
 """Write the networks of a run's last checkpoint as one full network file (G, D, G_ema), to start others from.
 
-    python experiments/demo_network/export.py runs/demo64 src/weights/demo.safetensors
+python experiments/demo_network/export.py runs/demo64 src/weights/demo.safetensors
 """
 
 import argparse

@@ -53,12 +53,21 @@ def dead_leaves(num: int, rng: np.random.Generator) -> Tensor:
         for _ in range(int(rng.integers(4, 24))):
             cx, cy, size = rng.random(), rng.random(), 0.03 + 0.4 * rng.random() ** 2
             angle = rng.random() * math.pi
-            u, v = (x - cx) * math.cos(angle) + (y - cy) * math.sin(angle), (y - cy) * math.cos(angle) - (x - cx) * math.sin(angle)
+            u, v = (
+                (x - cx) * math.cos(angle) + (y - cy) * math.sin(angle),
+                (y - cy) * math.cos(angle) - (x - cx) * math.sin(angle),
+            )
             aspect = 2 ** rng.normal(0, 0.7)
             kind = rng.integers(3)
-            inside = [np.hypot(u, v * aspect) < size, np.maximum(abs(u), abs(v * aspect)) < size, abs(u) < size / 6][kind]
+            inside = [np.hypot(u, v * aspect) < size, np.maximum(abs(u), abs(v * aspect)) < size, abs(u) < size / 6][
+                kind
+            ]
             colour = rng.random(3)
-            shade = 1 + rng.normal(0, 0.3) * u / size + 0.2 * rng.random() * np.sin(2 * math.pi * v / (0.02 + 0.2 * rng.random()))
+            shade = (
+                1
+                + rng.normal(0, 0.3) * u / size
+                + 0.2 * rng.random() * np.sin(2 * math.pi * v / (0.02 + 0.2 * rng.random()))
+            )
             picture[inside] = (colour * shade[..., None])[inside]
     return torch.from_numpy((pictures.clip(0, 1) * 255).astype(np.uint8)).permute(0, 3, 1, 2).contiguous()
 
@@ -125,7 +134,10 @@ def main() -> None:
         optimizer.step()
         step += 1
         if step % 200 == 0:
-            print(f"{step} steps, {progress:.0%}: loss {loss.item():.3f}, regression {regression.item() / 2:.4f}", flush=True)
+            print(
+                f"{step} steps, {progress:.0%}: loss {loss.item():.3f}, regression {regression.item() / 2:.4f}",
+                flush=True,
+            )
     network.eval()
     with torch.inference_mode():
         sample = torch.cat([faces[::8], leaves[::8]])
@@ -133,7 +145,11 @@ def main() -> None:
         network.feature_mean.copy_(features.mean(0))
         network.feature_std.copy_(features.std(0).clamp(min=1e-3))
     save_file({k: v.half() for k, v in network.state_dict().items()}, args.out)
-    print(json.dumps({"steps": step, "pictures_seen": step * args.batch, "regression_mse": round(regression.item() / 2, 4)}))
+    print(
+        json.dumps(
+            {"steps": step, "pictures_seen": step * args.batch, "regression_mse": round(regression.item() / 2, 4)}
+        )
+    )
 
 
 if __name__ == "__main__":

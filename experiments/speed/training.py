@@ -68,9 +68,7 @@ def peer_phases(args: argparse.Namespace) -> dict[str, Callable[[], None]]:
     optimizers = {}
     for name, module, interval in (("G", G, 4), ("D", D, 16)):
         ratio = interval / (interval + 1)
-        optimizers[name] = torch.optim.Adam(
-            module.parameters(), lr=0.0025 * ratio, betas=(0.0, 0.99**ratio), eps=1e-8
-        )
+        optimizers[name] = torch.optim.Adam(module.parameters(), lr=0.0025 * ratio, betas=(0.0, 0.99**ratio), eps=1e-8)
     size = [args.batch, 3, args.resolution, args.resolution]
     images, no_class = torch.randn(size), torch.zeros([args.batch, 0])
 

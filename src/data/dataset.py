@@ -207,7 +207,10 @@ class _Check:
         if len(self.sizes) == 1 and width == height and _is_resolution(width):
             return width
         shown = ", ".join(f"{w}x{h}" for w, h in sorted(self.sizes)[:4]) + (", ..." if len(self.sizes) > 4 else "")
-        raise UserError(f"pictures of {shown} px: set dataset.resolution to a power of two to crop and resize them")
+        raise UserError(
+            f"dataset.path={self.report.source}: pictures of {shown} px; set dataset.resolution to a power of two "
+            "to crop and resize them"
+        )
 
     def images_in_memory(self) -> Tensor | None:
         if self._pictures is None:

@@ -88,8 +88,8 @@ def _store(path: Path, pictures: np.ndarray) -> None:
         os.replace(partial, path)
     except OSError as error:
         raise UserError(
-            f"{path.parent}: portraits cannot be kept there ({error.strerror or error}); set XDG_CACHE_HOME to a folder "
-            "that can be written"
+            f"{path.parent}: portraits cannot be kept there ({error.strerror or error}); set XDG_CACHE_HOME to a "
+            "folder that can be written"
         ) from error
     finally:
         if partial.parent.is_dir():

@@ -159,10 +159,9 @@ def _to_rgb(picture: Image.Image, background: tuple[int, int, int]) -> tuple[np.
 
 def _from_deep(picture: Image.Image) -> np.ndarray:
     values = np.nan_to_num(np.asarray(picture).astype(np.float64))
+    top = 65535.0
     if picture.mode == "F":
         top = 1.0 if values.max(initial=0) <= 1 else 255.0
-    else:
-        top = 65535.0
     grey = np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
 

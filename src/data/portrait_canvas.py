@@ -99,9 +99,7 @@ def curve(x: Field, points: NDArray[np.float64]) -> Field:
     return np.asarray(np.interp(x, np.maximum.accumulate(dense[:, 0]), dense[:, 1]), dtype=np.float32)
 
 
-def between(
-    canvas: Canvas, where: tuple[slice, slice], top: NDArray[np.float64], bottom: NDArray[np.float64]
-) -> Field:
+def between(canvas: Canvas, where: tuple[slice, slice], top: NDArray[np.float64], bottom: NDArray[np.float64]) -> Field:
     """Return the signed field of the region between two curves that share their ends."""
     x, y = canvas.axis[where[1]], canvas.axis[where[0]][:, None]
     up, low = curve(x, top), curve(x, bottom)
@@ -110,17 +108,13 @@ def between(
     return np.asarray(np.maximum(np.maximum(up - y, y - low), across[None, :]), np.float32)
 
 
-def polar_field(
-    canvas: Canvas, outline: NDArray[np.float64], centre: NDArray[np.float64]
-) -> tuple[Field, Field]:
+def polar_field(canvas: Canvas, outline: NDArray[np.float64], centre: NDArray[np.float64]) -> tuple[Field, Field]:
     """Return (signed field, radius ratio) of a closed curve that is star-shaped about a centre."""
     dx, dy = canvas.x - np.float32(centre[0]), canvas.y - np.float32(centre[1])
     offset = outline - centre
     theta = np.arctan2(offset[:, 1], offset[:, 0])
     table = np.linspace(-np.pi, np.pi, 513)
-    radius = np.interp(
-        table, theta[np.argsort(theta)], np.hypot(*offset.T)[np.argsort(theta)], period=2 * np.pi
-    )
+    radius = np.interp(table, theta[np.argsort(theta)], np.hypot(*offset.T)[np.argsort(theta)], period=2 * np.pi)
     position = (np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(512 / (2 * np.pi))
     index = np.clip(position.astype(np.int32), 0, 511)
     table32 = radius.astype(np.float32)

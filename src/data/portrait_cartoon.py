@@ -99,12 +99,8 @@ def _eye(canvas: Canvas, g: Geometry, p: PortraitParams, first: int, pupil: NDAr
     canvas.paint(inside * canvas.mask(r - np.float32(g.iris)), _vivid(eye_colour(p), 1.5), win)
     canvas.paint(inside * canvas.mask(r - np.float32(0.55 * g.iris)), _INK * 0.5, win)
     side = 1.0 if p.light >= 0 else -1.0
-    spark = (x - np.float32(pupil[0] - 0.36 * g.iris * side)) ** 2 + (
-        y - np.float32(pupil[1] - 0.36 * g.iris)
-    ) ** 2
-    canvas.paint(
-        inside * canvas.mask(np.sqrt(spark) - np.float32(0.28 * g.iris)), np.ones(3, np.float32), win
-    )
+    spark = (x - np.float32(pupil[0] - 0.36 * g.iris * side)) ** 2 + (y - np.float32(pupil[1] - 0.36 * g.iris)) ** 2
+    canvas.paint(inside * canvas.mask(np.sqrt(spark) - np.float32(0.28 * g.iris)), np.ones(3, np.float32), win)
     canvas.paint(_line(canvas, win, bottom, 0.0045), _INK, win)
     canvas.paint(_line(canvas, win, top, 0.0095), _INK, win)
 
@@ -153,9 +149,7 @@ def _face(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> None:
         r = np.sqrt(dx**2 + ((canvas.y - np.float32(ey + 0.165 * g.scale)) * np.float32(1.3)) ** 2)
         cheek = cheek + canvas.mask(np.asarray(r - np.float32(0.048 * g.scale), np.float32), 0.03)
     blush = skin * np.array([1.0, 0.72, 0.68], np.float32)
-    canvas.paint(
-        np.minimum(cheek, 1) * np.float32(0.55) * canvas.mask(head.face + np.float32(_STROKE)), blush
-    )
+    canvas.paint(np.minimum(cheek, 1) * np.float32(0.55) * canvas.mask(head.face + np.float32(_STROKE)), blush)
     _nose(canvas, g, skin, dark)
 
 

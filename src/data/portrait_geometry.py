@@ -89,9 +89,7 @@ def sample_params(seed: int) -> PortraitParams:
         if field.name in ("skin", "hair_colour", "hair_length", "smile", "light", "background"):
             value[field.name] = float(flat[i])
     value["smile"] = 0.4 + 0.6 * value["smile"]  # the mean face is friendly
-    value["hair_colour"] = min(
-        value["hair_colour"], 1.0 - 1.1 * max(value["skin"], 0.0)
-    )  # dark skin, dark hair
+    value["hair_colour"] = min(value["hair_colour"], 1.0 - 1.1 * max(value["skin"], 0.0))  # dark skin, dark hair
     return PortraitParams(**value)
 
 
@@ -112,11 +110,7 @@ def caricature(params: PortraitParams, strength: float = 2.1) -> PortraitParams:
 def _jaw(p: PortraitParams, heavy: float) -> Array:
     wide = (1.0 + 0.075 * p.face_width) * (1.0 + 0.06 * heavy)
     x = _JAW_X * wide * (1.0 + (0.13 * p.jaw + 0.14 * heavy) * _JAW_CORNER)
-    y = (
-        _JAW_Y
-        + _CHIN * (0.025 * p.chin + 0.020 * max(p.mouth_open, -0.3) + 0.045 * heavy)
-        - 0.01 * p.jaw * _JAW_CORNER
-    )
+    y = _JAW_Y + _CHIN * (0.025 * p.chin + 0.020 * max(p.mouth_open, -0.3) + 0.045 * heavy) - 0.01 * p.jaw * _JAW_CORNER
     z = 0.02 - 0.22 * (_JAW_X / 0.262) ** 2
     half = np.stack([-x, y, z], axis=1)
     return np.concatenate([half, (half * [-1, 1, 1])[-2::-1]])
@@ -181,9 +175,7 @@ def _mouth(p: PortraitParams, big: float) -> Array:
     def lift(s: Array, y: Array) -> Array:
         return np.stack([half * s, y, 0.065 - 0.065 * s**2], axis=1)
 
-    return np.concatenate(
-        [lift(s, upper), lift(s, lower)[5:0:-1], lift(inner, top), lift(inner, bottom)[3:0:-1]]
-    )
+    return np.concatenate([lift(s, upper), lift(s, lower)[5:0:-1], lift(inner, top), lift(inner, bottom)[3:0:-1]])
 
 
 def _turn(points: Array, yaw: float, pitch: float) -> Array:
@@ -235,9 +227,7 @@ def build_geometry(params: PortraitParams, cartoon: bool) -> Geometry:
     face = np.concatenate([_jaw(p, big), _brows(p, big), _nose(p, big), eyes, _mouth(p, big)])
     wide = 0.262 * (1.0 + 0.075 * p.face_width) * (1.0 + 0.06 * big)
     angle = np.pi * np.linspace(0, 1, 14)[1:-1]
-    skull = np.stack(
-        [wide * np.cos(angle), -0.01 - 0.355 * np.sin(angle), -0.20 + 0.10 * np.sin(angle)], axis=1
-    )
+    skull = np.stack([wide * np.cos(angle), -0.01 - 0.355 * np.sin(angle), -0.20 + 0.10 * np.sin(angle)], axis=1)
     extra = np.array(
         [[0.0, -0.04, -0.16], [-wide - 0.004, 0.075, -0.20], [wide + 0.004, 0.075, -0.20], [0, 0.08, -0.1]]
     )

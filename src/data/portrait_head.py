@@ -44,14 +44,10 @@ def _hair(
     reach = (0.10 + 0.54 * length) * s
     down = np.clip((y - np.float32(cy)) / np.float32(reach), 0, None)
     up = np.clip((np.float32(cy) - y) / np.float32(ry), 0, None)
-    wide = np.float32(rx) * (
-        1 + np.float32(0.16 * length) * np.minimum(down, 1) * (1.2 - 0.5 * np.minimum(down, 1))
-    )
+    wide = np.float32(rx) * (1 + np.float32(0.16 * length) * np.minimum(down, 1) * (1.2 - 0.5 * np.minimum(down, 1)))
     u = np.abs(x - np.float32(cx)) / wide
     ratio = np.sqrt(np.sqrt((u**2) ** 1.2 + (up**2) ** 1.2 + 1e-9) ** (1 / 0.6) + down**5)
-    ratio = (
-        ratio - np.float32(0.022) * np.sin(np.float32(9.0 / s) * (y - np.float32(cy))) * np.minimum(u, 1) ** 2
-    )
+    ratio = ratio - np.float32(0.022) * np.sin(np.float32(9.0 / s) * (y - np.float32(cy))) * np.minimum(u, 1) ** 2
     outer = (ratio - 1) * np.float32(0.8 * rx)
     # The opening that shows the face: its top is the hairline, its sides close in with longer hair.
     brow = float(g.landmarks[17:27, 1].mean())
@@ -94,15 +90,8 @@ def build_head(canvas: Canvas, g: Geometry, p: PortraitParams, cartoon: bool) ->
     t = np.abs(x - np.float32(mid)) / np.float32(s)
     neck_half = 0.135 + 0.018 * p.jaw
     flare = np.clip(y - np.float32(base - 0.10), 0, None)
-    neck = np.maximum(
-        t * np.float32(s) - np.float32(neck_half * s) - 1.4 * flare**1.5, np.float32(chin - 0.25 * s) - y
-    )
-    slope = (
-        np.float32(base)
-        + 0.02
-        + np.float32(0.10) * np.maximum(t - 0.14, 0)
-        + 0.5 * np.maximum(t - 0.30, 0) ** 2
-    )
+    neck = np.maximum(t * np.float32(s) - np.float32(neck_half * s) - 1.4 * flare**1.5, np.float32(chin - 0.25 * s) - y)
+    slope = np.float32(base) + 0.02 + np.float32(0.10) * np.maximum(t - 0.14, 0) + 0.5 * np.maximum(t - 0.30, 0) ** 2
     scoop = np.float32(0.055) * np.clip(1 - (t / np.float32(0.15)) ** 2, 0, 1)
     body = (slope + scoop * np.float32(s) - y) * np.float32(0.9)
     ears = np.minimum(

@@ -53,9 +53,7 @@ def _relief(canvas: Canvas, g: Geometry, head: Head) -> Field:
         z -= np.float32(0.024 * s) * gauss(x, y, ex, ey - 0.012 * s, 0.066 * s, 0.036 * s)
         z += np.float32(0.012 * s) * gauss(x, y, bx, by + 0.004 * s, 0.085 * s, 0.032 * s)
         cheek = ex + (ex - tip[0]) * 0.22
-        z += np.float32(0.022 * s) * gauss(
-            x, y, cheek, 0.5 * ey + 0.5 * mark[48, 1] + 0.01 * s, 0.075 * s, 0.062 * s
-        )
+        z += np.float32(0.022 * s) * gauss(x, y, cheek, 0.5 * ey + 0.5 * mark[48, 1] + 0.01 * s, 0.075 * s, 0.062 * s)
     mouth = mark[48:68].mean(0)
     z += np.float32(0.016 * s) * gauss(x, y, mouth[0], mouth[1], 0.085 * s, 0.050 * s)
     z += np.float32(0.020 * s) * gauss(x, y, mark[8, 0], mark[8, 1] - 0.055 * s, 0.060 * s, 0.040 * s)
@@ -67,9 +65,7 @@ def _shade(canvas: Canvas, z: Field, p: PortraitParams) -> Field:
     dy, dx = np.gradient(z, np.float32(1.0 / canvas.n))
     lx, ly, lz = -0.50 * p.light, -0.38, 0.80
     norm = np.float32(np.sqrt(lx * lx + ly * ly + lz * lz))
-    dot = (-dx * np.float32(lx) - dy * np.float32(ly) + np.float32(lz)) / (
-        norm * np.sqrt(1 + dx * dx + dy * dy)
-    )
+    dot = (-dx * np.float32(lx) - dy * np.float32(ly) + np.float32(lz)) / (norm * np.sqrt(1 + dx * dx + dy * dy))
     return np.asarray(np.clip((dot + 0.25) / 1.25, 0, 1), np.float32)
 
 
@@ -91,9 +87,9 @@ def _skin(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> None:
     tone = tone + dark * (shadow[:, None, None] / base[:, None, None] * tone - tone)
     tone = tone + gleam * (bright[:, None, None] - tone)
     # Shadow cast by the nose, and the soft dark under the lower lip.
-    cast = gauss(
-        x, y, mark[33, 0] + 0.028 * s * p.light, mark[33, 1] + 0.014 * s, 0.052 * s, 0.017 * s
-    ) * np.float32(0.34)
+    cast = gauss(x, y, mark[33, 0] + 0.028 * s * p.light, mark[33, 1] + 0.014 * s, 0.052 * s, 0.017 * s) * np.float32(
+        0.34
+    )
     cast = cast + gauss(x, y, mark[57, 0], mark[57, 1] + 0.018 * s, 0.055 * s, 0.014 * s) * np.float32(0.26)
     tone = tone + cast * (shadow[:, None, None] - tone)
     canvas.paint(canvas.mask(head.face, 0.010), np.asarray(tone, np.float32))
@@ -104,9 +100,7 @@ def _ears_neck_body(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) 
     base = skin_colour(p)
     side = np.clip((x - np.float32(mark[8, 0])) / np.float32(0.16 * s) * np.float32(p.light), -1, 1)
     neck = base[:, None, None] * (_rgb(0.80, 0.73, 0.71)[:, None, None] - 0.10 * side)
-    under = gauss(
-        x, y, mark[8, 0] + 0.03 * s * p.light, mark[8, 1] - 0.01 * s, 0.20 * s, 0.055 * s
-    ) * np.float32(0.60)
+    under = gauss(x, y, mark[8, 0] + 0.03 * s * p.light, mark[8, 1] - 0.01 * s, 0.20 * s, 0.055 * s) * np.float32(0.60)
     neck = neck + under * (base * _rgb(0.46, 0.34, 0.31))[:, None, None] - under * neck
     canvas.paint(canvas.mask(head.neck, 0.012), np.asarray(neck, np.float32))
     cloth = hue_colour(-p.background + 0.35, 0.55, 0.62)
@@ -141,9 +135,7 @@ def _eye(canvas: Canvas, g: Geometry, p: PortraitParams, first: int, pupil: NDAr
     canvas.paint(inside * canvas.mask(spark, 0.008), _rgb(1, 1, 1), win)
     # Lash line, crease of the lid and the lower lid.
     lid = curve(canvas.axis[win[1]], top)
-    ends = canvas.mask(
-        np.maximum(mark[:, 0].min() - canvas.axis, canvas.axis - mark[:, 0].max())[win[1]], 0.012
-    )
+    ends = canvas.mask(np.maximum(mark[:, 0].min() - canvas.axis, canvas.axis - mark[:, 0].max())[win[1]], 0.012)
     lash = np.exp(-(((y - lid) / np.float32(0.0075 * s)) ** 2)) * ends
     crease = np.exp(-(((y - lid + np.float32(0.021 * s)) / np.float32(0.007 * s)) ** 2)) * ends
     low = np.exp(-(((y - curve(canvas.axis[win[1]], bottom)) / np.float32(0.006 * s)) ** 2)) * ends
@@ -155,14 +147,10 @@ def _eye(canvas: Canvas, g: Geometry, p: PortraitParams, first: int, pupil: NDAr
 def _brow(canvas: Canvas, g: Geometry, p: PortraitParams, points: NDArray[np.float64]) -> None:
     s = g.scale
     x0, x1 = float(points[:, 0].min()), float(points[:, 0].max())
-    win = canvas.window(
-        x0 - 0.03, float(points[:, 1].min()) - 0.05, x1 + 0.03, float(points[:, 1].max()) + 0.05
-    )
+    win = canvas.window(x0 - 0.03, float(points[:, 1].min()) - 0.05, x1 + 0.03, float(points[:, 1].max()) + 0.05)
     x, y = canvas.axis[win[1]], canvas.axis[win[0]][:, None]
     t = np.clip((x - x0) / (x1 - x0), 0, 1)
-    toward_nose = (
-        t if abs(points[-1, 0] - g.landmarks[27, 0]) < abs(points[0, 0] - g.landmarks[27, 0]) else 1 - t
-    )
+    toward_nose = t if abs(points[-1, 0] - g.landmarks[27, 0]) < abs(points[0, 0] - g.landmarks[27, 0]) else 1 - t
     taper = np.minimum(1.0, 0.45 + 3.2 * (1 - toward_nose))
     thick = (0.006 + 0.0085 * toward_nose) * taper * s * (1.15 - 0.25 * p.hair_length)
     across = np.maximum(x0 - x, x - x1)
@@ -181,20 +169,14 @@ def _mouth(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:
     centre = mark[12:20, 1].mean()
     roll = np.clip((y - np.float32(centre)) / np.float32(0.03 * s), -1, 1)
     tone = lips[:, None, None] * (0.93 + 0.10 * roll)
-    shine = gauss(
-        canvas.x[win], y, mark[9, 0] - 0.01 * p.light, 0.5 * (mark[9, 1] + mark[18, 1]), 0.04 * s, 0.009 * s
-    )
+    shine = gauss(canvas.x[win], y, mark[9, 0] - 0.01 * p.light, 0.5 * (mark[9, 1] + mark[18, 1]), 0.04 * s, 0.009 * s)
     tone = tone + np.float32(0.22) * shine * (1 - tone)
-    canvas.paint(
-        canvas.mask(between(canvas, win, mark[0:7], mark[[6, 7, 8, 9, 10, 11, 0]]), 0.009), tone, win
-    )
+    canvas.paint(canvas.mask(between(canvas, win, mark[0:7], mark[[6, 7, 8, 9, 10, 11, 0]]), 0.009), tone, win)
     inner = between(canvas, win, mark[12:17], mark[[16, 17, 18, 19, 12]])
     gap = float(mark[18, 1] - mark[14, 1])
     shown = np.float32(np.clip(gap / (0.010 * s), 0, 1))  # closed lips hide the teeth
     canvas.paint(canvas.mask(inner, 0.006) * shown, _rgb(0.22, 0.06, 0.06), win)
-    teeth = np.maximum(
-        inner + np.float32(0.003 * s), y - np.float32(mark[14, 1] + min(0.62 * gap, 0.026 * s))
-    )
+    teeth = np.maximum(inner + np.float32(0.003 * s), y - np.float32(mark[14, 1] + min(0.62 * gap, 0.026 * s)))
     canvas.paint(canvas.mask(teeth, 0.006) * shown, _rgb(0.93, 0.91, 0.88), win)
     x = canvas.axis[win[1]]
     ends = canvas.mask(np.maximum(mark[:, 0].min() - x, x - mark[:, 0].max()), 0.014)
@@ -214,11 +196,7 @@ def _hair_tone(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> Fi
     colour = hair_colour(p)
     light = (canvas.x - np.float32(g.skull[0])) * np.float32(-p.light / 0.3)
     ring = np.exp(-(((head.hair_ratio - np.float32(0.80)) / np.float32(0.13)) ** 2))
-    sheen = (
-        ring
-        * np.clip((np.float32(g.skull[1] + 0.05) - canvas.y) / np.float32(0.30), 0, 1)
-        * (0.75 + 0.35 * light)
-    )
+    sheen = ring * np.clip((np.float32(g.skull[1] + 0.05) - canvas.y) / np.float32(0.30), 0, 1) * (0.75 + 0.35 * light)
     edge = np.clip(1.55 - 0.62 * head.hair_ratio**3, 0.5, 1.2)
     value = np.clip(edge * (0.86 + 0.19 * head.lock + 0.12 * light), 0.3, 1.4)
     bright = colour * 0.55 + _rgb(0.42, 0.37, 0.32)

@@ -44,7 +44,8 @@ class TFRecordSource:
         """Refuse a TFRecord file or a folder that holds some."""
         if path.suffix == ".tfrecords" or (path.is_dir() and next(path.glob("*.tfrecords"), None) is not None):
             raise UserError(
-                f"dataset.path={path}: TFRecords cannot be read by this version; convert them to a folder or zip of pictures"
+                f"dataset.path={path}: TFRecords cannot be read by this version; convert them to a folder or zip of "
+                "pictures"
             )
 
 

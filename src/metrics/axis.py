@@ -1,8 +1,8 @@
 """One axis between two sets of features: 0 where the first is, 1 where the second is, on held-out pictures.
 
 A linear discriminant with a shrunk covariance (Ledoit and Wolf 2004), fitted in folds. With more features than pictures
-a discriminant separates the pictures that it was fitted on better than new ones, so its ends are placed by pictures that
-each fold has not seen (cross-fitting); then means of new pictures of both kinds are 0 and 1 without bias.
+a discriminant separates the pictures that it was fitted on better than new ones. So its ends are placed by pictures
+that each fold has not seen (cross-fitting); then means of new pictures of both kinds are 0 and 1 without bias.
 """
 
 from dataclasses import dataclass

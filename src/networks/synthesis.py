@@ -81,7 +81,7 @@ class ToRGBLayer(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: conv0 (upsampling; absent at 4x4), conv1, torgb added to the upsampled RGB of the block before."""
+    """One resolution: conv0 (upsampling; not at 4x4), conv1, torgb added to the upsampled RGB of the block before."""
 
     resample_filter: Tensor
 

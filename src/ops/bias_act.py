@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Activation(NamedTuple):
-    """How `bias_act` evaluates one activation: `function(x, alpha)`, its defaults, and whether f(g·x) = g·f(x), g > 0."""
+    """How `bias_act` evaluates one activation: `function(x, alpha)`, its defaults, whether f(g·x) = g·f(x), g > 0."""
 
     function: Callable[[Tensor, float], Tensor]
     alpha: float

@@ -5,7 +5,6 @@ output channel o is rsqrt(Σ_i s_ni² Σ_k W_oik² + ε): a matrix product of s�
 with shared weights serves the whole batch.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -101,7 +101,7 @@ def upfirdn2d(
 
 
 def upsample2d(x: Tensor, f: Tensor, *, up: int = 2) -> Tensor:
-    """Upsample by `up` with the picture kept in place and its brightness kept (`[N, C, H, W]` to `[N, C, H·up, W·up]`)."""
+    """Upsample by `up`, keeping place and brightness (`[N, C, H, W]` to `[N, C, H·up, W·up]`)."""
     kw, kh = f.shape[-1], f.shape[0]
     padding = ((kw + up - 1) // 2, (kw - up) // 2, (kh + up - 1) // 2, (kh - up) // 2)
     return upfirdn2d(x, f, up=up, padding=padding, gain=float(up * up))

@@ -95,10 +95,14 @@ def project(
     distance = PerceptualDistance()
     w_avg, w_std = _w_statistics(G)
     parts = []
-    with tqdm(total=-(-len(targets) // batch) * settings.steps, desc="projecting", disable=None if progress else True) as bar:
+    with tqdm(
+        total=-(-len(targets) // batch) * settings.steps, desc="projecting", disable=None if progress else True
+    ) as bar:
         for start in range(0, len(targets), batch):
             seeds = [seed + start + i for i in range(len(targets[start : start + batch]))]
-            parts.append(_project_batch(G, targets[start : start + batch], settings, distance, w_avg, w_std, seeds, bar))
+            parts.append(
+                _project_batch(G, targets[start : start + batch], settings, distance, w_avg, w_std, seeds, bar)
+            )
     G.train(state)
     for parameter in frozen:
         parameter.requires_grad_(True)

@@ -45,7 +45,9 @@ class Tracker:
         """Append an evaluation to `metrics.jsonl`; its numbers go to W&B as `metrics/<name>`."""
         row = {"kimg": kimg, "nimg": nimg, **row}
         _append(self.run_dir / "metrics.jsonl", row)
-        numbers = {f"metrics/{k}": v for k, v in row.items() if isinstance(v, int | float) and k not in ("kimg", "nimg")}
+        numbers = {
+            f"metrics/{k}": v for k, v in row.items() if isinstance(v, int | float) and k not in ("kimg", "nimg")
+        }
         self._mirror(lambda run: run.log({"kimg": kimg, "nimg": nimg, **_finite(numbers)}))
 
     def images(self, key: str, path: Path, *, caption: str, kimg: float) -> None:
@@ -61,7 +63,9 @@ class Tracker:
 
         self._mirror(show)
 
-    def artifact(self, path: Path, *, name: str, type: str, aliases: Sequence[str], metadata: Mapping[str, Any]) -> None:
+    def artifact(
+        self, path: Path, *, name: str, type: str, aliases: Sequence[str], metadata: Mapping[str, Any]
+    ) -> None:
         """Store a file as an artifact version with `aliases`."""
 
         def store(run: Any) -> None:
@@ -101,7 +105,7 @@ class Tracker:
             return
         try:
             call(self._wandb_run)
-        except Exception as error:  # noqa: BLE001 (whatever W&B raises must not stop a run)
+        except Exception as error:
             if not self._warned:
                 self._warned = True
                 print(f"tracker: Weights & Biases failed ({_line(error)}); the local files go on", flush=True)
@@ -143,7 +147,7 @@ def open_tracker(
     settings = {"project": project, "name": name, "group": group, "tags": list(tags), "config": dict(config)}
     try:
         run = _start(run_dir, chosen, settings)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         if mode == "online":
             raise UserError(f"tracker.mode=online: Weights & Biases cannot be reached ({_line(error)})") from error
         chosen, reason = "offline", _line(error)

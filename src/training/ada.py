@@ -44,21 +44,13 @@ class AdaController:
         device: torch.device | str = "cpu",
     ) -> None:
         if target is not None and not -1 <= target <= 1:
-            raise UserError(
-                f"augment.ada_target is {target}, expected a number in [-1, 1], or null for a fixed p."
-            )
+            raise UserError(f"augment.ada_target is {target}, expected a number in [-1, 1], or null for a fixed p.")
         if not 0 <= initial_p <= 1:
-            raise UserError(
-                f"augment.augment_p is {initial_p}, expected a probability in [0, 1]: 0 is usual."
-            )
+            raise UserError(f"augment.augment_p is {initial_p}, expected a probability in [0, 1]: 0 is usual.")
         if not adjust_kimg > 0:
-            raise UserError(
-                f"augment.ada_kimg is {adjust_kimg}, expected thousands of images > 0, such as 100."
-            )
+            raise UserError(f"augment.ada_kimg is {adjust_kimg}, expected thousands of images > 0, such as 100.")
         if interval < 1:
-            raise UserError(
-                f"augment.ada_interval is {interval}, expected a whole number of batches >= 1: 4 is usual."
-            )
+            raise UserError(f"augment.ada_interval is {interval}, expected a whole number of batches >= 1: 4 is usual.")
         self.target = target
         self.adjust_kimg = float(adjust_kimg)
         self.interval = int(interval)

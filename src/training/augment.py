@@ -118,9 +118,7 @@ class AugmentPipe(nn.Module):
         self.settings = settings
         self.static = static
         values = dataclasses.asdict(settings)
-        bands = {
-            f"imgfilter{i}": settings.imgfilter * band for i, band in enumerate(settings.imgfilter_bands)
-        }
+        bands = {f"imgfilter{i}": settings.imgfilter * band for i, band in enumerate(settings.imgfilter_bands)}
         rotations = {"rotate_pre": settings.rotate, "rotate_post": settings.rotate}
         del values["imgfilter_bands"]
         self.draws = AugmentDraws(values | bands | rotations, values)
@@ -146,15 +144,11 @@ class AugmentPipe(nn.Module):
         known = [field.name for field in dataclasses.fields(AugmentSettings)]
         for name in overrides:
             if name not in known:
-                raise UserError(
-                    f"augment.{name} is unknown, expected one of {', '.join(known)}: correct the name."
-                )
+                raise UserError(f"augment.{name} is unknown, expected one of {', '.join(known)}: correct the name.")
         values: dict[str, float] = PIPES[pipe] | overrides
         return cls(AugmentSettings(**values), static=static)  # type: ignore[arg-type]
 
-    def forward(
-        self, images: Tensor, *, generator: torch.Generator, fixed_percentile: float | None = None
-    ) -> Tensor:
+    def forward(self, images: Tensor, *, generator: torch.Generator, fixed_percentile: float | None = None) -> Tensor:
         """Augment.
 
         Args:
@@ -178,9 +172,7 @@ class AugmentPipe(nn.Module):
         if self.active & {"blit", "geom"}:
             images = self._geometry(images, drawn, static)
         if "color" in self.active:
-            images = apply_color(
-                images, *color_affine(ColorDraws(*(drawn[name] for name in ColorDraws._fields)))
-            )
+            images = apply_color(images, *color_affine(ColorDraws(*(drawn[name] for name in ColorDraws._fields))))
         if "filter" in self.active:
             gains = band_gains(torch.stack([drawn[f"log2_band{i}"] for i in range(4)], dim=1))
             images = filter_bands(images, gains)

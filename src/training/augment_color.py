@@ -56,6 +56,4 @@ def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
     """P, Q and K as rows [3, 9]."""
     along = torch.full([3, 3], 1 / 3, dtype=torch.float64)
     turn = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], dtype=torch.float64) / 3**0.5
-    return (
-        torch.stack([along, torch.eye(3, dtype=torch.float64) - along, turn]).reshape(3, 9).to(device, dtype)
-    )
+    return torch.stack([along, torch.eye(3, dtype=torch.float64) - along, turn]).reshape(3, 9).to(device, dtype)

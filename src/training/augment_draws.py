@@ -72,9 +72,7 @@ class AugmentDraws(nn.Module):
         super().__init__()
         gates = list(dict.fromkeys(row.gate for row in PARAMETERS))
         kinds = [row.kind for row in PARAMETERS]
-        units = {"": 1.0} | {
-            name: value * (math.pi if name in _ANGLES else 1) for name, value in spreads.items()
-        }
+        units = {"": 1.0} | {name: value * (math.pi if name in _ANGLES else 1) for name, value in spreads.items()}
         levels = [[{"coin": 2.0, "quarter": 4.0}[kind]] for kind in kinds if kind in ("coin", "quarter")]
         self.counts = (len(levels), kinds.count("signed"), kinds.count("unit"))
         self.num_normal = kinds.count("normal") + kinds.count("halfnormal")
@@ -109,9 +107,7 @@ class AugmentDraws(nn.Module):
         if fixed_percentile is not None:
             q = torch.tensor(float(fixed_percentile), device=p.device)
             uniform = q.expand(sum(self.counts), num)
-            normal = torch.cat(
-                [(2 * q - 1).erfinv().expand(self.num_normal - 1, num), q.erfinv().expand(1, num)]
-            )
+            normal = torch.cat([(2 * q - 1).erfinv().expand(self.num_normal - 1, num), q.erfinv().expand(1, num)])
             happens = (self.multiplier > 0).to(torch.float32)
             happens[self.post_gate] = 0
         else:
@@ -122,9 +118,7 @@ class AugmentDraws(nn.Module):
             happens = (uniform[sum(self.counts) :] < self._thresholds(p)).to(torch.float32)
             normal = torch.cat([normal[:-1], normal[-1:].abs()])
         discrete, signed, unit = uniform[: sum(self.counts)].split(self.counts)
-        numbers = torch.cat(
-            [(discrete * self.levels).floor(), 2 * signed - 1, unit, normal, torch.ones_like(unit[:1])]
-        )
+        numbers = torch.cat([(discrete * self.levels).floor(), 2 * signed - 1, unit, normal, torch.ones_like(unit[:1])])
         rows = numbers * self.spread * happens[self.gate_of]
         return {row.name: values for row, values in zip(PARAMETERS, rows.unbind(), strict=True)}
 

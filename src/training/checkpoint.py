@@ -59,7 +59,7 @@ def find_checkpoint(folder: Path) -> Path | None:
             try:
                 torch.load(path, map_location="cpu", weights_only=True)
                 return path
-            except Exception as error:  # noqa: BLE001 (a damaged file fails in many ways; all mean: not this one)
+            except Exception as error:
                 problems.append(f"{path} ({type(error).__name__})")
     if problems:
         raise UserError(f"no readable checkpoint: {', '.join(problems)}; delete them to start the run again")

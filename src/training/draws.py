@@ -5,7 +5,9 @@ import hashlib
 import torch
 
 
-def seeded_generator(seed: int, nimg: int, rank: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+def seeded_generator(
+    seed: int, nimg: int, rank: int, stream: str, device: torch.device | str = "cpu"
+) -> torch.Generator:
     """Make the generator that one phase of one iteration draws from.
 
     Args:

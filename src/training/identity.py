@@ -22,7 +22,18 @@ from ..errors import UserError
 from ..ops import backend_info
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
-FREE_KEYS = ("run", "resume", "total_kimg", "snapshot", "log_kimg", "checkpoint_kimg", "paths", "tracker", "trainer", "metrics")
+FREE_KEYS = (
+    "run",
+    "resume",
+    "total_kimg",
+    "snapshot",
+    "log_kimg",
+    "checkpoint_kimg",
+    "paths",
+    "tracker",
+    "trainer",
+    "metrics",
+)
 VERSION = "0.1.0"
 
 
@@ -52,7 +63,13 @@ def open_run_folder(config: Mapping[str, Any], dataset: PictureDataset) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
     if not known.exists():
-        facts = {"name": folder.name, "identity": own, **run_facts(config), **_machine(), "dataset": _dataset_facts(dataset)}
+        facts = {
+            "name": folder.name,
+            "identity": own,
+            **run_facts(config),
+            **_machine(),
+            "dataset": _dataset_facts(dataset),
+        }
         known.write_text(json.dumps(facts, indent=2) + "\n")
     return folder
 
@@ -89,7 +106,9 @@ def _compare(folder: Path, theirs: Mapping[str, Any], own: Mapping[str, Any]) ->
         if theirs.get(key) != own.get(key)
     ]
     if differing:
-        raise UserError(f"run {folder} was made by another configuration: {'; '.join(differing[:6])}; give another run=NAME")
+        raise UserError(
+            f"run {folder} was made by another configuration: {'; '.join(differing[:6])}; give another run=NAME"
+        )
 
 
 def _machine() -> dict[str, Any]:

@@ -189,7 +189,9 @@ def _peak_resident_gb() -> float:
 
 def _check_trainer(settings: Mapping[str, Any]) -> None:
     if settings["devices"] != 1:
-        raise UserError(f"trainer.devices={settings['devices']}: this version trains on one device; set trainer.devices=1")
+        raise UserError(
+            f"trainer.devices={settings['devices']}: this version trains on one device; set trainer.devices=1"
+        )
     if settings["precision"] != "fp32":
         raise UserError(f"trainer.precision={settings['precision']}: this version trains in fp32")
 

@@ -1,4 +1,4 @@
-"""From configuration to objects: data set, networks, training step. Refuses what does not fit before anything starts."""
+"""From configuration to objects: data set, networks, training step. What does not fit is refused first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -37,7 +37,7 @@ class Start:
 
 
 def build_dataset(config: Mapping[str, Any]) -> PictureDataset:
-    """Open the configured data set; a pretrained network decides the resolution when the configuration leaves it open."""
+    """Open the configured data set; a pretrained network decides a resolution that is left open."""
     settings = dict(config["dataset"])
     source = config["pretrained"]["source"]
     if settings.get("resolution") is None and source is not None:
@@ -116,10 +116,15 @@ def build_step(config: Mapping[str, Any], start: Start) -> TrainingStep:
 
 def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:
     if not model:
-        raise UserError("pretrained=none needs the networks' widths: choose model=tiny, model=config_e or model=config_f")
-    shared = {"resolution": dataset.resolution, "c_dim": dataset.num_classes if model.get("conditional") else 0}
-    widths = {k: model[k] for k in ("channel_base", "channel_max") if k in model}
-    depth = {k: model[k] for k in ("z_dim", "w_dim", "num_mapping_layers") if k in model}
+        raise UserError(
+            "pretrained=none needs the networks' widths: choose model=tiny, model=config_e or model=config_f"
+        )
+    shared: dict[str, Any] = {
+        "resolution": dataset.resolution,
+        "c_dim": dataset.num_classes if model.get("conditional") else 0,
+    }
+    widths: dict[str, Any] = {k: model[k] for k in ("channel_base", "channel_max") if k in model}
+    depth: dict[str, Any] = {k: model[k] for k in ("z_dim", "w_dim", "num_mapping_layers") if k in model}
     G = _seeded(lambda: Generator(**shared, **widths, **depth), seed)
     D = _seeded(lambda: Discriminator(**shared, **widths), seed + 1)
     return Start(G=G, D=D, G_ema=_clone(G), facts={})

@@ -1,4 +1,4 @@
-"""Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row. One object, called at marks."""
+"""Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row."""
 
 import datetime
 from collections.abc import Iterator, Mapping

@@ -118,9 +118,7 @@ class TrainingStep(nn.Module):
             )
             phases.append(Phase(f"{network}_main", network, 1, optimizer, main[network]))
             if weight[network] > 0:
-                phases.append(
-                    Phase(f"{network}_reg", network, interval[network], optimizer, regularizer[network])
-                )
+                phases.append(Phase(f"{network}_reg", network, interval[network], optimizer, regularizer[network]))
         return phases
 
     @property
@@ -282,7 +280,7 @@ def _trained_discriminator(D: Discriminator, settings: StepSettings) -> list[nn.
 def _check(G: Generator, D: Discriminator, settings: StepSettings, source: Generator | None) -> None:
     if G.resolution != D.resolution or G.c_dim != D.c_dim:
         raise UserError(
-            f"generator ({G.resolution} px, {G.c_dim} classes) and discriminator ({D.resolution} px, {D.c_dim} classes) "
+            f"generator ({G.resolution} px, {G.c_dim} classes) and discriminator ({D.resolution} px, {D.c_dim}) "
             "do not belong together"
         )
     for name, value in (

@@ -171,7 +171,9 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     except ValueError:
         header = None
     if not isinstance(header, dict):
-        raise UserError(f"{path}: a safetensors file, but not a network of this project (its header has no description)")
+        raise UserError(
+            f"{path}: a safetensors file, but not a network of this project (its header has no description)"
+        )
     if header.get("format_version") != FORMAT_VERSION:
         version = header.get("format_version")
         raise UserError(f"{path}: file format version {version}; this version of the program reads {FORMAT_VERSION}")

@@ -1,4 +1,4 @@
-"""Folders and zips of pictures: what is found, converted, left out, labelled, refused, and what the fingerprint covers."""
+"""Folders and zips of pictures: what is found, converted, left out, labelled, refused, fingerprinted."""
 
 import io
 import json
@@ -199,7 +199,7 @@ def test_resolution_is_found_or_asked_for(tmp_path: Path) -> None:
         ("odd", {"a.png": _picture(0, 48), "b.png": _picture(1, 48)}, "48x48"),
     ):
         path = _folder(tmp_path / name, files)
-        with pytest.raises(UserError, match=f"{shown}.*dataset.resolution"):
+        with pytest.raises(UserError, match=rf"{name}: pictures of {shown}.*dataset\.resolution"):
             open_dataset(path)
         assert open_dataset(path, resolution=16)[0][0].shape == (3, 16, 16)
     notes = open_dataset(tmp_path / "same", resolution=64).report.converted
@@ -320,7 +320,7 @@ def test_configured_folder(tmp_path: Path) -> None:
     path = _folder(tmp_path, {"a.png": _picture(0), "b.png": _picture(1)})
     settings = {"kind": "pictures", "path": str(path), "resolution": 8, "on_bad": "skip", "background": "white"}
     assert open_configured_dataset(settings)[1][0].shape == (3, 8, 8)
-    with pytest.raises(UserError, match="dataset.kind=film"):
+    with pytest.raises(UserError, match=r"dataset\.kind=film"):
         open_configured_dataset({"kind": "film"})
 
 

@@ -58,7 +58,7 @@ def test_training_and_held_out_seeds_stay_apart() -> None:
 
 
 def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="dataset.num_images=0"):
+    with pytest.raises(UserError, match=r"dataset\.num_images=0"):
         open_portraits("people", 0, 32)
     with pytest.raises(UserError, match="dogs"):
         open_portraits("dogs", 2, 32)

@@ -172,7 +172,7 @@ def test_what_is_no_picture_has_a_reason(data: bytes, reason: str) -> None:
 
 def test_too_many_pixels_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     data = _encoded(Image.new("RGB", (100, 100)))
-    with pytest.raises(BadPicture, match="100x100 is more than 0.005 million"):
+    with pytest.raises(BadPicture, match=r"100x100 is more than 0\.005 million"):
         decode_picture(data, max_pixels=5000)
 
     def never(*_: object) -> None:
@@ -197,7 +197,7 @@ def test_paths_and_missing_files(tmp_path: Path) -> None:
 def test_background_names() -> None:
     assert parse_background("white") == (255, 255, 255)
     assert parse_background("#102030") == (16, 32, 48)
-    with pytest.raises(UserError, match="dataset.background=blurple"):
+    with pytest.raises(UserError, match=r"dataset\.background=blurple"):
         parse_background("blurple")
 
 
@@ -231,6 +231,15 @@ def test_saving_is_exact_for_png_and_close_for_jpeg(tmp_path: Path) -> None:
     assert (np.asarray(Image.open(png)) == smooth).all()
     jpeg = save_jpeg(tmp_path / "a.jpg", smooth)
     assert np.abs(np.asarray(Image.open(jpeg)).astype(int) - smooth).max() < 6
+
+
+def test_a_reader_keeps_the_picture_that_it_opened(tmp_path: Path) -> None:
+    path = save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    before = path.read_bytes()
+    with open(path, "rb") as reader:
+        save_png(path, np.full((8, 8, 3), 255, np.uint8))
+        assert reader.read() == before
+    assert path.read_bytes() != before
 
 
 def test_a_failed_write_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

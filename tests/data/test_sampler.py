@@ -69,7 +69,7 @@ def test_an_empty_set_has_no_order() -> None:
 
 def test_batches_follow_each_other_from_any_start() -> None:
     whole = list(itertools.islice(BatchPositions(4), 6))
-    assert whole[0] == [0, 1, 2, 3] and sum(whole, []) == list(range(24))
+    assert whole[0] == [0, 1, 2, 3] and list(itertools.chain(*whole)) == list(range(24))
     assert list(itertools.islice(BatchPositions(4, start=8), 4)) == whole[2:]
 
 
@@ -78,6 +78,6 @@ def test_ranks_share_a_batch() -> None:
     for step, batch in enumerate(itertools.islice(BatchPositions(6, start=12), 2)):
         parts = [rank[step] for rank in ranks]
         assert all(len(part) == 2 for part in parts)
-        assert sorted(sum(parts, [])) == batch
+        assert sorted(itertools.chain(*parts)) == batch
     with pytest.raises(ValueError, match="does not divide"):
         BatchPositions(5, num_ranks=2)

@@ -81,7 +81,7 @@ def test_running_in_two_parts_equals_running_at_once(generator):
 
 
 def test_each_code_reaches_its_layers_alone(generator):
-    """Code l of L drives one convolution; ToRGB of a block shares the next block's first code (formats.md, gotcha 4)."""
+    """Code l of L drives one convolution; ToRGB of a block shares the next block's first code."""
     ws = generator.mapping(torch.randn(1, 12))
     changed = ws.clone()
     changed[:, 3] += 1.0  # b16.conv0 and b8.torgb

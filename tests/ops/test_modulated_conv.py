@@ -42,7 +42,9 @@ def test_upsampling_equals_upsample_then_convolve():
 def test_second_gradients():
     torch.manual_seed(0)
     f = setup_filter([1, 3, 3, 1]).double()
-    x, weight, styles = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((2, 2, 3, 3), (2, 2, 3, 3), (2, 2)))
+    x, weight, styles = (
+        torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((2, 2, 3, 3), (2, 2, 3, 3), (2, 2))
+    )
 
     def run(x, weight, styles):
         return modulated_conv2d(x, weight, styles, up=2, resample_filter=f)

@@ -173,9 +173,7 @@ def test_colour_is_applied_in_the_order_of_the_paper():
     expected = images
     for name in names:
         expected = fixed(name, 0.8, expected)
-    out = AugmentPipe(AugmentSettings(**dict.fromkeys(names, 1.0)))(
-        images, generator=rng(), fixed_percentile=0.8
-    )
+    out = AugmentPipe(AugmentSettings(**dict.fromkeys(names, 1.0)))(images, generator=rng(), fixed_percentile=0.8)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
 
 
@@ -202,9 +200,7 @@ def test_filtering_equals_a_convolution_with_reflected_borders():
         gains = gains * step / (power * step.square()).sum().sqrt()
     taps = gains @ torch.from_numpy(filter_bank()).float()
     padded = F.pad(images, [21] * 4, mode="reflect").reshape(3, 1, 74, 82)
-    expected = F.conv2d(F.conv2d(padded, taps[None, None, None]), taps[None, None, :, None]).reshape(
-        1, 3, 32, 40
-    )
+    expected = F.conv2d(F.conv2d(padded, taps[None, None, None]), taps[None, None, :, None]).reshape(1, 3, 32, 40)
     torch.testing.assert_close(fixed("imgfilter", 0.3, images), expected, rtol=0, atol=1e-5)
 
 
@@ -358,9 +354,7 @@ def test_up_operator_is_reflection_and_upfirdn2d():
 
 
 def test_margins_cover_the_picture_and_are_capped():
-    torch.testing.assert_close(
-        padding_margins(inverse_affine(geometry(), 32, 48), 32, 48), torch.full([4], 6.0)
-    )
+    torch.testing.assert_close(padding_margins(inverse_affine(geometry(), 32, 48), 32, 48), torch.full([4], 6.0))
     moved = padding_margins(inverse_affine(geometry(shift_x=0.25), 32, 48), 32, 48)
     assert moved.tolist() == [18, 6, 0, 6]
     small = padding_margins(inverse_affine(geometry(log2_scale=-4), 32, 48), 32, 48)
@@ -398,9 +392,9 @@ def test_second_derivatives_match_finite_differences(static):
     weight = torch.randn(images.shape, generator=rng(5), dtype=torch.float64)
 
     def penalty(x):  # as R1: the squared gradient of a curved function of the augmented images
-        value = (pipe(x, generator=rng(1)) * weight).sum(dim=(1, 2, 3)).sin().sum() + pipe(
-            x, generator=rng(2)
-        ).pow(3).sum()
+        value = (pipe(x, generator=rng(1)) * weight).sum(dim=(1, 2, 3)).sin().sum() + pipe(x, generator=rng(2)).pow(
+            3
+        ).sum()
         (gradient,) = torch.autograd.grad(value, x, create_graph=True)
         return gradient.square().sum()
 

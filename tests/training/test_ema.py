@@ -45,9 +45,7 @@ def test_ramp_up_limits_the_half_life_to_a_fraction_of_the_images_shown():
     assert ema.beta(nimg=20_000, batch=16) == pytest.approx(0.5 ** (16 / 1000))
     assert ema.beta(nimg=200_000, batch=16) == pytest.approx(0.5 ** (16 / 10_000))
     assert ema.beta(nimg=9_000_000, batch=16) == pytest.approx(0.5 ** (16 / 10_000))
-    assert GeneratorEma(Net(0.0), half_life_kimg=10.0, rampup=None).beta(0, 16) == pytest.approx(
-        0.5 ** (16 / 10_000)
-    )
+    assert GeneratorEma(Net(0.0), half_life_kimg=10.0, rampup=None).beta(0, 16) == pytest.approx(0.5 ** (16 / 10_000))
     ema.update(Net(3.0), nimg=0, batch=16)
     assert weight(ema) == 3.0
 

@@ -38,7 +38,9 @@ def test_half_precision_files_load_as_float(tmp_path):
 
 
 def test_classes_and_explicit_widths_survive(tmp_path):
-    G = Generator(z_dim=8, w_dim=6, c_dim=3, resolution=8, channels={4: 10, 8: 7}, mapping_features=5, num_mapping_layers=3)
+    G = Generator(
+        z_dim=8, w_dim=6, c_dim=3, resolution=8, channels={4: 10, 8: 7}, mapping_features=5, num_mapping_layers=3
+    )
     loaded = load_network(save_network(tmp_path / "net.safetensors", G_ema=G)).G_ema
     z, c = torch.randn(2, 8), torch.eye(3)[:2]
     assert torch.equal(loaded(z, c), G(z, c))

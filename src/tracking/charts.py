@@ -1,0 +1,193 @@
+"""Charts of the report as inline SVG: curves over kimg, the sweep's heat map, structure against rendering.
+
+Colours are the page's CSS variables, so that charts follow light and dark; every mark has a <title> with its value.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+WIDTH, HEIGHT = 460, 220
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
+COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
+Point = tuple[float, float]
+Scale = Callable[[float], float]
+
+
+def line_chart(
+    series: Mapping[str, Sequence[Point]], *, bands: Mapping[str, Sequence[tuple[float, float, float]]] | None = None
+) -> str:
+    """Curves over kimg.
+
+    Args:
+        series: name to points (kimg, value).
+        bands: name of a series to (kimg, low, high), drawn behind it.
+
+    Returns:
+        SVG, or an empty string when there is nothing to draw.
+    """
+    bands = bands or {}
+    points = [p for curve in series.values() for p in curve if math.isfinite(p[1])]
+    if not points:
+        return ""
+    edges = [v for band in bands.values() for _, low, high in band for v in (low, high)]
+    x, x_ticks = _scale([p[0] for p in points], LEFT, WIDTH - RIGHT)
+    y, y_ticks = _scale([p[1] for p in points] + edges, HEIGHT - BOTTOM, TOP)
+    parts = [_axes(x, x_ticks, y, y_ticks, "kimg", "")]
+    for i, (name, curve) in enumerate(series.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        if name in bands:
+            outline = [(k, high) for k, _, high in bands[name]] + [(k, low) for k, low, _ in reversed(bands[name])]
+            parts.append(f'<path d="{_path(outline, x, y)}Z" fill="{colour}" opacity=".16"/>')
+        finite = [p for p in curve if math.isfinite(p[1])]
+        parts.append(f'<path d="{_path(finite, x, y)}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for k, value in finite if len(finite) <= 60 else []:
+            title = f"{escape(name)}: {value:.4g} at {k:g} kimg"
+            parts.append(
+                f'<circle cx="{x(k):.1f}" cy="{y(value):.1f}" r="3" fill="{colour}"><title>{title}</title></circle>'
+            )
+    legend = "".join(
+        f'<span class="key"><i style="background:{COLOURS[i % len(COLOURS)]}"></i>{escape(name)}</span>'
+        for i, name in enumerate(series)
+    )
+    return f'<figure class="chart">{_svg(parts)}<figcaption>{legend}</figcaption></figure>'
+
+
+def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
+    """CariScore of each snapshot (column) and resolution (row).
+
+    Args:
+        rows: of `cells.jsonl`.
+        ranking: `ranking.json`, for the recommended cell and those that cannot be told from the best.
+    """
+    kimgs = sorted({row["kimg"] for row in rows})
+    resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
+    cell_w, cell_h = max(min(84, 620 // max(len(kimgs), 1)), 46), 46
+    width, height = 64 + cell_w * len(kimgs) + 8, cell_h * len(resolutions) + 40
+    recommended = (ranking.get("recommended") or {}).get("label")
+    same = set(ranking.get("indistinguishable") or [])
+    parts = [_HATCH]
+    for row in rows:
+        left, top = 64 + cell_w * kimgs.index(row["kimg"]), cell_h * resolutions.index(row["resolution"])
+        parts.append(_heat_cell(row, left, top, cell_w, cell_h, row["label"] == recommended, row["label"] in same))
+    for i, r in enumerate(resolutions):
+        parts.append(f'<text x="56" y="{cell_h * (i + 0.5) + 5:.0f}" text-anchor="end">{r} px</text>')
+    for i, k in enumerate(kimgs):
+        middle = 64 + cell_w * (i + 0.5)
+        parts.append(f'<text x="{middle:.0f}" y="{cell_h * len(resolutions) + 18}" text-anchor="middle">{k:g}</text>')
+    parts.append(f'<text x="{width / 2:.0f}" y="{height - 4}" text-anchor="middle" class="axis">snapshot, kimg</text>')
+    return f'<figure class="chart wide">{_svg(parts, width, height)}</figure>'
+
+
+def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
+    """Structure adopted against rendering kept, with curves of equal CariScore and the Pareto front."""
+    size, margin = 360, 44
+    place = lambda s, r: (margin + s * (size - margin - 12), (1 - r) * (size - margin - 12) + 12)  # noqa: E731
+    alpha = float(ranking.get("alpha", 0.5))
+    parts = []
+    for level in (0.2, 0.4, 0.6, 0.8):
+        curve = [(s / 100, (level / (s / 100) ** alpha) ** (1 / (1 - alpha))) for s in range(2, 101)]
+        inside = [place(s, r) for s, r in curve if r <= 1]
+        if inside:
+            path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in inside)
+            parts.append(f'<path d="{path}" class="iso"/>')
+            parts.append(
+                f'<text x="{inside[-1][0] - 4:.0f}" y="{inside[-1][1] - 4:.0f}" class="small" text-anchor="end">{level}</text>'
+            )
+    front = _pareto([(row["s"], row["r"]) for row in rows])
+    if len(front) > 1:
+        parts.append(
+            f'<path d="M{"L".join(f"{a:.1f},{b:.1f}" for a, b in (place(*p) for p in front))}" class="front"/>'
+        )
+    recommended = (ranking.get("recommended") or {}).get("label")
+    for row in rows:
+        x, y = place(row["s"], row["r"])
+        title = f"{row['label']}: S {row['s']:.2f}, R {row['r']:.2f}, CariScore {row['cari']:.2f}"
+        radius, kind = (8, "star") if row["label"] == recommended else (5, "dot" if row.get("eligible") else "out")
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}"><title>{escape(title)}</title></circle>'
+        )
+    for value in (0, 0.5, 1):
+        (x, _), (_, y) = place(value, 0), place(0, value)
+        parts.append(f'<text x="{x:.0f}" y="{size - margin + 32}" text-anchor="middle">{value:g}</text>')
+        parts.append(f'<text x="{margin - 8}" y="{y + 4:.0f}" text-anchor="end">{value:g}</text>')
+    (x0, y0), (x1, y1) = place(0, 0), place(1, 1)
+    parts.append(f'<path d="M{x0},{y1}V{y0}H{x1}" class="frame"/>')
+    parts.append(
+        f'<text x="{(x0 + x1) / 2:.0f}" y="{size}" text-anchor="middle" class="axis">S, cartoon structure adopted</text>'
+    )
+    middle = (y0 + y1) / 2
+    parts.append(
+        f'<text x="12" y="{middle:.0f}" text-anchor="middle" class="axis" transform="rotate(-90 12 {middle:.0f})">'
+        "R, rendering kept</text>"
+    )
+    return f'<figure class="chart">{_svg(parts, size, size + 6)}</figure>'
+
+
+_HATCH = (
+    '<defs><pattern id="hatch" width="7" height="7" patternTransform="rotate(45)" patternUnits="userSpaceOnUse">'
+    '<line x1="0" y1="0" x2="0" y2="7" stroke="var(--muted)" stroke-width="2"/></pattern></defs>'
+)
+
+
+def _heat_cell(
+    row: Mapping[str, Any], left: float, top: float, width: float, height: float, recommended: bool, same: bool
+) -> str:
+    value = float(row["cari"])
+    failed = [name for name, gate in (row.get("gates") or {}).items() if not gate.get("passed")]
+    title = f"{row['label']}: CariScore {value:.3f}, S {row['s']:.2f}, R {row['r']:.2f}, best in {row['share']:.0%} of samples"
+    if failed:
+        title += f"; fails {', '.join(failed)}"
+    box = f'x="{left + 2}" y="{top + 2}" width="{width - 4}" height="{height - 4}" rx="5"'
+    parts = [f'<rect {box} fill="var(--heat)" opacity="{0.08 + 0.92 * value:.3f}"/>']
+    if not row.get("eligible"):
+        parts.append(f'<rect {box} fill="url(#hatch)" opacity=".55"/>')
+    if same:
+        parts.append(f'<rect {box} fill="none" stroke="var(--text)" stroke-width="{3 if recommended else 1.5}"/>')
+    mark = "★ " if recommended else ""
+    colour = "var(--on-heat)" if value > 0.5 else "var(--text)"
+    parts.append(
+        f'<text x="{left + width / 2:.0f}" y="{top + height / 2 + 5:.0f}" text-anchor="middle" fill="{colour}">'
+        f"{mark}{value:.2f}</text>"
+    )
+    anchor = escape(f"#cell-{row['label']}".replace("/", "-"), quote=True)
+    return f'<a href="{anchor}"><g>{"".join(parts)}<title>{escape(title)}</title></g></a>'
+
+
+def _pareto(points: Sequence[Point]) -> list[Point]:
+    best, front = -1.0, []
+    for s, r in sorted(points, key=lambda p: (-p[0], -p[1])):
+        if r > best:
+            best = r
+            front.append((s, r))
+    return front
+
+
+def _scale(values: Sequence[float], start: float, end: float) -> tuple[Scale, list[float]]:
+    low, high = min(values), max(values)
+    if high - low < 1e-9 * max(abs(high), 1.0):
+        low, high = low - 0.5, high + 0.5
+    step = 10 ** math.floor(math.log10((high - low) / 4))
+    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= 5)
+    ticks = [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    return (lambda v: start + (v - low) / (high - low) * (end - start)), ticks
+
+
+def _axes(x: Scale, x_ticks: list[float], y: Scale, y_ticks: list[float], x_name: str, y_name: str) -> str:
+    parts = []
+    for tick in y_ticks:
+        parts.append(f'<path d="M{LEFT},{y(tick):.1f}H{WIDTH - RIGHT}" class="grid"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>')
+    for tick in x_ticks:
+        parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{tick:g}</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT}" text-anchor="end" class="axis">{x_name}</text>')
+    return "".join(parts)
+
+
+def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
+    return "M" + "L".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points) if points else ""
+
+
+def _svg(parts: Sequence[str], width: float = WIDTH, height: float = HEIGHT) -> str:
+    return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img">{"".join(parts)}</svg>'

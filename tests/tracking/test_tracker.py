@@ -1,0 +1,111 @@
+"""The local files are the truth; W&B holds the same rows; nothing prompts, hangs, or stops a run."""
+
+import json
+import struct
+import time
+
+import pytest
+
+from src.errors import UserError
+from src.tracking import open_tracker, read_rows
+
+
+def test_rows_are_appended_and_non_finite_numbers_are_marked(tmp_path):
+    tracker = open_tracker(tmp_path, config={}, mode="disabled")
+    tracker.log({"loss/G": 1.5}, 0.1, 100)
+    tracker.log({"loss/G": float("nan"), "loss/D": 2.0}, 0.2, 200)
+    rows = read_rows(tmp_path / "log.jsonl")
+    assert rows[0] == {"kimg": 0.1, "nimg": 100, "loss/G": 1.5}
+    assert rows[1] == {"kimg": 0.2, "nimg": 200, "loss/G": None, "loss/D": 2.0, "nonfinite": ["loss/G"]}
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_resuming_drops_the_rows_after_the_checkpoint(tmp_path):
+    tracker = open_tracker(tmp_path, config={}, mode="disabled")
+    for nimg in (100, 200, 300):
+        tracker.log({"x": 1.0}, nimg / 1000, nimg)
+        tracker.metrics({"kid": 0.1}, nimg / 1000, nimg)
+    tracker.truncate_after(200)
+    assert [row["nimg"] for row in read_rows(tmp_path / "log.jsonl")] == [100, 200]
+    assert [row["nimg"] for row in tracker.read_metrics()] == [100, 200]
+
+
+def test_a_line_cut_short_is_left_out(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"nimg": 1}\n{"nimg": 2, "lo')
+    assert read_rows(tmp_path / "log.jsonl") == [{"nimg": 1}]
+    assert read_rows(tmp_path / "absent.jsonl") == []
+
+
+def test_another_mode_is_refused(tmp_path):
+    with pytest.raises(UserError, match="choose one of auto"):
+        open_tracker(tmp_path, config={}, mode="sometimes")
+
+
+def test_a_failing_server_does_not_stop_the_run(tmp_path, capsys):
+    tracker = open_tracker(tmp_path, config={}, mode="disabled")
+
+    class Broken:
+        def log(self, *_):
+            raise ConnectionError("gone")
+
+    tracker._wandb_run = Broken()
+    tracker.log({"x": 1.0}, 0.1, 100)
+    tracker.log({"x": 1.0}, 0.2, 200)
+    assert capsys.readouterr().out.count("the local files go on") == 1
+    assert len(read_rows(tmp_path / "log.jsonl")) == 2
+
+
+def wandb_history(path):
+    """History rows of a .wandb file: a LevelDB log (32 KiB blocks) of protobuf records behind a 7-byte header."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, position, pending, rows = path.read_bytes(), 7, b"", []
+    while position + 7 <= len(data):
+        if 32768 - position % 32768 < 7:
+            position += 32768 - position % 32768
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
+        pending += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(pending)
+            pending = b""
+            if record.WhichOneof("record_type") == "history":
+                items = record.history.item
+                rows.append({(i.key or "/".join(i.nested_key)): json.loads(i.value_json) for i in items})
+    return rows
+
+
+def test_wandb_holds_the_same_rows_offline_without_asking(tmp_path, monkeypatch):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    started = time.time()
+    tracker = open_tracker(tmp_path / "run", config={"seed": 0}, mode="auto", name="t", group="g")
+    assert time.time() - started < 30
+    assert "offline (no key" in tracker.status
+    for kimg in (0.0, 1.0, 2.0):
+        tracker.metrics({"kid": 0.5 - kimg / 10, "frechet": 3.0, "best": True, "snapshot": "x"}, kimg, int(kimg * 1000))
+    tracker.log({"loss/G": 1.25}, 2.0, 2000)
+    tracker.finish()
+    (file,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
+    rows, deadline = wandb_history(file), time.time() + 20
+    while len(rows) < 4 and time.time() < deadline:  # W&B's service writes in its own time
+        time.sleep(0.1)
+        rows = wandb_history(file)
+    theirs = [(r["kimg"], r["metrics/kid"], r["metrics/frechet"]) for r in rows if "metrics/kid" in r]
+    ours = [(r["kimg"], r["kid"], r["frechet"]) for r in tracker.read_metrics()]
+    assert theirs == ours
+    assert [r["loss/G"] for r in rows if "loss/G" in r] == [1.25]
+
+
+def test_auto_without_an_answering_server_is_offline(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    started = time.time()
+    tracker = open_tracker(tmp_path, config={}, mode="auto")
+    assert "offline (127.0.0.1 does not answer" in tracker.status
+    assert time.time() - started < 20
+    tracker.finish()
