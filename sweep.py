@@ -2,22 +2,16 @@
 
 from typing import Any
 
+import src.sweep.sweeper  # noqa: F401 (makes `hydra/sweeper: snapshots` known)
 from src.cli import script
 
 
-def register() -> None:
-    """Make the in-tree sweeper known to Hydra before the configuration is composed."""
-    from src.sweep.sweeper import register
-
-    register()
-
-
-@script("sweep", before=register)
+@script("sweep")
 def main(config: dict[str, Any]) -> None:
-    """Score one snapshot: the job that the sweeper launches."""
-    from src.sweep.run import score_job
+    """Run without Hydra's multirun (hydra.mode=RUN): the whole sweep in this process."""
+    from src.sweep.run import main as sweep
 
-    score_job(config)
+    sweep(config)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def script(
 
     Args:
         name: of the root configuration file.
-        before: called before the configuration is composed.
 
     Returns:
         A decorator; the decorated function takes no arguments, reads the command line, and exits with 0, or with 2
@@ -45,8 +44,6 @@ def script(
             return with_errors_as_lines(lambda: function(plain(config)))
 
         def main() -> None:
-            if before is not None:
-                before()
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
             with_errors_as_lines(job)
 

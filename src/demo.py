@@ -14,26 +14,24 @@ from .cli import compose_config, with_errors_as_lines
 from .data import HELD_OUT_SEED, open_portraits
 from .projection import caricature_sheet
 from .sweep import run_sweep
-from .sweep.sweeper import register
 from .tracking import write_run_report
 from .training.run import train
 from .weights import load_network
 
 PERSONS = 10
 TRAIN = ["total_kimg=4", "snapshot.kimg=[0,0.5,1,2,3,4]", "metrics.num_fakes=500", "run=demo"]
-SWEEP = ["run=demo", "blend.res=[4,8,16,32]", "num_latents=128"]
+RESOLUTIONS, LATENTS = (4, 8, 16, 32), 128
 
 
 def main(arguments: list[str]) -> None:
-    """Train, sweep, caricature; `arguments` go to both `train.py` and `sweep.py` (e.g. `paths.runs=DIR`)."""
+    """Train, sweep, caricature; `arguments` go to the training (e.g. `paths.runs=DIR`)."""
     started = time.time()
-    register()
     print("1/3 fine-tuning the portrait network to cartoons", flush=True)
     run_dir = train(compose_config("train", [*TRAIN, *arguments]))
     print("2/3 blending and scoring every snapshot", flush=True)
-    ranking = run_sweep(compose_config("sweep", [*SWEEP, *arguments]))
+    sweep_dir, ranking = run_sweep(run_dir, RESOLUTIONS, n_latents=LATENTS)
     print("3/3 caricatures of portraits that no network has seen", flush=True)
-    sheet = make_sheet(run_dir, run_dir / "sweeps" / ranking["direction"].replace("_", "-") / "best.safetensors")
+    sheet = make_sheet(run_dir, sweep_dir / "best.safetensors")
     report = write_run_report(run_dir)
     print(f"\n{ranking['sentence']}\ncaricatures: {sheet}\nreport:      {report}\n{time.time() - started:.0f} s")
 

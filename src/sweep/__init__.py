@@ -1,4 +1,6 @@
-"""The sweep: every snapshot of a run blended at every resolution, scored, ranked, one recommended (arXiv 2010.05334).
+"""Snapshots x blend resolutions: pictures, scores, ranking, recommendation."""
 
-`run.run_sweep(run_dir, resolutions)` does it from Python; `sweeper` is Hydra's side, for `python sweep.py`.
-"""
+from .run import open_configured_sweep, run_sweep
+from .settings import SweepSettings
+
+__all__ = ["SweepSettings", "open_configured_sweep", "run_sweep"]

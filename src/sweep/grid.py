@@ -68,7 +68,7 @@ def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = 
         chosen: `"all"`, or names or kimg.
 
     Raises:
-        UserError: when there is none, a chosen one is missing, or all are the network that training started from.
+        UserError: when there is none, or a chosen one is missing.
     """
     folder = run_dir / "snapshots"
     paths = sorted(folder.glob("kimg-*.safetensors"))
@@ -77,10 +77,6 @@ def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = 
     found = sorted((Snapshot(path, float(read_meta(path)["kimg"])) for path in paths), key=lambda s: s.kimg)
     if chosen != "all":
         found = _choose(found, chosen)
-    if not any(snapshot.kimg > 0 for snapshot in found):
-        raise UserError(
-            f"{folder}: only the network that training started from (0 kimg): a sweep needs a later snapshot"
-        )
     return found
 
 

@@ -7,13 +7,15 @@ then the smallest resolution is recommended: the closest to the person.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..metrics import diversity, fit_axes, gate, identity_retrieval, memorisation, memorisation_gate, score_blends
+from ..metrics import diversity, fit_anchors, identity_retrieval, memorisation, score_blends
+from ..metrics.caricature import Anchors as Axes
+from ..metrics.gates import Gate
 from .features import PictureFeatures
 from .kinship import KINSHIP_FLOOR
 from .settings import SweepSettings
@@ -55,8 +57,8 @@ def rank(
         The rows with scores and gates, in their order, and the content of `ranking.json`.
     """
     trained = {name: f.bands for name, f in anchors.finetuned.items() if anchors.kimg[name] > 0}
-    axes = fit_axes(anchors.base.bands, trained, seed=settings.seed)
-    options = {"alpha": settings.alpha, "seed": settings.seed, "axes": axes}
+    axes = fit_anchors(anchors.base.bands, trained, seed=settings.seed)
+    options: dict[str, Any] = {"alpha": settings.alpha, "seed": settings.seed}
     bands = {label: features.bands for label, features in cells.items()}
     placed = score_blends(anchors.base.bands, trained, bands, num_bootstrap=2, **options)
     scores = {score.label: score for score in placed}
@@ -94,7 +96,8 @@ def rank(
         "seed": settings.seed,
         "gates": settings.gates,
         "not_measured": {"memorisation": anchors.no_reals} if anchors.reals is None else {},
-        "anchor": axes.anchor,
+        "anchor": axes.finetuned,
+        "held_out_auc": {"structure": axes.low.auc, "rendering": axes.high.auc},
         "finetuned": _finetuned(anchors, axes),
     }
     return result, facts
@@ -103,18 +106,19 @@ def rank(
 def _gates(row: Row, features: PictureFeatures, anchors: Anchors) -> dict[str, Any]:
     """The gates' results; memorisation stands among them only where the training pictures could be read."""
     base, blended = anchors.base.embedded, features.embedded
-    results = {"identity": identity_retrieval(base, blended), "diversity": diversity(base, blended)}
+    gates = [identity_retrieval(base, blended), diversity(base, blended)]
     if anchors.reals is not None:
-        results["memorisation"] = memorisation_gate(memorisation(blended, anchors.reals))
-    results["kinship"] = gate(row["kinship"], KINSHIP_FLOOR)
-    return {name: asdict(result) for name, result in results.items()}
+        gates.append(memorisation(blended, anchors.reals))
+    gates.append(Gate("kinship", row["kinship"], KINSHIP_FLOOR, row["kinship"] >= KINSHIP_FLOOR))
+    return {gate.name: gate.as_dict() for gate in gates}
 
 
-def _finetuned(anchors: Anchors, axes: Any) -> list[dict[str, Any]]:
+def _finetuned(anchors: Anchors, axes: Axes) -> list[dict[str, Any]]:
     """Where each un-blended snapshot lies on the axes."""
     result = []
     for name, features in anchors.finetuned.items():
-        s, r = (float(np.clip(values.mean(), 0, 1)) for values in axes.place(features.bands))
+        low, high = axes.low.project(features.bands.low).mean(), axes.high.project(features.bands.high).mean()
+        s, r = float(np.clip(low, 0, 1)), 1 - float(np.clip(high, 0, 1))
         result.append({"snapshot": name, "kimg": anchors.kimg[name], "s": s, "r": r})
     return result
 

@@ -146,8 +146,14 @@ def prepare(sweep: Sweep) -> int:
 
     Returns:
         How many of the grid's cells are there already.
+
+    Raises:
+        UserError: when no snapshot has been trained.
     """
     settings = sweep.settings
+    if not any(snapshot.kimg > 0 for snapshot in sweep.snapshots):
+        folder = sweep.run_dir / "snapshots"
+        raise UserError(f"{folder}: a sweep needs a snapshot later than 0 kimg, the network that training started from")
     write_text(sweep.folder / "config.yaml", yaml.safe_dump(_plain(asdict(settings)), sort_keys=False))
     dropped = sweep.table.open(sweep.keys(), sweep.protocol)
     count = f"{len(sweep.snapshots)} snapshots x {len(settings.resolutions)} resolutions"

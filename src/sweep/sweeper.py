@@ -5,6 +5,7 @@
 """
 
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -31,8 +32,8 @@ class SnapshotSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take Hydra's context and make the configured launcher; it runs `score_job`, not the whole script."""
-        self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.task_config, self.loader = config, hydra_context.config_loader
+        self.jobs = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=score_job, config=config
         )
 
@@ -48,14 +49,14 @@ class SnapshotSweeper(Sweeper):
         from . import run  # torch and the metrics take seconds to import: wrong options are answered before
 
         overrides = [grouped(override) for override in OverridesParser.create().parse_overrides(arguments)]
-        composed = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        composed = self.loader.load_sweep_config(self.task_config, overrides)
         sweep = run.open_configured_sweep(plain_task(composed))
         reused = run.prepare(sweep)
         pending = run.pending_snapshots(sweep)
         shared = [f"run='{sweep.run_dir.resolve()}'", *(o for o in overrides if not _is_key(o, "run", "snapshot"))]
         jobs = [[*shared, f"snapshot=[{snapshot.name}]"] for snapshot in pending]
         if jobs:
-            _raise_failures(self.launcher.launch(jobs, initial_job_idx=0), lambda: run.scored_line(sweep, reused))
+            _raise_failures(self.jobs.launch(jobs, initial_job_idx=0), lambda: run.scored_line(sweep, reused))
         run.conclude(sweep, reused)
 
 
@@ -97,9 +98,16 @@ def plain_task(composed: DictConfig) -> dict[str, Any]:
 
 
 def register() -> None:
-    """Make the sweeper known to Hydra."""
-    Plugins.instance().register(SnapshotSweeper)
-    node = {"_target_": f"{SnapshotSweeper.__module__}.{SnapshotSweeper.__qualname__}", "params": None}
+    """Make the sweeper known to Hydra, under a module name in the one package from which it takes plugins."""
+    plugins = Plugins.instance()  # finds the installed ones; then ours may join them
+    package = sys.modules.setdefault("hydra_plugins", types.ModuleType("hydra_plugins"))
+    if not hasattr(package, "__path__"):
+        package.__path__ = []
+    module = types.ModuleType(SnapshotSweeper.__module__)
+    module.SnapshotSweeper = SnapshotSweeper  # type: ignore[attr-defined]
+    package.caricature = sys.modules[module.__name__] = module  # type: ignore[attr-defined]
+    plugins.register(SnapshotSweeper)
+    node = {"_target_": f"{SnapshotSweeper.__module__}.{SnapshotSweeper.__qualname__}"}
     ConfigStore.instance().store(group="hydra/sweeper", name="snapshots", node=node, provider="caricature")
 
 

@@ -69,8 +69,8 @@ def panel(*content: str, kind: str = "") -> str:
 def picture(path: Path, *, width: int, alt: str) -> str:
     """A picture file as an <img> with a data URI, at most `width` px wide; a missing or broken file gives nothing."""
     try:
-        with Image.open(path) as image:
-            image = image.convert("RGB")
+        with Image.open(path) as file:
+            image = file.convert("RGB")
             if image.width > width:
                 image = image.resize(
                     (width, max(round(image.height * width / image.width), 1)), Image.Resampling.LANCZOS
