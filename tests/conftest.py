@@ -25,11 +25,11 @@ def quiet_machine(tmp_path_factory):
         yield
 
 
-def make_tiny(seed=0):
-    """A 16 px generator and discriminator."""
+def make_tiny(seed=0, resolution=TINY_PX):
+    """A generator and discriminator, 16 px unless another size is asked for."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        size = {"resolution": TINY_PX, "channel_base": 128, "channel_max": 8}
+        size = {"resolution": resolution, "channel_base": 128, "channel_max": 8}
         G = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **size)
         D = Discriminator(**size)
         for name, parameter in G.named_parameters():
@@ -43,6 +43,13 @@ def tiny_network(tmp_path_factory):
     """A full network file at 16 px."""
     G, D = make_tiny()
     return save_network(tmp_path_factory.mktemp("networks") / "tiny.safetensors", G_ema=G, G=G, D=D, meta={"kimg": 1.0})
+
+
+@pytest.fixture(scope="session")
+def small_network(tmp_path_factory):
+    """A full network file at 32 px, the smallest that CariScore measures."""
+    G, D = make_tiny(resolution=32)
+    return save_network(tmp_path_factory.mktemp("networks") / "small.safetensors", G_ema=G, G=G, D=D, meta={"kimg": 1.0})
 
 
 @pytest.fixture(scope="session")

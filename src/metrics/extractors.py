@@ -140,7 +140,8 @@ def get_extractor(name: str) -> FeatureExtractor:
         UserError: for a name that this version does not have.
     """
     if name == "embedded":
-        return EmbeddedExtractor()
+        with torch.inference_mode(False):  # whoever asks first: its tensors serve with gradients too (projection)
+            return EmbeddedExtractor()
     if name == "inception":
         raise UserError("metrics.extractor=inception: the Inception network is not part of this version; use embedded")
     raise UserError(f"metrics.extractor={name}: there is embedded")

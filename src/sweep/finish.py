@@ -39,7 +39,7 @@ def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
     rows = list(sweep.table.rows().values())
     cells = {row["label"]: load_features(sweep.table.features_path(row["key"])) for row in rows}
     rows, facts = rank(rows, cells, _anchors(sweep), sweep.settings)
-    ranking = {**facts, "base": str(sweep.base.path), "protocol": sweep.protocol}
+    ranking = {**facts, "base": sweep.base.path.name, "protocol": sweep.protocol}
     path = sweep.folder / "ranking.json"
     same = path.is_file() and path.read_text() == _json(ranking)
     sweep.table.replace(rows)

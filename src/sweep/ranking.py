@@ -90,6 +90,7 @@ def rank(
         "winner": _summary(by_label[order[0].label]) if order else None,
         "indistinguishable": tied,
         "sentence": _sentence(result, by_label, order[0].label if order else None, choice, tied),
+        "direction": settings.direction,
         "alpha": settings.alpha,
         "n_latents": len(anchors.base.bands.low),
         "n_bootstrap": settings.n_bootstrap,
@@ -124,7 +125,7 @@ def _finetuned(anchors: Anchors, axes: Axes) -> list[dict[str, Any]]:
 
 
 def _summary(row: Row) -> dict[str, Any]:
-    return {key: row[key] for key in ("label", "snapshot", "kimg", "resolution", "cari", "s", "r", "share")}
+    return {key: row[key] for key in ("label", "snapshot", "kimg", "resolution", "cari", "s", "r", "share", "picture")}
 
 
 def _sentence(

@@ -54,15 +54,25 @@ class SweepSettings:
     tracker: Mapping[str, Any] = field(default_factory=lambda: {"mode": "disabled", "project": "caricature"})
 
     def __post_init__(self) -> None:
+        self._check_blend()
+        object.__setattr__(self, "resolutions", tuple(sorted(set(self.resolutions))))
+        self._check_score()
+
+    def _check_blend(self) -> None:
         if not self.resolutions:
             raise UserError("blend.res is empty: give resolutions such as blend.res=8,16,32")
         for r in self.resolutions:
             if not _is_int(r) or r < 4 or r & (r - 1):
                 raise UserError(f"blend.res={r}: must be a power of two from 4 up, such as blend.res=8,16,32")
-        object.__setattr__(self, "resolutions", tuple(sorted(set(self.resolutions))))
         if self.direction not in DIRECTIONS:
             raise UserError(f"blend.direction={self.direction}: choose {' or '.join(DIRECTIONS)}")
-        blend_weights(self.resolutions[-1], self.resolutions[-1], level=self.level, width=self.width)
+        if self.width is not None and (not _is_number(self.width) or self.width <= 0):
+            raise UserError(
+                f"blend.width={self.width}: give a width above 0 in layer positions, or null for a hard switch"
+            )
+        blend_weights(max(self.resolutions), max(self.resolutions), level=self.level, width=self.width)
+
+    def _check_score(self) -> None:
         if self.n_latents is not None and not (_is_int(self.n_latents) and self.n_latents >= MIN_LATENTS):
             raise UserError(f"n_latents={self.n_latents}: at least {MIN_LATENTS} codes are needed to compare blends")
         if not _is_number(self.psi) or not 0 < self.psi <= 1:

@@ -60,9 +60,11 @@ class CellTable:
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a row in a single write, so that rows of parallel jobs do not mix."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        target = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        target = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(target, (json.dumps(row) + "\n").encode())
+            size = os.fstat(target).st_size
+            torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # a crash cut the last row short
+            os.write(target, (("\n" if torn else "") + json.dumps(row) + "\n").encode())
         finally:
             os.close(target)
 

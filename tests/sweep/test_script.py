@@ -1,0 +1,79 @@
+"""`python sweep.py` through Hydra: one job a snapshot, resumable, one line and exit code 2 for mistakes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from src.cli import CONF
+from src.errors import UserError
+from src.sweep.sweeper import grouped
+from src.tracking import read_rows
+from src.weights import save_network
+
+from .conftest import make_network
+
+FAST = ["n_latents=32", "n_bootstrap=200", "gates=false", "tracker=none"]
+
+
+def script(*arguments):
+    command = [sys.executable, str(CONF.parent / "sweep.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=CONF.parent)
+
+
+def overrides(*texts):
+    return [grouped(override) for override in OverridesParser.create().parse_overrides(list(texts))]
+
+
+def test_swept_lists_become_one_list_and_other_sweeps_are_refused():
+    assert overrides("blend.res=8,16,32", "snapshot=1,2", "seed=3") == [
+        "blend.res=[8,16,32]",
+        "snapshot=[1,2]",
+        "seed=3",
+    ]
+    assert overrides("blend.res=[8,16]", "blend.res=range(8,17,8)") == ["blend.res=[8,16]", "blend.res=[8,16]"]
+    for text in ("seed=1,2", "blend.direction=cartoon_low,cartoon_high", "blend.res=interval(4,8)"):
+        with pytest.raises(UserError, match=r"one value at a time; only blend\.res and snapshot take several"):
+            overrides(text)
+
+
+def test_a_job_a_snapshot_then_the_ranking_then_nothing_new(run_dir):
+    first = script(f"run={run_dir}", "blend.res=4,8,16", *FAST)
+    assert first.returncode == 0, first.stderr
+    assert "scored 9 new cells, 0 reused" in first.stdout
+    jobs = [line.split(" in ")[0] for line in first.stdout.splitlines() if " pictures in " in line]
+    assert jobs == [f"kimg-00000{k}.00  3 cells, 128 pictures" for k in (0, 1, 2)]
+    folder = run_dir / "sweeps" / "cartoon-low"
+    rows = read_rows(folder / "cells.jsonl")
+    assert len(rows) == 9 and all(row["cari"] is not None for row in rows)
+    sentence = json.loads((folder / "ranking.json").read_text())["sentence"]
+    assert sentence in first.stdout and "report.html" in first.stdout
+    again = script(f"run={run_dir}", "blend.res=[4,8,16]", *FAST)
+    assert again.returncode == 0 and "scored 0 new cells, 9 reused" in again.stdout
+    assert read_rows(folder / "cells.jsonl") == rows
+    assert not (CONF.parent / "multirun").exists() and not (CONF.parent / ".hydra").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["blend.res=128"], "blend.res=128: a 32 px network can be blended at 4, 8, 16, 32"),
+        (["blend.size=8"], "unknown option blend.size"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(trained_run, arguments, message):
+    result = script(f"run={trained_run}", *arguments, *FAST)
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and message in result.stderr
+
+
+def test_a_failing_job_is_said_once_and_the_others_finish(run_dir):
+    save_network(run_dir / "snapshots" / "kimg-000001.00.safetensors", G_ema=make_network(99), meta={"kimg": 1.0})
+    result = script(f"run={run_dir}", "blend.res=8,16", *FAST)
+    assert result.returncode == 2
+    assert result.stderr.count("nothing in common") == 1 and "scored 4 new cells" in result.stdout
+    assert "Traceback" not in result.stderr
+    rows = read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")
+    assert {row["kimg"] for row in rows} == {0.0, 2.0} and len(rows) == 4

@@ -1,0 +1,223 @@
+"""A whole sweep on a tiny run: cells, resuming, what is written, what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+from src.cli import CONF
+from src.errors import UserError
+from src.sweep import run_sweep
+from src.sweep.run import main, open_configured_sweep, score_snapshot
+from src.sweep.settings import SweepSettings, settings_of_config
+from src.sweep.table import CellTable
+from src.tracking import read_rows
+from src.weights import load_network, read_meta, save_network
+
+from .conftest import RESOLUTION, make_network
+
+TRACKER = {"mode": "disabled", "project": "caricature"}
+FAST = {"n_latents": 48, "n_bootstrap": 200, "gates": False}
+
+
+def sweep(run_dir, resolutions=(8, 16), **options):
+    folder, ranking = run_sweep(run_dir, resolutions, **{**FAST, **options})
+    assert folder.parent == run_dir / "sweeps"
+    return ranking
+
+
+def config_of(run_dir, resolutions, **options):
+    file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
+    blend = {**file["blend"], "res": list(resolutions)}
+    return {**file, **FAST, **options, "blend": blend, "run": str(run_dir), "tracker": TRACKER}
+
+
+@pytest.fixture(scope="module")
+def swept(trained_run, tmp_path_factory):
+    run_dir = shutil.copytree(trained_run, tmp_path_factory.mktemp("swept") / "first")
+    return run_dir, sweep(run_dir)
+
+
+def test_cells_ranking_and_best_network_are_written(swept, base):
+    run_dir, ranking = swept
+    folder = run_dir / "sweeps" / "cartoon-low"
+    rows = read_rows(folder / "cells.jsonl")
+    names = [f"kimg-{k:09.2f}/{r}" for k in (0, 1, 2) for r in (8, 16)]
+    assert [row["label"] for row in rows] == names
+    assert json.loads((folder / "ranking.json").read_text()) == ranking
+    for row in rows:
+        assert 0 <= row["s"] <= 1 and 0 <= row["r"] <= 1
+        assert row["cari"] == pytest.approx((row["s"] * row["r"]) ** 0.5)
+        assert (folder / row["picture"]).is_file()
+        assert set(row["gates"]) == {"identity", "diversity", "memorisation", "kinship"}
+    untouched = [row for row in rows if row["kimg"] == 0]
+    assert all(row["s"] < 0.05 and row["r"] > 0.95 and row["kinship"] > 0.999 for row in untouched)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    best = ranking["recommended"]
+    assert best["label"] in ranking["indistinguishable"] and ranking["winner"]["cari"] >= best["cari"]
+    assert (folder / "report.html").is_file() and ranking["not_measured"] == {}
+    assert [entry["snapshot"] for entry in ranking["finetuned"]] == [f"kimg-{k:09.2f}" for k in (0, 1, 2)]
+
+
+def test_best_network_is_the_recommended_blend_and_names_both_parents(swept, base):
+    run_dir, ranking = swept
+    best, path = ranking["recommended"], run_dir / "sweeps" / "cartoon-low" / "best.safetensors"
+    snapshot = load_network(run_dir / "snapshots" / f"{best['snapshot']}.safetensors").G_ema
+    expected = SweepSettings((8,)).blend(snapshot, base, best["resolution"]).state_dict()
+    for key, value in load_network(path).G_ema.state_dict().items():
+        assert torch.equal(value, expected[key]), key
+    blend = read_meta(path)["blend"]
+    assert blend["low"]["file"] == f"{best['snapshot']}.safetensors" and len(blend["low"]["sha256"]) == 64
+    assert blend["high"]["file"] == "kimg-000000.00.safetensors" and blend["direction"] == "cartoon_low"
+
+
+def test_running_again_scores_nothing_and_changes_nothing(swept, capsys):
+    run_dir, ranking = swept
+    folder = run_dir / "sweeps" / "cartoon-low"
+    before = {p.name: p.read_bytes() for p in folder.glob("*") if p.is_file()}
+    features = {p: p.stat().st_mtime_ns for p in folder.glob("features/*.npz")}
+    assert sweep(run_dir) == ranking
+    assert "scored 0 new cells, 6 reused" in capsys.readouterr().out
+    assert {p.name: p.read_bytes() for p in folder.glob("*") if p.is_file()} == before
+    assert {p: p.stat().st_mtime_ns for p in folder.glob("features/*.npz")} == features
+
+
+def test_a_grown_grid_makes_only_what_is_new_and_the_old_one_is_not_forgotten(swept, tmp_path, capsys):
+    run_dir = shutil.copytree(swept[0], tmp_path / "first")
+    folder = run_dir / "sweeps" / "cartoon-low"
+    sweep(run_dir, (4, 16), snapshot=[1, 2])
+    assert "scored 2 new cells, 2 reused" in capsys.readouterr().out
+    assert {row["label"].split("/")[1] for row in read_rows(folder / "cells.jsonl")} == {"4", "16"}
+    again = sweep(run_dir)
+    assert "scored 0 new cells, 6 reused" in capsys.readouterr().out
+    assert again == swept[1]
+    sweep(run_dir, seed=1)
+    assert "scored 6 new cells, 0 reused" in capsys.readouterr().out
+
+
+def test_a_retrained_snapshot_or_a_lost_file_is_made_again(swept, tmp_path, capsys):
+    run_dir = shutil.copytree(swept[0], tmp_path / "first")
+    next((run_dir / "sweeps" / "cartoon-low" / "features").glob("kimg-000001.00-res008-*")).unlink()
+    (run_dir / "sweeps" / "cartoon-low" / "cells" / "kimg-000001.00-res016.jpg").unlink()
+    path = run_dir / "snapshots" / "kimg-000002.00.safetensors"
+    networks = load_network(path)
+    save_network(path, G_ema=networks.G_ema, meta={"kimg": 2.0, "note": "another file"})
+    sweep(run_dir)
+    assert "scored 4 new cells, 2 reused" in capsys.readouterr().out
+
+
+def test_finished_cells_survive_a_failing_snapshot(run_dir, capsys):
+    broken = run_dir / "snapshots" / "kimg-000002.00.safetensors"
+    save_network(broken, G_ema=make_network(99), meta={"kimg": 2.0})
+    with pytest.raises(UserError, match=r"was not fine-tuned from.*nothing in common"):
+        sweep(run_dir)
+    folder = run_dir / "sweeps" / "cartoon-low"
+    assert len(read_rows(folder / "cells.jsonl")) == 4 and not (folder / "ranking.json").exists()
+    sweep(run_dir, snapshot=[0, 1])
+    assert "scored 0 new cells, 4 reused" in capsys.readouterr().out
+
+
+def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir):
+    config = config_of(run_dir, (8, 16))
+    for chosen, new in ((["kimg-000000.00"], 2), (["kimg-000001.00"], 2), ([1], 0)):
+        one = open_configured_sweep({**config, "snapshot": chosen})
+        assert [score_snapshot(one, snapshot) for snapshot in one.snapshots] == [new]
+    mine = open_configured_sweep(config).table.rows()
+    theirs = CellTable(swept[0] / "sweeps" / "cartoon-low")
+    assert {key.rsplit("-", 1)[0] for key in mine} == {f"kimg-00000{k}.00-res{r:03d}" for k in (0, 1) for r in (8, 16)}
+    for key in mine:
+        own = run_dir / "sweeps" / "cartoon-low" / "features" / f"{key}.npz"
+        with np.load(own) as a, np.load(theirs.features_path(key)) as b:
+            assert all(np.array_equal(a[name], b[name]) for name in ("low", "high", "embedded"))
+
+
+def test_a_torn_row_does_not_take_the_next_one_with_it(tmp_path):
+    table = CellTable(tmp_path)
+    table.path.write_text('{"key": "torn", "resol')
+    table.append({"key": "whole"})
+    assert read_rows(table.path) == [{"key": "whole"}]
+
+
+def test_the_other_direction_has_its_own_folder_and_base_codes(run_dir):
+    ranking = sweep(run_dir, (8,), direction="cartoon_high", snapshot=2)
+    assert ranking["direction"] == "cartoon_high"
+    assert (run_dir / "sweeps" / "cartoon-high" / "cells.jsonl").is_file()
+
+
+def test_without_the_training_pictures_that_gate_is_named_as_not_measured(run_dir, capsys):
+    facts = json.loads((run_dir / "run.json").read_text())
+    facts["dataset"]["fingerprint"] = "of another set"
+    (run_dir / "run.json").write_text(json.dumps(facts))
+    ranking = sweep(run_dir, (8,), snapshot=2)
+    assert "changed" in ranking["not_measured"]["memorisation"]
+    assert "gate memorisation is not measured: the data set has changed" in capsys.readouterr().out
+    rows = read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")
+    assert all("memorisation" not in row["gates"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resolutions": (128,)}, "blend.res=128: a 32 px network can be blended at 4, 8, 16, 32"),
+        ({"resolutions": (12,)}, "blend.res=12: must be a power of two"),
+        ({"resolutions": (RESOLUTION,)}, "blend.res=32: .*un-blended low network.*choose 16 or less"),
+        ({"resolutions": ()}, "blend.res is empty"),
+        ({"direction": "up"}, "blend.direction=up: choose cartoon_low or cartoon_high"),
+        ({"level": 2}, "blend.level=2"),
+        ({"width": 0}, "blend.width=0: give a width above 0"),
+        ({"n_latents": 4}, "n_latents=4"),
+        ({"psi": 0}, "psi=0"),
+        ({"alpha": 1}, "alpha=1"),
+        ({"snapshot": [7]}, "snapshot=7: the run has snapshots at 0, 1, 2 kimg"),
+        ({"snapshot": 0}, "a sweep needs a snapshot later than 0 kimg"),
+        ({"base": "nowhere.safetensors"}, "nowhere.safetensors"),
+        ({"device": "abacus"}, "device=abacus"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_is_one_clear_line_and_nothing_is_written(trained_run, options, message):
+    arguments = {"resolutions": (8,), **options}
+    with pytest.raises(UserError, match=message) as caught:
+        sweep(trained_run, **arguments)
+    assert "\n" not in str(caught.value) and not (trained_run / "sweeps").exists()
+
+
+def test_missing_runs_snapshots_and_bases_are_named(run_dir, tmp_path):
+    with pytest.raises(UserError, match=r"neither a run in .* nor the folder of one"):
+        sweep(tmp_path / "nowhere")
+    config = {**config_of(run_dir, (8,)), "paths": {"runs": str(tmp_path / "none")}, "run": "latest"}
+    with pytest.raises(UserError, match="no run in"):
+        main(config)
+    (run_dir / "snapshots" / "kimg-000000.00.safetensors").unlink()
+    with pytest.raises(UserError, match=r"base\.safetensors"):
+        sweep(run_dir)
+    run_config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    run_config["pretrained"]["source"] = None
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(run_config))
+    with pytest.raises(UserError, match="trained from scratch"):
+        sweep(run_dir)
+    other = save_network(tmp_path / "other.safetensors", G_ema=make_network(1, resolution=16))
+    with pytest.raises(UserError, match=r"was not fine-tuned from .*other.safetensors: its resolution is 32"):
+        sweep(run_dir, base=str(other))
+    for path in (run_dir / "snapshots").glob("*"):
+        path.unlink()
+    with pytest.raises(UserError, match="holds no snapshots"):
+        sweep(run_dir)
+
+
+def test_latest_is_the_run_written_to_last(run_dir):
+    import os
+
+    other = shutil.copytree(run_dir, run_dir.with_name("second"))
+    os.utime(run_dir / "run.json", (1, 1))
+    config = {**config_of(run_dir, (8,)), "run": "latest", "paths": {"runs": str(run_dir.parent)}}
+    assert open_configured_sweep(config).run_dir == other
+
+
+def test_the_configuration_file_and_the_settings_have_the_same_defaults():
+    file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
+    assert settings_of_config({**file, "tracker": TRACKER}) == SweepSettings((8, 16, 32))

@@ -1,0 +1,115 @@
+"""The scripts as a user starts them: what they print, write, and exit with."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def start(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=dict(os.environ), capture_output=True, text=True, timeout=200
+    )
+
+
+@pytest.fixture(scope="module")
+def options(small_network, picture_folder, tmp_path_factory):
+    return [
+        "dataset=folder",
+        f"dataset.path={picture_folder}",
+        "pretrained=file",
+        f"pretrained.source={small_network}",
+        f"paths.runs={tmp_path_factory.mktemp('runs')}",
+        "batch=4",
+        "tracker=none",
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(options):
+    """A run of three snapshots at 32 px, trained so hard that it can be told from its start."""
+    done = start("train.py", *options, "snapshot.kimg=[0,0.1,0.2]", "metrics.num_fakes=16", "loss.ema_kimg=0", "loss.lr_g=0.02", "run=a")
+    assert done.returncode == 0, done.stderr
+    return Path(options[4].split("=")[1]) / "a", done.stdout
+
+
+def test_training_writes_exactly_the_marks(trained):
+    folder, printed = trained
+    names = sorted(p.stem for p in (folder / "snapshots").iterdir())
+    assert names == ["kimg-000000.00", "kimg-000000.10", "kimg-000000.20"]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["kimg"] for row in rows] == [0, 0.1, 0.2]
+    assert "img/s" in printed
+    assert "report:" in printed
+    assert json.loads((folder / "run.json").read_text())["img_per_sec"] > 0
+
+
+def test_a_sweep_scores_its_cells_once(trained, options):
+    folder, _ = trained
+    command = ["sweep.py", f"run={folder}", "n_latents=48", "n_bootstrap=200", "gates=false", "tracker=none"]
+    first = start(*command, "blend.res=4,8")
+    assert first.returncode == 0, first.stderr
+    assert "scored 6 new cells, 0 reused" in first.stdout
+    cells = (folder / "sweeps/cartoon-low/cells.jsonl").read_text().splitlines()
+    assert len(cells) == 6
+    assert all(0 <= json.loads(line)["cari"] <= 1 for line in cells)
+    again = start(*command, "blend.res=[4,8]")
+    assert "scored 0 new cells, 6 reused" in again.stdout
+    for name in ("ranking.json", "best.safetensors", "report.html", "cells/kimg-000000.20-res008.jpg"):
+        assert (folder / "sweeps/cartoon-low" / name).is_file(), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sweep.py", "blend.res=128"], "blend.res=128: a 32 px network can be blended at 4, 8, 16, 32"),
+        (["sweep.py", "blend.res=8", "snapshot=7"], "snapshot=7: the run has snapshots at 0, 0.1, 0.2 kimg"),
+        (["sweep.py", "blend.res=8", "alpha=2"], "alpha=2: must lie between 0"),
+        (["sweep.py", "blend.rez=8,16"], "unknown option blend.rez"),
+    ],
+)
+def test_wrong_sweeps_say_so_in_one_line(trained, arguments, words):
+    folder, _ = trained
+    done = start(*arguments, *([f"run={folder}"]))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_wrong_trainings_say_so_in_one_line(options, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for arguments, words in (
+        (["dataset=folder", f"dataset.path={tmp_path}/none"], "no such folder or file"),
+        (["dataset=folder", f"dataset.path={empty}"], "dataset.path="),
+        (["snapshot.kmg=1"], "unknown option snapshot.kmg"),
+        (["total_kimg=-1"], "total_kimg=-1"),
+    ):
+        done = start("train.py", *arguments, f"paths.runs={tmp_path}/runs")
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_empty_snapshot_folder_is_one_line(options, tmp_path):
+    run = tmp_path / "empty-run"
+    (run / "snapshots").mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    done = start("sweep.py", f"run={run}", "blend.res=8")
+    assert done.returncode == 2
+    assert "holds no snapshots" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_importing_the_package_is_light():
+    code = "import sys; import src, src.ops, src.networks, src.training.step; assert not {'hydra', 'wandb'} & set(sys.modules)"
+    done = start("-c", code)
+    assert done.returncode == 0, done.stderr
