@@ -12,8 +12,9 @@ import torch
 
 from .cli import compose_config, with_errors_as_lines
 from .data import HELD_OUT_SEED, open_portraits
+from .errors import UserError
 from .projection import caricature_sheet
-from .sweep import run_sweep
+from .sweep.run import run_sweep
 from .tracking import write_run_report
 from .training.run import train
 from .weights import load_network
@@ -30,6 +31,8 @@ def main(arguments: list[str]) -> None:
     run_dir = train(compose_config("train", [*TRAIN, *arguments]))
     print("2/3 blending and scoring every snapshot", flush=True)
     sweep_dir, ranking = run_sweep(run_dir, RESOLUTIONS, n_latents=LATENTS)
+    if ranking["recommended"] is None:
+        raise UserError(ranking["sentence"])
     print("3/3 caricatures of portraits that no network has seen", flush=True)
     sheet = make_sheet(run_dir, sweep_dir / "best.safetensors")
     report = write_run_report(run_dir)

@@ -49,7 +49,9 @@ def tiny_network(tmp_path_factory):
 def small_network(tmp_path_factory):
     """A full network file at 32 px, the smallest that CariScore measures."""
     G, D = make_tiny(resolution=32)
-    return save_network(tmp_path_factory.mktemp("networks") / "small.safetensors", G_ema=G, G=G, D=D, meta={"kimg": 1.0})
+    return save_network(
+        tmp_path_factory.mktemp("networks") / "small.safetensors", G_ema=G, G=G, D=D, meta={"kimg": 1.0}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,15 @@ def options(small_network, picture_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(options):
     """A run of three snapshots at 32 px, trained so hard that it can be told from its start."""
-    done = start("train.py", *options, "snapshot.kimg=[0,0.1,0.2]", "metrics.num_fakes=16", "loss.ema_kimg=0", "loss.lr_g=0.02", "run=a")
+    done = start(
+        "train.py",
+        *options,
+        "snapshot.kimg=[0,0.1,0.2]",
+        "metrics.num_fakes=16",
+        "loss.ema_kimg=0",
+        "loss.lr_g=0.02",
+        "run=a",
+    )
     assert done.returncode == 0, done.stderr
     return Path(options[4].split("=")[1]) / "a", done.stdout
 

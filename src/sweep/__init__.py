@@ -1,6 +1,5 @@
-"""Snapshots x blend resolutions: pictures, scores, ranking, recommendation."""
+"""Snapshots x blend resolutions: pictures, scores, ranking, recommendation.
 
-from .run import open_configured_sweep, run_sweep
-from .settings import SweepSettings
-
-__all__ = ["SweepSettings", "open_configured_sweep", "run_sweep"]
+Start at `run.run_sweep`, or `sweeper` for Hydra's side. Nothing is imported here, so that a wrong option of `sweep.py`
+is answered before torch is loaded.
+"""
