@@ -62,7 +62,7 @@ def test_swept_values_are_checked_by_their_first():
     import src.sweep.sweeper  # noqa: F401
 
     check_overrides("sweep", ["blend.res=8,16,32"])
-    with pytest.raises(UserError, match="blend.rez"):
+    with pytest.raises(UserError, match=r"blend\.rez"):
         check_overrides("sweep", ["blend.rez=8,16,32"])
 
 

@@ -118,6 +118,9 @@ def test_an_empty_snapshot_folder_is_one_line(options, tmp_path):
 
 
 def test_importing_the_package_is_light():
-    code = "import sys; import src, src.ops, src.networks, src.training.step; assert not {'hydra', 'wandb'} & set(sys.modules)"
+    code = (
+        "import sys; import src, src.ops, src.networks, src.training.step; "
+        "assert not {'hydra', 'wandb'} & set(sys.modules)"
+    )
     done = start("-c", code)
     assert done.returncode == 0, done.stderr

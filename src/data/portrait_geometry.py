@@ -241,7 +241,7 @@ def build_geometry(params: PortraitParams, cartoon: bool) -> Geometry:
         zoom = min(0.88, 0.83 / float(np.ptp(flat[:80, 1]) + 0.09))  # crown with hair to chin
         flat = flat * zoom
         up, down = float(flat[:80, 1].min()) - 0.09 * zoom, float(flat[8, 1])
-        flat = flat + [0.0, float(np.clip(-0.008, -0.435 - up, 0.435 - down))]
+        flat = flat + [0.0, float(np.clip(-0.008, -0.435 - up, 0.435 - down))]  # noqa: RUF005 (an addition of arrays)
     flat = flat + 0.5
     scale = zoom / (2.0 * size)
     outline = smooth_closed(np.concatenate([flat[:17], flat[68:80]]))

@@ -63,7 +63,7 @@ def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> s
     """
     kimgs = sorted({row["kimg"] for row in rows})
     resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
-    cell_w, cell_h = max(min(84, 620 // max(len(kimgs), 1)), 46), 46
+    cell_w, cell_h = max(min(72, 430 // max(len(kimgs), 1)), 46), 46
     width, height = 64 + cell_w * len(kimgs) + 8, cell_h * len(resolutions) + 40
     recommended = (ranking.get("recommended") or {}).get("label")
     same = set(ranking.get("indistinguishable") or [])
@@ -92,14 +92,12 @@ def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str,
         if inside:
             path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in inside)
             parts.append(f'<path d="{path}" class="iso"/>')
-            parts.append(
-                f'<text x="{inside[-1][0] - 4:.0f}" y="{inside[-1][1] - 4:.0f}" class="small" text-anchor="end">{level}</text>'
-            )
+            x, y = inside[-1][0] - 4, inside[-1][1] - 4
+            parts.append(f'<text x="{x:.0f}" y="{y:.0f}" class="small" text-anchor="end">{level}</text>')
     front = _pareto([(row["s"], row["r"]) for row in rows])
     if len(front) > 1:
-        parts.append(
-            f'<path d="M{"L".join(f"{a:.1f},{b:.1f}" for a, b in (place(*p) for p in front))}" class="front"/>'
-        )
+        path = "L".join(f"{a:.1f},{b:.1f}" for a, b in (place(*p) for p in front))
+        parts.append(f'<path d="M{path}" class="front"/>')
     recommended = (ranking.get("recommended") or {}).get("label")
     for row in rows:
         x, y = place(row["s"], row["r"])
@@ -115,7 +113,7 @@ def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str,
     (x0, y0), (x1, y1) = place(0, 0), place(1, 1)
     parts.append(f'<path d="M{x0},{y1}V{y0}H{x1}" class="frame"/>')
     parts.append(
-        f'<text x="{(x0 + x1) / 2:.0f}" y="{size}" text-anchor="middle" class="axis">S, cartoon structure adopted</text>'
+        f'<text x="{(x0 + x1) / 2:.0f}" y="{size}" text-anchor="middle" class="axis">S, structure adopted</text>'
     )
     middle = (y0 + y1) / 2
     parts.append(
@@ -136,7 +134,7 @@ def _heat_cell(
 ) -> str:
     value = float(row["cari"])
     failed = [name for name, gate in (row.get("gates") or {}).items() if not gate.get("passed")]
-    title = f"{row['label']}: CariScore {value:.3f}, S {row['s']:.2f}, R {row['r']:.2f}, best in {row['share']:.0%} of samples"
+    title = f"{row['label']}: CariScore {value:.3f}, S {row['s']:.2f}, R {row['r']:.2f}, best in {row['share']:.0%}"
     if failed:
         title += f"; fails {', '.join(failed)}"
     box = f'x="{left + 2}" y="{top + 2}" width="{width - 4}" height="{height - 4}" rx="5"'
@@ -148,7 +146,7 @@ def _heat_cell(
     mark = "★ " if recommended else ""
     colour = "var(--on-heat)" if value > 0.5 else "var(--text)"
     parts.append(
-        f'<text x="{left + width / 2:.0f}" y="{top + height / 2 + 5:.0f}" text-anchor="middle" fill="{colour}">'
+        f'<text x="{left + width / 2:.0f}" y="{top + height / 2 + 5:.0f}" text-anchor="middle" style="fill:{colour}">'
         f"{mark}{value:.2f}</text>"
     )
     anchor = escape(f"#cell-{row['label']}".replace("/", "-"), quote=True)

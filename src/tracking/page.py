@@ -81,7 +81,8 @@ def picture(path: Path, *, width: int, alt: str) -> str:
     except OSError:
         return ""
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" width="{size[0]}" height="{size[1]}" alt="{escape(alt, quote=True)}">'
+    shape = f'width="{size[0]}" height="{size[1]}" alt="{escape(alt, quote=True)}"'
+    return f'<img src="data:image/jpeg;base64,{data}" {shape}>'
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Iterable[int] = ()) -> str:

@@ -64,14 +64,15 @@ def _sweep_parts(sweep_dir: Path, run_dir: Path) -> list[str]:
     hero = f"<p class='lead'>{escape(str(ranking.get('sentence', '')))}</p>"
     if recommended.get("picture"):
         hero += picture(sweep_dir / recommended["picture"], width=SHEET_PX, alt="faces of the recommended blend")
-        hero += f"<p class='note'>Generated faces of the recommended blend, saved as <code>{escape(str(sweep_dir.name))}/best.safetensors</code>.</p>"
+        saved = f"<code>sweeps/{escape(sweep_dir.name)}/best.safetensors</code>"
+        hero += f"<p class='note'>Generated faces of the recommended blend, saved as {saved}.</p>"
     parts = [panel(hero, kind="hero"), _caricatures(run_dir)]
     if rows:
         note = (
-            "CariScore = S<sup>α</sup> R<sup>1-α</sup>, "
-            f"α = {ranking.get('alpha', 0.5)}: S is how much of the cartoon's structure the blend has adopted, R how much "
-            "of the original rendering it has kept, both between the original network (S 0, R 1) and the fine-tuned one "
-            f"(S 1, R 0). ★ recommended; outlined: cannot be told from the best at 95 %; hatched: fails a gate. "
+            f"CariScore = S<sup>α</sup> R<sup>1-α</sup>, α = {ranking.get('alpha', 0.5)}: S is how much of the "
+            "cartoon's structure the blend has adopted, R how much of the original rendering it has kept, both between "
+            "the original network (S 0, R 1) and the fine-tuned one (S 1, R 0). ★ recommended; outlined: cannot be "
+            "told from the best at 95 %; hatched: fails a gate. "
             f"{protocol.get('n_latents', ranking.get('n_latents', '?'))} common codes, ψ {protocol.get('psi', '?')}, "
             f"seed {protocol.get('seed', '?')}, {ranking.get('n_bootstrap', '?')} bootstrap samples."
         )
@@ -88,8 +89,11 @@ def _sweep_parts(sweep_dir: Path, run_dir: Path) -> list[str]:
 def _cells(sweep_dir: Path, rows: Sequence[Row], recommended: str | None) -> str:
     cards = []
     for row in rows:
+        if row["kimg"] == 0:  # the original network's pictures again
+            continue
         image = picture(sweep_dir / str(row.get("picture", "")), width=CELL_PX, alt=f"faces of {row['label']}")
-        caption = f"{row['kimg']:g} kimg at {row['resolution']} px: CariScore {row['cari']:.2f}, S {row['s']:.2f}, R {row['r']:.2f}"
+        scores = f"CariScore {row['cari']:.2f}, S {row['s']:.2f}, R {row['r']:.2f}"
+        caption = f"{row['kimg']:g} kimg at {row['resolution']} px: {scores}"
         kind = "chosen" if row["label"] == recommended else ""
         name = escape(f"cell-{row['label']}".replace("/", "-"), quote=True)
         cards.append(f'<figure id="{name}" class="{kind}">{image}<figcaption>{escape(caption)}</figcaption></figure>')
@@ -121,8 +125,8 @@ def _progress(metrics: Sequence[Row]) -> str:
     if not scored:
         return "<p class='lead'>No evaluation and no sweep yet: <code>python sweep.py</code> finds the best blend.</p>"
     best = min(scored, key=lambda row: row["kid"])
-    text = f"Lowest KID so far {best['kid']:.4f} at {best['kimg']:g} kimg; <code>python sweep.py</code> finds the best blend."
-    return f"<p class='lead'>{text}</p>"
+    found = f"Lowest KID so far {best['kid']:.4f} at {best['kimg']:g} kimg"
+    return f"<p class='lead'>{found}; <code>python sweep.py</code> finds the best blend.</p>"
 
 
 def _snapshots(run_dir: Path, metrics: Sequence[Row]) -> str:
@@ -200,8 +204,8 @@ def _protocol(metrics: Sequence[Row]) -> str:
         return ""
     text = (
         f"Measured on the {protocol.get('extractor')} features ({str(protocol.get('extractor_sha256'))[:12]}, "
-        f"{protocol.get('resizer')}): {protocol.get('n_fake')} generated against {protocol.get('n_real')} real pictures, "
-        f"ψ {protocol.get('psi')}, seed {protocol.get('seed')}. KID first: it is unbiased for small sets."
+        f"{protocol.get('resizer')}): {protocol.get('n_fake')} generated against {protocol.get('n_real')} real "
+        f"pictures, ψ {protocol.get('psi')}, seed {protocol.get('seed')}. KID first: it is unbiased for small sets."
     )
     if protocol.get("extractor") != "inception":
         text += (

@@ -204,7 +204,7 @@ def test_other_resolutions(resolution: int) -> None:
 
 
 def test_errors_name_the_thing() -> None:
-    with pytest.raises(UserError, match="'dogs'.*people, cartoons"):
+    with pytest.raises(UserError, match=r"'dogs'.*people, cartoons"):
         render_portrait("dogs", 0)
     for size in (0, 8, 5000, 64.5):
         with pytest.raises(UserError, match="16 to 1024"):

@@ -11,8 +11,7 @@ from omegaconf import OmegaConf
 
 from src.cli import CONF
 from src.errors import UserError
-from src.sweep import run_sweep
-from src.sweep.run import main, open_configured_sweep, score_snapshot
+from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
 from src.sweep.settings import SweepSettings, settings_of_config
 from src.sweep.table import CellTable
 from src.tracking import read_rows

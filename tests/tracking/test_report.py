@@ -1,0 +1,111 @@
+"""The HTML report: self-contained, whatever is missing, with what decides in it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.tracking import write_run_report, write_sweep_report
+
+PROTOCOL = {"extractor": "embedded", "n_latents": 64, "psi": 0.7, "seed": 0}
+
+
+def picture(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, [32, 32, 3], dtype=np.uint8)).save(path)
+
+
+def jsonl(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder with three snapshots and a sweep of two of them."""
+    folder = tmp_path / "my-run"
+    metrics, cells = [], []
+    for i, kid in enumerate((0.9, 0.4, 0.5)):
+        sample = f"samples/kimg-{i}.jpg"
+        picture(folder / sample, i)
+        protocol = {"extractor": "embedded", "extractor_sha256": "ab", "n_fake": 9, "n_real": 8, "psi": 1, "seed": 0}
+        values = {"kid": kid, "kid_std": 0.01, "frechet": 3.0, "precision": 0.5, "recall": 0.25, "memorisation": 1.1}
+        metrics.append(
+            {"kimg": float(i), "nimg": i * 1000, **values, "protocol": protocol, "sample": sample, "past_best": i == 2}
+        )
+    jsonl(folder / "metrics.jsonl", metrics)
+    jsonl(folder / "log.jsonl", [{"kimg": k / 10, "loss/G": 1.0 + k, "loss/D": None, "ada/p": 0.1} for k in range(20)])
+    facts = {"name": "my-run", "command": "python train.py", "img_per_sec": 40.5, "versions": {"torch": "2"}}
+    report = {"num_converted": 1, "skipped": {"<script>alert(1)</script>.png": "empty file"}}
+    facts["dataset"] = {"name": "d", "num_images": 8, "resolution": 32, "fingerprint": "ff", "report": report}
+    (folder / "run.json").write_text(json.dumps(facts))
+    sweep = folder / "sweeps" / "s"
+    for kimg in (1.0, 2.0):
+        for r in (8, 16):
+            label, shown = f"kimg-{kimg:g}/{r}", f"cells/{kimg:g}-{r}.jpg"
+            picture(sweep / shown, r)
+            gates = {"identity": {"value": 0.9, "threshold": 0.5, "passed": kimg == 1}}
+            scores = {"s": 0.5, "r": 0.8, "cari": 0.6 + r / 100, "share": 0.25, "gates": gates, "eligible": kimg == 1}
+            cells.append(
+                {"label": label, "kimg": kimg, "resolution": r, **scores, "picture": shown, "protocol": PROTOCOL}
+            )
+    jsonl(sweep / "cells.jsonl", cells)
+    ranking = {"recommended": {"label": "kimg-1/16", "picture": "cells/1-16.jpg"}, "indistinguishable": ["kimg-1/16"]}
+    ranking |= {"sentence": "Use kimg-1 at 16, it is best.", "alpha": 0.5, "n_bootstrap": 100, "protocol": PROTOCOL}
+    (sweep / "ranking.json").write_text(json.dumps(ranking))
+    return folder
+
+
+def test_a_whole_report(run):
+    text = write_run_report(run).read_text()
+    assert "Use kimg-1 at 16, it is best." in text
+    assert "★ 0.76" in text
+    assert text.count('<span class="tag best">') == 1
+    assert text.count('<span class="tag">past best</span>') == 1
+    assert "40.5 img/s" in text
+    assert "Fréchet (embedded)" in text
+    assert ">FID<" not in text
+    assert "64 common codes" in text
+    assert "9 generated against 8 real" in text
+    assert text.count("url(#hatch)") == 2
+
+
+def test_it_needs_nothing_from_outside(run):
+    for path in (write_run_report(run), write_sweep_report(run / "sweeps" / "s")):
+        text = path.read_text()
+        assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
+        assert not re.search(r"url\((?!#hatch\))", text)
+        assert all(src.startswith("data:image/jpeg;base64,") for src in re.findall(r'<img src="([^"]+)"', text))
+
+
+def test_what_comes_from_files_is_escaped(run):
+    text = write_run_report(run).read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;.png: empty file" in text
+
+
+def test_every_link_to_a_cell_has_its_target(run):
+    text = write_run_report(run).read_text()
+    links, targets = set(re.findall(r'href="#([^"]+)"', text)), set(re.findall(r'<figure id="([^"]+)"', text))
+    assert links == targets
+    assert len(links) == 4
+
+
+def test_missing_parts_are_left_out(run, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    assert "No evaluation" in write_run_report(bare).read_text()
+    for name in ("run.json", "log.jsonl", "samples/kimg-1.jpg", "sweeps/s/cells/1-8.jpg"):
+        (run / name).unlink()
+    (run / "sweeps/s/ranking.json").write_text("{ broken")
+    (run / "sweeps/s/cells/1-16.jpg").write_bytes(b"not a picture")
+    assert "Snapshots" in write_run_report(run).read_text()
+
+
+def test_a_sweep_without_a_recommendation(run):
+    path = run / "sweeps/s/ranking.json"
+    ranking = {**json.loads(path.read_text()), "recommended": None, "sentence": "No blend is recommended."}
+    path.write_text(json.dumps(ranking))
+    assert "No blend is recommended." in write_run_report(run).read_text()
