@@ -20,7 +20,7 @@ from .training.run import train
 from .weights import load_network
 
 PERSONS = 10
-TRAIN = ["total_kimg=4", "snapshot.kimg=[0,0.5,1,2,3,4]", "metrics.num_fakes=500", "run=demo"]
+TRAIN = ["experiment=demo", "run=demo"]
 RESOLUTIONS, LATENTS = (4, 8, 16, 32), 128
 
 

@@ -16,9 +16,9 @@ NEEDED = {"dataset=folder": ["dataset.path=x"], "pretrained=file": ["pretrained.
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
-    choice = f"{group}={option}" if group != "experiment" else f"+experiment={option}"
+    choice = f"{group}={option}"
     config = compose_config("train", [choice, *NEEDED.get(choice, [])])
-    if group != "experiment" and group != "trainer":
+    if group not in ("experiment", "trainer"):
         assert config[group]["name"] == option
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -90,10 +91,37 @@ def test_wrong_sweeps_say_so_in_one_line(trained, arguments, words):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def make_broken_pictures(folder):
+    """Ten kinds of files that no picture can be read from."""
+    folder.mkdir()
+    good = folder / "good.png"
+    Image.effect_noise((64, 64), 60).save(good)
+    png = good.read_bytes()
+    good.unlink()
+    contents = {
+        "empty.png": b"",
+        "cut.png": png[: len(png) // 2],
+        "corrupt.png": png[:40] + bytes(20) + png[60:],
+        "huge.png": png[:16] + (200_000).to_bytes(4, "big") * 2 + png[24:],
+        "text.png": b"a text",
+        "page.jpg": b"<html>404</html>",
+        "film.gif": b"GIF89a" + bytes(20),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    Image.new("RGB", (1, 1000)).save(folder / "thin.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "dangling.png").symlink_to("nowhere.png")
+    return folder
+
+
 def test_wrong_trainings_say_so_in_one_line(options, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
+    broken = make_broken_pictures(tmp_path / "broken")
     for arguments, words in (
+        (["dataset=folder", f"dataset.path={broken}"], "0 usable pictures, at least 2 needed"),
+        (["dataset=folder", f"dataset.path={broken}", "dataset.on_bad=error"], "10 bad pictures"),
         (["dataset=folder", f"dataset.path={tmp_path}/none"], "no such folder or file"),
         (["dataset=folder", f"dataset.path={empty}"], "dataset.path="),
         (["snapshot.kmg=1"], "unknown option snapshot.kmg"),

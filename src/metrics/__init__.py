@@ -5,7 +5,7 @@ from .caricature import BlendScore, fit_anchors, rank_blends, score_blends
 from .distances import frechet_distance, kernel_distance, precision_recall
 from .evaluator import Evaluator
 from .extractors import FeatureExtractor, get_extractor
-from .gates import Gate, diversity, identity_retrieval, memorisation
+from .gates import Gate, diversity, face_features, identity_retrieval, memorisation
 
 __all__ = [
     "BandFeatures",
@@ -15,6 +15,7 @@ __all__ = [
     "Gate",
     "band_features",
     "diversity",
+    "face_features",
     "fit_anchors",
     "frechet_distance",
     "get_extractor",

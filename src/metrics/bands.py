@@ -101,7 +101,7 @@ def _low_band(grey: Tensor) -> Tensor:
     """Oriented-gradient cells of luminance `[n, H, W]`, normalised over the oval and to unit length: `[n, Dl]`."""
     n = len(grey)
     small = _resampler(grey.shape[1], LOW_PX, 0.0) @ grey @ _resampler(grey.shape[2], LOW_PX, 0.0).t()
-    oval = _oval(LOW_PX)
+    oval = face_oval(LOW_PX)
     weight = oval / oval.sum()
     mean = (small * weight).sum(dim=(1, 2), keepdim=True)
     spread = ((small - mean).square() * weight).sum(dim=(1, 2), keepdim=True).sqrt()
@@ -174,7 +174,7 @@ def _resampler(size: int, target: int, sigma: float) -> Tensor:
 
 
 @functools.cache
-def _oval(size: int) -> Tensor:
+def face_oval(size: int) -> Tensor:
     """Weight of each pixel `[size, size]`: 1 in the face's oval, 0 outside, a soft edge between."""
     x0, y0, rx, ry = OVAL
     place = (torch.arange(size) + 0.5) / size
@@ -185,7 +185,7 @@ def _oval(size: int) -> Tensor:
 @functools.cache
 def _window() -> tuple[slice, slice, Tensor, Tensor]:
     """The oval at 144 px: its rows, its columns, its pixels in them, and averaging over patches `[P, K]`."""
-    oval = _oval(HIGH_PX) > 0.5
+    oval = face_oval(HIGH_PX) > 0.5
     ys, xs = oval.any(dim=1).nonzero()[:, 0], oval.any(dim=0).nonzero()[:, 0]
     rows, columns = slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1)
     inside = oval[rows, columns]

@@ -42,7 +42,7 @@ class ProjectionSettings:
     lr_rampdown: float = 0.25
     noise_factor: float = 0.05
     noise_ramp: float = 0.75
-    code_weight: float = 0.02
+    code_weight: float = 0.2
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..data import image_grid, save_jpeg
-from ..metrics import BandFeatures, band_features, get_extractor
+from ..metrics import BandFeatures, band_features, face_features, get_extractor
 
 EXTRACTOR = "embedded"
-STORED_VERSION = 1  # raise when what is stored, or how bands are measured, changes
+STORED_VERSION = 2  # raise when what is stored, or how bands are measured, changes
 SHOWN, COLUMNS = 16, 4
 
 
@@ -22,7 +22,7 @@ class PictureFeatures:
 
     Attributes:
         bands: structure and rendering, for the score.
-        embedded: `[N, d]` of the extractor, for the gates.
+        embedded: `[N, d]` of the extractor on the face alone, for the gates.
     """
 
     bands: BandFeatures
@@ -43,7 +43,7 @@ class Collector:
         bands = band_features(pictures, extractor=EXTRACTOR)
         self._low.append(bands.low)
         self._high.append(bands.high)
-        self._embedded.append(get_extractor(EXTRACTOR)(pictures))
+        self._embedded.append(face_features(pictures, get_extractor(EXTRACTOR)))
         if sum(map(len, self._shown)) < SHOWN:
             self._shown.append(pictures[:SHOWN])
 

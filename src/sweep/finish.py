@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data import open_configured_dataset
 from ..errors import UserError
-from ..metrics import get_extractor
+from ..metrics import face_features, get_extractor
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import file_sha256, load_network, save_network
 from .features import EXTRACTOR, feature_protocol, load_features, save_arrays
@@ -70,8 +70,9 @@ def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
     if not facts or not settings:
         return None, f"{sweep.run_dir} does not say which pictures it was trained on"
     fingerprint = str(facts["fingerprint"])
-    extractor = str(feature_protocol()["extractor_sha256"])
-    stored = sweep.folder / "features" / f"reals-{fingerprint[:12]}-{extractor[:12]}.npz"
+    protocol = feature_protocol()
+    measured = f"v{protocol['features_version']}-{str(protocol['extractor_sha256'])[:12]}"
+    stored = sweep.folder / "features" / f"reals-{fingerprint[:12]}-{measured}.npz"
     if stored.is_file():
         with np.load(stored) as file:
             return torch.from_numpy(file["embedded"]), None
@@ -86,7 +87,7 @@ def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
         return None, "a data set of one picture has no distances"
     indices = [i * len(dataset) // count for i in range(count)]
     chunks = [torch.stack([dataset[i][0] for i in indices[k : k + CHUNK]]) for k in range(0, count, CHUNK)]
-    features = torch.cat([get_extractor(EXTRACTOR)(chunk) for chunk in chunks])
+    features = torch.cat([face_features(chunk, get_extractor(EXTRACTOR)) for chunk in chunks])
     save_arrays(stored, embedded=features.numpy())
     return features, None
 

@@ -63,7 +63,7 @@ def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> s
     """
     kimgs = sorted({row["kimg"] for row in rows})
     resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
-    cell_w, cell_h = max(min(72, 430 // max(len(kimgs), 1)), 46), 46
+    cell_w, cell_h = max(min(72, 430 // max(len(kimgs), 1)), 56), 46
     width, height = 64 + cell_w * len(kimgs) + 8, cell_h * len(resolutions) + 40
     recommended = (ranking.get("recommended") or {}).get("label")
     same = set(ranking.get("indistinguishable") or [])

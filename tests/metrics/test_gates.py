@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.metrics.gates import diversity, identity_retrieval, memorisation
+from src.metrics.gates import diversity, face_features, identity_retrieval, memorisation
 
 
 def _cloud(count: int, seed: int, features: int = 16) -> torch.Tensor:
@@ -27,12 +27,39 @@ def test_identity_fails_for_unrelated_or_collapsed_pictures():
 
 
 def test_identity_value_is_the_share_of_pictures_found():
-    base = torch.eye(10)
+    base = _cloud(80, 0, features=64)
     blend = base.clone()
     blend[[0, 1, 2, 3]] = base[[1, 2, 3, 0]]  # four people are someone else
     gate = identity_retrieval(base, blend)
-    assert gate.value == pytest.approx(0.6)
-    assert gate.passed and not identity_retrieval(base, blend, threshold=0.7).passed
+    assert gate.value == pytest.approx(0.95)
+    assert gate.passed and not identity_retrieval(base, blend, threshold=0.96).passed
+
+
+def test_identity_forgives_what_a_style_does_to_everybody():
+    base = _cloud(120, 0)
+    styled = base @ _cloud(16, 5) + 3  # turned, stretched and moved, the same for all
+    assert identity_retrieval(base, styled).value > 0.9
+
+
+def test_identity_is_not_found_by_fitting_the_pair_itself():
+    """Held-out pairs: a map could turn any 50 pictures into any 50 others of more features than pictures."""
+    assert identity_retrieval(_cloud(50, 0, features=300), _cloud(50, 1, features=300)).value < 0.15
+
+
+def test_face_features_look_at_the_face_alone():
+    seen = []
+
+    def extractor(images):
+        seen.append(images)
+        return images.float().flatten(1)
+
+    pictures = torch.randint(0, 256, [2, 3, 64, 64], dtype=torch.uint8)
+    changed = pictures.clone()
+    changed[:, :, :6], changed[:, :, :, -8:] = 0, 255
+    assert torch.equal(face_features(pictures, extractor), face_features(changed, extractor))
+    changed[:, :, 34, 32] = 255 - pictures[:, :, 34, 32]
+    assert not torch.equal(face_features(pictures, extractor), face_features(changed, extractor))
+    assert seen[0].dtype == torch.uint8 and (seen[0][:, :, 0] == 128).all()
 
 
 def test_identity_uses_the_first_pictures_up_to_the_limit():

@@ -1,0 +1,105 @@
+"""Every command of README.md runs, with budgets small enough for a test; every path and option in it exists."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.cli import compose_config
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+SMALL = {
+    "train.py": [
+        *("total_kimg=0.12", "snapshot.kimg=[0,0.12]", "metrics.num_fakes=32", "batch=8", "tracker=none"),
+        *("loss.ema_kimg=0", "loss.lr_g=0.02"),  # so hard that the result can be told from the start
+    ],
+    "sweep.py": ["n_latents=48", "n_bootstrap=100", "gates=false", "tracker=none"],
+}
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+SCRIPTS = [command for command in COMMANDS if command.startswith("python ")]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A working folder with what the commands name: pictures and a network."""
+    folder = tmp_path_factory.mktemp("desk")
+    rng = np.random.default_rng(0)
+    for name in ("my_cartoons", "my_faces"):
+        (folder / name).mkdir()
+        for i in range(12):
+            coarse = Image.fromarray(rng.integers(0, 256, [4, 4, 3], dtype=np.uint8))
+            coarse.resize((80, 72), Image.Resampling.BICUBIC).save(folder / name / f"{i}.png")
+    (folder / "faces.safetensors").symlink_to(ROOT / "src/weights/demo.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_command_runs(desk, command):
+    _, script, *options = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *options, *SMALL[script]],
+        cwd=desk,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "report:" in done.stdout
+
+
+def test_make_targets_exist():
+    targets = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
+    assert {"demo", "test", "lint"} <= set(targets)
+    for target in [*targets, "setup"]:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+    assert all(command.startswith(("python ", "make ")) for command in COMMANDS), COMMANDS
+
+
+def test_python_example_runs(desk):
+    (example,) = blocks("python")
+    checks = "assert images.shape == (4, 3, 64, 64) and torch.equal(half(z), G(z))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{example}\n{checks}"],
+        cwd=desk,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_options_named_in_the_table_exist():
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", README, re.MULTILINE)
+    assert len(rows) > 5
+    config = compose_config("train")
+    for names, default in rows:
+        for name in re.findall(r"`([\w.]+)`", names):
+            value = config
+            for part in name.split("."):
+                assert part in value, name
+                value = value[part]
+            stated = default.strip("`")
+            if isinstance(value, dict):
+                assert value["name"] == stated, name
+            elif value is not None:
+                assert str(value).removesuffix(".0") == stated, name
+
+
+def test_linked_files_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
