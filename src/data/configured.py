@@ -19,7 +19,13 @@ def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
     kind = settings.get("kind")
     if kind == "portraits":
         resolution = settings.get("resolution") or DEFAULT_PORTRAIT_PX
-        return open_portraits(settings["domain"], int(settings["num_images"]), int(resolution), name=settings["name"])
+        return open_portraits(
+            settings["domain"],
+            int(settings["num_images"]),
+            int(resolution),
+            background=settings.get("background"),
+            name=settings["name"],
+        )
     if kind == "pictures":
         return open_dataset(
             settings["path"],

@@ -25,7 +25,13 @@ def cache_folder() -> Path:
 
 
 def open_portraits(
-    domain: str, num_images: int, resolution: int, *, first_seed: int = 0, name: str | None = None
+    domain: str,
+    num_images: int,
+    resolution: int,
+    *,
+    background: str | None = None,
+    first_seed: int = 0,
+    name: str | None = None,
 ) -> PictureDataset:
     """Open `num_images` portraits of one domain, seeds `first_seed` on.
 
@@ -33,6 +39,7 @@ def open_portraits(
         domain: `"people"` or `"cartoons"`.
         num_images: how many.
         resolution: px a side.
+        background: `"own"`, `"black"`, or None for the domain's usual one (see `render_portrait`).
         first_seed: seed of the first; `HELD_OUT_SEED` for held-out ones.
         name: of the set; None for the domain.
 
@@ -40,8 +47,8 @@ def open_portraits(
         An in-memory data set.
 
     Raises:
-        UserError: for an unknown domain, an unusable resolution, no portraits, seeds on both sides of `HELD_OUT_SEED`,
-            or a cache folder that cannot be written.
+        UserError: for an unknown domain or background, an unusable resolution, no portraits, seeds on both sides of
+            `HELD_OUT_SEED`, or a cache folder that cannot be written.
     """
     last_seed = first_seed + num_images - 1
     if num_images < 1:
@@ -51,11 +58,11 @@ def open_portraits(
             f"dataset.num_images={num_images}: portraits from seed {HELD_OUT_SEED} on are held out, ask for at most "
             f"{HELD_OUT_SEED - first_seed}"
         )
-    key = _cache_key(domain, num_images, resolution, first_seed)
+    key = _cache_key(domain, num_images, resolution, background, first_seed)
     path = cache_folder() / f"portraits-{domain}-{resolution}-{num_images}-{key}.npy"
     pictures = _load(path, (num_images, resolution, resolution, 3))
     if pictures is None:
-        pictures = _draw(domain, num_images, resolution, first_seed)
+        pictures = _draw(domain, num_images, resolution, background, first_seed)
         _store(path, pictures)
     fingerprint = hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
     images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
@@ -73,10 +80,11 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return pictures if pictures.shape == shape and pictures.dtype == np.uint8 else None
 
 
-def _draw(domain: str, num_images: int, resolution: int, first_seed: int) -> np.ndarray:
+def _draw(domain: str, num_images: int, resolution: int, background: str | None, first_seed: int) -> np.ndarray:
     end = first_seed + num_images
     starts = range(first_seed, end, _CHUNK)
-    return np.concatenate([render_portraits(domain, range(s, min(s + _CHUNK, end)), resolution) for s in starts])
+    chunks = [range(s, min(s + _CHUNK, end)) for s in starts]
+    return np.concatenate([render_portraits(domain, seeds, resolution, background=background) for seeds in chunks])
 
 
 def _store(path: Path, pictures: np.ndarray) -> None:
@@ -96,8 +104,8 @@ def _store(path: Path, pictures: np.ndarray) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _cache_key(domain: str, num_images: int, resolution: int, first_seed: int) -> str:
-    digest = hashlib.sha256(f"{domain}/{num_images}/{resolution}/{first_seed}".encode())
+def _cache_key(domain: str, num_images: int, resolution: int, background: str | None, first_seed: int) -> str:
+    digest = hashlib.sha256(f"{domain}/{num_images}/{resolution}/{background}/{first_seed}".encode())
     for module in _SOURCES:
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:16]

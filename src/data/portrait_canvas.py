@@ -88,6 +88,14 @@ def gauss(x: Field, y: Field, cx: float, cy: float, sx: float, sy: float) -> Fie
     return np.asarray(np.exp(-(u * u) - v * v), dtype=np.float32)
 
 
+def paint_backdrop(canvas: Canvas, p: PortraitParams) -> None:
+    """Fill the canvas with an identity's own background: a wall of its colour, lit by its lamp."""
+    light = hue_colour(p.background, 0.26, 0.80)
+    dark = hue_colour(p.background + 0.08, 0.42, 0.40)
+    glow = gauss(canvas.x, canvas.y, 0.5 - 0.28 * p.light, 0.38, 0.75, 0.70)
+    canvas.rgb[:] = dark[:, None, None] + glow * (light - dark)[:, None, None]
+
+
 def curve(x: Field, points: NDArray[np.float64]) -> Field:
     """Return y of a smooth curve through points [P, 2], at each x of a vector; flat outside its ends."""
     points = points[np.argsort(points[:, 0])]

@@ -1,4 +1,4 @@
-"""The domain "cartoons": the caricature in flat colours of two tones with thick dark outlines on black."""
+"""The domain "cartoons": the caricature in flat colours of two tones with thick dark outlines."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,10 +154,10 @@ def _face(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> None:
 
 
 def draw_cartoon(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:
-    """Draw the caricature of an identity on black.
+    """Draw the caricature of an identity.
 
     Args:
-        canvas: receives the picture.
+        canvas: holds the background and receives the picture.
         g: the geometry of the caricature.
         p: the identity (colours, hair, light).
     """

@@ -23,13 +23,6 @@ def _rgb(r: float, g: float, b: float) -> Colour:
     return np.array([r, g, b], np.float32)
 
 
-def _background(canvas: Canvas, p: PortraitParams) -> None:
-    light = hue_colour(p.background, 0.26, 0.80)
-    dark = hue_colour(p.background + 0.08, 0.42, 0.40)
-    glow = gauss(canvas.x, canvas.y, 0.5 - 0.28 * p.light, 0.38, 0.75, 0.70)
-    canvas.rgb[:] = dark[:, None, None] + glow * (light - dark)[:, None, None]
-
-
 def _relief(canvas: Canvas, g: Geometry, head: Head) -> Field:
     """Return the height [n, n] of the face towards the viewer, in picture widths."""
     x, y, s, mark = canvas.x, canvas.y, g.scale, g.landmarks
@@ -209,12 +202,11 @@ def draw_people(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:
     """Draw the portrait of an identity.
 
     Args:
-        canvas: receives the picture.
+        canvas: holds the background and receives the picture.
         g: the geometry of the identity.
         p: the identity.
     """
     head = build_head(canvas, g, p, cartoon=False)
-    _background(canvas, p)
     hair = _hair_tone(canvas, g, p, head)
     canvas.paint(canvas.mask(head.hair_back, 0.016), hair * np.float32(0.62))
     _ears_neck_body(canvas, g, p, head)

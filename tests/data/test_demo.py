@@ -30,7 +30,7 @@ def test_drawn_once_then_loaded(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     first = open_portraits("cartoons", 3, 32)
     assert len(list(cache.iterdir())) == 1
 
-    def never(*_: object) -> np.ndarray:
+    def never(*_: object, **__: object) -> np.ndarray:
         raise AssertionError("drawn again")
 
     monkeypatch.setattr(demo_module, "render_portraits", never)
@@ -66,6 +66,14 @@ def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
         open_portraits("people", 2, 32)
+
+
+def test_backgrounds_are_kept_apart(cache: Path) -> None:
+    usual, black, own = (open_portraits("cartoons", 2, 32, background=b) for b in (None, "black", "own"))
+    assert torch.equal(usual.images, black.images) and not torch.equal(black.images, own.images)
+    assert len(list(cache.iterdir())) == 3
+    with pytest.raises(UserError, match="background 'white': expected one of own, black"):
+        open_portraits("cartoons", 2, 32, background="white")
 
 
 def test_configured_portraits() -> None:

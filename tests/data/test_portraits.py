@@ -55,6 +55,22 @@ def test_pixels_are_fixed_within_rounding(domain: str, expected: list[list[float
     np.testing.assert_allclose(blocks, expected, atol=0.6)
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_background_changes_the_wall_and_not_the_person(domain: str) -> None:
+    own, black = (render_portrait(domain, 3, background=b) for b in ("own", "black"))
+    assert np.array_equal(own.landmarks, black.landmarks)
+    assert (black.image[:4, :4] == 0).all() and (own.image[:4, :4] > 50).all()
+    low, high = own.landmarks.min(axis=0).astype(int), own.landmarks.max(axis=0).astype(int)
+    middle = (low + high) // 2
+    face = (slice(middle[1] - 6, middle[1] + 6), slice(middle[0] - 6, middle[0] + 6))
+    assert np.array_equal(own.image[face], black.image[face])
+
+
+def test_the_same_person_stands_before_the_same_wall_in_both_domains() -> None:
+    people, cartoons = (render_portrait(domain, 3, background="own").image for domain in DOMAINS)
+    assert np.array_equal(people[:3, :3], cartoons[:3, :3])
+
+
 def test_batch_is_the_single_pictures() -> None:
     batch = render_portraits("people", [5, 7], 32)
     assert batch.shape == (2, 32, 32, 3)
