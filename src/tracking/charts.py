@@ -11,6 +11,8 @@ from typing import Any
 WIDTH, HEIGHT = 460, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
 COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
+WIDE_FROM = 7  # snapshots in a heat map
+WIDE_PX, NARROW_PX = 960, 430
 Point = tuple[float, float]
 Scale = Callable[[float], float]
 
@@ -63,7 +65,8 @@ def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> s
     """
     kimgs = sorted({row["kimg"] for row in rows})
     resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
-    cell_w, cell_h = max(min(72, 430 // max(len(kimgs), 1)), 56), 46
+    room = WIDE_PX if is_wide(rows) else NARROW_PX
+    cell_w, cell_h = max(min(72, room // max(len(kimgs), 1)), 56), 46
     width, height = 64 + cell_w * len(kimgs) + 8, cell_h * len(resolutions) + 40
     recommended = (ranking.get("recommended") or {}).get("label")
     same = set(ranking.get("indistinguishable") or [])
@@ -80,6 +83,11 @@ def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> s
     return f'<figure class="chart wide">{_svg(parts, width, height)}</figure>'
 
 
+def is_wide(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the heat map of these rows wants a line of its own."""
+    return len({row["kimg"] for row in rows}) > WIDE_FROM
+
+
 def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
     """Structure adopted against rendering kept, with curves of equal CariScore and the Pareto front."""
     size, margin = 360, 44
@@ -87,8 +95,7 @@ def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str,
     alpha = float(ranking.get("alpha", 0.5))
     parts = []
     for level in (0.2, 0.4, 0.6, 0.8):
-        curve = [(s / 100, (level / (s / 100) ** alpha) ** (1 / (1 - alpha))) for s in range(2, 101)]
-        inside = [place(s, r) for s, r in curve if r <= 1]
+        inside = [place(s, r) for s, r in _equal_score(level, alpha) if r <= 1]
         if inside:
             path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in inside)
             parts.append(f'<path d="{path}" class="iso"/>')
@@ -151,6 +158,13 @@ def _heat_cell(
     )
     anchor = escape(f"#cell-{row['label']}".replace("/", "-"), quote=True)
     return f'<a href="{anchor}"><g>{"".join(parts)}<title>{escape(title)}</title></g></a>'
+
+
+def _equal_score(level: float, alpha: float) -> list[tuple[float, float]]:
+    """Points (S, R) where S^alpha R^(1-alpha) is `level`."""
+    if alpha == 1:  # rendering does not count
+        return [(level, r / 100) for r in range(101)]
+    return [(s / 100, (level / (s / 100) ** alpha) ** (1 / (1 - alpha))) for s in range(2, 101)]
 
 
 def _pareto(points: Sequence[Point]) -> list[Point]:

@@ -23,8 +23,10 @@ h1{font-size:1.7rem;line-height:1.2;margin:.2em 0}h2{font-size:1.15rem;margin:2.
 .panel{background:var(--panel);border:1px solid var(--line);border-radius:10px;padding:16px;margin:14px 0}
 .hero{border-left:5px solid var(--accent)}
 .row{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}
-.row>.panel{margin:0;flex:1 1 320px;min-width:0}
-.scroll{overflow-x:auto}.chart{margin:0;overflow-x:auto}.chart svg{display:block;max-width:100%;height:auto}
+.row>.panel{margin:0;flex:1 1 320px;min-width:0}.row>.panel.wide{flex-basis:100%}
+.trio{display:flex;flex-wrap:wrap;gap:14px}.trio figure{margin:0;flex:0 1 256px;min-width:150px}
+.scroll{overflow-x:auto}.sheet img{min-width:900px}
+.chart{margin:0;overflow-x:auto}.chart svg{display:block;max-width:100%;height:auto}
 .chart.wide svg{max-width:none}
 svg text{font:12px system-ui,sans-serif;fill:var(--muted)}svg .axis{fill:var(--text)}svg .small{font-size:10px}
 svg a text{font-weight:600}svg .grid{stroke:var(--line)}svg .frame{stroke:var(--muted);fill:none}

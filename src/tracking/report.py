@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .charts import heat_map, line_chart, structure_rendering
+from .charts import heat_map, is_wide, line_chart, structure_rendering
 from .page import facts, page, panel, picture, section, table
 from .tracker import read_rows
 
@@ -63,9 +63,9 @@ def _sweep_parts(sweep_dir: Path, run_dir: Path) -> list[str]:
     recommended = ranking.get("recommended") or {}
     hero = f"<p class='lead'>{escape(str(ranking.get('sentence', '')))}</p>"
     if recommended.get("picture"):
-        hero += picture(sweep_dir / recommended["picture"], width=SHEET_PX, alt="faces of the recommended blend")
+        hero += _trio(sweep_dir, recommended)
         saved = f"<code>sweeps/{escape(sweep_dir.name)}/best.safetensors</code>"
-        hero += f"<p class='note'>Generated faces of the recommended blend, saved as {saved}.</p>"
+        hero += f"<p class='note'>The same codes in three networks. The blend is saved as {saved}.</p>"
     parts = [panel(hero, kind="hero"), _caricatures(run_dir)]
     if rows:
         note = (
@@ -76,7 +76,8 @@ def _sweep_parts(sweep_dir: Path, run_dir: Path) -> list[str]:
             f"{protocol.get('n_latents', ranking.get('n_latents', '?'))} common codes, ψ {protocol.get('psi', '?')}, "
             f"seed {protocol.get('seed', '?')}, {ranking.get('n_bootstrap', '?')} bootstrap samples."
         )
-        charts = panel(heat_map(rows, ranking)) + panel(structure_rendering(rows, ranking))
+        heat = panel(heat_map(rows, ranking), kind="wide" if is_wide(rows) else "")
+        charts = heat + panel(structure_rendering(rows, ranking))
         parts.append(
             section(
                 "Which snapshot, which resolution", f'<div class="row">{charts}</div>', f"<p class='note'>{note}</p>"
@@ -84,6 +85,22 @@ def _sweep_parts(sweep_dir: Path, run_dir: Path) -> list[str]:
         )
         parts.append(section("Every blend", _cells(sweep_dir, rows, recommended.get("label")), _gates(rows)))
     return parts
+
+
+def _trio(sweep_dir: Path, recommended: Row) -> str:
+    """Faces of the original network, the fine-tuned one, and their recommended blend."""
+    kimg, resolution = recommended.get("kimg", 0), recommended.get("resolution", "?")
+    shown = {
+        "original network": "cells/base.jpg",
+        f"fine-tuned, {kimg:g} kimg": f"cells/{recommended.get('snapshot')}.jpg",
+        f"recommended blend, at {resolution}": recommended["picture"],
+    }
+    figures = []
+    for name, file in shown.items():
+        image = picture(sweep_dir / file, width=SHEET_PX, alt=f"faces of the {name}")
+        if image:
+            figures.append(f"<figure>{image}<figcaption>{escape(name)}</figcaption></figure>")
+    return f'<div class="trio">{"".join(figures)}</div>'
 
 
 def _cells(sweep_dir: Path, rows: Sequence[Row], recommended: str | None) -> str:
@@ -117,7 +134,7 @@ def _gates(rows: Sequence[Row]) -> str:
 def _caricatures(run_dir: Path) -> str:
     image = picture(run_dir / "caricatures" / "sheet.jpg", width=1600, alt="picture, reconstruction, caricature")
     note = "<p class='note'>Each triple: the picture, its reconstruction by the original network, its caricature.</p>"
-    return section("Caricatures", panel(image, note)) if image else ""
+    return section("Caricatures", panel(f'<div class="scroll sheet">{image}</div>', note)) if image else ""
 
 
 def _progress(metrics: Sequence[Row]) -> str:

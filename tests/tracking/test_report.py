@@ -52,7 +52,10 @@ def run(tmp_path):
                 {"label": label, "kimg": kimg, "resolution": r, **scores, "picture": shown, "protocol": PROTOCOL}
             )
     jsonl(sweep / "cells.jsonl", cells)
-    ranking = {"recommended": {"label": "kimg-1/16", "picture": "cells/1-16.jpg"}, "indistinguishable": ["kimg-1/16"]}
+    recommended = {"label": "kimg-1/16", "kimg": 1.0, "resolution": 16, "snapshot": "kimg-1"}
+    ranking = {"recommended": {**recommended, "picture": "cells/1-16.jpg"}, "indistinguishable": ["kimg-1/16"]}
+    picture(sweep / "cells/base.jpg", 1)
+    picture(sweep / "cells/kimg-1.jpg", 2)
     ranking |= {"sentence": "Use kimg-1 at 16, it is best.", "alpha": 0.5, "n_bootstrap": 100, "protocol": PROTOCOL}
     (sweep / "ranking.json").write_text(json.dumps(ranking))
     return folder
@@ -70,6 +73,21 @@ def test_a_whole_report(run):
     assert "64 common codes" in text
     assert "9 generated against 8 real" in text
     assert text.count("url(#hatch)") == 2
+
+
+def test_the_recommended_blend_stands_beside_what_it_is_made_of(run):
+    text = write_run_report(run).read_text()
+    trio = re.search(r'<div class="trio">(.*?)</div>', text, re.DOTALL)[1]
+    captions = ["original network", "fine-tuned, 1 kimg", "recommended blend, at 16"]
+    assert re.findall("<figcaption>(.*?)</figcaption>", trio) == captions
+    assert trio.count("<img ") == 3
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_one_axis_alone_can_be_scored(run, alpha):
+    path = run / "sweeps/s/ranking.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "alpha": alpha}))
+    assert f"α = {alpha:g}" in write_run_report(run).read_text().replace(".0:", ":")
 
 
 def test_it_needs_nothing_from_outside(run):
