@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import to_float
+from ..weights.run_checkpoint import ARCHITECTURE
 from .step import Batch, TrainingStep
 
 
@@ -32,8 +33,9 @@ class GanModule(pl.LightningModule):
         return stats
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the clock."""
+        """Add the clock, and what it takes to build the networks (another run may start from them)."""
         checkpoint["nimg"] = self.nimg
+        checkpoint[ARCHITECTURE] = {"G": self.step.G.config, "D": self.step.D.config}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Set the clock and the place in the data; Lightning builds the loader after this."""

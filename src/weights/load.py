@@ -6,22 +6,26 @@ import torch
 
 from ..errors import UserError
 from .native import Networks, load_native
+from .run_checkpoint import IN_RUN, SUFFIX, load_run_checkpoint
 
 #: Networks shipped with the project, by name.
 SHIPPED = {"demo": Path(__file__).parent / "demo.safetensors"}
 
 
 def resolve_network(source: str | Path) -> Path:
-    """Find the file behind a path or the name of a shipped network.
+    """Find the file behind a path, a run folder (its last checkpoint) or the name of a shipped network.
 
     Raises:
-        UserError: when there is neither.
+        UserError: when there is none.
     """
     path = SHIPPED.get(str(source), Path(source))
+    if path.is_dir():
+        path /= IN_RUN
     if path.is_file():
         return path
     raise UserError(
-        f"network {str(source)!r}: neither a file nor a shipped network ({', '.join(SHIPPED)}); check the path"
+        f"network {str(source)!r}: neither a file, nor a run folder with {IN_RUN}, nor a shipped network "
+        f"({', '.join(SHIPPED)}); check the path"
     )
 
 
@@ -29,7 +33,7 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu") -> N
     """Load a network, its architecture taken from the file.
 
     Args:
-        source: path of a network file, or `"demo"`.
+        source: path of a network file, of a run folder or its checkpoint, or `"demo"`.
         device: where the tensors go.
 
     Returns:
@@ -38,4 +42,6 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu") -> N
     Raises:
         UserError: when the file is missing, damaged, of an unknown format, or its tensors do not match.
     """
-    return load_native(resolve_network(source), device=device)
+    path = resolve_network(source)
+    load = load_run_checkpoint if path.suffix == SUFFIX else load_native
+    return load(path, device=device)

@@ -97,6 +97,36 @@ def test_what_a_run_writes(options, tiny_network):
     assert facts["dataset"]["num_images"] == 24
 
 
+def test_a_run_can_start_from_another(options, tmp_path):
+    first = run(options, "snapshot.kimg=[0.02]", "run=first")
+    networks = load_network(first)
+    assert networks.D is not None and networks.G is not None and networks.meta["nimg"] == 20
+    for key, value in networks.G_ema.state_dict().items():
+        assert torch.equal(value, tensors(first, "kimg-000000.02")[f"G_ema.{key}"])
+    second = run(options, f"pretrained.source={first}", "snapshot.kimg=[0,0.02]", "run=second")
+    assert all(
+        torch.equal(value, tensors(first, "kimg-000000.02")[key])
+        for key, value in tensors(second, "kimg-000000.00").items()
+    )
+    assert not torch.equal(load_network(second).D.b4.out.weight, networks.D.b4.out.weight), (
+        "the discriminator is trained on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"), [("cut", "not a readable checkpoint"), ("foreign", "not a checkpoint of")]
+)
+def test_a_damaged_run_to_start_from_is_refused(options, damage, words):
+    folder = run(options, "snapshot.kimg=[0.02]", "run=first")
+    path = folder / "checkpoints/last.ckpt"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:2000])
+    else:
+        torch.save({"state_dict": {}}, path)
+    with pytest.raises(UserError, match=words):
+        run(options, f"pretrained.source={folder}", "run=second")
+
+
 def test_running_again_does_nothing_more(options, capsys):
     folder = run(options, "snapshot.kimg=[0,0.02]", "run=again")
     before = {p: p.stat().st_mtime_ns for p in (folder / "snapshots").iterdir()}
@@ -181,7 +211,7 @@ def test_pretrained_must_fit(options, tmp_path, tiny_network):
         run(options, f"pretrained.source={tiny_network}", "dataset.resolution=32", "snapshot.kimg=[0]")
     with pytest.raises(UserError, match=r"model\.z_dim=128 but the network has 8"):
         run(options, f"pretrained.source={tiny_network}", "model=tiny", "snapshot.kimg=[0]")
-    with pytest.raises(UserError, match="neither a file nor a shipped network"):
+    with pytest.raises(UserError, match="neither a file, nor a run folder"):
         run(options, "pretrained.source=nowhere.safetensors", "snapshot.kimg=[0]")
 
 
