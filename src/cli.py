@@ -22,7 +22,9 @@ from .errors import UserError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 VERSION_BASE = "1.3"
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
+TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
 
 
 def script(
@@ -44,6 +46,7 @@ def script(
             return with_errors_as_lines(lambda: function(plain(config)))
 
         def main() -> None:
+            sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
             with_errors_as_lines(job)
 
@@ -52,13 +55,36 @@ def script(
     return decorate
 
 
-def with_errors_as_lines(call: Callable[[], Any]) -> Any:
-    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2."""
+def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -> Any:
+    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2, Ctrl-C `stopped`."""
     try:
         return call()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print(stopped, file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def quoted(argument: str) -> str:
+    """Put the value of `key=value` in quotes where Hydra's grammar does not take it as it is.
+
+    So that `dataset.path=~/my pictures (1)` and `dataset.background=#ff0000` mean what they say.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or not value or argument.startswith("-") or _parses(argument):
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'" if _parses(f"{key}='{escaped}'") else argument
+
+
+def _parses(argument: str) -> bool:
+    try:
+        OverridesParser.create().parse_overrides([argument])
+    except HydraException:
+        return False
+    return True
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -104,15 +130,31 @@ def check_overrides(name: str, arguments: list[str]) -> None:
         return
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
+        for override in parsed:
+            _check_form(name, override)
         with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
             compose(
                 config_name=name,
                 overrides=[_single(o) for o in parsed if not (o.key_or_group or "").startswith("hydra")],
             )
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(_explain(error, overrides)) from error
     finally:
         GlobalHydra.instance().clear()
+
+
+def _check_form(name: str, override: Override) -> None:
+    """Refuse what would add or delete keys, and several values where one is wanted."""
+    key, text = override.key_or_group or "", override.input_line or ""
+    if key.startswith("hydra"):
+        return
+    if override.is_add() or override.is_force_add() or override.is_delete():
+        raise UserError(f"unknown option {text}: options can be set, not added or deleted (conf/ has them all)")
+    if override.is_sweep_override() and name not in TAKE_LISTS:
+        values = text.split("=", 1)[-1]
+        raise UserError(
+            f"{text}: {key} takes one value; a list is written {key}=[{values}], one text {key}=\"'{values}'\""
+        )
 
 
 def _single(override: Override) -> str:
@@ -129,11 +171,14 @@ def _explain(error: Exception, overrides: list[str]) -> str:
     message = _first_line(error)
     if "Could not override" in message or "not in struct" in str(error):
         key = message.split("'")[1] if "'" in message else message
-        return f"unknown option {key}: the options are those of conf/ (python SCRIPT.py --cfg job prints them)"
+        hint = HINTS.get(key, "the options are those of conf/ (python SCRIPT.py --cfg job prints them)")
+        return f"unknown option {key}: {hint}"
     if "Could not find" in message:
         lines = [line.strip() for line in str(error).splitlines() if line.startswith("\t")]
         options = [line for line in lines if line and not line.startswith("provider=")]
         known = f"; there are {', '.join(options)}" if options else ""
+        if "pretrained/" in message:
+            known += " (a file or run of yours: pretrained=file pretrained.source=PATH)"
         return message.replace("Could not find", "no such choice:") + known
     return f"{message} (in {' '.join(overrides)})"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.cli import CONF, check_overrides, compose_config, plain
+from src.cli import CONF, check_overrides, compose_config, plain, quoted
 from src.errors import UserError
 from src.training.settings import StepSettings
 
@@ -49,6 +49,12 @@ def test_files_hold_no_class_paths():
         (["dataset=ferrets"], "there are demo, folder, people"),
         (["loss.lr_g=="], "loss.lr_g=="),
         (["dataset=folder"], r"dataset\.path is not set"),
+        (["+nonsense=1"], r"unknown option \+nonsense=1"),
+        (["~loss"], "unknown option ~loss"),
+        (["loss=3"], "loss=3"),
+        (["snapshot.kimg=0,1,2"], r"a list is written snapshot\.kimg=\[0,1,2\]"),
+        (["dataset.path=x"], "say dataset=folder as well"),
+        (["pretrained=my_net"], "pretrained=file pretrained.source=PATH"),
     ],
 )
 def test_mistakes_are_one_line(overrides, words):
@@ -56,6 +62,13 @@ def test_mistakes_are_one_line(overrides, words):
         check_overrides("train", overrides)
         compose_config("train", overrides)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["~/cartoons", "my pics (1)", "a=b", "[x]", "it's", "ü/ä", "#1", "a{b}", "plain/one"])
+def test_a_path_means_what_it_says(path):
+    given = quoted(f"dataset.path={path}")
+    check_overrides("train", ["dataset=folder", given])
+    assert compose_config("train", ["dataset=folder", given])["dataset"]["path"] == (["x"] if path == "[x]" else path)
 
 
 def test_swept_values_are_checked_by_their_first():

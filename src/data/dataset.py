@@ -19,6 +19,7 @@ from .sources import Source, open_source
 
 MEMORY_LIMIT_MB = 2048
 MIN_PICTURES = 2
+MAX_CLASS = 9999
 _NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".html", ".pdf", ".py", ".npy", ".npz"}
 
 
@@ -232,13 +233,15 @@ def _labels(source: Source, kept: list[str], path: Path) -> list[int] | None:
         if listed is None:
             return None
         table = {str(name).replace("\\", "/"): int(label) for name, label in listed}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: its dataset.json is not {{'labels': [[name, number], ...]}} ({error})") from error
     missing = [name for name in kept if name not in table]
     if missing:
         raise UserError(f"{path}: dataset.json has no label for {missing[0]} and {len(missing) - 1} more")
     if min(table.values()) < 0:
         raise UserError(f"{path}: dataset.json has negative labels; classes count from 0")
+    if max(table.values()) > MAX_CLASS:
+        raise UserError(f"{path}: dataset.json has labels above {MAX_CLASS}; classes count from 0 without gaps")
     return [table[name] for name in kept]
 
 

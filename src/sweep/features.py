@@ -1,6 +1,7 @@
 """Features of a set of pictures, kept beside the sweep so that no picture is made or measured twice."""
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def load_features(path: Path) -> PictureFeatures:
     """Read what `Collector.save` wrote."""
     with np.load(path) as file:
         return PictureFeatures(BandFeatures(file["low"], file["high"]), torch.from_numpy(file["embedded"]))
+
+
+def has_features(path: Path) -> bool:
+    """Whether a features file is there and whole (one that a full disk or a crash cut short is made again)."""
+    return path.is_file() and zipfile.is_zipfile(path)
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..data import open_configured_dataset
 from ..errors import UserError
+from ..files import read_json, write_text
 from ..metrics import face_features, get_extractor
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import file_sha256, load_network, save_network
-from .features import EXTRACTOR, feature_protocol, load_features, save_arrays
+from .features import EXTRACTOR, feature_protocol, has_features, load_features, save_arrays
 from .grid import run_config
 from .ranking import Anchors, rank
-from .table import write_text
 
 if TYPE_CHECKING:
     from .run import Sweep
@@ -65,7 +65,7 @@ def _anchors(sweep: "Sweep") -> Anchors:
 def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
     """Features of the run's training pictures, or None and the reason."""
     path = sweep.run_dir / "run.json"
-    facts = json.loads(path.read_text()).get("dataset") if path.is_file() else None
+    facts = read_json(path).get("dataset") if path.is_file() else None
     settings = run_config(sweep.run_dir).get("dataset")
     if not facts or not settings:
         return None, f"{sweep.run_dir} does not say which pictures it was trained on"
@@ -73,7 +73,7 @@ def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
     protocol = feature_protocol()
     measured = f"v{protocol['features_version']}-{str(protocol['extractor_sha256'])[:12]}"
     stored = sweep.folder / "features" / f"reals-{fingerprint[:12]}-{measured}.npz"
-    if stored.is_file():
+    if has_features(stored):
         with np.load(stored) as file:
             return torch.from_numpy(file["embedded"]), None
     try:

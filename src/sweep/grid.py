@@ -15,6 +15,7 @@ from ..weights import file_sha256, load_network, read_meta
 from ..weights.load import resolve_network
 
 MAX_LISTED = 12
+SNAPSHOTS = "snapshots/kimg-*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def find_run(run: str | Path, runs: Path) -> Path:
         UserError: when there is none.
     """
     if str(run) == "latest":
-        folders = [folder for folder in sorted(runs.glob("*")) if (folder / "run.json").is_file()]
+        folders = [folder for folder in sorted(runs.glob("*")) if next(folder.glob(SNAPSHOTS), None) is not None]
         if not folders:
-            raise UserError(f"no run in {runs}: train one first, or name its folder with run=PATH")
+            raise UserError(f"no run with snapshots in {runs}: train one first, or name its folder with run=PATH")
         return max(folders, key=_last_change)
     for path in (runs / str(run), Path(run)):
         if (path / "run.json").is_file() or (path / "snapshots").is_dir():
@@ -134,7 +135,10 @@ def check_family(snapshots: Sequence[Snapshot], base: Base) -> None:
 def run_config(run_dir: Path) -> dict[str, Any]:
     """The run's configuration as it was written; empty when there is none."""
     path = run_dir / "config.yaml"
-    config = yaml.safe_load(path.read_text()) if path.is_file() else None
+    try:
+        config = yaml.safe_load(path.read_text()) if path.is_file() else None
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: restore it, or name the original network with base=FILE") from error
     return config if isinstance(config, dict) else {}
 
 

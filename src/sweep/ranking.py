@@ -21,6 +21,7 @@ from .kinship import KINSHIP_FLOOR
 from .settings import SweepSettings
 
 Row = dict[str, Any]
+CARI_NOTHING = 1e-6  # rounding errors of a structure of 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def rank(
     scores = {score.label: score for score in placed}
     gates = {row["label"]: _gates(row, cells[row["label"]], anchors) for row in rows}
     eligible = {k: not settings.gates or all(g["passed"] for g in gates[k].values()) for k in gates}
-    ranked = {label: bands[label] for label in bands if eligible[label] and scores[label].cari > 0}
+    trained_cells = {row["label"] for row in rows if row["kimg"] > 0}  # before that a blend is the original network
+    ranked = {k: bands[k] for k in bands if k in trained_cells and eligible[k] and scores[k].cari > CARI_NOTHING}
     order = []
     if ranked:
         bootstraps = settings.n_bootstrap
@@ -89,7 +91,7 @@ def rank(
         "recommended": _summary(by_label[choice]) if choice else None,
         "winner": _summary(by_label[order[0].label]) if order else None,
         "indistinguishable": tied,
-        "sentence": _sentence(result, by_label, order[0].label if order else None, choice, tied),
+        "sentence": _sentence(result, by_label, [score.label for score in order], choice, tied),
         "direction": settings.direction,
         "alpha": settings.alpha,
         "n_latents": len(anchors.base.bands.low),
@@ -129,16 +131,18 @@ def _summary(row: Row) -> dict[str, Any]:
 
 
 def _sentence(
-    rows: list[Row], by_label: Mapping[str, Row], winner: str | None, choice: str | None, tied: list[str]
+    rows: list[Row], by_label: Mapping[str, Row], order: list[str], choice: str | None, tied: list[str]
 ) -> str:
     """The recommendation and its reason, in one sentence."""
-    if choice is None or winner is None:
+    if choice is None:
         return _no_recommendation(rows)
-    row = by_label[choice]
+    row, winner = by_label[choice], order[0]
     text = (
         f"Use {row['snapshot']} blended at {row['resolution']}: CariScore {row['cari']:.2f} "
         f"(structure adopted {row['s']:.2f}, rendering kept {row['r']:.2f})"
     )
+    if len(order) == 1:
+        return f"{text}, the only blend that could be ranked."
     if len(tied) == 1:
         return f"{text}, better than every other blend with 95 % confidence."
     if choice == winner:

@@ -18,15 +18,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..files import write_text
 from ..networks import Generator
 from ..weights import load_network
-from .features import Collector, feature_protocol
+from .features import Collector, feature_protocol, has_features
 from .finish import finish_sweep
 from .grid import Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from .kinship import UNRELATED, kinship
 from .pictures import UNBLENDED, common_codes, render, render_snapshot
 from .settings import SweepSettings, settings_of_config
-from .table import CellTable, write_text
+from .table import CellTable
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def prepare(sweep: Sweep) -> int:
     if dropped:
         print(f"           {dropped} cells of another protocol (codes, extractor or base) are scored anew", flush=True)
     features = sweep.table.features_path(sweep.base_key)
-    if not features.is_file():
+    if not has_features(features):
         collector = Collector()
         for pictures in render(sweep.base.G, sweep.codes()):
             collector.add(pictures)
@@ -230,7 +231,7 @@ def cell_name(snapshot: Snapshot, resolution: int) -> str:
 def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[int]:
     """Resolutions of a snapshot that are to be made; `UNBLENDED` for the snapshot itself."""
     missing = [r for r in sweep.settings.resolutions if sweep.cell_key(snapshot, r) not in rows]
-    known = sweep.table.features_path(sweep.unblended_key(snapshot)).is_file()
+    known = has_features(sweep.table.features_path(sweep.unblended_key(snapshot)))
     return missing if known else [UNBLENDED, *missing]
 
 

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import UserError
 from ..networks import Generator, blend, blend_weights
+from ..tracking import MODES
 
 DIRECTIONS = ("cartoon_low", "cartoon_high")
 MIN_LATENTS = 16
@@ -54,11 +56,28 @@ class SweepSettings:
     tracker: Mapping[str, Any] = field(default_factory=lambda: {"mode": "disabled", "project": "caricature"})
 
     def __post_init__(self) -> None:
+        self._check_names()
         self._check_blend()
         object.__setattr__(self, "resolutions", tuple(sorted(set(self.resolutions))))
         self._check_score()
 
+    def _check_names(self) -> None:
+        for key, value in (("base", self.base), ("device", self.device)):
+            if not isinstance(value, str) or not value:
+                raise UserError(f"{key}={value}: give a text")
+        if self.name is not None and (
+            not isinstance(self.name, str) or Path(self.name).name != self.name or self.name == ".."
+        ):
+            raise UserError(f"name={self.name}: a name for the sweep's folder, without / or ..")
+        chosen = self.snapshot if isinstance(self.snapshot, list | tuple) else [self.snapshot]
+        if not all(isinstance(item, str) or _is_number(item) for item in chosen):
+            raise UserError(f"snapshot={self.snapshot}: give all, or names or kimg of snapshots")
+        if self.tracker["mode"] not in MODES:
+            raise UserError(f"tracker.mode={self.tracker['mode']}: choose one of {', '.join(MODES)}")
+
     def _check_blend(self) -> None:
+        if not _is_int(self.level):
+            raise UserError(f"blend.level={self.level}: choose 0 (first convolution of the block) or 1 (second)")
         if not self.resolutions:
             raise UserError("blend.res is empty: give resolutions such as blend.res=8,16,32")
         for r in self.resolutions:
@@ -135,6 +154,8 @@ class SweepSettings:
             device = torch.device(self.device)
         except (RuntimeError, TypeError) as error:
             raise UserError(f"device={self.device}: choose auto, cpu or cuda") from error
+        if device.type not in ("cpu", "cuda"):
+            raise UserError(f"device={self.device}: choose auto, cpu or cuda")
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
             raise UserError(f"device={self.device}: this machine has {torch.cuda.device_count()} CUDA devices")
         return device
@@ -150,6 +171,9 @@ def settings_of_config(config: Mapping[str, Any]) -> SweepSettings:
     Raises:
         UserError: naming the value that cannot be.
     """
+    for group in ("blend", "tracker"):
+        if not isinstance(config.get(group), Mapping):
+            raise UserError(f"{group}={config.get(group)}: is a group of options (see conf/), it cannot be replaced")
     given = config["blend"]["res"]
     kept = ("snapshot", "base", "name", "n_latents", "psi", "seed", "alpha", "n_bootstrap", "gates", "device")
     return SweepSettings(

@@ -22,7 +22,6 @@ from ..cli import plain, with_errors_as_lines
 from ..errors import UserError
 
 LISTS = ("blend.res", "snapshot")
-EXIT_INTERRUPTED = 130
 
 
 class SnapshotSweeper(Sweeper):
@@ -39,11 +38,8 @@ class SnapshotSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep that the command line's overrides ask for; mistakes become one line and exit code 2."""
-        try:
-            return with_errors_as_lines(lambda: self._sweep(arguments))
-        except KeyboardInterrupt:
-            print("stopped: the finished cells are saved; the same command continues", file=sys.stderr)
-            sys.exit(EXIT_INTERRUPTED)
+        stopped = "stopped: the finished cells are saved; the same command continues"
+        return with_errors_as_lines(lambda: self._sweep(arguments), stopped=stopped)
 
     def _sweep(self, arguments: list[str]) -> None:
         from . import run  # torch and the metrics take seconds to import: wrong options are answered before

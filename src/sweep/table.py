@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from ..tracking import read_rows
+from .features import has_features
 
 SCORES = ("s", "r", "cari", "share", "eligible")
 
@@ -50,8 +52,8 @@ class CellTable:
         return sum(row["protocol"] != dict(protocol) for row in known.values())
 
     def complete(self, row: Mapping[str, Any]) -> bool:
-        """Whether the row's files are there."""
-        return self.features_path(row["key"]).is_file() and (self.folder / row["picture"]).is_file()
+        """Whether the row's files are there and whole."""
+        return has_features(self.features_path(row["key"])) and (self.folder / row["picture"]).is_file()
 
     def features_path(self, key: str) -> Path:
         """Where the features under `key` are."""
@@ -76,14 +78,3 @@ class CellTable:
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a JSONL file, whole or not at all."""
     write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

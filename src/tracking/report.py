@@ -1,12 +1,12 @@
 """`report.html`: what was run, how it went, which blend to use and why. Self-contained, from the run folder alone."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from .charts import heat_map, is_wide, line_chart, structure_rendering
 from .page import facts, page, panel, picture, section, table
 from .tracker import read_rows
@@ -37,7 +37,7 @@ def write_run_report(run_dir: Path) -> Path:
         _curves(metrics, read_rows(run_dir / "log.jsonl")),
         _what_was_run(run_dir, run),
     ]
-    return _write(run_dir / "report.html", page(f"{run.get('name', run_dir.name)}: caricature run", body))
+    return write_text(run_dir / "report.html", page(f"{run.get('name', run_dir.name)}: caricature run", body))
 
 
 def write_sweep_report(sweep_dir: Path) -> Path:
@@ -52,7 +52,7 @@ def write_sweep_report(sweep_dir: Path) -> Path:
     run_dir = sweep_dir.parents[1]
     title = f"{run_dir.name}: sweep {sweep_dir.name}"
     head = f"<p class='note'><a href='../../report.html'>the whole run</a></p><h1>{escape(title)}</h1>"
-    return _write(sweep_dir / "report.html", page(title, [head, *_sweep_parts(sweep_dir, run_dir)]))
+    return write_text(sweep_dir / "report.html", page(title, [head, *_sweep_parts(sweep_dir, run_dir)]))
 
 
 def _sweep_parts(sweep_dir: Path, run_dir: Path) -> list[str]:
@@ -266,10 +266,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _write(path: Path, text: str) -> Path:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
-    return path

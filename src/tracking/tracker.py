@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import urlparse
 
 from ..errors import UserError
+from ..files import write_text
 
 MODES = ("auto", "online", "offline", "disabled")
 PROBE_TIMEOUT_SEC = 3.0
 INIT_TIMEOUT_SEC = 20.0
-DEFAULT_SERVER = "https://api.wandb.ai"
 
 
 class Tracker:
@@ -71,7 +71,7 @@ class Tracker:
         def store(run: Any) -> None:
             clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
             artifact = _wandb().Artifact(clean, type=type, metadata=_finite(metadata))
-            artifact.add_file(str(path))
+            artifact.add_file(str(path), policy="immutable")  # no copy in the user's home
             run.log_artifact(artifact, aliases=list(aliases))
 
         self._mirror(store)
@@ -86,9 +86,7 @@ class Tracker:
             path = self.run_dir / name
             if path.exists():
                 kept = [row for row in read_rows(path) if row.get("nimg", 0) <= nimg]
-                partial = path.with_name(f".{name}.partial")
-                partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
-                os.replace(partial, path)
+                write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The evaluations so far."""
@@ -143,6 +141,8 @@ def open_tracker(
         raise UserError(f"tracker.mode={mode}: choose one of {', '.join(MODES)}")
     if mode == "disabled":
         return Tracker(run_dir, None, "local files alone")
+    if mode == "auto" and os.environ.get("WANDB_MODE") == "disabled":
+        return Tracker(run_dir, None, "local files alone (WANDB_MODE says so)")
     chosen, reason = (mode, "asked for") if mode != "auto" else _choose()
     settings = {"project": project, "name": name, "group": group, "tags": list(tags), "config": dict(config)}
     try:
@@ -151,7 +151,10 @@ def open_tracker(
         if mode == "online":
             raise UserError(f"tracker.mode=online: Weights & Biases cannot be reached ({_line(error)})") from error
         chosen, reason = "offline", _line(error)
-        run = _start(run_dir, chosen, settings)
+        try:
+            run = _start(run_dir, chosen, settings)
+        except Exception as again:
+            return Tracker(run_dir, None, f"local files alone (Weights & Biases does not start: {_line(again)})")
     return Tracker(run_dir, run, f"Weights & Biases {chosen} ({reason})")
 
 
@@ -184,9 +187,9 @@ def _start(run_dir: Path, mode: str, settings: dict[str, Any]) -> Any:
 
 
 def _choose() -> tuple[str, str]:
-    server = os.environ.get("WANDB_BASE_URL", DEFAULT_SERVER)
+    server = os.environ.get("WANDB_BASE_URL") or str(_wandb().Settings().base_url)
     host = urlparse(server).hostname or ""
-    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
+    if os.environ.get("WANDB_MODE") in ("offline", "dryrun"):
         return "offline", "WANDB_MODE says so"
     if not os.environ.get("WANDB_API_KEY") and not _in_netrc(host):
         return "offline", "no key; `wandb sync` uploads it later"
@@ -200,7 +203,7 @@ def _choose() -> tuple[str, str]:
 
 def _in_netrc(host: str) -> bool:
     try:
-        return netrc.netrc().authenticators(host) is not None
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
 

@@ -7,6 +7,8 @@ overfitting shows in how D's outputs on real images drift from 0, r_t = E[sign(D
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -60,6 +62,10 @@ class AdaController:
         self._logits = 0  # observed in this interval
         self._images = 0  # shown in this interval
         self._batches = 0
+
+    def apply(self, fn: Callable[[Tensor], Tensor]) -> None:
+        """Replace the tensors by `fn` of them, as `nn.Module.to` does with a module's."""
+        self.p, self.rt, self._sign_sum = fn(self.p), fn(self.rt), fn(self._sign_sum)
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor) -> None:

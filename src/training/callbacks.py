@@ -1,7 +1,7 @@
 """What happens between iterations: log, snapshot, evaluate, checkpoint, stop. Everything fires on nimg.
 
 Order at the end of an iteration: numbers are checked, then logged, then a due snapshot is taken, then a due checkpoint
-is written, then the run stops if it is its time. So a checkpoint never claims a snapshot that is not on disk.
+is written, then the run stops if it is its time. So a checkpoint never claims a scheduled snapshot that is not on disk.
 """
 
 import math
@@ -53,12 +53,15 @@ class FiniteGuard(KimgCallback):
         finite = torch.stack([stats[name].float() for name in names]).isfinite().tolist()
         bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
         if bad:
-            last = self.run_dir / "checkpoints" / LAST
-            good = f"the last good state is {last}" if last.exists() else "no state had been saved yet"
-            raise UserError(
-                f"training diverged at {module.nimg / 1000:.2f} kimg: {', '.join(bad)} is not a number; {good}. "
-                "Try a larger loss.r1_gamma or a smaller loss.lr_g and loss.lr_d in a new run"
-            )
+            raise UserError(_divergence(module.nimg, bad, self.run_dir / "checkpoints" / LAST))
+
+
+def _divergence(nimg: int, names: Sequence[str], last: Path) -> str:
+    good = f"the last good state is {last}" if last.exists() else "no state had been saved yet"
+    return (
+        f"training diverged at {nimg / 1000:.2f} kimg: {', '.join(names)} is not a number; {good}. "
+        "Try a larger loss.r1_gamma or a smaller loss.lr_g and loss.lr_d in a new run"
+    )
 
 
 class LogCallback(KimgCallback):
@@ -114,19 +117,26 @@ class SnapshotCallback(KimgCallback):
 
     def __init__(self, marks: Sequence[float], take: TakeSnapshot) -> None:
         self.marks, self.take = list(marks), take
+        self.taken_nimg = -1
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take mark 0 on a fresh run."""
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take mark 0 on a fresh run, when all callbacks have started (a signal is heard already)."""
         assert isinstance(pl_module, GanModule)
         if pl_module.nimg == 0 and self.marks and self.marks[0] == 0:
-            self.take(0.0, 0, mark_name(0.0))
+            self.take_once(0.0, 0)
+
+    def take_once(self, kimg: float, nimg: int) -> None:
+        """Take a snapshot of this moment, unless there is one."""
+        if nimg != self.taken_nimg:
+            self.take(kimg, nimg, mark_name(kimg))
+            self.taken_nimg = nimg
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Take the snapshot when this iteration passed a mark."""
         before = module.nimg - module.step.batch_size
         for mark in self.marks:
             if before < mark * 1000 <= module.nimg:
-                self.take(mark, module.nimg, mark_name(mark))
+                self.take_once(mark, module.nimg)
 
 
 class CheckpointCallback(KimgCallback):
@@ -145,6 +155,9 @@ class CheckpointCallback(KimgCallback):
     def save(self, trainer: pl.Trainer, module: GanModule) -> None:
         """Save now, unless this very state is saved already."""
         if module.nimg != self.saved_nimg:
+            bad = [name for name, p in module.step.named_parameters() if not bool(p.isfinite().all())]
+            if bad:
+                raise UserError(_divergence(module.nimg, bad[:3], self.path))
             trainer.save_checkpoint(self.path)
             self.saved_nimg = module.nimg
 
@@ -152,8 +165,8 @@ class CheckpointCallback(KimgCallback):
 class StopCallback(KimgCallback):
     """Ends the run at `total_kimg`, or after the iteration in which SIGINT or SIGTERM arrived; saves before it ends."""
 
-    def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, take: TakeSnapshot) -> None:
-        self.total_nimg, self.checkpoint, self.take = total_kimg * 1000, checkpoint, take
+    def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, snapshots: SnapshotCallback) -> None:
+        self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
         self.signal_name: str | None = None
         self._previous: dict[int, Any] = {}
 
@@ -171,12 +184,12 @@ class StopCallback(KimgCallback):
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save and stop when it is time."""
+        if self.signal_name is None and module.nimg < self.total_nimg:
+            return
+        self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
         if self.signal_name is not None:
-            kimg = module.nimg / 1000
-            self.take(kimg, module.nimg, mark_name(kimg))
-        if self.signal_name is not None or module.nimg >= self.total_nimg:
-            self.checkpoint.save(trainer, module)
-            trainer.should_stop = True
+            self.snapshots.take_once(module.nimg / 1000, module.nimg)
+        trainer.should_stop = True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.signal_name is not None:  # the second one means now

@@ -19,6 +19,7 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
+from ..files import read_json, write_text
 from ..ops import backend_info
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
@@ -37,31 +38,42 @@ FREE_KEYS = (
 VERSION = "0.1.0"
 
 
-def identity(config: Mapping[str, Any], dataset: PictureDataset) -> dict[str, Any]:
-    """Flatten the configuration to what identifies the run, with the data set's fingerprint in place of its path."""
+def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> dict[str, Any]:
+    """Flatten the configuration to what identifies the run, with the data set's fingerprint in place of its path.
+
+    Args:
+        config: plain configuration.
+        dataset: the opened data set.
+        parent: sha256 of the pretrained network's file.
+    """
     flat = _flatten({k: v for k, v in config.items() if k not in FREE_KEYS})
     flat.pop("dataset.path", None)
     flat["dataset.fingerprint"] = dataset.fingerprint
+    if parent is not None:
+        flat["pretrained.sha256"] = parent
     return flat
 
 
-def open_run_folder(config: Mapping[str, Any], dataset: PictureDataset) -> Path:
+def open_run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> Path:
     """Find or make the run folder and write `config.yaml` and `run.json`.
 
     Raises:
         UserError: when the folder belongs to another configuration, or exists and `resume=false`.
     """
-    own = identity(config, dataset)
+    own = identity(config, dataset, parent)
     folder = _folder(config, own)
     known = folder / "run.json"
     if known.exists():
         if not config["resume"]:
             raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
-        _compare(folder, json.loads(known.read_text())["identity"], own)
+        _compare(folder, read_json(known).get("identity", {}), own)
     elif folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: the run's folder cannot be made ({error.strerror}); set paths.runs") from error
+    write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
     if not known.exists():
         facts = {
             "name": folder.name,
@@ -70,7 +82,7 @@ def open_run_folder(config: Mapping[str, Any], dataset: PictureDataset) -> Path:
             **_machine(),
             "dataset": _dataset_facts(dataset),
         }
-        known.write_text(json.dumps(facts, indent=2) + "\n")
+        write_text(known, json.dumps(facts, indent=2) + "\n")
     return folder
 
 
@@ -83,7 +95,7 @@ def run_facts(config: Mapping[str, Any]) -> dict[str, Any]:
 def update_run_json(folder: Path, **facts: Any) -> None:
     """Add facts to `run.json`."""
     path = folder / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}, indent=2) + "\n")
+    write_text(path, json.dumps({**read_json(path), **facts}, indent=2) + "\n")
 
 
 def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:

@@ -19,7 +19,8 @@ from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, find_checkpoint
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
-from .schedule import run_length, snapshot_marks
+from .options import check_options
+from .schedule import mark_name, run_length, snapshot_marks
 from .setup import Start, build_dataset, build_networks, build_step
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter
 
@@ -48,13 +49,14 @@ def train(config: Mapping[str, Any]) -> Path:
     Raises:
         UserError: for everything that the user can put right.
     """
+    check_options(config)
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
     dataset = build_dataset(config)
     start = build_networks(config, dataset)
     step = build_step(config, start)
-    folder = open_run_folder(config, dataset)
+    folder = open_run_folder(config, dataset, start.facts.get("sha256"))
     checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
     run = Run(folder, config, dataset, start, GanModule(step), checkpoint)
     tracker = _open_tracker(run)
@@ -70,13 +72,19 @@ def train(config: Mapping[str, Any]) -> Path:
 def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> None:
     snapshotter = _snapshotter(run, tracker)
     config, folder = run.config, run.folder
+    nimg = -1
     if run.checkpoint is not None:
         nimg = int(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["nimg"])
-        tracker.truncate_after(nimg)
-        snapshotter.restore(tracker.read_metrics())
-        if nimg >= total_kimg * 1000:
-            print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
-            return
+    tracker.truncate_after(nimg)
+    snapshotter.restore(tracker.read_metrics())
+    if nimg >= total_kimg * 1000:
+        print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
+        return
+    passed = [
+        m for m in marks if m * 1000 < nimg and not (folder / "snapshots" / f"{mark_name(m)}.safetensors").exists()
+    ]
+    if passed and config["snapshot"]["keep_best"] is None and config["snapshot"]["max_gb"] is None:
+        print(f"note       marks already passed are not taken any more: {', '.join(f'{m:g}' for m in passed)} kimg")
     log = cb.LogCallback(
         tracker.log,
         float(config["log_kimg"]),
@@ -84,13 +92,14 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
         speed=lambda value: update_run_json(folder, img_per_sec=round(value, 2)),
     )
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", float(config["checkpoint_kimg"]))
-    stop = cb.StopCallback(total_kimg, checkpoint, snapshotter.take)
+    snapshots = cb.SnapshotCallback(marks, snapshotter.take)
+    stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
     trainer = _trainer(
         config,
         [
             cb.FiniteGuard(folder),
             log,
-            cb.SnapshotCallback(marks, snapshotter.take),
+            snapshots,
             checkpoint,
             cb.ProgressCallback(total_kimg, log, disable=None if config["trainer"]["progress"] else True),
             stop,
@@ -105,6 +114,7 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
         trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+    snapshotter.finish()
     _print_end(run, log, stop, total_kimg)
 
 
@@ -136,8 +146,6 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         **run_facts(config),
     }
     dtypes = {"fp32": torch.float32, "fp16": torch.float16}
-    if snapshot["dtype"] not in dtypes:
-        raise UserError(f"snapshot.dtype={snapshot['dtype']}: choose fp32 or fp16")
     return Snapshotter(
         run.folder,
         run.module.step.G_ema,
@@ -147,6 +155,8 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         metrics=config["metrics"],
         dtype=dtypes[snapshot["dtype"]],
         grid_psi=float(snapshot["grid_psi"]),
+        keep_best=snapshot["keep_best"],
+        max_gb=snapshot["max_gb"],
         seed=int(config["seed"]),
     )
 
@@ -194,6 +204,8 @@ def _check_trainer(settings: Mapping[str, Any]) -> None:
         )
     if settings["precision"] != "fp32":
         raise UserError(f"trainer.precision={settings['precision']}: this version trains in fp32")
+    if settings["accelerator"] == "gpu" and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator=gpu: this machine has no CUDA device; leave trainer.accelerator=auto")
 
 
 def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str) -> None:

@@ -1,11 +1,13 @@
 """When snapshots are taken: marks in kimg, dense early, because the best caricature model comes early."""
 
+import math
 from collections.abc import Sequence
 
 from ..errors import UserError
 
 EARLY_KIMG = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 100)
 LATER_EVERY_KIMG = 20
+MIN_EVERY_KIMG = 0.01  # names of snapshots have two digits
 DEFAULT_TOTAL_KIMG = 32.0
 
 
@@ -31,8 +33,8 @@ def snapshot_marks(kimg: str | float | Sequence[float], total_kimg: float | None
             marks.append(float(last))
         return marks
     if isinstance(kimg, int | float) and not isinstance(kimg, bool):
-        if kimg <= 0:
-            raise UserError(f"snapshot.kimg={kimg}: a number means every so many kimg and must be above 0")
+        if not kimg >= MIN_EVERY_KIMG or not math.isfinite(kimg):
+            raise UserError(f"snapshot.kimg={kimg}: a number means every so many kimg, from {MIN_EVERY_KIMG} up")
         return [round(i * float(kimg), 6) for i in range(int(end / kimg + 1e-9) + 1)]
     marks = _explicit(kimg)
     if marks[-1] > end:
@@ -43,7 +45,7 @@ def snapshot_marks(kimg: str | float | Sequence[float], total_kimg: float | None
 def run_length(kimg: str | float | Sequence[float], total_kimg: float | None) -> float:
     """Return the end of the run in kimg (see `snapshot_marks`)."""
     if total_kimg is not None:
-        if isinstance(total_kimg, str | bool) or total_kimg < 0:
+        if isinstance(total_kimg, str | bool) or not total_kimg >= 0 or not math.isfinite(total_kimg):
             raise UserError(f"total_kimg={total_kimg}: must be a number of thousand images, at least 0")
         return float(total_kimg)
     if isinstance(kimg, str | int | float):
@@ -60,7 +62,7 @@ def _explicit(kimg: object) -> list[float]:
     what = "snapshot.kimg is early, a number of kimg, or a list of increasing marks such as [0,1,2,4]"
     if isinstance(kimg, str) or not isinstance(kimg, Sequence) or not kimg:
         raise UserError(f"{what}, not {kimg!r}")
-    if any(isinstance(k, bool) or not isinstance(k, int | float) or k < 0 for k in kimg):
+    if any(isinstance(k, bool) or not isinstance(k, int | float) or not 0 <= k < math.inf for k in kimg):
         raise UserError(f"{what}, not {list(kimg)!r}")
     marks = [float(k) for k in kimg]
     if marks != sorted(set(marks)) or len({mark_name(k) for k in marks}) != len(marks):

@@ -65,7 +65,11 @@ def build_networks(config: Mapping[str, Any], dataset: PictureDataset) -> Start:
         )
     if G_ema.c_dim not in (0, dataset.num_classes):
         raise UserError(f"pretrained={source} knows {G_ema.c_dim} classes, the data set has {dataset.num_classes}")
+    if model.get("conditional") and G_ema.c_dim == 0:
+        raise UserError(f"model.conditional=true: pretrained={source} knows no classes; train it with pretrained=none")
     fresh_d = networks.D is None
+    if not fresh_d and config["pretrained"].get("fresh_d"):
+        raise UserError(f"pretrained.fresh_d=true has no effect: {source} holds a discriminator")
     if fresh_d and not config["pretrained"].get("fresh_d"):
         raise UserError(
             f"pretrained={source} holds no discriminator: give a full network file, or pretrained.fresh_d=true to "
@@ -89,8 +93,12 @@ def build_step(config: Mapping[str, Any], start: Start) -> TrainingStep:
     """Make the training step; null settings take StyleGAN2-ADA's heuristics for one GPU."""
     loss, augment = dict(config["loss"]), dict(config["augment"])
     batch = int(config["batch"])
-    if batch < 1:
-        raise UserError(f"batch={batch}: must be at least 1")
+    group = int(start.D.config["mbstd_group_size"])
+    if batch > group and batch % group:
+        raise UserError(
+            f"batch={batch}: the discriminator compares pictures in groups of {group} (minibatch standard deviation); "
+            f"choose a multiple of {group}, or at most {group}"
+        )
     if loss["r1_gamma"] is None:
         loss["r1_gamma"] = R1_HEURISTIC * start.G.resolution**2 / batch
     if loss["ema_kimg"] is None:
@@ -119,6 +127,8 @@ def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:
         raise UserError(
             "pretrained=none needs the networks' widths: choose model=tiny, model=config_e or model=config_f"
         )
+    if model.get("conditional") and not dataset.num_classes:
+        raise UserError("model.conditional=true: the data set has no labels (dataset.json in its folder holds them)")
     shared: dict[str, Any] = {
         "resolution": dataset.resolution,
         "c_dim": dataset.num_classes if model.get("conditional") else 0,

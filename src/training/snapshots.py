@@ -1,7 +1,7 @@
 """Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row."""
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..networks import Generator
 from ..tracking import Tracker
 from ..weights import save_network
 from .draws import seeded_generator
+from .keeping import prune_snapshots
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
 CHUNK = 32
@@ -31,7 +32,10 @@ class Snapshotter:
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
         metrics: settings `extractor` (None for no evaluation), `num_fakes`, `psi`, `patience`.
         dtype: of the stored tensors.
+        grid_psi: truncation of the sample grids.
         seed: of grids and evaluation latents.
+        keep_best: how many snapshots of lowest KID stay on disk (see `prune_snapshots`).
+        max_gb: how much they may take.
     """
 
     def __init__(
@@ -46,15 +50,22 @@ class Snapshotter:
         dtype: torch.dtype,
         grid_psi: float,
         seed: int,
+        keep_best: int | None = None,
+        max_gb: float | None = None,
     ) -> None:
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
         self.evaluator: Evaluator | None = None
         self.history: list[tuple[int, float]] = []
+        self.keep_best, self.max_gb = keep_best, max_gb
+        self._kids: dict[str, float] = {}
+        self._unshared: Callable[[], None] | None = None
 
     def restore(self, rows: list[dict[str, Any]]) -> None:
         """Take up the evaluations made before a resume."""
-        self.history = [(int(row["nimg"]), float(row["kid"])) for row in rows if row.get("kid") is not None]
+        scored = [row for row in rows if row.get("kid") is not None]
+        self.history = [(int(row["nimg"]), float(row["kid"])) for row in scored]
+        self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
 
     def take(self, kimg: float, nimg: int, name: str) -> None:
         """Write `snapshots/<name>.safetensors`, `samples/<name>.jpg`, and one metrics row."""
@@ -69,8 +80,26 @@ class Snapshotter:
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             row = {**row, "snapshot": path.name, "sample": f"samples/{sample.name}", "time": now}
             self.tracker.metrics(row, kimg, nimg)
-            aliases = [f"kimg-{kimg:g}", "latest", *(["best"] if row["best"] else [])]
+            self._kids[path.name] = row["kid"]
+            self._share(path, kimg, meta, best=row["best"])
+        prune_snapshots(path.parent, self._kids, keep_best=self.keep_best, max_gb=self.max_gb, newest=path.name)
+
+    def finish(self) -> None:
+        """Store the last snapshot as an artifact too, if it was not the best."""
+        if self._unshared is not None:
+            self._unshared()
+            self._unshared = None
+
+    def _share(self, path: Path, kimg: float, meta: Mapping[str, Any], *, best: bool) -> None:
+        """Store a snapshot that improves as an artifact; one that does not waits for being the last."""
+
+        def store() -> None:
+            aliases = [f"kimg-{kimg:g}", "latest", *(["best"] if best else [])]
             self.tracker.artifact(path, name=self.run_dir.name, type="model", aliases=aliases, metadata=meta)
+
+        self._unshared = None if best else store
+        if best:
+            store()
 
     @torch.inference_mode()
     def sample_grid(self) -> Tensor:

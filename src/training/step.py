@@ -146,6 +146,15 @@ class TrainingStep(nn.Module):
             self.augment.p.copy_(self.ada.p)
         return self._stats
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TrainingStep":
+        """Move (or cast) what is no submodule along with the networks."""
+        super()._apply(fn, recurse)
+        if self.ada is not None:
+            self.ada.apply(fn)
+        if self._source[0] is not None:
+            self._source[0]._apply(fn)
+        return self
+
     def get_extra_state(self) -> dict[str, Tensor]:
         """State of the ADA controller, for the checkpoint."""
         return {} if self.ada is None else self.ada.state_dict()
@@ -203,8 +212,8 @@ class TrainingStep(nn.Module):
         images = self.G.synthesis(ws, noise="random", generator=generator)
         noise = torch.randn(images.shape, device=images.device, generator=generator)
         lengths = path_lengths(images, ws, noise)
-        mean = self.pl_mean.lerp(lengths.detach().mean(), self.settings.pl_decay)
-        self.pl_mean.copy_(mean)
+        mean = self.pl_mean.lerp(lengths.mean(), self.settings.pl_decay)
+        self.pl_mean.copy_(mean.detach())
         penalty = (lengths - mean).square().mean()
         self._note("loss/path_length", penalty)
         return self.settings.pl_weight * penalty

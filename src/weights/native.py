@@ -118,7 +118,7 @@ def load_native(path: str | Path, *, device: torch.device | str = "cpu") -> Netw
             networks.G = Generator(**generator_config)
         if any(key.startswith("D.") for key in tensors):
             networks.D = Discriminator(**_with_channels(architecture["D"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: the architecture in its header is not one this version knows ({error})") from error
     for name in ("G_ema", "G", "D"):
         module = getattr(networks, name)

@@ -38,12 +38,15 @@ def load_run_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> Ne
     if not isinstance(checkpoint, Mapping) or not {ARCHITECTURE, "state_dict", "nimg"} <= checkpoint.keys():
         raise UserError(f"{path}: not a checkpoint of train.py")
     configs: Mapping[str, Any] = checkpoint[ARCHITECTURE]
-    networks = Networks(
-        G_ema=Generator(**configs["G"]),
-        G=Generator(**configs["G"]),
-        D=Discriminator(**configs["D"]),
-        meta={"nimg": checkpoint["nimg"], "kimg": checkpoint["nimg"] / 1000},
-    )
+    try:
+        networks = Networks(
+            G_ema=Generator(**configs["G"]),
+            G=Generator(**configs["G"]),
+            D=Discriminator(**configs["D"]),
+            meta={"nimg": checkpoint["nimg"], "kimg": checkpoint["nimg"] / 1000},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: its networks are not ones this version knows ({error})") from error
     modules: dict[str, nn.Module | None] = {"G_ema": networks.G_ema, "G": networks.G, "D": networks.D}
     for name, module in modules.items():
         assert module is not None

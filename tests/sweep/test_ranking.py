@@ -48,6 +48,20 @@ def measured() -> Anchors:
     return Anchors(features(0, 0), finetuned, kimg, reals=None, no_reals="none here")
 
 
+def test_the_original_network_is_never_recommended():
+    rows, cells = grid({(0, 8): (1e-9, 0.0), (0, 16): (0.001, 0.0), (4, 8): (0.0, 1.0)})
+    for row in rows:
+        row["kinship"] = 1.0 if row["kimg"] == 0 else 0.2
+    _, facts = rank(rows, cells, measured(), SETTINGS)
+    assert facts["recommended"] is None and facts["sentence"].startswith("No blend is recommended")
+
+
+def test_a_single_blend_is_not_called_better_than_others():
+    rows, cells = grid({(4, 16): (0.8, 0.2)})
+    _, facts = rank(rows, cells, measured(), SETTINGS)
+    assert facts["sentence"].endswith("the only blend that could be ranked.")
+
+
 def test_the_best_of_clearly_different_blends_is_recommended():
     rows, cells = grid({(1, 8): (0.1, 0.0), (1, 16): (0.8, 0.2), (4, 8): (0.9, 0.9)})
     scored, facts = rank(rows, cells, measured(), SETTINGS)

@@ -62,6 +62,30 @@ def test_cells_ranking_and_best_network_are_written(swept, base):
     assert [entry["snapshot"] for entry in ranking["finetuned"]] == [f"kimg-{k:09.2f}" for k in (0, 1, 2)]
 
 
+def test_damaged_features_are_made_again(trained_run, tmp_path):
+    run_dir = shutil.copytree(trained_run, tmp_path / "damaged")
+    before = sweep(run_dir)
+    features = run_dir / "sweeps" / "cartoon-low" / "features"
+    for pattern in ("kimg-000001.00-res008-*.npz", "kimg-000002.00-????????????.npz", "base-*.npz", "reals-*.npz"):
+        (path,) = features.glob(pattern)
+        path.write_bytes(path.read_bytes()[:500])
+    assert sweep(run_dir) == before
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/tmp/x", 3])
+def test_a_sweep_stays_in_its_folder(name):
+    with pytest.raises(UserError, match="a name for the sweep's folder"):
+        SweepSettings((8,), name=name)
+
+
+@pytest.mark.parametrize(
+    "options", [{"snapshot": None}, {"base": 1}, {"device": "mps"}, {"level": True}, {"tracker": {"mode": "x"}}]
+)
+def test_values_of_a_wrong_type_are_refused(options):
+    with pytest.raises(UserError, match=f"{next(iter(options))}"):
+        SweepSettings((8,), **options).torch_device()
+
+
 def test_best_network_is_the_recommended_blend_and_names_both_parents(swept, base):
     run_dir, ranking = swept
     best, path = ranking["recommended"], run_dir / "sweeps" / "cartoon-low" / "best.safetensors"
@@ -189,7 +213,7 @@ def test_missing_runs_snapshots_and_bases_are_named(run_dir, tmp_path):
     with pytest.raises(UserError, match=r"neither a run in .* nor the folder of one"):
         sweep(tmp_path / "nowhere")
     config = {**config_of(run_dir, (8,)), "paths": {"runs": str(tmp_path / "none")}, "run": "latest"}
-    with pytest.raises(UserError, match="no run in"):
+    with pytest.raises(UserError, match="no run with snapshots in"):
         main(config)
     (run_dir / "snapshots" / "kimg-000000.00.safetensors").unlink()
     with pytest.raises(UserError, match=r"base\.safetensors"):

@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 from src.cli import compose_config
 from src.errors import UserError
 from src.tracking import read_rows
+from src.training.callbacks import CheckpointCallback
 from src.training.run import train
+from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
 from src.weights import load_network, save_network
 from tests.conftest import make_tiny
@@ -198,6 +200,93 @@ def test_signals_save_and_the_run_goes_on(options, tmp_path, name):
     assert (tmp_path / f"stopped/snapshots/kimg-{kimg:09.2f}.safetensors").is_file()
     folder = run(options, f"snapshot.kimg=[0,{kimg + 0.04}]", "run=stopped")
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] > checkpoint["nimg"]
+
+
+def test_rows_stand_once_however_a_run_ended(options, monkeypatch):
+    whole = TrainingStep.run
+
+    def dies(self, batch, nimg):
+        if nimg >= 28:
+            raise RuntimeError("out of luck")
+        return whole(self, batch, nimg)
+
+    more = ["snapshot.kimg=[0,0.02,0.06]", "run=once", "metrics=embedded", "metrics.num_fakes=8"]
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "run", dies)
+        with pytest.raises(RuntimeError, match="out of luck"):
+            run(options, *more)
+    folder = run(options, *more)
+    assert [row["nimg"] for row in read_rows(folder / "metrics.jsonl")] == [0, 20, 60]
+    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60]
+
+
+def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, monkeypatch):
+    order = []
+    take, save = Snapshotter.take, CheckpointCallback.save
+    monkeypatch.setattr(Snapshotter, "take", lambda self, *a: (order.append("snapshot"), take(self, *a))[1])
+    monkeypatch.setattr(CheckpointCallback, "save", lambda self, *a: (order.append("state"), save(self, *a))[1])
+    whole = TrainingStep.run
+
+    def interrupted(self, batch, nimg):
+        if nimg == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return whole(self, batch, nimg)
+
+    monkeypatch.setattr(TrainingStep, "run", interrupted)
+    folder = run(options, "snapshot.kimg=[0,0.024,1]", "run=signal")
+    assert order == ["snapshot", "snapshot", "state"], "the mark of this very iteration is the signal's snapshot too"
+    assert len(list((folder / "snapshots").iterdir())) == 2
+    order.clear()
+    folder = run(options, "snapshot.kimg=[1]", "run=other")
+    assert order == ["state", "snapshot"]
+
+
+def test_a_replaced_pretrained_file_is_another_run(options, tiny_network, tmp_path):
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(Path(tiny_network).read_bytes())
+    options = [*(o for o in options if not o.startswith("pretrained.source")), f"pretrained.source={mine}"]
+    run(options, "snapshot.kimg=[0.02]", "run=same")
+    G, D = make_tiny(5)
+    save_network(mine, G_ema=G, G=G, D=D)
+    with pytest.raises(UserError, match=r"another configuration: pretrained\.sha256 was"):
+        run(options, "snapshot.kimg=[0.04]", "run=same")
+
+
+def test_a_broken_state_is_not_saved_as_good(options, monkeypatch):
+    whole = TrainingStep.run
+
+    def breaks(self, batch, nimg):
+        stats = whole(self, batch, nimg)
+        if nimg == 76:  # after the last loss that could show it
+            with torch.no_grad():
+                next(self.D.parameters()).fill_(float("nan"))
+        return stats
+
+    monkeypatch.setattr(TrainingStep, "run", breaks)
+    with pytest.raises(UserError, match=r"diverged at 0\.08 kimg: D\..* last good state is .*last\.ckpt"):
+        run(options, "snapshot.kimg=[0.2]", "run=poisoned")
+
+
+def test_best_snapshots_are_kept(options):
+    marks = "snapshot.kimg=[0,0.02,0.04,0.06,0.08]"
+    folder = run(options, marks, "snapshot.keep_best=1", "run=few", "metrics=embedded", "metrics.num_fakes=16")
+    assert len(read_rows(folder / "metrics.jsonl")) == 5
+    names = sorted(path.stem for path in (folder / "snapshots").iterdir())
+    assert len(names) == 3 and names[0] == "kimg-000000.00" and names[-1] == "kimg-000000.08"
+
+
+def test_a_damaged_run_file_is_one_message(options):
+    folder = run(options, "snapshot.kimg=[0.02]", "run=cut")
+    (folder / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json is damaged"):
+        run(options, "snapshot.kimg=[0.04]", "run=cut")
+
+
+@pytest.mark.parametrize("batch", [6, 9])
+def test_batches_fit_the_groups_of_the_discriminator(options, batch, tmp_path):
+    with pytest.raises(UserError, match=f"batch={batch}: .* groups of 4"):
+        run(options, f"batch={batch}", "run=odd")
+    assert not (tmp_path / "odd").exists()
 
 
 def test_pretrained_must_fit(options, tmp_path, tiny_network):

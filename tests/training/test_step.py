@@ -49,6 +49,16 @@ def test_continuing_from_saved_state_is_bit_equal():
     assert float(whole.ada.p) == float(second.ada.p) != pytest.approx(0.3)
 
 
+def test_everything_moves_with_the_networks():
+    step = make(
+        StepSettings(structure_weight=1.0, structure_resolution=8), AugmentPipe.preset("bgc"), source=make(seed=1).G
+    )
+    step.to(torch.float64)
+    assert {t.dtype for t in (step.ada.p, step.ada.rt, step.ada._sign_sum)} == {torch.float64}
+    assert all(p.dtype == torch.float64 for p in step._source[0].parameters())
+    assert not any(key.startswith("_source") for key in step.state_dict())
+
+
 def test_lazy_phases_run_at_their_interval():
     step = make()
     ran = [sorted(step.run(reals(nimg), nimg)) for nimg in range(0, 17 * 4, 4)]
