@@ -66,7 +66,7 @@ class SweepSettings:
             if not isinstance(value, str) or not value:
                 raise UserError(f"{key}={value}: give a text")
         if self.name is not None and (
-            not isinstance(self.name, str) or Path(self.name).name != self.name or self.name == ".."
+            not isinstance(self.name, str) or Path(self.name).name != self.name or self.name in ("", "..")
         ):
             raise UserError(f"name={self.name}: a name for the sweep's folder, without / or ..")
         chosen = self.snapshot if isinstance(self.snapshot, list | tuple) else [self.snapshot]
