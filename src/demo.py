@@ -19,7 +19,7 @@ from .tracking import write_run_report
 from .training.run import train
 from .weights import load_network
 
-PERSONS = 10
+PERSONS = 12
 TRAIN = ["experiment=demo", "run=demo"]
 RESOLUTIONS, LATENTS = (4, 8, 16, 32), 128
 
