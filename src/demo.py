@@ -26,6 +26,9 @@ RESOLUTIONS, LATENTS = (4, 8, 16, 32), 128
 
 def main(arguments: list[str]) -> None:
     """Train, sweep, caricature; `arguments` go to the training (e.g. `paths.runs=DIR`)."""
+    if {"-h", "--help"} & set(arguments):
+        print(f"{__doc__}\nOptions are those of train.py, for example: python -m src.demo paths.runs=DIR")
+        return
     started = time.time()
     print("1/3 fine-tuning the portrait network to cartoons", flush=True)
     run_dir = train(compose_config("train", [*TRAIN, *arguments]))
