@@ -123,20 +123,19 @@ class SnapshotCallback(KimgCallback):
         """Take mark 0 on a fresh run, when all callbacks have started (a signal is heard already)."""
         assert isinstance(pl_module, GanModule)
         if pl_module.nimg == 0 and self.marks and self.marks[0] == 0:
-            self.take_once(0.0, 0)
+            self.take_now(0.0, 0)
 
-    def take_once(self, kimg: float, nimg: int) -> None:
-        """Take a snapshot of this moment, unless there is one."""
-        if nimg != self.taken_nimg:
-            self.take(kimg, nimg, mark_name(kimg))
-            self.taken_nimg = nimg
+    def take_now(self, kimg: float, nimg: int) -> None:
+        """Take a snapshot of this moment."""
+        self.take(kimg, nimg, mark_name(kimg))
+        self.taken_nimg = nimg
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Take the snapshot when this iteration passed a mark."""
         before = module.nimg - module.step.batch_size
         for mark in self.marks:
             if before < mark * 1000 <= module.nimg:
-                self.take_once(mark, module.nimg)
+                self.take_now(mark, module.nimg)
 
 
 class CheckpointCallback(KimgCallback):
@@ -187,8 +186,8 @@ class StopCallback(KimgCallback):
         if self.signal_name is None and module.nimg < self.total_nimg:
             return
         self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
-        if self.signal_name is not None:
-            self.snapshots.take_once(module.nimg / 1000, module.nimg)
+        if self.signal_name is not None and self.snapshots.taken_nimg != module.nimg:
+            self.snapshots.take_now(module.nimg / 1000, module.nimg)
         trainer.should_stop = True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

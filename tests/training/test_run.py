@@ -241,6 +241,13 @@ def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, monk
     assert order == ["state", "snapshot"]
 
 
+def test_marks_closer_than_a_batch_are_all_taken(options):
+    folder = run(options, "batch=8", "snapshot.kimg=[0,0.01,0.02,0.03]", "run=close", "log_kimg=1")
+    assert len(list((folder / "snapshots").iterdir())) == 4
+    folder = run(options, "batch=16", "snapshot.kimg=[0,0.01,0.02,0.03]", "run=closer", "log_kimg=1")
+    assert len(list((folder / "snapshots").iterdir())) == 4
+
+
 def test_a_replaced_pretrained_file_is_another_run(options, tiny_network, tmp_path):
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(Path(tiny_network).read_bytes())
