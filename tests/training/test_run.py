@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,6 +247,25 @@ def test_marks_closer_than_a_batch_are_all_taken(options):
     assert len(list((folder / "snapshots").iterdir())) == 4
     folder = run(options, "batch=16", "snapshot.kimg=[0,0.01,0.02,0.03]", "run=closer", "log_kimg=1")
     assert len(list((folder / "snapshots").iterdir())) == 4
+
+
+def test_classes_are_learned_and_handed_on(options, picture_folder, tmp_path):
+    labelled = shutil.copytree(picture_folder, tmp_path / "labelled")
+    names = sorted(p.relative_to(labelled).as_posix() for p in labelled.rglob("*.png"))
+    (labelled / "dataset.json").write_text(json.dumps({"labels": [[name, i % 3] for i, name in enumerate(names)]}))
+    fresh = ["pretrained=none", "model=tiny", "model.conditional=true", "loss=scratch", "dataset.resolution=16"]
+    own = [o for o in options if not o.startswith(("pretrained", "dataset.path"))]
+    first = run([*own, f"dataset.path={labelled}"], *fresh, "snapshot.kimg=[0.02]", "run=classes")
+    G = load_network(first).G_ema
+    assert G.c_dim == 3
+    z, c = torch.randn(2, G.z_dim), torch.eye(3)[[0, 2]]
+    assert not torch.equal(G.mapping(z, c), G.mapping(z, c[[1, 0]]))
+    start = ["pretrained=file", f"pretrained.source={first}", "snapshot.kimg=[0.02]"]
+    assert load_network(run([*own, f"dataset.path={labelled}"], *start, "run=on")).G_ema.c_dim == 3
+    with pytest.raises(UserError, match="knows 3 classes, the data set has 0"):
+        run([*own, f"dataset.path={picture_folder}"], *start, "run=other")
+    with pytest.raises(UserError, match="the data set has no labels"):
+        run([*own, f"dataset.path={picture_folder}"], *fresh, "run=none")
 
 
 def test_a_replaced_pretrained_file_is_another_run(options, tiny_network, tmp_path):
