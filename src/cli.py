@@ -4,9 +4,11 @@ Hydra prints its own mistakes over several lines and exits with 1; here the conf
 unknown key or value is one clear line like every other mistake.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import hydra
@@ -46,6 +48,7 @@ def script(
             return with_errors_as_lines(lambda: function(plain(config)))
 
         def main() -> None:
+            signal.signal(signal.SIGTERM, _interrupt)  # a training run listens by itself while it trains
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
             with_errors_as_lines(job)
@@ -65,6 +68,10 @@ def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def quoted(argument: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.cli import CONF, check_overrides, compose_config, plain, quoted
+from src.cli import CONF, check_overrides, compose_config, plain, quoted, with_errors_as_lines
 from src.errors import UserError
 from src.training.settings import StepSettings
 
@@ -83,3 +83,13 @@ def test_conf_is_where_the_scripts_look():
     assert Path(CONF).name == "conf"
     assert callable(plain)
     assert GROUPS
+
+
+def test_ctrl_c_is_one_line(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        with_errors_as_lines(interrupted, stopped="stopped: go on with the same command")
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "stopped: go on with the same command\n"
