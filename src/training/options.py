@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError
+from ..tracking import MODES
 
 GROUPS = ("snapshot", "paths", "dataset", "pretrained", "model", "loss", "augment", "metrics", "tracker", "trainer")
 STRUCTURE_RESOLUTION = 16  # of conf/loss/transfer.yaml
@@ -130,7 +131,7 @@ RULES: dict[str, Rule] = {
     "metrics.num_fakes": _whole(8),
     "metrics.psi": _number(0, 2),
     "metrics.patience": _whole(1),
-    "tracker.mode": _choice("auto", "online", "offline", "disabled"),
+    "tracker.mode": _choice(*MODES),
     "tracker.project": _text(),
     "trainer.accelerator": _choice("auto", "cpu", "gpu"),
     "trainer.devices": _whole(1),

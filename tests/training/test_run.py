@@ -1,55 +1,19 @@
-"""Whole runs: what is written, exact continuation, signals, divergence, refusals."""
+"""Whole runs: what is written, exact continuation, what a run may start from, refusals."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from src.cli import compose_config
 from src.errors import UserError
 from src.tracking import read_rows
-from src.training.callbacks import CheckpointCallback
-from src.training.run import train
-from src.training.snapshots import Snapshotter
-from src.training.step import TrainingStep
 from src.weights import load_network, save_network
 from tests.conftest import make_tiny
+from tests.training.conftest import run, tensors
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def options(tiny_network, picture_folder, tmp_path):
-    """Options of a run at 16 px that takes a second."""
-    return [
-        "dataset=folder",
-        f"dataset.path={picture_folder}",
-        "pretrained=file",
-        f"pretrained.source={tiny_network}",
-        "metrics=none",
-        "tracker=none",
-        "trainer.progress=false",
-        "batch=4",
-        "log_kimg=0.02",
-        "checkpoint_kimg=0.04",
-        f"paths.runs={tmp_path}",
-    ]
-
-
-def run(options, *more):
-    return train(compose_config("train", [*options, *more]))
-
-
-def tensors(folder, name):
-    return load_file(folder / "snapshots" / f"{name}.safetensors")
 
 
 def test_two_and_two_is_four(options):
@@ -116,20 +80,6 @@ def test_a_run_can_start_from_another(options, tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("damage", "words"), [("cut", "not a readable checkpoint"), ("foreign", "not a checkpoint of")]
-)
-def test_a_damaged_run_to_start_from_is_refused(options, damage, words):
-    folder = run(options, "snapshot.kimg=[0.02]", "run=first")
-    path = folder / "checkpoints/last.ckpt"
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:2000])
-    else:
-        torch.save({"state_dict": {}}, path)
-    with pytest.raises(UserError, match=words):
-        run(options, f"pretrained.source={folder}", "run=second")
-
-
 def test_running_again_does_nothing_more(options, capsys):
     folder = run(options, "snapshot.kimg=[0,0.02]", "run=again")
     before = {p: p.stat().st_mtime_ns for p in (folder / "snapshots").iterdir()}
@@ -149,97 +99,6 @@ def test_another_configuration_is_refused(options):
         run(options, "snapshot.kimg=[0]", "run=mine", "batch=8")
     with pytest.raises(UserError, match="resume=false"):
         run(options, "snapshot.kimg=[0]", "run=mine", "resume=false")
-
-
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(options):
-    folder = run(options, "snapshot.kimg=[0,0.08]", "run=damaged")
-    whole = tensors(folder, "kimg-000000.08")
-    last = folder / "checkpoints/last.ckpt"
-    last.write_bytes(last.read_bytes()[:1000])
-    run(options, "snapshot.kimg=[0,0.08]", "run=damaged")
-    again = tensors(folder, "kimg-000000.08")
-    assert all(torch.equal(whole[key], again[key]) for key in whole)
-
-
-def test_divergence_names_the_last_good_state(options, monkeypatch):
-    whole = TrainingStep.run
-
-    def breaks(self, batch, nimg):
-        stats = whole(self, batch, nimg)
-        return {**stats, "loss/D": torch.tensor(float("nan"))} if nimg >= 48 else stats
-
-    monkeypatch.setattr(TrainingStep, "run", breaks)
-    with pytest.raises(UserError, match=r"diverged at 0\.05 kimg: loss/D .*last good state is .*last\.ckpt") as error:
-        run(options, "snapshot.kimg=[0,0.4]", "run=nan")
-    checkpoint = torch.load(str(error.value).split("last good state is ")[1].split(". ")[0], weights_only=True)
-    assert checkpoint["nimg"] == 40
-
-
-def test_real_divergence_is_noticed(options):
-    with pytest.raises(UserError, match="is not a number; no state had been saved yet"):
-        run(options, "snapshot.kimg=[0,0.4]", "run=nan", "loss.lr_g=1e20", "loss.lr_d=1e20")
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_signals_save_and_the_run_goes_on(options, tmp_path, name):
-    command = [sys.executable, str(ROOT / "train.py"), *options, "snapshot.kimg=[0,50]", "run=stopped"]
-    log = tmp_path / "stopped" / "log.jsonl"
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
-    deadline = time.time() + 60
-    while not log.exists() and time.time() < deadline:
-        time.sleep(0.05)
-    process.send_signal(getattr(signal, name))
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert f"stopped by {name}" in out
-    assert "Traceback" not in err
-    checkpoint = torch.load(tmp_path / "stopped/checkpoints/last.ckpt", weights_only=True)
-    kimg = checkpoint["nimg"] / 1000
-    assert kimg > 0
-    assert (tmp_path / f"stopped/snapshots/kimg-{kimg:09.2f}.safetensors").is_file()
-    folder = run(options, f"snapshot.kimg=[0,{kimg + 0.04}]", "run=stopped")
-    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] > checkpoint["nimg"]
-
-
-def test_rows_stand_once_however_a_run_ended(options, monkeypatch):
-    whole = TrainingStep.run
-
-    def dies(self, batch, nimg):
-        if nimg >= 28:
-            raise RuntimeError("out of luck")
-        return whole(self, batch, nimg)
-
-    more = ["snapshot.kimg=[0,0.02,0.06]", "run=once", "metrics=embedded", "metrics.num_fakes=8"]
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingStep, "run", dies)
-        with pytest.raises(RuntimeError, match="out of luck"):
-            run(options, *more)
-    folder = run(options, *more)
-    assert [row["nimg"] for row in read_rows(folder / "metrics.jsonl")] == [0, 20, 60]
-    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60]
-
-
-def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, monkeypatch):
-    order = []
-    take, save = Snapshotter.take, CheckpointCallback.save
-    monkeypatch.setattr(Snapshotter, "take", lambda self, *a: (order.append("snapshot"), take(self, *a))[1])
-    monkeypatch.setattr(CheckpointCallback, "save", lambda self, *a: (order.append("state"), save(self, *a))[1])
-    whole = TrainingStep.run
-
-    def interrupted(self, batch, nimg):
-        if nimg == 20:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return whole(self, batch, nimg)
-
-    monkeypatch.setattr(TrainingStep, "run", interrupted)
-    folder = run(options, "snapshot.kimg=[0,0.024,1]", "run=signal")
-    assert order == ["snapshot", "snapshot", "state"], "the mark of this very iteration is the signal's snapshot too"
-    assert len(list((folder / "snapshots").iterdir())) == 2
-    order.clear()
-    folder = run(options, "snapshot.kimg=[1]", "run=other")
-    assert order == ["state", "snapshot"]
 
 
 def test_marks_closer_than_a_batch_are_all_taken(options):
@@ -279,34 +138,12 @@ def test_a_replaced_pretrained_file_is_another_run(options, tiny_network, tmp_pa
         run(options, "snapshot.kimg=[0.04]", "run=same")
 
 
-def test_a_broken_state_is_not_saved_as_good(options, monkeypatch):
-    whole = TrainingStep.run
-
-    def breaks(self, batch, nimg):
-        stats = whole(self, batch, nimg)
-        if nimg == 76:  # after the last loss that could show it
-            with torch.no_grad():
-                next(self.D.parameters()).fill_(float("nan"))
-        return stats
-
-    monkeypatch.setattr(TrainingStep, "run", breaks)
-    with pytest.raises(UserError, match=r"diverged at 0\.08 kimg: D\..* last good state is .*last\.ckpt"):
-        run(options, "snapshot.kimg=[0.2]", "run=poisoned")
-
-
 def test_best_snapshots_are_kept(options):
     marks = "snapshot.kimg=[0,0.02,0.04,0.06,0.08]"
     folder = run(options, marks, "snapshot.keep_best=1", "run=few", "metrics=embedded", "metrics.num_fakes=16")
     assert len(read_rows(folder / "metrics.jsonl")) == 5
     names = sorted(path.stem for path in (folder / "snapshots").iterdir())
     assert len(names) == 3 and names[0] == "kimg-000000.00" and names[-1] == "kimg-000000.08"
-
-
-def test_a_damaged_run_file_is_one_message(options):
-    folder = run(options, "snapshot.kimg=[0.02]", "run=cut")
-    (folder / "run.json").write_text("{")
-    with pytest.raises(UserError, match=r"run\.json is damaged"):
-        run(options, "snapshot.kimg=[0.04]", "run=cut")
 
 
 @pytest.mark.parametrize("batch", [6, 9])
