@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 MIN_RESOLUTION = 4
+ARCHITECTURES = ("resnet", "skip", "orig")  # of blocks, arXiv 1912.04958, Fig. 7
 
 
 def resolutions_of(resolution: int) -> list[int]:

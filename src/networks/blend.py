@@ -107,6 +107,8 @@ def blend_networks(low: Generator, high: Generator, *, weights: Mapping[str, flo
             continue
         with torch.no_grad():
             for name in _parameters_of(unit):
+                if name not in target:  # only skip networks have a ToRGB in each block
+                    continue
                 theirs = source[name].to(target[name].device)
                 target[name].copy_(theirs if y == 1 else target[name] * (1 - y) + theirs * y)
     return result

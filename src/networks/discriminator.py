@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..ops import downsample2d, setup_filter
-from .architecture import MIN_RESOLUTION, channels_per_resolution
+from .architecture import ARCHITECTURES, MIN_RESOLUTION, channels_per_resolution
 from .layers import RESAMPLE_TAPS, Conv2dLayer, FullyConnectedLayer
-from .mapping import MappingNetwork
-
-ARCHITECTURES = ("resnet", "skip", "orig")
+from .mapping import LABEL_LAYOUTS, MappingNetwork
 
 
 class DiscriminatorBlock(nn.Module):
@@ -64,14 +62,16 @@ class DiscriminatorEpilogue(nn.Module):
         cmap_dim: int,
         *,
         architecture: str,
-        mbstd_group_size: int,
+        mbstd_group_size: int | None,
         mbstd_channels: int,
         conv_clamp: float | None,
+        label_layout: str = "embed",
     ) -> None:
         super().__init__()
         self.cmap_dim = cmap_dim
+        self.cmap_gain = 1.0 if label_layout == "matrix" or not cmap_dim else 1.0 / math.sqrt(cmap_dim)
         self.mbstd_group_size, self.mbstd_channels = mbstd_group_size, mbstd_channels
-        self.fromrgb = Conv2dLayer(3, channels, 1, conv_clamp=conv_clamp) if architecture == "skip" else None
+        self.fromrgb = Conv2dLayer(3, channels, 1) if architecture == "skip" else None
         self.conv = Conv2dLayer(channels + mbstd_channels, channels, 3, conv_clamp=conv_clamp)
         self.fc = FullyConnectedLayer(channels * MIN_RESOLUTION**2, channels, activation="lrelu")
         self.out = FullyConnectedLayer(channels, cmap_dim or 1)
@@ -86,7 +86,7 @@ class DiscriminatorEpilogue(nn.Module):
             x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_channels)
         x = self.out(self.fc(self.conv(x).flatten(1)))
         if cmap is not None:  # projection discriminator (arXiv 1802.05637) on the mapped class
-            x = (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)
+            x = (x * cmap).sum(dim=1, keepdim=True) * self.cmap_gain
         return x
 
 
@@ -102,7 +102,12 @@ class Discriminator(nn.Module):
         architecture: `"resnet"`, `"skip"` or `"orig"`.
         cmap_dim: width of the mapped class; None for the 4x4 block's width.
         num_mapping_layers: depth of the class mapping.
-        mbstd_group_size: samples that share one minibatch standard deviation.
+        mapping_features: width of its hidden layers; None for `cmap_dim`.
+        mapping_lr_multiplier: its learning-rate multiplier.
+        embed_features: width of the embedded class; None for `cmap_dim`.
+        label_layout: `"embed"` (projection on the mapped class) or `"matrix"` (one score a class, StyleGAN2 on
+            TensorFlow).
+        mbstd_group_size: samples that share one minibatch standard deviation, None for the whole batch.
         mbstd_channels: feature maps that it adds, 0 to leave it out.
         conv_clamp: bound on the absolute output of each convolution, or None.
     """
@@ -118,16 +123,25 @@ class Discriminator(nn.Module):
         architecture: str = "resnet",
         cmap_dim: int | None = None,
         num_mapping_layers: int = 8,
-        mbstd_group_size: int = 4,
+        mapping_features: int | None = None,
+        mapping_lr_multiplier: float = 0.01,
+        embed_features: int | None = None,
+        label_layout: str = "embed",
+        mbstd_group_size: int | None = 4,
         mbstd_channels: int = 1,
         conv_clamp: float | None = None,
     ) -> None:
         super().__init__()
         if architecture not in ARCHITECTURES:
             raise ValueError(f"discriminator architecture is one of {', '.join(ARCHITECTURES)}, not {architecture!r}")
+        if label_layout not in LABEL_LAYOUTS:
+            raise ValueError(f"label_layout is {' or '.join(LABEL_LAYOUTS)}, not {label_layout!r}")
         table = channels_per_resolution(resolution, channel_base, channel_max, channels)
         self.c_dim, self.resolution = c_dim, resolution
-        cmap_dim = 0 if c_dim == 0 else (table[MIN_RESOLUTION] if cmap_dim is None else cmap_dim)
+        if label_layout == "matrix":
+            cmap_dim = c_dim
+        else:
+            cmap_dim = 0 if c_dim == 0 else (table[MIN_RESOLUTION] if cmap_dim is None else cmap_dim)
         self.block_resolutions = [r for r in sorted(table, reverse=True) if r > MIN_RESOLUTION]
         for r in self.block_resolutions:
             block = DiscriminatorBlock(
@@ -139,9 +153,17 @@ class Discriminator(nn.Module):
             )
             self.add_module(f"b{r}", block)
         self.mapping = None
-        if c_dim > 0:
+        if c_dim > 0 and label_layout == "embed":
             self.mapping = MappingNetwork(
-                0, c_dim, cmap_dim, num_ws=None, num_layers=num_mapping_layers, track_w_avg=False
+                0,
+                c_dim,
+                cmap_dim,
+                num_ws=None,
+                num_layers=num_mapping_layers,
+                layer_features=mapping_features,
+                lr_multiplier=mapping_lr_multiplier,
+                track_w_avg=False,
+                embed_features=embed_features,
             )
         self.b4 = DiscriminatorEpilogue(
             table[MIN_RESOLUTION],
@@ -150,6 +172,7 @@ class Discriminator(nn.Module):
             mbstd_group_size=mbstd_group_size,
             mbstd_channels=mbstd_channels,
             conv_clamp=conv_clamp,
+            label_layout=label_layout,
         )
         self.config: dict[str, Any] = {
             "c_dim": c_dim,
@@ -158,6 +181,10 @@ class Discriminator(nn.Module):
             "architecture": architecture,
             "cmap_dim": cmap_dim or None,
             "num_mapping_layers": num_mapping_layers,
+            "mapping_features": mapping_features,
+            "mapping_lr_multiplier": mapping_lr_multiplier,
+            "embed_features": embed_features,
+            "label_layout": label_layout,
             "mbstd_group_size": mbstd_group_size,
             "mbstd_channels": mbstd_channels,
             "conv_clamp": conv_clamp,
@@ -179,26 +206,33 @@ class Discriminator(nn.Module):
         if images.ndim != 4 or images.shape[1:] != (3, self.resolution, self.resolution):
             size = f"[N, 3, {self.resolution}, {self.resolution}]"
             raise ValueError(f"the discriminator takes images {size}, not {list(images.shape)}")
-        cmap = None if self.mapping is None else self.mapping(None, c)
+        cmap = self._class_map(c)
         x, img = None, images.contiguous(memory_format=torch.channels_last)
         for r in self.block_resolutions:
             x, img = self.get_submodule(f"b{r}")(x, img)
         return self.b4(x, img, cmap)
 
+    def _class_map(self, c: Tensor | None) -> Tensor | None:
+        if self.mapping is not None:
+            return self.mapping(None, c)
+        if self.c_dim > 0 and (c is None or c.ndim != 2 or c.shape[1] != self.c_dim):
+            raise ValueError(f"c must be one-hot [N, {self.c_dim}], not {None if c is None else list(c.shape)}")
+        return c.float() if c is not None and self.c_dim > 0 else None
 
-def minibatch_stddev(x: Tensor, group_size: int, num_channels: int) -> Tensor:
+
+def minibatch_stddev(x: Tensor, group_size: int | None, num_channels: int) -> Tensor:
     """Append the standard deviation over each group of samples as feature maps (arXiv 1710.10196, Sec. 3).
 
     Args:
         x: `[N, C, H, W]`; sample n belongs to group n mod (N / group size).
-        group_size: samples a group; the whole batch when it is smaller.
+        group_size: samples a group; the whole batch when it is smaller, or for None.
         num_channels: feature maps to add; C is split into so many parts.
 
     Returns:
         `[N, C + num_channels, H, W]`.
     """
     n, c, h, w = x.shape
-    group = min(group_size, n)
+    group = n if group_size is None else min(group_size, n)
     if n % group:
         raise ValueError(f"a batch of {n} does not divide into minibatch-stddev groups of {group}")
     y = x.reshape(group, -1, num_channels, c // num_channels, h, w)

@@ -26,6 +26,9 @@ class Generator(nn.Module):
         mapping_features: width of its hidden layers; None for `w_dim`.
         mapping_lr_multiplier: its learning-rate multiplier.
         conv_clamp: bound on the absolute output of each convolution, or None.
+        architecture: `"skip"` (StyleGAN2's), `"resnet"` or `"orig"`.
+        embed_features: width of the embedded class, see `MappingNetwork`.
+        label_layout: how classes enter the mapping, see `MappingNetwork`.
     """
 
     def __init__(
@@ -42,11 +45,14 @@ class Generator(nn.Module):
         mapping_features: int | None = None,
         mapping_lr_multiplier: float = 0.01,
         conv_clamp: float | None = None,
+        architecture: str = "skip",
+        embed_features: int | None = None,
+        label_layout: str = "embed",
     ) -> None:
         super().__init__()
         table = channels_per_resolution(resolution, channel_base, channel_max, channels)
         self.z_dim, self.w_dim, self.c_dim, self.resolution = z_dim, w_dim, c_dim, resolution
-        self.synthesis = SynthesisNetwork(w_dim, table, conv_clamp=conv_clamp)
+        self.synthesis = SynthesisNetwork(w_dim, table, conv_clamp=conv_clamp, architecture=architecture)
         self.num_ws = self.synthesis.num_ws
         self.mapping = MappingNetwork(
             z_dim,
@@ -56,6 +62,8 @@ class Generator(nn.Module):
             num_layers=num_mapping_layers,
             layer_features=mapping_features,
             lr_multiplier=mapping_lr_multiplier,
+            embed_features=embed_features,
+            label_layout=label_layout,
         )
         self.config: dict[str, Any] = {
             "z_dim": z_dim,
@@ -67,6 +75,9 @@ class Generator(nn.Module):
             "mapping_features": mapping_features,
             "mapping_lr_multiplier": mapping_lr_multiplier,
             "conv_clamp": conv_clamp,
+            "architecture": architecture,
+            "embed_features": embed_features,
+            "label_layout": label_layout,
         }
 
     def forward(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..ops import epilogue, setup_filter, upsample2d, upsample_conv2d
 from ..ops.modulated_conv import demodulation
-from .architecture import MIN_RESOLUTION
+from .architecture import ARCHITECTURES, MIN_RESOLUTION
 from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer
 
 NOISE_MODES = ("const", "random", "none")
@@ -40,8 +40,8 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("noise_const", torch.randn([resolution, resolution]))
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
-    def forward(self, x: Tensor, w: Tensor, noise: str, generator: torch.Generator | None) -> Tensor:
-        """Map `[N, C_in, H, W]` and `w` `[N, w_dim]` to `[N, C_out, up·H, up·W]`."""
+    def forward(self, x: Tensor, w: Tensor, noise: str, generator: torch.Generator | None, gain: float = 1.0) -> Tensor:
+        """Map `[N, C_in, H, W]` and `w` `[N, w_dim]` to `[N, C_out, up·H, up·W]`, times `gain`."""
         styles = self.affine(w)
         scale = demodulation(self.weight, styles)
         weight = self.weight.to(x.dtype)
@@ -50,7 +50,8 @@ class SynthesisLayer(nn.Module):
             x = upsample_conv2d(x, weight, self.resample_filter)
         else:
             x = nn.functional.conv2d(x, weight, padding=1)
-        return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2, clamp=self.conv_clamp)
+        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
+        return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2 * gain, clamp=clamp)
 
     def _noise(self, x: Tensor, noise: str, generator: torch.Generator | None) -> Tensor | None:
         if noise == "none":
@@ -80,39 +81,77 @@ class ToRGBLayer(nn.Module):
         return x.float()
 
 
+class SkipLayer(nn.Module):
+    """The residual branch of a resnet block: pointwise convolution and upsampling by 2 (Fig. 7c)."""
+
+    resample_filter: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn([out_channels, in_channels, 1, 1]))
+        self.weight_gain = 1.0 / math.sqrt(in_channels)
+        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
+
+    def forward(self, x: Tensor, gain: float) -> Tensor:
+        """Map `[N, C_in, r/2, r/2]` to `[N, C_out, r, r]`, times `gain`."""
+        x = nn.functional.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype))
+        return upsample2d(x, self.resample_filter)
+
+
 class SynthesisBlock(nn.Module):
-    """One resolution: conv0 (upsampling; not at 4x4), conv1, torgb added to the upsampled RGB of the block before."""
+    """One resolution: conv0 (upsampling; not at 4x4), conv1, torgb added to the upsampled RGB of the block before.
+
+    With `architecture="orig"` or `"resnet"` only the last block has a torgb; `"resnet"` adds a residual branch.
+    """
 
     resample_filter: Tensor
 
     def __init__(
-        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, conv_clamp: float | None
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        resolution: int,
+        *,
+        conv_clamp: float | None,
+        architecture: str = "skip",
+        is_last: bool = False,
     ) -> None:
         super().__init__()
         self.resolution = resolution
         self.num_conv = 1 if in_channels == 0 else 2
-        self.num_torgb = 1
+        self.num_torgb = 1 if architecture == "skip" or is_last else 0
         if in_channels == 0:
             self.const = nn.Parameter(torch.randn([out_channels, resolution, resolution]))
         else:
             self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, up=2, conv_clamp=conv_clamp)
         self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, up=1, conv_clamp=conv_clamp)
-        self.torgb = ToRGBLayer(out_channels, 3, w_dim, conv_clamp=conv_clamp)
+        self.torgb = ToRGBLayer(out_channels, 3, w_dim, conv_clamp=conv_clamp) if self.num_torgb else None
+        self.skip = None
+        if architecture == "resnet" and in_channels > 0:
+            self.skip = SkipLayer(in_channels, out_channels)
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
     def forward(
         self, state: SynthesisState | None, ws: Tensor, noise: str, generator: torch.Generator | None
     ) -> SynthesisState:
-        """Run the block on its `num_conv + num_torgb` codes `ws` `[N, 2 or 3, w_dim]`."""
+        """Run the block on its `num_conv + num_torgb` codes `ws` `[N, 1 to 3, w_dim]`."""
         if self.num_conv == 1:
             x = self.const[None].expand(ws.shape[0], -1, -1, -1)
             x = x.contiguous(memory_format=torch.channels_last)  # every later layer keeps it: the faster layout
             x = self.conv1(x, ws[:, 0], noise, generator)
-            return SynthesisState(x, self.torgb(x, ws[:, 1]))
-        assert state is not None and state.rgb is not None
+            return SynthesisState(x, None if self.torgb is None else self.torgb(x, ws[:, 1]))
+        assert state is not None
         x = self.conv0(state.x, ws[:, 0], noise, generator)
-        x = self.conv1(x, ws[:, 1], noise, generator)
-        rgb = upsample2d(state.rgb, self.resample_filter) + self.torgb(x, ws[:, 2])
+        if self.skip is None:
+            x = self.conv1(x, ws[:, 1], noise, generator)
+        else:
+            gain = math.sqrt(0.5)
+            x = self.conv1(x, ws[:, 1], noise, generator, gain) + self.skip(state.x, gain)
+        rgb = None if state.rgb is None else upsample2d(state.rgb, self.resample_filter)
+        if self.torgb is not None:
+            ours = self.torgb(x, ws[:, 2])
+            rgb = ours if rgb is None else rgb + ours
         return SynthesisState(x, rgb)
 
 
@@ -123,17 +162,40 @@ class SynthesisNetwork(nn.Module):
         w_dim: length of a style code.
         channels: feature maps of each resolution, `{4: …, 8: …, …}`.
         conv_clamp: bound on the absolute output of each convolution (256 in mixed precision), or None.
+        architecture: `"skip"`, `"resnet"` or `"orig"` (Fig. 7).
+
+    Raises:
+        ValueError: for another architecture.
     """
 
-    def __init__(self, w_dim: int, channels: Mapping[int, int], *, conv_clamp: float | None = None) -> None:
+    def __init__(
+        self,
+        w_dim: int,
+        channels: Mapping[int, int],
+        *,
+        conv_clamp: float | None = None,
+        architecture: str = "skip",
+    ) -> None:
         super().__init__()
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture is one of {', '.join(ARCHITECTURES)}, not {architecture!r}")
+        self.architecture = architecture
         self.w_dim = w_dim
         self.resolutions = sorted(channels)
         self.resolution = self.resolutions[-1]
         self.num_ws = 2 * len(self.resolutions)
         for r in self.resolutions:
             below = 0 if r == MIN_RESOLUTION else channels[r // 2]
-            self.add_module(f"b{r}", SynthesisBlock(below, channels[r], w_dim, r, conv_clamp=conv_clamp))
+            block = SynthesisBlock(
+                below,
+                channels[r],
+                w_dim,
+                r,
+                conv_clamp=conv_clamp,
+                architecture=architecture,
+                is_last=r == self.resolution,
+            )
+            self.add_module(f"b{r}", block)
 
     def forward(self, ws: Tensor, *, noise: str = "const", generator: torch.Generator | None = None) -> Tensor:
         """Synthesise images.
@@ -174,7 +236,8 @@ class SynthesisNetwork(nn.Module):
             generator: as in `forward`.
 
         Returns:
-            The state after block `stop`; its `rgb` is the image at that resolution.
+            The state after block `stop`; its `rgb` is the image at that resolution (a skip network's; others have
+            None below the last block).
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"ws must be [N, {self.num_ws}, {self.w_dim}], not {list(ws.shape)}")

@@ -100,8 +100,8 @@ def shared_prefix(
         if r > max(resolutions, default=0) and not whole:
             break
         state = low.synthesis.run_blocks(ws, r, r, state)
-        assert state.rgb is not None
         if r == low.resolution:
+            assert state.rgb is not None
             images[r] = state.rgb
         elif r in resolutions:
             image = tail.synthesis.run_blocks(ws, 2 * r, None, state).rgb

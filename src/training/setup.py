@@ -93,7 +93,7 @@ def build_step(config: Mapping[str, Any], start: Start) -> TrainingStep:
     """Make the training step; null settings take StyleGAN2-ADA's heuristics for one GPU."""
     loss, augment = dict(config["loss"]), dict(config["augment"])
     batch = int(config["batch"])
-    group = int(start.D.config["mbstd_group_size"])
+    group = start.D.config["mbstd_group_size"] or batch
     if batch > group and batch % group:
         raise UserError(
             f"batch={batch}: the discriminator compares pictures in groups of {group} (minibatch standard deviation); "

@@ -300,3 +300,8 @@ def _check(G: Generator, D: Discriminator, settings: StepSettings, source: Gener
             raise UserError(f"{name}={value}: must be one of {G.synthesis.resolutions[:-1]}")
     if settings.structure_weight > 0 and source is None:
         raise UserError("loss.structure_weight needs a pretrained network to compare with: give pretrained=...")
+    if settings.structure_weight > 0 and G.synthesis.architecture != "skip":
+        raise UserError(
+            f"loss.structure_weight compares the RGB of a low resolution, which a {G.synthesis.architecture} generator "
+            "does not have: set it to 0"
+        )

@@ -1,15 +1,29 @@
-"""`load_network`: one door for every network, by path or by name."""
+"""`load_network`: one door for every network, by path or by name. The content tells the format, never the suffix."""
 
+import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from ..errors import UserError
 from .native import Networks, load_native
-from .run_checkpoint import IN_RUN, SUFFIX, load_run_checkpoint
+from .nvlabs import is_nvlabs, is_state_dict, read_nvlabs, read_state_dicts
+from .refused import Damaged, Refused
+from .rosinality import is_rosinality, read_rosinality
+from .run_checkpoint import IN_RUN, is_run_checkpoint, read_run_checkpoint
+from .standins import StandIn
+from .tensorflow import is_tensorflow, read_tensorflow
+from .torchfile import ZIP_MAGIC, is_legacy, open_buffer, read_legacy, read_pickle, read_zip
 
 #: Networks shipped with the project, by name.
 SHIPPED = {"demo": Path(__file__).parent / "demo.safetensors"}
+KNOWN = (
+    "this project's safetensors and runs, TensorFlow StyleGAN2(-ADA) pickles, stylegan2-ada-pytorch and stylegan3 "
+    "pickles, and rosinality checkpoints"
+)
 
 
 def resolve_network(source: str | Path) -> Path:
@@ -30,18 +44,76 @@ def resolve_network(source: str | Path) -> Path:
 
 
 def load_network(source: str | Path, *, device: torch.device | str = "cpu") -> Networks:
-    """Load a network, its architecture taken from the file.
+    """Load a network of any known format, its architecture taken from the file. Nothing in the file is executed.
 
     Args:
         source: path of a network file, of a run folder or its checkpoint, or `"demo"`.
         device: where the tensors go.
 
     Returns:
-        `Networks(G_ema, G | None, D | None, meta)`, in eval mode, without gradients.
+        `Networks(G_ema, G | None, D | None, meta)`, in eval mode, without gradients; `meta["format"]` names the format.
 
     Raises:
-        UserError: when the file is missing, damaged, of an unknown format, or its tensors do not match.
+        UserError: when the file is missing, damaged, of an unknown format, holds something that this project cannot
+            represent, or its tensors do not match.
     """
     path = resolve_network(source)
-    load = load_run_checkpoint if path.suffix == SUFFIX else load_native
-    return load(path, device=device)
+    try:
+        networks = _load(path)
+    except Refused as error:
+        raise UserError(f"{path}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    for module in (networks.G_ema, networks.G, networks.D):
+        if isinstance(module, nn.Module):
+            module.eval().requires_grad_(False).to(device)
+    return networks
+
+
+def _load(path: Path) -> Networks:
+    data = open_buffer(path)
+    if _is_safetensors(data):
+        return load_native(path)
+    value = _read(data)
+    if is_tensorflow(value):
+        return read_tensorflow(value, str(path))
+    if is_nvlabs(value):
+        return read_nvlabs(value, str(path))
+    if is_state_dict(value):
+        return read_state_dicts(value, str(path))
+    if is_rosinality(value):
+        return read_rosinality(value, str(path))
+    if is_run_checkpoint(value):
+        return read_run_checkpoint(value, str(path))
+    raise Refused(f"not a StyleGAN2 network file: it holds {_described(value)}; known are {KNOWN}")
+
+
+def _read(data: memoryview) -> Any:
+    if bytes(data[:4]) == ZIP_MAGIC:
+        return read_zip(data)
+    if is_legacy(data):
+        return read_legacy(data)
+    if data[0] == 0x80:  # a pickle of protocol 2 and up
+        return read_pickle(data)
+    if bytes(data[:1]) in b"(]}c":  # perhaps one of protocol 0 or 1
+        with suppress(Damaged):
+            return read_pickle(data)
+    head = bytes(data[:512]).lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html")):
+        raise Refused("a web page instead of a network file: the download did not give the file")
+    if head.startswith(b"version https://git-lfs"):
+        raise Refused("a Git LFS pointer instead of the file itself: fetch it with git lfs pull")
+    raise Refused(f"not a network file of a known format; known are {KNOWN}")
+
+
+def _is_safetensors(data: memoryview) -> bool:
+    return len(data) > 8 and data[8] == ord("{") and int.from_bytes(data[:8], "little") <= 100 << 20
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, dict):
+        names = [re.sub(r"[^\w.]", "?", str(key))[:30] for key in list(value)[:6]]
+        return (
+            f"a dictionary of {', '.join(names)}{', …' if len(value) > 6 else ''}" if names else "an empty dictionary"
+        )
+    return f"a {value.kind[:30]!r}" if isinstance(value, StandIn) else f"a {type(value).__name__}"

@@ -134,6 +134,16 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -
     Raises:
         UserError: naming the tensors that are missing, unexpected, or of another shape.
     """
+    check_fit(module, tensors, source)
+    module.load_state_dict(dict(tensors))
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Check that tensors are exactly a module's.
+
+    Raises:
+        UserError: naming the tensors that are missing, unexpected, or of another shape.
+    """
     own = module.state_dict()
     wrong = [f"missing {key}" for key in own if key not in tensors]
     wrong += [f"unexpected {key}" for key in tensors if key not in own]
@@ -146,7 +156,6 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -
         more = f" and {len(wrong) - _MAX_LISTED} more" if len(wrong) > _MAX_LISTED else ""
         listed = "; ".join(wrong[:_MAX_LISTED])
         raise UserError(f"{source}: its tensors do not match its architecture: {listed}{more}")
-    module.load_state_dict(dict(tensors))
 
 
 def file_sha256(path: str | Path) -> str:

@@ -1,57 +1,46 @@
-"""The networks inside of a run's checkpoint: what another run can start from without an export.
-
-Read with `weights_only`: tensors and plain data, nothing in the file is executed.
-"""
+"""The networks inside of a run's checkpoint: what another run can start from without an export."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from ..errors import UserError
 from ..networks import Discriminator, Generator
 from .native import Networks, fill
+from .tensors import View, as_tensor
 
-SUFFIX = ".ckpt"
+FORMAT = "run checkpoint"
 IN_RUN = Path("checkpoints") / "last.ckpt"
 #: Where a checkpoint keeps the networks' configurations, and the prefix of their tensors.
 ARCHITECTURE, PREFIX = "networks", "step."
 
 
-def load_run_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> Networks:
-    """Read G, D and G_ema from a checkpoint of `train.py`.
+def is_run_checkpoint(value: Any) -> bool:
+    """Whether a value read from a file is a checkpoint of `train.py`."""
+    return isinstance(value, Mapping) and {ARCHITECTURE, "state_dict", "nimg"} <= value.keys()
 
-    Args:
-        path: `runs/<name>/checkpoints/last.ckpt`.
-        device: where the tensors go.
+
+def read_run_checkpoint(checkpoint: Mapping[str, Any], source: str) -> Networks:
+    """Build G, D and G_ema of a checkpoint.
 
     Raises:
-        UserError: when the file cannot be read or is not such a checkpoint.
+        UserError: when the checkpoint is damaged, or with the tensors that do not match.
     """
+    configs, state = checkpoint[ARCHITECTURE], checkpoint["state_dict"]
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or foreign file provokes
-        kind = type(error).__name__
-        raise UserError(f"{path}: not a readable checkpoint ({kind}); was it copied in full?") from error
-    if not isinstance(checkpoint, Mapping) or not {ARCHITECTURE, "state_dict", "nimg"} <= checkpoint.keys():
-        raise UserError(f"{path}: not a checkpoint of train.py")
-    configs: Mapping[str, Any] = checkpoint[ARCHITECTURE]
-    try:
+        nimg = int(checkpoint["nimg"])
         networks = Networks(
             G_ema=Generator(**configs["G"]),
             G=Generator(**configs["G"]),
             D=Discriminator(**configs["D"]),
-            meta={"nimg": checkpoint["nimg"], "kimg": checkpoint["nimg"] / 1000},
+            meta={"format": FORMAT, "nimg": nimg, "kimg": nimg / 1000},
         )
+        tensors = {str(key): as_tensor(value, str(key)) for key, value in state.items() if isinstance(value, View)}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: its networks are not ones this version knows ({error})") from error
-    modules: dict[str, nn.Module | None] = {"G_ema": networks.G_ema, "G": networks.G, "D": networks.D}
-    for name, module in modules.items():
-        assert module is not None
+        raise UserError(f"{source}: its networks are not ones this version knows ({error})") from error
+    for name in ("G_ema", "G", "D"):
         prefix = f"{PREFIX}{name}."
-        state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-        fill(module, state, path)
-        module.eval().requires_grad_(False).to(device)
+        module = getattr(networks, name)
+        fill(module, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, source)
+        module.eval().requires_grad_(False)
     return networks

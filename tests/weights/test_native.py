@@ -70,7 +70,7 @@ def test_other_files_are_refused_in_one_line(tmp_path):
     save_file({"a": torch.zeros(1)}, future, metadata={"caricature": json.dumps({"format_version": 99})})
     for path, words in (
         (missing, "neither a file"),
-        (garbage, "not a readable"),
+        (garbage, "damaged pickle data"),
         (cut, "copied in full"),
         (foreign, "not a network of this project"),
         (future, "version 99"),

@@ -1,0 +1,233 @@
+"""From named tensors to networks: the architecture is read from shapes, and every tensor must find its place.
+
+Readers bring a file's tensors under this project's names (`mapping.fc0.weight`, `synthesis.b8.conv0.weight`, …); what
+shapes cannot tell comes as hints. Nothing is assumed from a format's usual sizes.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from ..networks import Discriminator, Generator
+from ..ops import setup_filter
+from .native import Networks, check_fit
+from .refused import Refused
+
+TAPS = (1.0, 3.0, 3.0, 1.0)
+W_AVG_SAMPLES, W_AVG_SEED = 10_000, 0
+MAX_LOG2 = 12  # 4096 px
+Tensors = dict[str, Tensor]
+Network = TypeVar("Network", Generator, Discriminator)
+
+
+def make_generator(tensors: Tensors, source: str, **hints: Any) -> Generator:
+    """Build a generator of the architecture that the tensors have, and fill it.
+
+    Args:
+        tensors: by this project's names; `synthesis.*.noise_const` and `noise_strength` may be missing together (a
+            network without noise), and so may `mapping.w_avg` (it is estimated).
+        source: the file, for messages.
+        hints: `conv_clamp`, `mapping_lr_multiplier`, `label_layout`.
+
+    Returns:
+        The generator, in eval mode, without gradients.
+
+    Raises:
+        Refused: for what this project's networks cannot represent.
+        UserError: with the tensors that do not match.
+    """
+    tensors = _without_filters(tensors)
+    channels = _channels(tensors, r"synthesis\.b(\d+)\.conv1\.weight", axis=0)
+    resolution = max(channels)
+    first = _shape(tensors, "synthesis.b4.const", 3)
+    if first[1:] != (4, 4):
+        raise Refused(
+            f"its constant input is {first[1]}x{first[2]}: only square networks that begin at 4x4 are supported"
+        )
+    colours = _shape(tensors, f"synthesis.b{resolution}.torgb.weight", 4)[0]
+    if colours != 3:
+        raise Refused(f"it makes pictures of {colours} channel(s): only RGB networks are supported")
+    config: dict[str, Any] = {
+        "w_dim": _shape(tensors, "synthesis.b4.conv1.affine.weight", 2)[1],
+        "resolution": resolution,
+        "channels": channels,
+        "architecture": _generator_architecture(tensors, channels),
+        **_mapping_config(tensors, str(hints.get("label_layout", "embed"))),
+        **hints,
+    }
+    _add_noise(tensors, channels)
+    estimate = "mapping.w_avg" not in tensors
+    if estimate:
+        tensors["mapping.w_avg"] = torch.zeros([config["w_dim"]])
+    G = _filled(Generator, config, tensors, source)
+    if estimate:
+        estimate_w_avg(G)
+    return G
+
+
+def make_discriminator(tensors: Tensors, source: str, **hints: Any) -> Discriminator:
+    """Build a discriminator of the architecture that the tensors have, and fill it.
+
+    Args:
+        tensors: by this project's names.
+        source: the file, for messages.
+        hints: `conv_clamp`, `mbstd_group_size`, `mapping_lr_multiplier`, `label_layout`, and `c_dim` where the label
+            layout keeps no class tensors.
+
+    Returns:
+        The discriminator, in eval mode, without gradients.
+
+    Raises:
+        Refused: for what this project's networks cannot represent.
+        UserError: with the tensors that do not match.
+    """
+    tensors = _without_filters(tensors)
+    channels = _channels(tensors, r"b(\d+)\.conv0\.weight", axis=0)
+    conv = _shape(tensors, "b4.conv.weight", 4)
+    channels[4] = conv[0]
+    colours = _shape(tensors, f"b{max(channels)}.fromrgb.weight", 4)[1]
+    if colours != 3:
+        raise Refused(f"its discriminator takes pictures of {colours} channel(s): only RGB networks are supported")
+    config: dict[str, Any] = {
+        "resolution": max(channels),
+        "channels": channels,
+        "architecture": _discriminator_architecture(tensors, channels),
+        "mbstd_channels": conv[1] - _shape(tensors, "b8.conv1.weight", 4)[0],
+    }
+    if "mapping.embed.weight" in tensors:
+        mapping = _mapping_config(tensors, "embed", width="b4.out.weight")
+        config.update(
+            {key: mapping[key] for key in ("c_dim", "num_mapping_layers", "mapping_features", "embed_features")}
+        )
+        config["cmap_dim"] = _shape(tensors, "b4.out.weight", 2)[0]
+    config.update(hints)
+    return _filled(Discriminator, config, tensors, source)
+
+
+@torch.no_grad()
+def estimate_w_avg(G: Generator) -> None:
+    """Set w_avg to the mean of w over 10,000 seeded latents: for files that do not keep it."""
+    generator = torch.Generator().manual_seed(W_AVG_SEED)
+    total = torch.zeros([G.w_dim], dtype=torch.float64)
+    for _ in range(10):
+        count = W_AVG_SAMPLES // 10
+        z = torch.randn([count, G.z_dim], generator=generator)
+        c = torch.eye(G.c_dim)[torch.arange(count) % G.c_dim] if G.c_dim else None
+        total += G.mapping.map(z, c).double().sum(dim=0)
+    G.mapping.w_avg.copy_(total / W_AVG_SAMPLES)
+
+
+def networks_of(parts: Mapping[str, Any], meta: dict[str, Any]) -> Networks:
+    """Put `G_ema`, `G` and `D` together.
+
+    Raises:
+        Refused: without G_ema, or when they do not belong together.
+    """
+    G_ema, G, D = parts.get("G_ema"), parts.get("G"), parts.get("D")
+    if G_ema is None:
+        raise Refused("it holds no averaged generator (G_ema)")
+    if G is not None and G.config != G_ema.config:
+        raise Refused("its two generators have different architectures")
+    if D is not None and (D.resolution, D.c_dim) != (G_ema.resolution, G_ema.c_dim):
+        raise Refused(f"its generator makes {G_ema.resolution} px pictures, its discriminator takes {D.resolution} px")
+    return Networks(G_ema=G_ema, G=G, D=D, meta=meta)
+
+
+def _mapping_config(tensors: Mapping[str, Tensor], label_layout: str, width: str = "") -> dict[str, Any]:
+    layers = sorted(int(m[1]) for key in tensors if (m := re.fullmatch(r"mapping\.fc(\d+)\.weight", key)))
+    if layers != list(range(len(layers))):
+        raise Refused(f"layers of its mapping network are missing: it has {layers}")
+    config: dict[str, Any] = {"num_mapping_layers": len(layers)}
+    embedded = 0
+    if "mapping.embed.weight" in tensors:
+        embedded, config["c_dim"] = _shape(tensors, "mapping.embed.weight", 2)
+        config["embed_features"] = embedded
+    out = _shape(tensors, width or "synthesis.b4.conv1.affine.weight", 2)[0 if width else 1]
+    inputs = _shape(tensors, "mapping.fc0.weight", 2)[1] if layers else out
+    config["z_dim"] = inputs - embedded
+    hidden = {_shape(tensors, f"mapping.fc{i}.weight", 2)[0] for i in layers[:-1]}
+    if len(hidden) > 1:
+        raise Refused(f"its mapping network's hidden layers have different widths {sorted(hidden)}")
+    config["mapping_features"] = hidden.pop() if hidden and hidden != {out} else None
+    default = config["z_dim"] if label_layout == "matrix" else out
+    config["embed_features"] = embedded if embedded not in (0, default) else None
+    return config
+
+
+def _channels(tensors: Mapping[str, Tensor], pattern: str, axis: int) -> dict[int, int]:
+    found = {}
+    for key in tensors:
+        match = re.fullmatch(pattern, key)
+        if match and len(match[1]) <= 5:
+            found[int(match[1])] = _shape(tensors, key, 4)[axis]
+    if not found:
+        raise Refused("it holds no StyleGAN2 network (no convolution layers were found)")
+    top = max(found)
+    wanted = [r for r in (2**k for k in range(2, MAX_LOG2 + 1)) if r <= top]
+    if sorted({4, *found}) != wanted or top < 8:
+        raise Refused(f"its layers have the resolutions {sorted(found)}, expected a power of two with all below it")
+    return found
+
+
+def _generator_architecture(tensors: Mapping[str, Tensor], channels: Mapping[int, int]) -> str:
+    if all(f"synthesis.b{r}.torgb.weight" in tensors for r in channels):
+        return "skip"
+    return "resnet" if any(key.endswith(".skip.weight") for key in tensors) else "orig"
+
+
+def _discriminator_architecture(tensors: Mapping[str, Tensor], channels: Mapping[int, int]) -> str:
+    if any(key.endswith(".skip.weight") for key in tensors):
+        return "resnet"
+    return "skip" if "b4.fromrgb.weight" in tensors else "orig"
+
+
+def _without_filters(tensors: Tensors) -> Tensors:
+    """Leave out the resampling filters, which must be the usual one."""
+    usual = setup_filter(TAPS)
+    kept = {}
+    for key, value in tensors.items():
+        if not key.endswith(".resample_filter"):
+            kept[key] = value
+        elif value.shape != (4, 4) and value.shape != (4,):
+            raise Refused(f"its resampling filter has {list(value.shape)} taps; only [1, 3, 3, 1] is supported")
+        else:
+            square = value if value.ndim == 2 else torch.outer(value, value)
+            own = usual if usual.ndim == 2 else torch.outer(usual, usual)
+            if not torch.allclose(square, own, atol=1e-5):
+                raise Refused("its resampling filter is another than [1, 3, 3, 1]")
+    return kept
+
+
+def _add_noise(tensors: Tensors, channels: Mapping[int, int]) -> None:
+    """A network without noise inputs is one whose noise has strength 0."""
+    if any(key.endswith("noise_strength") for key in tensors):
+        return
+    for r in channels:
+        for conv in ("conv0", "conv1") if r > 4 else ("conv1",):
+            tensors[f"synthesis.b{r}.{conv}.noise_const"] = torch.zeros([r, r])
+            tensors[f"synthesis.b{r}.{conv}.noise_strength"] = torch.zeros([])
+
+
+def _shape(tensors: Mapping[str, Tensor], key: str, ndim: int) -> tuple[int, ...]:
+    if key not in tensors:
+        raise Refused(f"it holds no tensor {key}: not a complete StyleGAN2 network")
+    shape = tuple(tensors[key].shape)
+    if len(shape) != ndim:
+        raise Refused(f"{key} has shape {list(shape)}, expected {ndim} dimensions")
+    return shape
+
+
+def _filled(kind: type[Network], config: Mapping[str, Any], tensors: Tensors, source: str) -> Network:
+    """Build a network, without memory first: shapes that do not fit are refused before anything is allocated."""
+    try:
+        with torch.device("meta"):
+            sketch = kind(**config)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise Refused(f"its architecture cannot be built ({str(error).splitlines()[0]})") from error
+    check_fit(sketch, tensors, source)
+    network = kind(**config)
+    network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False)

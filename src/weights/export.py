@@ -1,0 +1,262 @@
+"""Networks in other programs' layouts: rosinality checkpoints and stylegan2-ada-pytorch state dicts.
+
+A file is written beside its target, read back, and must give the same images before it takes the target's place.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..networks import Discriminator, Generator
+from .load import load_network
+from .native import Networks, save_network
+from .rosinality import KERNEL, discriminator_key, generator_key
+
+FORMATS = ("native", "rosinality", "ada")
+CHECK_SEED, CHECK_LATENTS = 0, 4
+TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-2}
+
+
+def export_network(
+    networks: Networks, target: str | Path, *, format: str, dtype: torch.dtype = torch.float32, force: bool = False
+) -> Path:
+    """Write networks in a format, whole and checked or not at all.
+
+    Args:
+        networks: what is to be written; G and D only when they are there.
+        target: the file.
+        format: `"native"`, `"rosinality"` or `"ada"` (state dicts and keyword arguments for stylegan2-ada-pytorch).
+        dtype: of the stored tensors, `torch.float32` or `torch.float16`.
+        force: replace a file that exists.
+
+    Returns:
+        The path written.
+
+    Raises:
+        UserError: when the format cannot represent the networks, or the target exists.
+    """
+    target = Path(target)
+    if format not in FORMATS:
+        raise UserError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
+    if target.exists() and not force:
+        raise UserError(f"{target} exists: choose another name, or add --force to replace it")
+    if target.is_dir():
+        raise UserError(f"{target} is a folder: give the name of a file")
+    content = None if format == "native" else _CONTENT[format](networks, str(target), dtype)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            meta = {k: v for k, v in networks.meta.items() if k not in ("format", "format_version", "architecture")}
+            save_network(partial, G_ema=networks.G_ema, G=networks.G, D=networks.D, meta=meta, dtype=dtype)
+        else:
+            torch.save(content, partial)
+        _check_same(networks, partial, target, TOLERANCE[dtype])
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def channel_multiplier(channels: Mapping[int, int]) -> int | None:
+    """rosinality's `channel_multiplier` of a table of widths; None when no value gives it."""
+    for multiplier in (1, 2, 4, 8):
+        table = {r: 512 if r <= 32 else multiplier * 16384 // r for r in channels}
+        if table == dict(channels):
+            return multiplier
+    return None
+
+
+def channel_limits(channels: Mapping[int, int]) -> tuple[int, int] | None:
+    """StyleGAN2-ADA's `(channel_base, channel_max)` of a table of widths; None when no pair gives it."""
+    top = max(channels.values())
+    for base in sorted({r * c for r, c in channels.items()}, reverse=True):
+        if all(min(base // r, top) == c for r, c in channels.items()):
+            return base, top
+    return None
+
+
+def _rosinality(networks: Networks, target: str, dtype: torch.dtype) -> dict[str, Any]:
+    G = networks.G_ema
+    config = G.config
+    wrong = [
+        (G.c_dim > 0, f"it knows {G.c_dim} classes"),
+        (config["architecture"] != "skip", f"its generator's architecture is {config['architecture']}"),
+        (G.z_dim != G.w_dim, f"its z is {G.z_dim} and its w {G.w_dim} wide"),
+        (config["mapping_features"] is not None, "its mapping's hidden layers are not as wide as w"),
+        (config["mapping_lr_multiplier"] != 0.01, "its mapping's learning-rate multiplier is not 0.01"),
+    ]
+    if networks.D is not None:
+        D = networks.D.config
+        wrong += [
+            (D["architecture"] != "resnet", f"its discriminator's architecture is {D['architecture']}"),
+            ((D["mbstd_group_size"], D["mbstd_channels"]) != (4, 1), "its minibatch stddev is not one of groups of 4"),
+        ]
+    _refuse(wrong, target, "rosinality's layout")
+    content: dict[str, Any] = {"g_ema": _rosinality_generator(G, dtype), "latent_avg": _stored(G.mapping.w_avg, dtype)}
+    if networks.G is not None:
+        content["g"] = _rosinality_generator(networks.G, dtype)
+    if networks.D is not None:
+        content["d"] = _rosinality_discriminator(networks.D, dtype)
+    return content
+
+
+def _rosinality_generator(G: Generator, dtype: torch.dtype) -> dict[str, Tensor]:
+    own = G.state_dict()
+    names = [f"style.{i + 1}.{part}" for i in range(G.mapping.num_layers) for part in ("weight", "bias")]
+    names += ["input.input", *_styled("conv1"), *_rgb("to_rgb1")]
+    state = {}
+    levels = len(G.synthesis.resolutions) - 1
+    for k in range(levels):
+        names += [*_styled(f"convs.{2 * k}"), *_styled(f"convs.{2 * k + 1}"), *_rgb(f"to_rgbs.{k}")]
+        state[f"convs.{2 * k}.conv.blur.kernel"] = _stored(KERNEL * 4, dtype)
+        state[f"to_rgbs.{k}.upsample.kernel"] = _stored(KERNEL * 4, dtype)
+    names += [f"noises.noise_{i}" for i in range(2 * levels + 1)]
+    for name in names:
+        key = generator_key(name)
+        assert key is not None
+        value = own[key]
+        if name == "input.input" or name.endswith("conv.weight"):
+            value = value[None]
+        elif name.startswith("noises."):
+            value = value[None, None]
+        elif name.endswith("noise.weight"):
+            value = value.reshape(1)
+        elif name.startswith("to_rgb") and name.endswith(".bias") and "modulation" not in name:
+            value = value.reshape(1, -1, 1, 1)
+        state[name] = _stored(value, dtype)
+    return state
+
+
+def _styled(layer: str) -> list[str]:
+    parts = ("conv.weight", "conv.modulation.weight", "conv.modulation.bias", "noise.weight", "activate.bias")
+    return [f"{layer}.{part}" for part in parts]
+
+
+def _rgb(layer: str) -> list[str]:
+    return [f"{layer}.{part}" for part in ("bias", "conv.weight", "conv.modulation.weight", "conv.modulation.bias")]
+
+
+def _rosinality_discriminator(D: Discriminator, dtype: torch.dtype) -> dict[str, Tensor]:
+    own, top = D.state_dict(), D.resolution
+    names = ["convs.0.0.weight", "convs.0.1.bias"]
+    state = {}
+    for i in range(1, len(D.block_resolutions) + 1):
+        names += [f"convs.{i}.conv1.0.weight", f"convs.{i}.conv1.1.bias"]
+        names += [f"convs.{i}.conv2.1.weight", f"convs.{i}.conv2.2.bias", f"convs.{i}.skip.1.weight"]
+        for layer in ("conv2", "skip"):
+            state[f"convs.{i}.{layer}.0.kernel"] = _stored(KERNEL, dtype)
+    names += ["final_conv.0.weight", "final_conv.1.bias"]
+    names += [f"final_linear.{i}.{part}" for i in (0, 1) for part in ("weight", "bias")]
+    for name in names:
+        key = discriminator_key(name, top)
+        assert key is not None
+        state[name] = _stored(own[key], dtype)
+    return state
+
+
+def _ada(networks: Networks, target: str, dtype: torch.dtype) -> dict[str, Any]:
+    G = networks.G_ema
+    config, limits = G.config, channel_limits(G.config["channels"])
+    wrong = [
+        (limits is None, f"no channel_base and channel_max give its widths {config['channels']}"),
+        (config["label_layout"] != "embed", "its classes enter as a matrix (StyleGAN2 on TensorFlow)"),
+    ]
+    if networks.D is not None:
+        wrong += [(networks.D.config["channels"] != config["channels"], "G and D have different widths")]
+    _refuse(wrong, target, "stylegan2-ada-pytorch")
+    assert limits is not None
+    shared = {"img_resolution": G.resolution, "img_channels": 3, "c_dim": G.c_dim}
+    widths = {"channel_base": limits[0], "channel_max": limits[1], "conv_clamp": config["conv_clamp"]}
+    content: dict[str, Any] = {
+        "G_kwargs": {
+            **shared,
+            "z_dim": G.z_dim,
+            "w_dim": G.w_dim,
+            "mapping_kwargs": _ada_mapping(config),
+            "synthesis_kwargs": {**widths, "architecture": config["architecture"]},
+        },
+        "G_ema": _ada_state(G, dtype),
+    }
+    if networks.G is not None:
+        content["G"] = _ada_state(networks.G, dtype)
+    if networks.D is not None:
+        D = networks.D.config
+        stddev = {"mbstd_group_size": D["mbstd_group_size"], "mbstd_num_channels": D["mbstd_channels"]}
+        content["D"] = _ada_state(networks.D, dtype)
+        content["D_kwargs"] = {
+            **shared,
+            **widths,
+            "conv_clamp": D["conv_clamp"],
+            "architecture": D["architecture"],
+            "cmap_dim": D["cmap_dim"],
+            "mapping_kwargs": _ada_mapping(D) if G.c_dim else {},
+            "epilogue_kwargs": stddev,
+        }
+    return content
+
+
+def _ada_mapping(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "num_layers": config["num_mapping_layers"],
+        "layer_features": config["mapping_features"],
+        "embed_features": config["embed_features"],
+        "lr_multiplier": config["mapping_lr_multiplier"],
+    }
+
+
+def _ada_state(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Our state dict has that repository's names already; there the resampling filters are part of it too."""
+    state = {key: _stored(value, dtype) for key, value in module.state_dict().items()}
+    for path, part in module.named_modules():
+        if hasattr(part, "resample_filter"):
+            state[f"{path}.resample_filter"] = _stored(part.resample_filter, dtype)
+    return state
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value.detach().to("cpu", dtype).contiguous().clone()
+
+
+def _refuse(wrong: list[tuple[bool, str]], target: str, format: str) -> None:
+    reasons = [reason for is_wrong, reason in wrong if is_wrong]
+    if reasons:
+        raise UserError(f"{target}: {format} cannot represent this network: {'; '.join(reasons)}")
+
+
+@torch.inference_mode()
+def _check_same(networks: Networks, written: Path, target: Path, tolerance: float) -> None:
+    """Read the file back: images and logits may differ by `tolerance` of their spread."""
+    found = load_network(written)
+    G = networks.G_ema
+    generator = torch.Generator().manual_seed(CHECK_SEED)
+    z = torch.randn([CHECK_LATENTS, G.z_dim], generator=generator)
+    c = torch.eye(G.c_dim)[torch.arange(CHECK_LATENTS) % G.c_dim] if G.c_dim else None
+    pairs = [(G.cpu()(z, c, psi=0.7), found.G_ema(z, c, psi=0.7))]
+    for ours, theirs in ((networks.G, found.G), (networks.D, found.D)):
+        if (ours is None) != (theirs is None):
+            raise UserError(f"{target}: not written, reading it back loses a network")
+        if isinstance(ours, Generator) and isinstance(theirs, Generator):
+            pairs.append((ours.cpu()(z, c), theirs(z, c)))
+        elif isinstance(ours, Discriminator) and isinstance(theirs, Discriminator):
+            images = pairs[0][0].clamp(-1, 1)
+            pairs.append((ours.cpu()(images, c), theirs(images, c)))
+    for wanted, got in pairs:
+        difference = float((wanted - got).abs().max() / wanted.std().clamp(min=1e-3))
+        if not difference <= tolerance:
+            raise UserError(
+                f"{target}: not written, read back it differs by {difference:.1e} of its images' spread; a bound on "
+                "activations (conv_clamp) that is at work cannot be represented"
+            )
+
+
+_CONTENT: dict[str, Callable[[Networks, str, torch.dtype], dict[str, Any]]] = {"rosinality": _rosinality, "ada": _ada}

@@ -1,0 +1,183 @@
+"""What each pickle opcode does to the machine of `unpickle`: protocols 0 to 5, without imports and calls.
+
+Left out on purpose, and refused: EXT1/2/4 (a registry of names), INST and OBJ (protocol 0's calls), PERSID, out-of-band
+buffers.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .refused import Damaged, Refused
+
+if TYPE_CHECKING:
+    from .unpickle import Unpickler
+
+MAX_INT_BYTES = 64
+SCALARS = (str, int, float, bool, type(None))
+
+
+class Mark:
+    """Marks a place on the stack."""
+
+
+MARK = Mark()
+
+
+def scalar_set(values: Any) -> set[Any]:
+    """A set of texts and numbers, nothing whose hash could take long."""
+    if not isinstance(values, list | tuple | set) or not all(isinstance(v, SCALARS) for v in values):
+        raise Refused("a set of something else than texts and numbers")
+    return set(values)
+
+
+def real(value: Any) -> None:
+    """Check that a value is not a mark."""
+    if value is MARK:
+        raise Damaged("damaged pickle data (a mark instead of a value)")
+
+
+def _long(u: "Unpickler", count: int) -> int:
+    if count > MAX_INT_BYTES:
+        raise Refused(f"a whole number of {count} bytes near byte {u.position}")
+    return int.from_bytes(u.take(count), "little", signed=True)
+
+
+def _int_line(text: str) -> int | bool:
+    if text in ("00", "01"):  # how protocol 0 writes booleans
+        return text == "01"
+    if len(text) > 2 * MAX_INT_BYTES:
+        raise Refused("a whole number of absurd length")
+    return int(text.removesuffix("L"))
+
+
+def _quoted_line(text: str) -> str:
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"" or "\\" in text:
+        raise Refused("a quoted text of protocol 0 that needs evaluation")
+    return text[1:-1]
+
+
+def _text(u: "Unpickler", count: int, encoding: str = "utf-8") -> str:
+    return str(u.take(count), encoding, "surrogatepass" if encoding == "utf-8" else "strict")
+
+
+def _binary(make: "Callable[[Unpickler], Any]") -> "Callable[[Unpickler], None]":
+    """A handler that pushes what `make` reads."""
+    return lambda u: u.stack.append(make(u))
+
+
+def _append(u: "Unpickler", values: list[Any]) -> None:
+    u.top(list).extend(values)
+
+
+def _pairs(u: "Unpickler") -> None:
+    values = u.pop_mark()
+    u.stack.append({})
+    u.set_items(values)
+
+
+def _one_item(u: "Unpickler") -> None:
+    value, key = u.pop(), u.pop()
+    u.set_items([key, value])
+
+
+def _duplicate(u: "Unpickler") -> None:
+    real(u.stack[-1])
+    u.stack.append(u.stack[-1])
+
+
+def _reduce(u: "Unpickler") -> None:
+    args, callee = u.pop(), u.pop()
+    u.make(callee, args)
+
+
+def _new_object_keywords(u: "Unpickler") -> None:
+    keywords, args, callee = u.pop(), u.pop(), u.pop()
+    if keywords != {}:
+        raise Refused("an object made with keyword arguments")
+    u.make(callee, args)
+
+
+def _build(u: "Unpickler") -> None:
+    state = u.pop()
+    real(u.stack[-1])
+    u.set_state(u.stack[-1], state)
+
+
+def _stack_global(u: "Unpickler") -> None:
+    name, module = u.pop(), u.pop()
+    u.stack.append(u.global_named(module, name))
+
+
+def _tuple_of(count: int) -> "Callable[[Unpickler], None]":
+    def handler(u: "Unpickler") -> None:
+        values = [u.pop() for _ in range(count)]
+        u.stack.append(tuple(reversed(values)))
+
+    return handler
+
+
+HANDLERS: "dict[int, Callable[[Unpickler], Any]]" = {
+    ord(code): handler
+    for code, handler in {
+        "\x80": lambda u: u.take(1),  # PROTO
+        "\x95": lambda u: u.take(8),  # FRAME
+        "0": lambda u: u.stack.pop(),
+        "1": lambda u: u.pop_mark(),
+        "2": _duplicate,
+        "(": lambda u: u.stack.append(MARK),
+        "N": _binary(lambda u: None),
+        "\x88": _binary(lambda u: True),
+        "\x89": _binary(lambda u: False),
+        "I": _binary(lambda u: _int_line(u.line())),
+        "L": _binary(lambda u: _int_line(u.line())),
+        "J": _binary(lambda u: u.number("<i")),
+        "K": _binary(lambda u: u.number("<B")),
+        "M": _binary(lambda u: u.number("<H")),
+        "\x8a": _binary(lambda u: _long(u, u.number("<B"))),
+        "\x8b": _binary(lambda u: _long(u, u.number("<i"))),
+        "F": _binary(lambda u: float(u.line())),
+        "G": _binary(lambda u: struct.unpack(">d", u.take(8))[0]),
+        "S": _binary(lambda u: _quoted_line(u.line())),
+        "T": _binary(lambda u: _text(u, u.number("<i"), "latin-1")),
+        "U": _binary(lambda u: _text(u, u.number("<B"), "latin-1")),
+        "V": _binary(lambda u: u.line()),
+        "X": _binary(lambda u: _text(u, u.number("<I"))),
+        "\x8c": _binary(lambda u: _text(u, u.number("<B"))),
+        "\x8d": _binary(lambda u: _text(u, u.number("<Q"))),
+        "B": _binary(lambda u: u.take(u.number("<I"))),
+        "C": _binary(lambda u: u.take(u.number("<B"))),
+        "\x8e": _binary(lambda u: u.take(u.number("<Q"))),
+        "\x96": _binary(lambda u: u.take(u.number("<Q"))),
+        "]": _binary(lambda u: []),
+        "l": _binary(lambda u: u.pop_mark()),
+        "a": lambda u: _append(u, [u.pop()]),
+        "e": lambda u: _append(u, u.pop_mark()),
+        ")": _binary(lambda u: ()),
+        "t": _binary(lambda u: tuple(u.pop_mark())),
+        "\x85": _tuple_of(1),
+        "\x86": _tuple_of(2),
+        "\x87": _tuple_of(3),
+        "}": _binary(lambda u: {}),
+        "d": _pairs,
+        "s": _one_item,
+        "u": lambda u: u.set_items(u.pop_mark()),
+        "\x8f": _binary(lambda u: set()),
+        "\x90": lambda u: u.add_items(u.pop_mark()),
+        "\x91": _binary(lambda u: scalar_set(u.pop_mark())),
+        "g": lambda u: u.recall(int(u.line())),
+        "h": lambda u: u.recall(u.number("<B")),
+        "j": lambda u: u.recall(u.number("<I")),
+        "p": lambda u: u.remember(int(u.line())),
+        "q": lambda u: u.remember(u.number("<B")),
+        "r": lambda u: u.remember(u.number("<I")),
+        "\x94": lambda u: u.remember(len(u.memo)),
+        "c": _binary(lambda u: u.global_named(u.line(), u.line())),
+        "\x93": _stack_global,
+        "R": _reduce,
+        "\x81": _reduce,  # NEWOBJ: a class and its arguments
+        "\x92": _new_object_keywords,
+        "b": _build,
+        "Q": lambda u: u.restore(u.pop()),
+    }.items()
+}

@@ -1,0 +1,172 @@
+"""Checkpoints of rosinality/stylegan2-pytorch, in training (g, d, g_ema, optimisers) and converted (g_ema, latent_avg).
+
+Same storage as this project's but other names and leading ones in the shapes. Widths, depth and size are read from the
+shapes; blur kernels are left out after a look. A checkpoint in training keeps no average of w: it is estimated.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .assemble import make_discriminator, make_generator, networks_of
+from .native import Networks
+from .refused import Refused
+from .standins import StandIn
+from .tensors import View, as_tensor
+
+FORMAT = "rosinality"
+MBSTD_GROUP = 4
+NOISE_SEED = 0
+KERNEL = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
+
+
+def is_rosinality(value: Any) -> bool:
+    """Whether an unpickled value is such a checkpoint (or its generator's bare state dict)."""
+    if not isinstance(value, Mapping):
+        return False
+    g_ema = value.get("g_ema", value)
+    return isinstance(g_ema, Mapping) and any(str(key).endswith("conv1.conv.weight") for key in g_ema)
+
+
+def read_rosinality(value: Mapping[str, Any], source: str) -> Networks:
+    """Build the networks of an unpickled checkpoint.
+
+    Raises:
+        Refused: for what cannot be represented (swagan, say).
+        UserError: with the tensors that do not match.
+    """
+    meta: dict[str, Any] = {"format": FORMAT}
+    bare = "g_ema" not in value
+    parts: dict[str, Any] = {
+        "G_ema": _generator(value if bare else value["g_ema"], source, meta, value.get("latent_avg"))
+    }
+    if not bare and value.get("g") is not None:
+        parts["G"] = _generator(value["g"], source, {}, None)
+    if not bare and value.get("d") is not None:
+        parts["D"] = make_discriminator(_renamed(value["d"], discriminator_key), source, mbstd_group_size=MBSTD_GROUP)
+    options = value.get("args")
+    if isinstance(options, StandIn) and isinstance(step := options.state.get("start_iter"), int):
+        meta["iterations"] = step
+    return networks_of(parts, meta)
+
+
+def generator_key(name: str) -> str | None:
+    """This project's name of a generator's tensor; None for blur kernels; the name itself when it is unknown."""
+    if name.endswith(".kernel"):
+        return None
+    if match := re.fullmatch(r"style\.(\d+)\.(weight|bias)", name):
+        return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
+    if name == "input.input":
+        return "synthesis.b4.const"
+    if match := re.fullmatch(r"noises\.noise_(\d{1,2})", name):
+        return f"{_conv(int(match[1]) - 1)}.noise_const"
+    layer, part = "", ""
+    if match := re.fullmatch(r"conv1\.(.+)", name):
+        layer, part = _conv(-1), match[1]
+    elif match := re.fullmatch(r"convs\.(\d{1,2})\.(.+)", name):
+        layer, part = _conv(int(match[1])), match[2]
+    elif match := re.fullmatch(r"to_rgb1\.(.+)", name):
+        layer, part = "synthesis.b4.torgb", match[1]
+    elif match := re.fullmatch(r"to_rgbs\.(\d{1,2})\.(.+)", name):
+        layer, part = f"synthesis.b{8 << int(match[1])}.torgb", match[2]
+    ours = _PARTS.get(part)
+    return f"{layer}.{ours}" if layer and ours else name
+
+
+_PARTS = {
+    "conv.weight": "weight",
+    "conv.modulation.weight": "affine.weight",
+    "conv.modulation.bias": "affine.bias",
+    "noise.weight": "noise_strength",
+    "activate.bias": "bias",
+    "bias": "bias",
+}
+
+
+def _conv(index: int) -> str:
+    """The layer of `convs.<index>`; -1 for `conv1`."""
+    return "synthesis.b4.conv1" if index < 0 else f"synthesis.b{8 << index // 2}.conv{index % 2}"
+
+
+def discriminator_key(name: str, top: int) -> str | None:
+    """The same for a discriminator whose images have `top` px."""
+    if name.endswith(".kernel"):
+        return None
+    if match := re.fullmatch(r"convs\.0\.(0\.weight|1\.bias)", name):
+        return f"b{top}.fromrgb.{match[1].partition('.')[2]}"
+    if match := re.fullmatch(r"convs\.(\d{1,2})\.(conv1|conv2|skip)\.\d\.(weight|bias)", name):
+        layer = {"conv1": "conv0", "conv2": "conv1", "skip": "skip"}[match[2]]
+        return f"b{(2 * top) >> int(match[1])}.{layer}.{match[3]}"
+    if match := re.fullmatch(r"final_conv\.\d\.(weight|bias)", name):
+        return f"b4.conv.{match[1]}"
+    if match := re.fullmatch(r"final_linear\.([01])\.(weight|bias)", name):
+        return f"b4.{'out' if match[1] == '1' else 'fc'}.{match[2]}"
+    return name
+
+
+def _generator(state: Any, source: str, meta: dict[str, Any], latent_avg: Any) -> Any:
+    tensors = _renamed(state, lambda name, _: generator_key(name))
+    for key, value in list(tensors.items()):
+        if key.endswith("noise_strength"):
+            tensors[key] = _shaped(value, key, 0)
+        elif key.endswith("noise_const"):
+            tensors[key] = _shaped(value, key, 2)
+        elif key.endswith(".const"):
+            tensors[key] = _shaped(value, key, 3)
+        elif key.endswith(".weight") and value.ndim == 5:
+            tensors[key] = _shaped(value, key, 4)
+        elif key.endswith("torgb.bias"):
+            tensors[key] = _shaped(value, key, 1) if value.ndim <= 1 else value.reshape(-1)
+    if not any(key.endswith("noise_const") for key in tensors):
+        _seed_noise(tensors, meta)
+    if latent_avg is not None:
+        tensors["mapping.w_avg"] = _shaped(as_tensor(latent_avg, "latent_avg"), "latent_avg", 1)
+    else:
+        meta["w_avg"] = "estimated from 10000 latents"
+    return make_generator(tensors, source)
+
+
+def _renamed(state: Any, rename: Any) -> dict[str, Tensor]:
+    if not isinstance(state, Mapping):
+        raise Refused("a network that is not a state dict")
+    names = [str(key).removeprefix("module.") for key in state]
+    blocks = sorted({int(m[1]) for name in names if (m := re.match(r"convs\.(\d{1,2})\.conv1\.", name))})
+    top = 4 << len(blocks)
+    tensors = {}
+    for name, value in zip(names, state.values(), strict=True):
+        key = rename(name, top)
+        if isinstance(value, View) and key is not None:
+            tensors[key] = as_tensor(value, name)
+        elif isinstance(value, View):
+            _check_kernel(name, as_tensor(value, name))
+    return tensors
+
+
+def _check_kernel(name: str, kernel: Tensor) -> None:
+    """Blur kernels are the usual one, times 4 where they follow upsampling."""
+    if kernel.shape != (4, 4) or not any(torch.allclose(kernel, KERNEL * gain, atol=1e-4) for gain in (1, 4)):
+        raise Refused(f"the blur kernel {name[:60]} is another than [1, 3, 3, 1]")
+
+
+def _shaped(value: Tensor, key: str, ndim: int) -> Tensor:
+    """Drop leading ones down to `ndim` dimensions."""
+    while value.ndim > ndim and value.shape[0] == 1:
+        value = value[0]
+    if value.ndim != ndim:
+        raise Refused(f"{key} has the shape {list(value.shape)}")
+    return value
+
+
+def _seed_noise(tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    """Old checkpoints keep no noise maps: make seeded ones, and say so."""
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    layers = sorted(key.removesuffix(".noise_strength") for key in tensors if key.endswith(".noise_strength"))
+    for layer in layers:
+        match = re.search(r"\.b(\d{1,4})\.", layer)
+        r = int(match[1]) if match else 4
+        tensors[f"{layer}.noise_const"] = torch.randn([r, r], generator=generator)
+    if layers:
+        meta["noise_const"] = f"not in the file: drawn with seed {NOISE_SEED}"

@@ -1,0 +1,165 @@
+"""Arrays and tensors of foreign files, in the making: views of bytes that are there, checked before they are used."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .refused import Global, Refused
+
+MAX_DIMS = 8
+NUMPY_KINDS = {
+    f"{kind}{size}" for kind, sizes in (("f", "248"), ("i", "1248"), ("u", "1248"), ("b", "1")) for size in sizes
+}
+STORAGE_DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
+
+
+@dataclass(eq=False)
+class ArrayType:
+    """A numpy dtype in the making."""
+
+    code: str
+    order: str = "<"
+
+    def numpy(self) -> np.dtype:
+        """The dtype in numpy's terms."""
+        return np.dtype(f"{self.order}{self.code}")
+
+
+@dataclass(eq=False)
+class Array:
+    """A numpy array in the making: shape, type and a view of its bytes in the file."""
+
+    shape: tuple[int, ...] = (0,)
+    dtype: ArrayType | None = None
+    data: Any = b""
+    fortran: bool = False
+
+    def numpy(self) -> np.ndarray:
+        """The array; it shares the file's memory.
+
+        Raises:
+            Refused: when type, shape and bytes do not fit.
+        """
+        shape = checked_shape(self.shape)
+        if self.dtype is None:
+            raise Refused("an array without a type")
+        dtype = self.dtype.numpy()
+        data = self.data.encode("latin-1") if isinstance(self.data, str) else self.data
+        if not isinstance(data, bytes | memoryview) or len(data) != math.prod(shape) * dtype.itemsize:
+            raise Refused(f"an array of shape {list(shape)} whose bytes do not fit it")
+        array = np.frombuffer(data, dtype).reshape(shape, order="F" if self.fortran else "C")
+        return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+@dataclass(eq=False)
+class Storage:
+    """Memory of torch tensors: element type, length, and (once known) a view of its bytes."""
+
+    dtype: torch.dtype
+    numel: int
+    data: memoryview | None = None
+
+
+@dataclass(eq=False)
+class View:
+    """A torch tensor in the making: a strided view of a storage."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: torch.dtype | None = None
+
+    def tensor(self) -> Tensor:
+        """The tensor; it shares the file's memory.
+
+        Raises:
+            Refused: when it reaches outside of its storage, or would be larger than it.
+        """
+        storage, shape = self.storage, checked_shape(self.shape)
+        stride, offset, dtype = self.stride, self.offset, self.dtype or self.storage.dtype
+        numel = math.prod(shape)
+        if numel == 0:
+            return torch.empty(shape, dtype=dtype)
+        if storage.data is None:
+            raise Refused("a tensor whose data is missing: was the file copied in full?")
+        flat = _flat(storage.data, dtype)
+        if not isinstance(stride, tuple) or len(stride) != len(shape) or not all(_is_count(s) for s in stride):
+            raise Refused("a tensor with impossible strides")
+        last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
+        if not _is_count(offset) or last >= len(flat) or numel > len(flat):
+            raise Refused(f"a tensor of shape {list(shape)} that reaches outside of its data")
+        return torch.as_strided(flat, shape, stride, offset)
+
+
+def as_tensor(value: Any, name: str) -> Tensor:
+    """Make a float32 tensor of a stand-in or a number.
+
+    Args:
+        value: what the file holds.
+        name: for the message.
+
+    Raises:
+        Refused: when it is no tensor.
+    """
+    if isinstance(value, View):
+        return value.tensor().float()
+    if isinstance(value, Array):
+        array = value.numpy()
+        if not array.flags.writeable:
+            array = array.copy()
+        return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape)).float()
+    if isinstance(value, int | float | np.number):
+        return torch.tensor(float(value))
+    raise Refused(f"{name} is not a tensor")
+
+
+def checked_shape(shape: Any) -> tuple[int, ...]:
+    """A shape of at most eight dimensions and reasonable size.
+
+    Raises:
+        Refused: otherwise.
+    """
+    if not isinstance(shape, tuple | list) or len(shape) > MAX_DIMS or not all(_is_count(n) for n in shape):
+        raise Refused("a tensor with an impossible shape")
+    if math.prod(shape) > 2**40:
+        raise Refused(f"a tensor of absurd size {list(shape)}")
+    return tuple(shape)
+
+
+def storage_of(kind: Any, numel: Any) -> Storage:
+    """A storage of the type that a file names.
+
+    Raises:
+        Refused: for an unknown type or an impossible length.
+    """
+    if not isinstance(kind, Global) or kind.module not in ("torch", "torch.cuda", "torch.storage"):
+        raise Refused("a tensor of unknown type")
+    if kind.name not in STORAGE_DTYPES or not _is_count(numel):
+        raise Refused(f"a tensor of unknown type {kind.shown}")
+    return Storage(STORAGE_DTYPES[kind.name], numel)
+
+
+def _flat(data: memoryview, dtype: torch.dtype) -> Tensor:
+    length = len(data) // dtype.itemsize
+    return torch.frombuffer(data, dtype=dtype, count=length) if length else torch.empty([0], dtype=dtype)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
