@@ -258,7 +258,6 @@ def rosinality_checkpoint(
         value |= {"args": argparse.Namespace(size=16, start_iter=7), "ada_aug_p": 0.1}
     if latent_avg is not None:
         value["latent_avg"] = latent_avg
-    value |= extra or {}
     file = io.BytesIO()
     torch.save(value, file, _use_new_zipfile_serialization=not legacy)
     return file.getvalue()

@@ -140,9 +140,9 @@ HOSTILE = {
     "list in itself": b"\x80\x04]\x94h\x00a.",
     "dictionary in itself": binary(b"}\x94", short("G_ema"), b"h\x00s"),
     "module in itself": binary(
-        b"}", short("G_ema"), glob("torch_utils.persistence", "_reconstruct_persistent_obj"), b"}\x94(",
-        short("class_name"), short("Generator"), short("state"), b"}\x94", short("_modules"), b"}\x94(", b"u", b"s", b"u",
-        b"\x85R", b"s",
+        b"}", short("G_ema"), glob("torch_utils.persistence", "_reconstruct_persistent_obj"), b"}(",
+        short("class_name"), short("Generator"), short("state"), b"}", short("_modules"), b"}\x94s", b"u\x85R\x94", b"s",
+        b"h\x00", short("child"), b"h\x01s0",
     ),
     "opcodes without end": b"\x80\x04" + b"N0" * 2_000_000 + b".",
     "many empty dictionaries": b"\x80\x04(" + b"}" * 3_000_000 + b"t.",
