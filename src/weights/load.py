@@ -16,7 +16,8 @@ SHIPPED = {"demo": Path(__file__).parent / "demo.safetensors"}
 def resolve_network(source: str | Path) -> Path:
     """Find the file behind a path, a run folder (its last checkpoint) or the name of a network.
 
-    Names are those of shipped and of published networks; a published one is fetched when it is not there yet.
+    Names are those of shipped and of published networks; a published one is fetched when it is not there yet. A path
+    that is called like one is written `./NAME`.
 
     Raises:
         UserError: when there is none, or it cannot be fetched.

@@ -17,7 +17,7 @@ def folder(tmp_path, monkeypatch, waits):
     """The configured weights folder; servers are waited for briefly, pauses are only noted."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "weights"
-    configure(folder=folder, patience=Patience(timeout_sec=0.5, attempts=3, sleep=waits.append))
+    configure(folder=folder, patience=Patience(timeout_sec=0.4, attempts=3, sleep=waits.append))
     yield folder
     configure()
 

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import Request
 
 import pytest
 
 from src.weights import RemoteFile, configure, fetch_file
+from src.weights.web import Failed, make_opener
 from tests.weights.fetching import DATA, NAME, OTHER, SHA, fetch, names, refusal
 from tests.weights.server import chunked, file, page, stall, status
 
@@ -97,11 +99,11 @@ def test_wrongly_joined_parts_are_fetched_anew_where_the_checksum_is_known(serve
     assert server.ranges("/a") == [None, "bytes=100000-", None]
 
 
-def test_last_modified_is_a_sign_of_change_too(server):
+@pytest.mark.parametrize("if_range", [True, False])
+def test_last_modified_is_a_sign_of_change_too(server, if_range):
     dates = "Mon, 02 Nov 2020 00:00:00 GMT", "Tue, 03 Nov 2020 00:00:00 GMT"
-    url = server.serve(
-        "/a", file(DATA, etag=None, modified=dates[0], stop=100_000), file(OTHER, etag=None, modified=dates[1])
-    )
+    first = file(DATA, etag=None, modified=dates[0], stop=100_000)
+    url = server.serve("/a", first, file(OTHER, etag=None, modified=dates[1], if_range=if_range))
     assert fetch(url).read_bytes() == OTHER
     assert server.asked[1][1]["If-Range"] == dates[0]
 
@@ -151,6 +153,13 @@ def test_what_is_not_the_file_is_refused_and_the_next_address_tried(server, fold
     facts = {**facts, "size": None}
     assert fetch(bad, server.serve("/good", file(DATA)), **facts).read_bytes() == DATA
     assert names(folder) == ["checksums.json", NAME]
+
+
+def test_a_secure_address_does_not_lead_to_an_open_one():
+    [handler] = [h for h in make_opener().handle_error["http"][302]]
+    with pytest.raises(Failed, match="redirects to http://host/b, which is not opened"):
+        handler.redirect_request(Request("https://host/a"), None, 302, "Found", {}, "http://host/b")
+    assert handler.redirect_request(Request("http://host/a"), None, 302, "Found", {}, "https://host/b") is not None
 
 
 def test_wrong_bytes_leave_nothing(server, folder):
