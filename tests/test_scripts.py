@@ -147,8 +147,8 @@ def test_an_empty_snapshot_folder_is_one_line(options, tmp_path):
 
 def test_importing_the_package_is_light():
     code = (
-        "import sys; import src, src.ops, src.networks, src.training.step; "
-        "assert not {'hydra', 'wandb'} & set(sys.modules)"
+        "import sys; import src, src.ops, src.networks, src.weights, src.training.step; src.weights.catalog_names(); "
+        "assert not {'hydra', 'omegaconf', 'wandb'} & set(sys.modules)"
     )
     done = start("-c", code)
     assert done.returncode == 0, done.stderr

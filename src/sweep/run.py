@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..files import write_text
 from ..networks import Generator
-from ..weights import load_network
+from ..weights import configure, load_network
 from .features import Collector, feature_protocol, has_features
 from .finish import finish_sweep
 from .grid import Base, Snapshot, check_family, find_base, find_run, find_snapshots
@@ -114,8 +114,10 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Open the sweep that a plain configuration asks for."""
-    return open_sweep(find_run(config["run"], Path(config["paths"]["runs"])), settings_of_config(config))
+    """Open the sweep that a plain configuration asks for, and take its `weights` for this process."""
+    settings = settings_of_config(config)
+    configure(**config["weights"])
+    return open_sweep(find_run(config["run"], Path(config["paths"]["runs"])), settings)
 
 
 def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:

@@ -171,7 +171,7 @@ def settings_of_config(config: Mapping[str, Any]) -> SweepSettings:
     Raises:
         UserError: naming the value that cannot be.
     """
-    for group in ("blend", "tracker"):
+    for group in ("blend", "tracker", "weights"):
         if not isinstance(config.get(group), Mapping):
             raise UserError(f"{group}={config.get(group)}: is a group of options (see conf/), it cannot be replaced")
     given = config["blend"]["res"]

@@ -31,10 +31,13 @@ FREE_KEYS = (
     "log_kimg",
     "checkpoint_kimg",
     "paths",
+    "weights",
     "tracker",
     "trainer",
     "metrics",
 )
+#: What the catalogue says of a published network: its sha256 identifies it, however it is described and fetched.
+FREE_GROUPS = ("pretrained.file.", "pretrained.architecture.")
 VERSION = "0.1.0"
 
 
@@ -47,7 +50,9 @@ def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | N
         parent: sha256 of the pretrained network's file.
     """
     flat = _flatten({k: v for k, v in config.items() if k not in FREE_KEYS})
+    flat = {key: value for key, value in flat.items() if not key.startswith(FREE_GROUPS)}
     flat.pop("dataset.path", None)
+    flat.pop("pretrained.about", None)
     flat["dataset.fingerprint"] = dataset.fingerprint
     if parent is not None:
         flat["pretrained.sha256"] = parent

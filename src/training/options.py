@@ -11,8 +11,12 @@ from typing import Any
 
 from ..errors import UserError
 from ..tracking import MODES
+from ..weights.catalog import check_unchanged
 
-GROUPS = ("snapshot", "paths", "dataset", "pretrained", "model", "loss", "augment", "metrics", "tracker", "trainer")
+GROUPS = (
+    *("snapshot", "paths", "weights", "dataset", "pretrained", "model", "loss", "augment", "metrics", "tracker"),
+    "trainer",
+)
 STRUCTURE_RESOLUTION = 16  # of conf/loss/transfer.yaml
 
 
@@ -89,6 +93,8 @@ RULES: dict[str, Rule] = {
     "snapshot.max_gb": _between(0, null=True),
     "snapshot.grid_psi": _number(0, 2),
     "paths.runs": _text(),
+    "weights.folder": _text(),
+    "weights.mirror": _text(null=True),
     "dataset.path": _text(),
     "dataset.resolution": _whole(8, null=True),
     "dataset.num_images": _whole(2),
@@ -154,6 +160,7 @@ def check_options(config: Mapping[str, Any]) -> None:
         options = config[group] if group else config
         if name in options and not rule.allows(options[name]):
             raise UserError(f"{key}={options[name]}: give {rule.expected}")
+    check_unchanged(config["pretrained"])
     _check_effects(config)
 
 

@@ -15,6 +15,7 @@ from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
 from ..ops import backend_info
 from ..tracking import Tracker, open_tracker, write_run_report
+from ..weights import configure
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, find_checkpoint
 from .identity import open_run_folder, run_facts, update_run_json
@@ -50,6 +51,7 @@ def train(config: Mapping[str, Any]) -> Path:
         UserError: for everything that the user can put right.
     """
     check_options(config)
+    configure(**config["weights"])
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError
+from .catalog import catalog_names, find_entry
 from .native import Networks, load_native
 from .nvlabs import is_nvlabs, is_state_dict, read_nvlabs, read_state_dicts
 from .refused import Damaged, Refused
@@ -27,19 +28,25 @@ KNOWN = (
 
 
 def resolve_network(source: str | Path) -> Path:
-    """Find the file behind a path, a run folder (its last checkpoint) or the name of a shipped network.
+    """Find the file behind a path, a run folder (its last checkpoint) or the name of a network.
+
+    Names are those of shipped and of published networks; a published one is fetched when it is not there yet. A path
+    that is called like one is written `./NAME`.
 
     Raises:
-        UserError: when there is none.
+        UserError: when there is none, or it cannot be fetched.
     """
+    entry = find_entry(str(source))
+    if entry is not None:
+        return entry.fetch()
     path = SHIPPED.get(str(source), Path(source))
     if path.is_dir():
         path /= IN_RUN
     if path.is_file():
         return path
     raise UserError(
-        f"network {str(source)!r}: neither a file, nor a run folder with {IN_RUN}, nor a shipped network "
-        f"({', '.join(SHIPPED)}); check the path"
+        f"network {str(source)!r}: neither a file, nor a run folder with {IN_RUN}, nor the name of a "
+        f"network ({', '.join([*SHIPPED, *catalog_names()])}); check the path"
     )
 
 
@@ -47,7 +54,7 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu") -> N
     """Load a network of any known format, its architecture taken from the file. Nothing in the file is executed.
 
     Args:
-        source: path of a network file, of a run folder or its checkpoint, or `"demo"`.
+        source: path of a network file, of a run folder or its checkpoint, `"demo"`, or the name of a published network.
         device: where the tensors go.
 
     Returns:

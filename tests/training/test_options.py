@@ -20,6 +20,8 @@ WRONG = [
     ("snapshot.dtype=fp64", "snapshot.dtype=fp64: give fp32 or fp16"),
     ("snapshot.keep_best=0", "snapshot.keep_best=0"),
     ("paths.runs=null", "paths.runs=None"),
+    ("weights.folder=null", "weights.folder=None: give a text"),
+    ("weights.mirror=''", "weights.mirror=: give a text or null"),
     ("dataset.num_images=1", "dataset.num_images=1"),
     ("loss.beta2=1.5", "loss.beta2=1.5"),
     ("loss.pl_interval=0", "loss.pl_interval=0"),
@@ -63,7 +65,9 @@ def test_a_group_cannot_be_replaced():
 
 def test_every_option_has_a_rule():
     exempt = {"snapshot.kimg", "dataset.kind", "dataset.domain", "experiment"}  # read and checked by their owners
+    exempt |= {"pretrained.about", "pretrained.file", "pretrained.architecture"}  # compared with the catalogue
     choices = [[], ["dataset=folder", "dataset.path=x"], ["pretrained=none", "model=tiny", "loss=scratch"]]
+    choices += [["pretrained=ffhq256"]]
     for overrides in choices:
         config = compose_config("train", overrides)
         keys = {f"{g}.{k}" for g, v in config.items() if isinstance(v, dict) for k in v if k != "name"}

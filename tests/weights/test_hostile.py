@@ -141,8 +141,8 @@ HOSTILE = {
     "dictionary in itself": binary(b"}\x94", short("G_ema"), b"h\x00s"),
     "module in itself": binary(
         b"}", short("G_ema"), glob("torch_utils.persistence", "_reconstruct_persistent_obj"), b"}(",
-        short("class_name"), short("Generator"), short("state"), b"}", short("_modules"), b"}\x94s", b"u\x85R\x94", b"s",
-        b"h\x00", short("child"), b"h\x01s0",
+        short("class_name"), short("Generator"), short("state"), b"}", short("_modules"), b"}\x94s", b"u\x85R\x94",
+        b"sh\x00", short("child"), b"h\x01s0",
     ),
     "opcodes without end": b"\x80\x04" + b"N0" * 2_000_000 + b".",
     "many empty dictionaries": b"\x80\x04(" + b"}" * 3_000_000 + b"t.",
