@@ -3,7 +3,8 @@
 from .catalog import CatalogEntry, catalog_entry, catalog_names
 from .download import fetch_file
 from .load import load_network
-from .native import Networks, file_sha256, read_meta, save_network
+from .native import file_sha256, read_meta, save_network
+from .plan import Networks
 from .remote import RemoteFile, configure
 
 __all__ = [

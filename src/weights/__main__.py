@@ -18,7 +18,8 @@ from ..errors import UserError
 from .describe import as_lines, describe_network
 from .export import FORMATS, export_network
 from .load import load_network, resolve_network
-from .native import Networks, file_sha256
+from .native import file_sha256
+from .plan import Networks
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 BY_SUFFIX = {".safetensors": "native", ".pt": "rosinality", ".pth": "rosinality"}

@@ -6,21 +6,20 @@ shapes cannot tell comes as hints. Nothing is assumed from a format's usual size
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..networks import Discriminator, Generator
+from ..networks.layers import RESAMPLE_TAPS
 from ..ops import setup_filter
-from .native import Networks, check_fit
+from .plan import filled
 from .refused import Refused
 
-TAPS = (1.0, 3.0, 3.0, 1.0)
 W_AVG_SAMPLES, W_AVG_SEED = 10_000, 0
 MAX_LOG2 = 12  # 4096 px
 Tensors = dict[str, Tensor]
-Network = TypeVar("Network", Generator, Discriminator)
 
 
 def make_generator(tensors: Tensors, source: str, **hints: Any) -> Generator:
@@ -62,7 +61,7 @@ def make_generator(tensors: Tensors, source: str, **hints: Any) -> Generator:
     estimate = "mapping.w_avg" not in tensors
     if estimate:
         tensors["mapping.w_avg"] = torch.zeros([config["w_dim"]])
-    G = _filled(Generator, config, tensors, source)
+    G = filled(Generator, config, tensors, source)
     if estimate:
         estimate_w_avg(G)
     return G
@@ -104,7 +103,7 @@ def make_discriminator(tensors: Tensors, source: str, **hints: Any) -> Discrimin
         )
         config["cmap_dim"] = _shape(tensors, "b4.out.weight", 2)[0]
     config.update(hints)
-    return _filled(Discriminator, config, tensors, source)
+    return filled(Discriminator, config, tensors, source)
 
 
 @torch.no_grad()
@@ -118,22 +117,6 @@ def estimate_w_avg(G: Generator) -> None:
         c = torch.eye(G.c_dim)[torch.arange(count) % G.c_dim] if G.c_dim else None
         total += G.mapping.map(z, c).double().sum(dim=0)
     G.mapping.w_avg.copy_(total / W_AVG_SAMPLES)
-
-
-def networks_of(parts: Mapping[str, Any], meta: dict[str, Any]) -> Networks:
-    """Put `G_ema`, `G` and `D` together.
-
-    Raises:
-        Refused: without G_ema, or when they do not belong together.
-    """
-    G_ema, G, D = parts.get("G_ema"), parts.get("G"), parts.get("D")
-    if G_ema is None:
-        raise Refused("it holds no averaged generator (G_ema)")
-    if G is not None and G.config != G_ema.config:
-        raise Refused("its two generators have different architectures")
-    if D is not None and (D.resolution, D.c_dim) != (G_ema.resolution, G_ema.c_dim):
-        raise Refused(f"its generator makes {G_ema.resolution} px pictures, its discriminator takes {D.resolution} px")
-    return Networks(G_ema=G_ema, G=G, D=D, meta=meta)
 
 
 def _mapping_config(tensors: Mapping[str, Tensor], label_layout: str, width: str = "") -> dict[str, Any]:
@@ -186,7 +169,7 @@ def _discriminator_architecture(tensors: Mapping[str, Tensor], channels: Mapping
 
 def _without_filters(tensors: Tensors) -> Tensors:
     """Leave out the resampling filters, which must be the usual one."""
-    usual = setup_filter(TAPS)
+    usual = setup_filter(RESAMPLE_TAPS)
     kept = {}
     for key, value in tensors.items():
         if not key.endswith(".resample_filter"):
@@ -218,16 +201,3 @@ def _shape(tensors: Mapping[str, Tensor], key: str, ndim: int) -> tuple[int, ...
     if len(shape) != ndim:
         raise Refused(f"{key} has shape {list(shape)}, expected {ndim} dimensions")
     return shape
-
-
-def _filled(kind: type[Network], config: Mapping[str, Any], tensors: Tensors, source: str) -> Network:
-    """Build a network, without memory first: shapes that do not fit are refused before anything is allocated."""
-    try:
-        with torch.device("meta"):
-            sketch = kind(**config)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise Refused(f"its architecture cannot be built ({str(error).splitlines()[0]})") from error
-    check_fit(sketch, tensors, source)
-    network = kind(**config)
-    network.load_state_dict(tensors)
-    return network.eval().requires_grad_(False)

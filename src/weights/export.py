@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..networks import Discriminator, Generator
 from .load import load_network
-from .native import Networks, save_network
+from .native import save_network
+from .plan import Networks
 from .rosinality import KERNEL, discriminator_key, generator_key
 
 FORMATS = ("native", "rosinality", "ada")

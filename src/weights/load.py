@@ -1,6 +1,7 @@
 """`load_network`: one door for every network, by path or by name. The content tells the format, never the suffix."""
 
 import re
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ import torch
 from torch import nn
 
 from ..errors import UserError
-from .catalog import catalog_names, find_entry
-from .native import Networks, load_native
+from .catalog import catalog_names, check_architecture, find_entry
+from .native import read_native
 from .nvlabs import is_nvlabs, is_state_dict, read_nvlabs, read_state_dicts
+from .plan import PARTS, Networks, Plan, build
 from .refused import Damaged, Refused
 from .rosinality import is_rosinality, read_rosinality
 from .run_checkpoint import IN_RUN, is_run_checkpoint, read_run_checkpoint
 from .standins import StandIn
 from .tensorflow import is_tensorflow, read_tensorflow
-from .torchfile import ZIP_MAGIC, is_legacy, open_buffer, read_legacy, read_pickle, read_zip
+from .torchfile import ZIP_MAGIC, forget_pages, is_legacy, open_buffer, read_legacy, read_pickle, read_zip
 
 #: Networks shipped with the project, by name.
 SHIPPED = {"demo": Path(__file__).parent / "demo.safetensors"}
@@ -25,6 +27,14 @@ KNOWN = (
     "this project's safetensors and runs, TensorFlow StyleGAN2(-ADA) pickles, stylegan2-ada-pytorch and stylegan3 "
     "pickles, and rosinality checkpoints"
 )
+#: What tells a format, and what reads it.
+READERS: list[tuple[Callable[[Any], bool], Callable[[Any, str], Plan]]] = [
+    (is_tensorflow, read_tensorflow),
+    (is_nvlabs, read_nvlabs),
+    (is_state_dict, read_state_dicts),
+    (is_rosinality, read_rosinality),
+    (is_run_checkpoint, read_run_checkpoint),
+]
 
 
 def resolve_network(source: str | Path) -> Path:
@@ -50,48 +60,45 @@ def resolve_network(source: str | Path) -> Path:
     )
 
 
-def load_network(source: str | Path, *, device: torch.device | str = "cpu") -> Networks:
+def load_network(source: str | Path, *, device: torch.device | str = "cpu", parts: Collection[str] = PARTS) -> Networks:
     """Load a network of any known format, its architecture taken from the file. Nothing in the file is executed.
 
     Args:
         source: path of a network file, of a run folder or its checkpoint, `"demo"`, or the name of a published network.
         device: where the tensors go.
+        parts: which of `G_ema`, `G` and `D` to build, where the file has them; G_ema always is.
 
     Returns:
         `Networks(G_ema, G | None, D | None, meta)`, in eval mode, without gradients; `meta["format"]` names the format.
 
     Raises:
         UserError: when the file is missing, damaged, of an unknown format, holds something that this project cannot
-            represent, or its tensors do not match.
+            represent, its tensors do not match, or a published network is not the one that the catalogue describes.
     """
     path = resolve_network(source)
     try:
-        networks = _load(path)
+        data = open_buffer(path)
+        networks = build(_plan(data, path), parts, lambda: forget_pages(data))
     except Refused as error:
         raise UserError(f"{path}: {error}") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    entry = find_entry(str(source))
+    if entry is not None:
+        check_architecture(entry, networks.G_ema.config)
     for module in (networks.G_ema, networks.G, networks.D):
         if isinstance(module, nn.Module):
-            module.eval().requires_grad_(False).to(device)
+            module.to(device)
     return networks
 
 
-def _load(path: Path) -> Networks:
-    data = open_buffer(path)
+def _plan(data: memoryview, path: Path) -> Plan:
     if _is_safetensors(data):
-        return load_native(path)
+        return read_native(path)
     value = _read(data)
-    if is_tensorflow(value):
-        return read_tensorflow(value, str(path))
-    if is_nvlabs(value):
-        return read_nvlabs(value, str(path))
-    if is_state_dict(value):
-        return read_state_dicts(value, str(path))
-    if is_rosinality(value):
-        return read_rosinality(value, str(path))
-    if is_run_checkpoint(value):
-        return read_run_checkpoint(value, str(path))
+    for belongs, read in READERS:
+        if belongs(value):
+            return read(value, str(path))
     raise Refused(f"not a StyleGAN2 network file: it holds {_described(value)}; known are {KNOWN}")
 
 

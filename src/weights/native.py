@@ -7,39 +7,22 @@ and where the network comes from. Nothing in the file is ever executed.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import UserError
 from ..networks import Discriminator, Generator
+from .plan import PARTS, Plan, filled
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "caricature"
-_MAX_LISTED = 8
-
-
-@dataclass
-class Networks:
-    """What a network file holds.
-
-    Attributes:
-        G_ema: the averaged generator, the one to render with.
-        G: the generator in training, or None in a light file.
-        D: the discriminator, or None in a light file.
-        meta: header facts: `format_version`, `kimg`, `dataset`, `parent`, … (plain data).
-    """
-
-    G_ema: Generator
-    G: Generator | None = None
-    D: Discriminator | None = None
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 def save_network(
@@ -100,62 +83,36 @@ def read_meta(path: str | Path) -> dict[str, Any]:
         return _header(Path(path), file.metadata())
 
 
-def load_native(path: str | Path, *, device: torch.device | str = "cpu") -> Networks:
-    """Read a native file.
+def read_native(path: str | Path) -> Plan:
+    """Plan the networks of a native file.
 
     Raises:
-        UserError: as `read_meta`, and with the list of tensors when they do not match the named architecture.
+        UserError: as `read_meta`, and when the architecture in its header is not one that this version knows.
     """
     path = Path(path)
     with _open(path) as file:
         meta = _header(path, file.metadata())
-        tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        names = list(file.keys())
     architecture = meta.get("architecture", {})
     try:
-        generator_config = _with_channels(architecture["G"])
-        networks = Networks(G_ema=Generator(**generator_config), meta=meta)
-        if any(key.startswith("G.") for key in tensors):
-            networks.G = Generator(**generator_config)
-        if any(key.startswith("D.") for key in tensors):
-            networks.D = Discriminator(**_with_channels(architecture["D"]))
+        configs = {name: _with_channels(architecture["D" if name == "D" else "G"]) for name in _held(names)}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: the architecture in its header is not one this version knows ({error})") from error
-    for name in ("G_ema", "G", "D"):
-        module = getattr(networks, name)
-        if module is not None:
-            fill(module, {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}, path)
-            module.eval().requires_grad_(False).to(device)
-    return networks
+    parts = {name: partial(_network, path, name, config) for name, config in configs.items()}
+    return Plan(parts, {**meta, "format": "native"})
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load tensors into a module, all of them and nothing else.
-
-    Raises:
-        UserError: naming the tensors that are missing, unexpected, or of another shape.
-    """
-    check_fit(module, tensors, source)
-    module.load_state_dict(dict(tensors))
+def _held(names: Collection[str]) -> list[str]:
+    return [part for part in PARTS if any(name.startswith(f"{part}.") for name in names)]
 
 
-def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -> None:
-    """Check that tensors are exactly a module's.
-
-    Raises:
-        UserError: naming the tensors that are missing, unexpected, or of another shape.
-    """
-    own = module.state_dict()
-    wrong = [f"missing {key}" for key in own if key not in tensors]
-    wrong += [f"unexpected {key}" for key in tensors if key not in own]
-    wrong += [
-        f"{key} is {list(tensors[key].shape)}, expected {list(value.shape)}"
-        for key, value in own.items()
-        if key in tensors and tensors[key].shape != value.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - _MAX_LISTED} more" if len(wrong) > _MAX_LISTED else ""
-        listed = "; ".join(wrong[:_MAX_LISTED])
-        raise UserError(f"{source}: its tensors do not match its architecture: {listed}{more}")
+def _network(path: Path, name: str, config: Mapping[str, Any]) -> Any:
+    prefix = f"{name}."
+    with _open(path) as file:
+        keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (not a mapping)
+        tensors = {key.removeprefix(prefix): file.get_tensor(key).float() for key in keys}
+    kind: Any = Discriminator if name == "D" else Generator
+    return filled(kind, config, tensors, str(path))
 
 
 def file_sha256(path: str | Path) -> str:

@@ -7,12 +7,13 @@ the ones of this project's networks.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from .assemble import make_discriminator, make_generator, networks_of
-from .native import Networks
+from .assemble import make_discriminator, make_generator
+from .plan import Plan
 from .refused import Refused
 from .standins import StandIn
 from .tensors import View, as_tensor
@@ -34,12 +35,11 @@ def is_state_dict(value: Any) -> bool:
     return isinstance(G_ema, Mapping) and "synthesis.b4.const" in G_ema
 
 
-def read_nvlabs(value: Mapping[str, Any], source: str) -> Networks:
-    """Build the networks of an unpickled file.
+def read_nvlabs(value: Mapping[str, Any], source: str) -> Plan:
+    """Plan the networks of an unpickled file.
 
     Raises:
-        Refused: for other networks (StyleGAN3, say) and what else cannot be represented.
-        UserError: with the tensors that do not match.
+        Refused: for other classes than the two of StyleGAN2.
     """
     parts: dict[str, Any] = {}
     for name in ("G", "G_ema", "D"):
@@ -50,24 +50,23 @@ def read_nvlabs(value: Mapping[str, Any], source: str) -> Networks:
             raise Refused(f"its {name} is not a network")
         if module.kind != ("Discriminator" if name == "D" else "Generator"):
             raise Refused(f"its {name} is a {module.kind[:40]!r}: its layers {_UNSUPPORTED}")
-        parts[name] = _discriminator(module, source) if name == "D" else _generator(module, source)
+        parts[name] = partial(_discriminator if name == "D" else _generator, module, source)
     meta: dict[str, Any] = {"format": FORMAT}
     pipe = value.get("augment_pipe")
     if isinstance(pipe, StandIn) and isinstance(buffers := pipe.state.get("_buffers"), dict) and "p" in buffers:
         p = as_tensor(buffers["p"], "augment_pipe.p")
         if p.numel() == 1:
             meta["augment_p"] = float(p)
-    return networks_of(parts, meta)
+    return Plan(parts, meta)
 
 
-def read_state_dicts(value: Mapping[str, Any], source: str) -> Networks:
-    """Build the networks of a file of state dicts, as `convert TARGET.pt --format ada` writes it.
+def read_state_dicts(value: Mapping[str, Any], source: str) -> Plan:
+    """Plan the networks of a file of state dicts, as `convert TARGET.pt --format ada` writes it.
 
     What shapes do not tell stands beside the tensors: `G_kwargs` and `D_kwargs`, keyword arguments of the two classes.
 
     Raises:
         Refused: when keyword arguments or tensors are not of such networks.
-        UserError: with the tensors that do not match.
     """
     parts: dict[str, Any] = {}
     for name in ("G", "G_ema", "D"):
@@ -75,24 +74,23 @@ def read_state_dicts(value: Mapping[str, Any], source: str) -> Networks:
             continue
         if not isinstance(value[name], Mapping):
             raise Refused(f"its {name} is not a state dict")
-        tensors = {str(key): as_tensor(item, str(key)) for key, item in value[name].items()}
-        given = value.get("D_kwargs" if name == "D" else "G_kwargs", {})
-        if not isinstance(given, Mapping):
-            raise Refused("its keyword arguments are damaged")
-        mapping, synthesis = (_kwargs(given, key) for key in ("mapping_kwargs", "synthesis_kwargs"))
-        lr = _number(mapping.get("lr_multiplier", 0.01), "lr_multiplier")
-        if name == "D":
-            group = _kwargs(given, "epilogue_kwargs").get("mbstd_group_size", 4)
-            hints: dict[str, Any] = {
-                "mbstd_group_size": None if group is None else int(_number(group, "mbstd_group_size"))
-            }
-            if "mapping.fc0.weight" in tensors:
-                hints["mapping_lr_multiplier"] = lr
-            parts[name] = make_discriminator(tensors, source, conv_clamp=_clamp(given.get("conv_clamp")), **hints)
-        else:
-            clamp = _clamp(synthesis.get("conv_clamp"))
-            parts[name] = make_generator(tensors, source, conv_clamp=clamp, mapping_lr_multiplier=lr)
-    return networks_of(parts, {"format": STATE_DICT_FORMAT})
+        given = _kwargs(value, "D_kwargs" if name == "D" else "G_kwargs")
+        parts[name] = partial(_from_state_dict, value[name], given, name, source)
+    return Plan(parts, {"format": STATE_DICT_FORMAT})
+
+
+def _from_state_dict(state: Mapping[str, Any], given: Mapping[str, Any], name: str, source: str) -> Any:
+    tensors = {str(key): as_tensor(item, str(key)) for key, item in state.items()}
+    mapping, synthesis = (_kwargs(given, key) for key in ("mapping_kwargs", "synthesis_kwargs"))
+    lr = _number(mapping.get("lr_multiplier", 0.01), "lr_multiplier")
+    if name == "D":
+        group = _kwargs(given, "epilogue_kwargs").get("mbstd_group_size", 4)
+        hints: dict[str, Any] = {"mbstd_group_size": None if group is None else int(_number(group, "mbstd_group_size"))}
+        if "mapping.fc0.weight" in tensors:
+            hints["mapping_lr_multiplier"] = lr
+        return make_discriminator(tensors, source, conv_clamp=_clamp(given.get("conv_clamp")), **hints)
+    clamp = _clamp(synthesis.get("conv_clamp"))
+    return make_generator(tensors, source, conv_clamp=clamp, mapping_lr_multiplier=lr)
 
 
 def _generator(module: StandIn, source: str) -> Any:

@@ -6,13 +6,14 @@ shapes; blur kernels are left out after a look. A checkpoint in training keeps n
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .assemble import make_discriminator, make_generator, networks_of
-from .native import Networks
+from .assemble import W_AVG_SAMPLES, make_discriminator, make_generator
+from .plan import Plan
 from .refused import Refused
 from .standins import StandIn
 from .tensors import View, as_tensor
@@ -31,26 +32,24 @@ def is_rosinality(value: Any) -> bool:
     return isinstance(g_ema, Mapping) and any(str(key).endswith("conv1.conv.weight") for key in g_ema)
 
 
-def read_rosinality(value: Mapping[str, Any], source: str) -> Networks:
-    """Build the networks of an unpickled checkpoint.
+def read_rosinality(value: Mapping[str, Any], source: str) -> Plan:
+    """Plan the networks of an unpickled checkpoint.
 
-    Raises:
-        Refused: for what cannot be represented (swagan, say).
-        UserError: with the tensors that do not match.
+    G's average of w is G_ema's where the file has none.
     """
     meta: dict[str, Any] = {"format": FORMAT}
     bare = "g_ema" not in value
+    averages = {"w_avg": value["latent_avg"]} if value.get("latent_avg") is not None else {}
+    states = {"G_ema": value if bare else value["g_ema"], "G": None if bare else value.get("g")}
     parts: dict[str, Any] = {
-        "G_ema": _generator(value if bare else value["g_ema"], source, meta, value.get("latent_avg"))
+        name: partial(_generator, state, source, meta, averages) for name, state in states.items() if state is not None
     }
-    if not bare and value.get("g") is not None:
-        parts["G"] = _generator(value["g"], source, {}, None)
     if not bare and value.get("d") is not None:
-        parts["D"] = make_discriminator(_renamed(value["d"], discriminator_key), source, mbstd_group_size=MBSTD_GROUP)
+        parts["D"] = partial(_discriminator, value["d"], source)
     options = value.get("args")
     if isinstance(options, StandIn) and isinstance(step := options.state.get("start_iter"), int):
         meta["iterations"] = step
-    return networks_of(parts, meta)
+    return Plan(parts, meta)
 
 
 def generator_key(name: str) -> str | None:
@@ -107,7 +106,11 @@ def discriminator_key(name: str, top: int) -> str | None:
     return name
 
 
-def _generator(state: Any, source: str, meta: dict[str, Any], latent_avg: Any) -> Any:
+def _discriminator(state: Any, source: str) -> Any:
+    return make_discriminator(_renamed(state, discriminator_key), source, mbstd_group_size=MBSTD_GROUP)
+
+
+def _generator(state: Any, source: str, meta: dict[str, Any], averages: dict[str, Any]) -> Any:
     tensors = _renamed(state, lambda name, _: generator_key(name))
     for key, value in list(tensors.items()):
         if key.endswith("noise_strength"):
@@ -122,11 +125,13 @@ def _generator(state: Any, source: str, meta: dict[str, Any], latent_avg: Any) -
             tensors[key] = _shaped(value, key, 1) if value.ndim <= 1 else value.reshape(-1)
     if not any(key.endswith("noise_const") for key in tensors):
         _seed_noise(tensors, meta)
-    if latent_avg is not None:
-        tensors["mapping.w_avg"] = _shaped(as_tensor(latent_avg, "latent_avg"), "latent_avg", 1)
-    else:
-        meta["w_avg"] = "estimated from 10000 latents"
-    return make_generator(tensors, source)
+    if "w_avg" in averages:
+        tensors["mapping.w_avg"] = _shaped(as_tensor(averages["w_avg"], "latent_avg"), "latent_avg", 1)
+        return make_generator(tensors, source)
+    G = make_generator(tensors, source)  # without an average of w it makes its own estimate
+    averages["w_avg"] = G.mapping.w_avg
+    meta["w_avg"] = f"estimated from {W_AVG_SAMPLES} latents"
+    return G
 
 
 def _renamed(state: Any, rename: Any) -> dict[str, Tensor]:

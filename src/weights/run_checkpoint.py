@@ -1,12 +1,13 @@
 """The networks inside of a run's checkpoint: what another run can start from without an export."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
 from ..networks import Discriminator, Generator
-from .native import Networks, fill
+from .plan import Plan, filled
 from .tensors import View, as_tensor
 
 FORMAT = "run checkpoint"
@@ -20,27 +21,29 @@ def is_run_checkpoint(value: Any) -> bool:
     return isinstance(value, Mapping) and {ARCHITECTURE, "state_dict", "nimg"} <= value.keys()
 
 
-def read_run_checkpoint(checkpoint: Mapping[str, Any], source: str) -> Networks:
-    """Build G, D and G_ema of a checkpoint.
+def read_run_checkpoint(checkpoint: Mapping[str, Any], source: str) -> Plan:
+    """Plan G, D and G_ema of a checkpoint.
 
     Raises:
-        UserError: when the checkpoint is damaged, or with the tensors that do not match.
+        UserError: when the checkpoint is damaged.
     """
-    configs, state = checkpoint[ARCHITECTURE], checkpoint["state_dict"]
     try:
-        nimg = int(checkpoint["nimg"])
-        networks = Networks(
-            G_ema=Generator(**configs["G"]),
-            G=Generator(**configs["G"]),
-            D=Discriminator(**configs["D"]),
-            meta={"format": FORMAT, "nimg": nimg, "kimg": nimg / 1000},
-        )
-        tensors = {str(key): as_tensor(value, str(key)) for key, value in state.items() if isinstance(value, View)}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        nimg, state = int(checkpoint["nimg"]), dict(checkpoint["state_dict"])
+        configs = {name: dict(checkpoint[ARCHITECTURE][name]) for name in ("G", "D")}
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{source}: its networks are not ones this version knows ({error})") from error
-    for name in ("G_ema", "G", "D"):
-        prefix = f"{PREFIX}{name}."
-        module = getattr(networks, name)
-        fill(module, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, source)
-        module.eval().requires_grad_(False)
-    return networks
+    kinds: dict[str, tuple[Any, str]] = {"G_ema": (Generator, "G"), "G": (Generator, "G"), "D": (Discriminator, "D")}
+    parts = {
+        name: partial(_network, kind, configs[config], state, f"{PREFIX}{name}.", source)
+        for name, (kind, config) in kinds.items()
+    }
+    return Plan(parts, {"format": FORMAT, "nimg": nimg, "kimg": nimg / 1000})
+
+
+def _network(kind: Any, config: Mapping[str, Any], state: Mapping[str, Any], prefix: str, source: str) -> Any:
+    tensors = {
+        key.removeprefix(prefix): as_tensor(value, key)
+        for key, value in state.items()
+        if isinstance(value, View) and isinstance(key, str) and key.startswith(prefix)
+    }
+    return filled(kind, config, tensors, source)

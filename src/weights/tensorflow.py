@@ -8,12 +8,13 @@ convolutions are stored mirrored.
 
 import math
 import re
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from .assemble import make_discriminator, make_generator, networks_of
-from .native import Networks
+from .assemble import make_discriminator, make_generator
+from .plan import Plan
 from .refused import Refused
 from .standins import StandIn
 from .tensors import as_tensor
@@ -44,22 +45,23 @@ def is_tensorflow(value: Any) -> bool:
     return bool(values) and all(isinstance(v, StandIn) and v.kind == "Network" for v in values)
 
 
-def read_tensorflow(value: Any, source: str) -> Networks:
-    """Build the networks of an unpickled TensorFlow file.
+def read_tensorflow(value: Any, source: str) -> Plan:
+    """Plan the networks of an unpickled TensorFlow file.
 
     Raises:
-        Refused: for StyleGAN1, progressive growing in midway, and what else cannot be represented.
-        UserError: with the tensors that do not match.
+        Refused: for StyleGAN1 and what else cannot be represented.
     """
     values = list(value) if isinstance(value, tuple | list) else [value]
     if len(values) not in (1, 3):
         raise Refused(f"a TensorFlow pickle of {len(values)} networks, expected (G, D, Gs)")
     names = ("G", "D", "G_ema") if len(values) == 3 else ("G_ema",)
-    parts = {}
-    for name, network in zip(names, values, strict=True):
+    for network in values:
         _check(network)
-        parts[name] = _discriminator(network, source) if name == "D" else _generator(network, source)
-    return networks_of(parts, {"format": FORMAT, "name": str(values[-1].state.get("name"))})
+    parts = {
+        name: partial(_discriminator if name == "D" else _generator, network, source)
+        for name, network in zip(names, values, strict=True)
+    }
+    return Plan(parts, {"format": FORMAT, "name": str(values[-1].state.get("name"))})
 
 
 def _check(network: StandIn) -> None:

@@ -125,6 +125,8 @@ def as_tensor(value: Any, name: str) -> Tensor:
         if not array.flags.writeable:
             array = array.copy()
         return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape)).float()
+    if isinstance(value, Tensor):
+        return value.float()
     if isinstance(value, int | float | np.number):
         return torch.tensor(float(value))
     raise Refused(f"{name} is not a tensor")

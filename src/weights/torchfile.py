@@ -37,6 +37,13 @@ def open_buffer(path: Path) -> memoryview:
             raise Refused("an empty file") from error
 
 
+def forget_pages(data: memoryview) -> None:
+    """Tell the system that what was read of a mapped file is not needed in memory any more."""
+    mapped = data.obj
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def read_pickle(data: memoryview) -> Any:
     """Read a plain pickle, in which tensors may be embedded in torch's old layout.
 
