@@ -22,8 +22,9 @@ from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
 from .options import check_options
 from .schedule import mark_name, run_length, snapshot_marks
-from .setup import Start, build_dataset, build_networks, build_step
+from .setup import build_dataset, build_step
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter
+from .start import Start, build_networks, open_pretrained
 
 
 @dataclass
@@ -55,8 +56,9 @@ def train(config: Mapping[str, Any]) -> Path:
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
-    dataset = build_dataset(config)
-    start = build_networks(config, dataset)
+    networks = open_pretrained(config)
+    dataset = build_dataset(config, networks)
+    start = build_networks(config, dataset, networks)
     step = build_step(config, start)
     folder = open_run_folder(config, dataset, start.facts.get("sha256"))
     checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None

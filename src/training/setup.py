@@ -1,18 +1,15 @@
-"""From configuration to objects: data set, networks, training step. What does not fit is refused first."""
+"""From configuration to objects: data set and training step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
-
-import torch
 
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
-from ..networks import Discriminator, Generator
-from ..weights import Networks, file_sha256, load_network
-from ..weights.load import resolve_network
+from ..weights import Networks
 from .augment import AugmentPipe
 from .settings import StepSettings
+from .start import Start, clone
 from .step import TrainingStep
 
 R1_HEURISTIC = 0.0002
@@ -21,72 +18,12 @@ TRANSFER_ADA_KIMG, SCRATCH_ADA_KIMG = 100.0, 500.0
 SCRATCH_EMA_RAMPUP = 0.05
 
 
-@dataclass(frozen=True)
-class Start:
-    """The networks that training starts from, and what a run header says of them."""
-
-    G: Generator
-    D: Discriminator
-    G_ema: Generator
-    facts: dict[str, Any]
-
-    @property
-    def transferred(self) -> bool:
-        """Whether they come from a pretrained network."""
-        return bool(self.facts)
-
-
-def build_dataset(config: Mapping[str, Any]) -> PictureDataset:
+def build_dataset(config: Mapping[str, Any], networks: Networks | None) -> PictureDataset:
     """Open the configured data set; a pretrained network decides a resolution that is left open."""
     settings = dict(config["dataset"])
-    source = config["pretrained"]["source"]
-    if settings.get("resolution") is None and source is not None:
-        settings["resolution"] = load_network(source).G_ema.resolution
+    if settings.get("resolution") is None and networks is not None:
+        settings["resolution"] = networks.G_ema.resolution
     return open_configured_dataset(settings)
-
-
-def build_networks(config: Mapping[str, Any], dataset: PictureDataset) -> Start:
-    """Load the pretrained networks, or make fresh ones with `model`.
-
-    Raises:
-        UserError: when the pretrained network and data set or model settings do not fit, or D is missing.
-    """
-    source = config["pretrained"]["source"]
-    model = {k: v for k, v in config["model"].items() if k != "name" and v is not None}
-    if source is None:
-        return _fresh(model, dataset, int(config["seed"]))
-    networks = load_network(source)
-    G_ema = networks.G_ema
-    _check_model(model, networks, str(source))
-    if G_ema.resolution != dataset.resolution:
-        raise UserError(
-            f"pretrained={source} makes {G_ema.resolution} px pictures, the data set has {dataset.resolution} px: "
-            f"set dataset.resolution={G_ema.resolution} or choose another network"
-        )
-    if G_ema.c_dim not in (0, dataset.num_classes):
-        raise UserError(f"pretrained={source} knows {G_ema.c_dim} classes, the data set has {dataset.num_classes}")
-    if model.get("conditional") and G_ema.c_dim == 0:
-        raise UserError(f"model.conditional=true: pretrained={source} knows no classes; train it with pretrained=none")
-    fresh_d = networks.D is None
-    if not fresh_d and config["pretrained"].get("fresh_d"):
-        raise UserError(f"pretrained.fresh_d=true has no effect: {source} holds a discriminator")
-    if fresh_d and not config["pretrained"].get("fresh_d"):
-        raise UserError(
-            f"pretrained={source} holds no discriminator: give a full network file, or pretrained.fresh_d=true to "
-            "start with an untrained one"
-        )
-    D = networks.D or _seeded(
-        lambda: Discriminator(c_dim=G_ema.c_dim, resolution=G_ema.resolution, channels=G_ema.config["channels"]),
-        int(config["seed"]),
-    )
-    facts = {
-        "source": str(source),
-        "sha256": file_sha256(resolve_network(source)),
-        "kimg": networks.meta.get("kimg"),
-        "fresh": ["D"] if fresh_d else [],
-        "G_from": "G" if networks.G is not None else "G_ema",
-    }
-    return Start(G=networks.G or G_ema, D=D, G_ema=G_ema, facts=facts)
 
 
 def build_step(config: Mapping[str, Any], start: Start) -> TrainingStep:
@@ -117,54 +54,6 @@ def build_step(config: Mapping[str, Any], start: Start) -> TrainingStep:
         batch_size=batch,
         G_ema=start.G_ema,
         augment=pipe,
-        source=_clone(start.G_ema) if structure and start.transferred else None,
+        source=clone(start.G_ema) if structure and start.transferred else None,
         seed=int(config["seed"]),
     )
-
-
-def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:
-    if not model:
-        raise UserError(
-            "pretrained=none needs the networks' widths: choose model=tiny, model=config_e or model=config_f"
-        )
-    if model.get("conditional") and not dataset.num_classes:
-        raise UserError("model.conditional=true: the data set has no labels (dataset.json in its folder holds them)")
-    shared: dict[str, Any] = {
-        "resolution": dataset.resolution,
-        "c_dim": dataset.num_classes if model.get("conditional") else 0,
-    }
-    widths: dict[str, Any] = {k: model[k] for k in ("channel_base", "channel_max") if k in model}
-    depth: dict[str, Any] = {k: model[k] for k in ("z_dim", "w_dim", "num_mapping_layers") if k in model}
-    G = _seeded(lambda: Generator(**shared, **widths, **depth), seed)
-    D = _seeded(lambda: Discriminator(**shared, **widths), seed + 1)
-    return Start(G=G, D=D, G_ema=_clone(G), facts={})
-
-
-def _check_model(model: dict[str, Any], networks: Networks, source: str) -> None:
-    """With a pretrained network `model` may only repeat what the file says."""
-    config = networks.G_ema.config
-    wrong = [
-        f"model.{key}={value} but the network has {config[key]}"
-        for key, value in model.items()
-        if key in config and config[key] != value
-    ]
-    for key in ("channel_base", "channel_max"):
-        if key in model:
-            limits = (model.get("channel_base", 1 << 30), model.get("channel_max", 1 << 30))
-            wanted = {r: min(limits[0] // r, limits[1]) for r in config["channels"]}
-            if wanted != config["channels"]:
-                wrong.append(f"model.{key}={model[key]} gives widths {wanted} but the network has {config['channels']}")
-    if wrong:
-        raise UserError(f"pretrained={source}: {'; '.join(wrong)}; leave model=auto to take them from the file")
-
-
-def _clone(G: Generator) -> Generator:
-    copy = Generator(**G.config)
-    copy.load_state_dict(G.state_dict())
-    return copy.eval().requires_grad_(False)
-
-
-def _seeded(make: Any, seed: int) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make()

@@ -97,12 +97,8 @@ def filled(kind: type[Network], config: Mapping[str, Any], tensors: Mapping[str,
     return network.eval().requires_grad_(False)
 
 
-def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -> None:
-    """Check that tensors are exactly a module's.
-
-    Raises:
-        UserError: naming the tensors that are missing, unexpected, or of another shape.
-    """
+def differences(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """In what tensors differ from a module's state dict, in names and shapes; empty when they fit."""
     own = module.state_dict()
     wrong = [f"missing {key}" for key in own if key not in tensors]
     wrong += [f"unexpected {key}" for key in tensors if key not in own]
@@ -111,6 +107,16 @@ def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Pa
         for key, value in own.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
+    return wrong
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Check that tensors are exactly a module's.
+
+    Raises:
+        UserError: naming the tensors that are missing, unexpected, or of another shape.
+    """
+    wrong = differences(module, tensors)
     if wrong:
         more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
         listed = "; ".join(wrong[:MAX_LISTED])
