@@ -22,7 +22,7 @@ from .module import GanModule
 from .options import check_options
 from .schedule import mark_name, run_length, snapshot_marks
 from .setup import Start, build_dataset, build_networks, build_step
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
 
 
 @dataclass
@@ -53,6 +53,7 @@ def train(config: Mapping[str, Any]) -> Path:
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
+    configured_extractor(config["metrics"])  # its weights are at hand before anything is written
     dataset = build_dataset(config)
     start = build_networks(config, dataset)
     step = build_step(config, start)
