@@ -4,6 +4,8 @@ KID comes first: it is unbiased at the few hundred pictures that a caricature da
 Fréchet distance (1706.08500) is biased upwards there. Neither is called FID unless the features are Inception's.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -45,15 +47,21 @@ def kernel_distance(
     Returns:
         Mean and standard deviation over subsets. The mean of an unbiased estimator may be negative.
     """
-    size = kernel_subset_size(len(fakes), len(reals), subset_size)
-    generator = torch.Generator().manual_seed(seed)
-    values = []
-    for _ in range(subsets):
-        chosen_a = torch.randperm(len(fakes), generator=generator)[:size]
-        chosen_b = torch.randperm(len(reals), generator=generator)[:size]
-        values.append(polynomial_mmd(fakes[chosen_a], reals[chosen_b]))
+    chosen = kernel_subsets(len(fakes), len(reals), seed=seed, subsets=subsets, subset_size=subset_size)
+    values = [polynomial_mmd(fakes[a], reals[b]) for a, b in chosen]
     result = torch.tensor(values, dtype=torch.float64)
     return float(result.mean()), float(result.std())
+
+
+def kernel_subsets(
+    num_fakes: int, num_reals: int, *, seed: int, subsets: int = KID_SUBSETS, subset_size: int = KID_SUBSET_SIZE
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw the subsets of `kernel_distance`: pairs of indices of fakes and of reals, without repetition in a subset."""
+    size = kernel_subset_size(num_fakes, num_reals, subset_size)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(subsets):
+        fakes = torch.randperm(num_fakes, generator=generator)[:size]
+        yield fakes, torch.randperm(num_reals, generator=generator)[:size]
 
 
 def kernel_subset_size(num_fakes: int, num_reals: int, subset_size: int = KID_SUBSET_SIZE) -> int:
@@ -68,9 +76,7 @@ def frechet_distance(fakes: Tensor, reals: Tensor) -> float:
         fakes: features `[N, d]`, N at least 2.
         reals: features `[M, d]`, M at least 2.
     """
-    accumulator = FrechetAccumulator(fakes.shape[1])
-    accumulator.add_reals(reals)
-    return accumulator.distance_of(fakes)
+    return FrechetAccumulator(reals).distance_of(fakes)
 
 
 def precision_recall(fakes: Tensor, reals: Tensor, *, seed: int, neighbours: int = NEIGHBOURS) -> tuple[float, float]:

@@ -43,8 +43,7 @@ class Evaluator:
         self.extractor = get_extractor(extractor) if isinstance(extractor, str) else extractor
         self.seed, self.shards = seed, shards
         self.real_features = self._real_features(reals, min(len(reals), max_reals))
-        self._frechet = FrechetAccumulator(self.real_features.shape[1])
-        self._frechet.add_reals(self.real_features)
+        self._frechet = FrechetAccumulator(self.real_features)
 
     @torch.inference_mode()
     def evaluate(self, fakes: Iterable[Tensor], *, psi: float) -> dict[str, Any]:

@@ -141,8 +141,7 @@ def resize_like_tensorflow(images: Tensor, size: int) -> Tensor:
     """
     for dim in (3, 2):
         length = images.shape[dim]
-        scale = torch.tensor(length / size, dtype=torch.float32, device=images.device)
-        position = torch.arange(size, dtype=torch.float32, device=images.device) * scale
+        position = torch.arange(size, dtype=torch.float32, device=images.device) * (length / size)
         low = position.long().clamp(max=length - 1)
         high = (low + 1).clamp(max=length - 1)
         weight = (position - low).to(images.dtype).view([-1, 1] if dim == 2 else [-1])

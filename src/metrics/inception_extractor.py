@@ -8,6 +8,7 @@ order are NVIDIA's, and nothing here can check a mapping of them.
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,7 +107,9 @@ def _load_torchscript(sha256: str | None, device: torch.device) -> InceptionExtr
 
 def _read_torchscript(path: Path, device: torch.device) -> torch.jit.ScriptModule:
     try:
-        script = torch.jit.load(str(path), map_location=device).eval()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning)  # the file is TorchScript, nothing to port
+            script = torch.jit.load(str(path), map_location=device).eval()
         names = [argument.name for argument in script.forward.schema.arguments]
     except (OSError, RuntimeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is no TorchScript file that this torch reads: get the file again") from error

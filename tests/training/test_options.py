@@ -63,9 +63,30 @@ def test_a_group_cannot_be_replaced():
 
 def test_every_option_has_a_rule():
     exempt = {"snapshot.kimg", "dataset.kind", "dataset.domain", "experiment"}  # read and checked by their owners
-    choices = [[], ["dataset=folder", "dataset.path=x"], ["pretrained=none", "model=tiny", "loss=scratch"]]
+    choices = [
+        ["metrics=fid"],
+        [],
+        ["dataset=folder", "dataset.path=x"],
+        ["pretrained=none", "model=tiny", "loss=scratch"],
+    ]
     for overrides in choices:
         config = compose_config("train", overrides)
         keys = {f"{g}.{k}" for g, v in config.items() if isinstance(v, dict) for k in v if k != "name"}
         keys |= {k for k, v in config.items() if not isinstance(v, dict)}
         assert keys - exempt <= set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["metrics=fid", "metrics.weights=other"], "metrics.weights=other: give published or nvidia"),
+        (["metrics=fid", "metrics.weights=nvidia"], "metrics.weights_sha256"),
+        (["metrics=fid", "metrics.weights_sha256=ab"], "no effect with metrics.weights=published"),
+        (["metrics=fid", "metrics.extractor=embedded", "metrics.weights=nvidia"], "no effect without"),
+    ],
+)
+def test_weights_of_inception_are_checked(overrides, words):
+    check_options(compose_config("train", ["metrics=fid"]))
+    with pytest.raises(UserError) as error:
+        check_options(compose_config("train", overrides))
+    assert words in str(error.value) and "\n" not in str(error.value)
