@@ -18,7 +18,7 @@ from src.sweep.grid import find_run
 from src.tracking.charts import heat_map, line_chart, structure_rendering
 from src.tracking.page import STYLE
 
-METRICS = ("kimg", "kid", "kid_std", "frechet", "precision", "recall", "memorisation")
+METRICS = ("kimg", "kid", "kid_std", "fid", "frechet", "precision", "recall", "memorisation")
 CELL = ("kimg", "resolution", "s", "r", "cari", "share", "eligible")
 LOOK = "svg{background:#fff;font-family:sans-serif}"
 

@@ -4,9 +4,12 @@ KID comes first: it is unbiased at the few hundred pictures that a caricature da
 Fréchet distance (1706.08500) is biased upwards there. Neither is called FID unless the features are Inception's.
 """
 
+from collections.abc import Iterator
+
 import torch
-from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
+from torch import Tensor
+
+from .frechet import FrechetAccumulator
 
 KID_SUBSETS = 20
 KID_SUBSET_SIZE = 500
@@ -44,40 +47,36 @@ def kernel_distance(
     Returns:
         Mean and standard deviation over subsets. The mean of an unbiased estimator may be negative.
     """
-    size = max(min(subset_size, len(fakes) // 2, len(reals) // 2), 2)
-    generator = torch.Generator().manual_seed(seed)
-    values = []
-    for _ in range(subsets):
-        chosen_a = torch.randperm(len(fakes), generator=generator)[:size]
-        chosen_b = torch.randperm(len(reals), generator=generator)[:size]
-        values.append(polynomial_mmd(fakes[chosen_a], reals[chosen_b]))
+    chosen = kernel_subsets(len(fakes), len(reals), seed=seed, subsets=subsets, subset_size=subset_size)
+    values = [polynomial_mmd(fakes[a], reals[b]) for a, b in chosen]
     result = torch.tensor(values, dtype=torch.float64)
     return float(result.mean()), float(result.std())
 
 
-class _Identity(nn.Module):
-    """Lets torchmetrics accumulate features that are computed already."""
+def kernel_subsets(
+    num_fakes: int, num_reals: int, *, seed: int, subsets: int = KID_SUBSETS, subset_size: int = KID_SUBSET_SIZE
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw the subsets of `kernel_distance`: pairs of indices of fakes and of reals, without repetition in a subset."""
+    size = kernel_subset_size(num_fakes, num_reals, subset_size)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(subsets):
+        fakes = torch.randperm(num_fakes, generator=generator)[:size]
+        yield fakes, torch.randperm(num_reals, generator=generator)[:size]
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+def kernel_subset_size(num_fakes: int, num_reals: int, subset_size: int = KID_SUBSET_SIZE) -> int:
+    """Pictures in a subset of `kernel_distance`: `subset_size`, but at most half of the smaller set, and at least 2."""
+    return max(min(subset_size, num_fakes // 2, num_reals // 2), 2)
 
 
 def frechet_distance(fakes: Tensor, reals: Tensor) -> float:
-    """Fréchet distance of Gaussians fitted to two feature sets (arXiv 1706.08500, Eq. 6), through torchmetrics.
+    """Fréchet distance of Gaussians fitted to two feature sets, in float64.
 
     Args:
-        fakes: features `[N, d]`.
-        reals: features `[M, d]`.
+        fakes: features `[N, d]`, N at least 2.
+        reals: features `[M, d]`, M at least 2.
     """
-    metric = FrechetInceptionDistance(feature=_Identity(fakes.shape[1]), input_img_size=(3, 8, 8))
-    metric.set_dtype(torch.float64)
-    metric.update(reals.double(), real=True)
-    metric.update(fakes.double(), real=False)
-    return float(metric.compute())
+    return FrechetAccumulator(reals).distance_of(fakes)
 
 
 def precision_recall(fakes: Tensor, reals: Tensor, *, seed: int, neighbours: int = NEIGHBOURS) -> tuple[float, float]:

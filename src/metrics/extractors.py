@@ -1,7 +1,8 @@
 """Feature extractors: pictures to vectors, for distances between sets of pictures.
 
 `embedded` is a small network of this project, shipped with it, so that every number can be computed offline. Its
-numbers compare snapshots of one run with each other; they are not comparable with published FID or KID.
+numbers compare snapshots of one run with each other; they are not comparable with published FID or KID. `inception` is
+the network that FID is defined on; its weights are a file of another project.
 """
 
 import functools
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..weights import file_sha256
+from .inception_extractor import load_inception
 
 EMBEDDED_FILE = Path(__file__).parent / "embedded.safetensors"
 EMBEDDED_SHA256 = "e992bd39f25a52d5dc63138ff043c607f368ffebc3c741f11f0e233b46f68b02"
@@ -26,13 +28,15 @@ class FeatureExtractor(Protocol):
     """What metrics ask of an extractor.
 
     Attributes:
-        name: as in `metrics=`.
+        name: as in `metrics.extractor=`.
+        frechet_name: what the Fréchet distance of its features is called: `"fid"` for Inception's alone.
         sha256: of its weights.
         resizer: how pictures are brought to its input size.
         num_features: length of a feature vector.
     """
 
     name: str
+    frechet_name: str
     sha256: str
     resizer: str
     num_features: int
@@ -103,9 +107,10 @@ def resize_to_embedded(images: Tensor) -> Tensor:
 
 
 class EmbeddedExtractor:
-    """The shipped network as a `FeatureExtractor`."""
+    """The shipped network as a `FeatureExtractor`, on the CPU whatever the pictures are on."""
 
     name = "embedded"
+    frechet_name = "frechet"
     resizer = "bilinear-antialias-64"
 
     def __init__(self) -> None:
@@ -133,15 +138,23 @@ class EmbeddedExtractor:
 
 
 @functools.cache
-def get_extractor(name: str) -> FeatureExtractor:
+def get_extractor(
+    name: str, *, weights: str = "published", weights_sha256: str | None = None, device: torch.device | str = "cpu"
+) -> FeatureExtractor:
     """Return an extractor by name, loaded once.
 
+    Args:
+        name: `"embedded"` or `"inception"`.
+        weights: of `"inception"`: `"published"`, or `"nvidia"` for the TorchScript file.
+        weights_sha256: of that TorchScript file.
+        device: where `"inception"` runs.
+
     Raises:
-        UserError: for a name that this version does not have.
+        UserError: for a name that this version does not have, or when its weights cannot be had.
     """
-    if name == "embedded":
-        with torch.inference_mode(False):  # whoever asks first: its tensors serve with gradients too (projection)
+    with torch.inference_mode(False):  # whoever asks first: its tensors serve with gradients too (projection)
+        if name == "embedded":
             return EmbeddedExtractor()
-    if name == "inception":
-        raise UserError("metrics.extractor=inception: the Inception network is not part of this version; use embedded")
-    raise UserError(f"metrics.extractor={name}: there is embedded")
+        if name == "inception":
+            return load_inception(weights, weights_sha256, torch.device(device))
+    raise UserError(f"metrics.extractor={name}: there are embedded and inception")

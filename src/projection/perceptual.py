@@ -1,16 +1,81 @@
-"""How different two pictures look: pyramid differences of pixels and of the embedded network's feature maps.
+"""How different two pictures look: LPIPS where its weights are, a distance of this project's own otherwise.
 
-Not LPIPS: no network trained on human judgements is used, and its numbers are not comparable with LPIPS.
+The own one compares pyramids of pixels and feature maps of the embedded network. It is not LPIPS: nothing in it was
+fitted to human judgements, and its numbers are not comparable with LPIPS.
 """
+
+import copy
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import UserError
 from ..metrics.extractors import EmbeddedExtractor, EmbeddedNetwork, get_extractor, resize_to_embedded
+from ..metrics.lpips import load_lpips, lpips_is_on_disk
 
+KINDS = ("auto", "lpips", "embedded")
 FEATURE_WEIGHT, PIXEL_WEIGHT = 1.0, 1.0
 PYRAMID_LEVELS = 4
+LPIPS_MAX_PX = 256
+
+
+class Distance(Protocol):
+    """What the projector asks of a distance.
+
+    Attributes:
+        name: what was measured, for reports.
+    """
+
+    name: str
+
+    def describe(self, targets: Tensor) -> list[Tensor]:
+        """What `compare` needs of float targets `[N, 3, H, W]` in [-1, 1], computed once."""
+        ...
+
+    def compare(self, images: Tensor, described: list[Tensor]) -> Tensor:
+        """Measure `[N]` distances of images from targets described before, differentiable in the images."""
+        ...
+
+
+def perceptual_distance(kind: str = "auto", *, device: torch.device | str = "cpu") -> Distance:
+    """Return a distance.
+
+    Args:
+        kind: `"lpips"` (fetches its weights), `"embedded"`, or `"auto"`: LPIPS when both its files are on disk.
+        device: of the pictures.
+
+    Raises:
+        UserError: for another kind, or when the weights of `"lpips"` cannot be had.
+    """
+    if kind not in KINDS:
+        raise UserError(f"perceptual distance {kind!r}: choose {', '.join(KINDS)}")
+    if kind == "lpips" or (kind == "auto" and lpips_is_on_disk()):
+        return LpipsDistance(device=device)
+    return PerceptualDistance(device=device)
+
+
+class LpipsDistance(nn.Module):
+    """LPIPS v0.1 with VGG16; pictures above 256 px are averaged down to 256 px first, as in StyleGAN2's projector."""
+
+    name = "lpips-vgg-0.1"
+
+    def __init__(self, *, device: torch.device | str = "cpu") -> None:
+        super().__init__()
+        self.network = load_lpips(device)
+
+    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Measure `[N]` distances of float images `[N, 3, H, W]` in [-1, 1] from targets of the same shape."""
+        return self.compare(images, self.describe(targets))
+
+    def describe(self, targets: Tensor) -> list[Tensor]:
+        """What `compare` needs of targets, computed once: their feature maps."""
+        return self.network.describe(_at_most(targets, LPIPS_MAX_PX))
+
+    def compare(self, images: Tensor, described: list[Tensor]) -> Tensor:
+        """Measure `[N]` distances from targets described before."""
+        return self.network.compare(_at_most(images, LPIPS_MAX_PX), described)
 
 
 class PerceptualDistance(nn.Module):
@@ -20,11 +85,15 @@ class PerceptualDistance(nn.Module):
     Eq. 1, without learned weights) plus the mean absolute difference of pixels at four scales.
     """
 
-    def __init__(self) -> None:
+    name = "embedded"
+
+    def __init__(self, *, device: torch.device | str = "cpu") -> None:
         super().__init__()
         extractor = get_extractor("embedded")
         assert isinstance(extractor, EmbeddedExtractor)
         self.network: EmbeddedNetwork = extractor.network
+        if torch.device(device).type != "cpu":
+            self.network = copy.deepcopy(self.network).to(device)
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """Measure `[N]` distances of float images `[N, 3, H, W]` in [-1, 1] from targets of the same shape."""
@@ -37,7 +106,7 @@ class PerceptualDistance(nn.Module):
     def compare(self, images: Tensor, described: list[Tensor]) -> Tensor:
         """Measure `[N]` distances from targets described before."""
         pyramid, maps = described[:PYRAMID_LEVELS], described[PYRAMID_LEVELS:]
-        distance = torch.zeros([len(images)])
+        distance = torch.zeros([len(images)], device=images.device)
         for ours, theirs in zip(_pyramid(images), pyramid, strict=True):
             distance = distance + PIXEL_WEIGHT / PYRAMID_LEVELS * (ours - theirs).abs().mean(dim=(1, 2, 3))
         for ours, theirs in zip(self._unit_maps(images), maps, strict=True):
@@ -53,3 +122,7 @@ def _pyramid(images: Tensor) -> list[Tensor]:
     for _ in range(PYRAMID_LEVELS - 1):
         levels.append(F.avg_pool2d(levels[-1], 2))
     return levels
+
+
+def _at_most(images: Tensor, side: int) -> Tensor:
+    return images if images.shape[-1] <= side else F.interpolate(images, (side, side), mode="area")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..data import to_uint8
 from ..errors import UserError
 from ..networks import Generator
-from .perceptual import PerceptualDistance
+from .perceptual import Distance, perceptual_distance
 
 W_SAMPLES = 10_000
 NOISE_MIN_PX = 8
@@ -33,6 +33,7 @@ class ProjectionSettings:
         noise_factor: start of the noise added to the codes, in standard deviations of W.
         noise_ramp: share of the steps after which that noise is gone.
         code_weight: weight of the mean squared distance from w_avg, in variances of W.
+        distance: `"lpips"`, `"embedded"`, or `"auto"`: LPIPS when its weights are on disk (see `perceptual_distance`).
     """
 
     steps: int = 200
@@ -43,6 +44,7 @@ class ProjectionSettings:
     noise_factor: float = 0.05
     noise_ramp: float = 0.75
     code_weight: float = 0.2
+    distance: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class Projection:
         images: reconstructions, uint8 `[N, 3, H, W]`.
         distances: perceptual distance of each reconstruction, float32 `[N]`.
         start_distances: the same of the average face that each began at, float32 `[N]`.
+        measure: name of the perceptual distance.
     """
 
     codes: Tensor
     images: Tensor
     distances: Tensor
     start_distances: Tensor
+    measure: str
 
 
 def project(
@@ -85,18 +89,20 @@ def project(
         The projection.
 
     Raises:
-        UserError: for targets of another size or an unknown space.
+        UserError: for targets of another size, an unknown space or distance, or without the weights of the distance.
     """
     settings = settings or ProjectionSettings()
     _check(G, targets, settings)
+    distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device)
     state = G.training
     frozen = [p for p in G.parameters() if p.requires_grad]
     G.eval().requires_grad_(False)
-    distance = PerceptualDistance()
     w_avg, w_std = _w_statistics(G)
     parts = []
     with tqdm(
-        total=-(-len(targets) // batch) * settings.steps, desc="projecting", disable=None if progress else True
+        total=-(-len(targets) // batch) * settings.steps,
+        desc=f"projecting ({distance.name})",
+        disable=None if progress else True,
     ) as bar:
         for start in range(0, len(targets), batch):
             seeds = [seed + start + i for i in range(len(targets[start : start + batch]))]
@@ -106,7 +112,8 @@ def project(
     G.train(state)
     for parameter in frozen:
         parameter.requires_grad_(True)
-    return Projection(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    codes, images, distances, starts = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Projection(codes, images, distances, starts, measure=distance.name)
 
 
 def learning_rate(step: int, settings: ProjectionSettings) -> float:
@@ -126,7 +133,7 @@ def _project_batch(
     G: Generator,
     targets: Tensor,
     settings: ProjectionSettings,
-    distance: PerceptualDistance,
+    distance: Distance,
     w_avg: Tensor,
     w_std: Tensor,
     seeds: list[int],

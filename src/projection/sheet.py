@@ -77,5 +77,8 @@ def _save_codes(folder: Path, names: list[str], projection: Projection) -> None:
     for name, codes in zip(names, projection.codes, strict=True):
         np.save(folder / f"{name}.npy", codes.cpu().numpy())
     columns = zip(names, projection.distances.tolist(), projection.start_distances.tolist(), strict=True)
-    facts = {name: {"distance": round(d, 5), "average_face": round(s, 5)} for name, d, s in columns}
+    facts = {
+        name: {"distance": round(d, 5), "average_face": round(s, 5), "measure": projection.measure}
+        for name, d, s in columns
+    }
     (folder / "distances.json").write_text(json.dumps(facts, indent=2) + "\n")

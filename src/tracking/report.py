@@ -12,6 +12,8 @@ from .page import facts, page, panel, picture, section, table
 from .tracker import read_rows
 
 Row = Mapping[str, Any]
+FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
+MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
 SHEET_PX, SAMPLE_PX, CELL_PX = 1000, 520, 520
 
 
@@ -138,7 +140,7 @@ def _caricatures(run_dir: Path) -> str:
 
 
 def _progress(metrics: Sequence[Row]) -> str:
-    scored = [row for row in metrics if row.get("kid") is not None]
+    scored = [row for row in _comparable(metrics) if row.get("kid") is not None]
     if not scored:
         return "<p class='lead'>No evaluation and no sweep yet: <code>python sweep.py</code> finds the best blend.</p>"
     best = min(scored, key=lambda row: row["kid"])
@@ -147,28 +149,27 @@ def _progress(metrics: Sequence[Row]) -> str:
 
 
 def _snapshots(run_dir: Path, metrics: Sequence[Row]) -> str:
-    scored = [row["kid"] for row in metrics if row.get("kid") is not None]
+    comparable = _comparable(metrics)
+    lowest = min((row for row in comparable if row.get("kid") is not None), key=lambda r: r["kid"], default=None)
+    frechet = {key: name for key, name in FRECHET_NAMES.items() if any(row.get(key) is not None for row in metrics)}
     rows = []
     for row in metrics:
         tags = ""
-        if scored and row.get("kid") == min(scored):
+        if row is lowest:
             tags += '<span class="tag best">lowest KID</span> '
         if row.get("past_best"):
             tags += '<span class="tag">past best</span>'
         image = picture(run_dir / str(row.get("sample", "")), width=SAMPLE_PX, alt=f"samples at {row['kimg']:g} kimg")
         kid = _number(row, "kid") + (f" ± {_number(row, 'kid_std')}" if row.get("kid_std") is not None else "")
-        values = [_number(row, name) for name in ("frechet", "precision", "recall", "memorisation")]
+        values = [_number(row, name) for name in (*frechet, "precision", "recall", "memorisation")]
         rows.append([f"{row['kimg']:g}", image, kid, *values, tags])
-    frechet = _frechet_name(metrics)
-    columns = ["kimg", "samples", "KID", frechet, "precision", "recall", "memorisation", ""]
-    return (
-        section("Snapshots", panel(table(columns, rows, numeric=(0, 2, 3, 4, 5, 6))), _protocol(metrics))
-        if rows
-        else ""
-    )
+    columns = ["kimg", "samples", "KID", *frechet.values(), "precision", "recall", "memorisation", ""]
+    numeric = [i for i in range(len(columns) - 1) if i != 1]
+    return section("Snapshots", panel(table(columns, rows, numeric=numeric)), _protocol(metrics)) if rows else ""
 
 
 def _curves(metrics: Sequence[Row], log: Sequence[Row]) -> str:
+    metrics = _comparable(metrics)
     kid = _series(metrics, "kid")
     band = [
         (r["kimg"], r["kid"] - r["kid_std"], r["kid"] + r["kid_std"])
@@ -177,7 +178,7 @@ def _curves(metrics: Sequence[Row], log: Sequence[Row]) -> str:
     ]
     charts = [
         ("KID", line_chart({"KID": kid}, bands={"KID": band} if band else None) if kid else ""),
-        (_frechet_name(metrics), _chart(metrics, {_frechet_name(metrics): "frechet"})),
+        *((name, _chart(metrics, {name: key})) for key, name in FRECHET_NAMES.items()),
         ("Precision and recall", _chart(metrics, {"precision": "precision", "recall": "recall"})),
         ("Losses", _chart(log, {"generator": "loss/G", "discriminator": "loss/D"})),
         ("Regularisers", _chart(log, {"R1": "loss/r1", "path length": "loss/path_length"})),
@@ -228,12 +229,16 @@ def _protocol(metrics: Sequence[Row]) -> str:
         text += (
             " These numbers compare snapshots with each other; they are not FID and not comparable with published ones."
         )
+    others = len(metrics) - len(_comparable(metrics))
+    if others:
+        text += f" {others} earlier evaluations were measured in another way: they are in the table alone."
     return f"<p class='note'>{escape(text)}</p>"
 
 
-def _frechet_name(metrics: Sequence[Row]) -> str:
-    inception = any((row.get("protocol") or {}).get("extractor") == "inception" for row in metrics)
-    return "FID" if inception else "Fréchet (embedded)"
+def _comparable(metrics: Sequence[Row]) -> list[Row]:
+    """Rows measured in the way of the newest: numbers of different features are no series."""
+    measures = [tuple((row.get("protocol") or {}).get(key) for key in MEASURE) for row in metrics]
+    return [row for row, measure in zip(metrics, measures, strict=True) if measure == measures[-1]]
 
 
 def _chart(rows: Sequence[Row], names: Mapping[str, str]) -> str:

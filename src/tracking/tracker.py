@@ -182,7 +182,8 @@ def _start(run_dir: Path, mode: str, settings: dict[str, Any]) -> Any:
     run = wandb.init(dir=str(run_dir), mode=mode, settings=quiet, reinit="finish_previous", **settings)
     run.define_metric("kimg")
     run.define_metric("*", step_metric="kimg")
-    run.define_metric("metrics/kid", step_metric="kimg", summary="min")
+    for name in ("kid", "fid", "frechet"):
+        run.define_metric(f"metrics/{name}", step_metric="kimg", summary="min")
     return run
 
 

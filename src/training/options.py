@@ -133,10 +133,12 @@ RULES: dict[str, Rule] = {
     "augment.ada_target": _number(-1, 1, null=True),
     "augment.ada_kimg": _between(0, null=True),
     "augment.ada_interval": _whole(1),
-    "metrics.extractor": _choice("embedded", null=True),
+    "metrics.extractor": _choice("embedded", "inception", null=True),
     "metrics.num_fakes": _whole(8),
     "metrics.psi": _number(0, 2),
     "metrics.patience": _whole(1),
+    "metrics.weights": _choice("published", "nvidia"),
+    "metrics.weights_sha256": _text(null=True),
     "tracker.mode": _choice(*MODES),
     "tracker.project": _text(),
     "trainer.accelerator": _choice("auto", "cpu", "gpu"),
@@ -174,6 +176,7 @@ def _check_effects(config: Mapping[str, Any]) -> None:
         raise UserError(
             "snapshot.keep_best needs KID to tell which are best: choose metrics=embedded, or leave it null"
         )
+    _check_metrics(config["metrics"])
     pipe, p, target = augment["pipe"], augment["augment_p"], augment["ada_target"]
     if pipe is None and (p or target is not None):
         raise UserError(
@@ -183,3 +186,16 @@ def _check_effects(config: Mapping[str, Any]) -> None:
         raise UserError("augment.augment_p=0 with a fixed probability never augments: set it, or choose augment=none")
     if target is None and augment["ada_kimg"] is not None:
         raise UserError("augment.ada_kimg has no effect without augment.ada_target: choose augment=ada")
+
+
+def _check_metrics(metrics: Mapping[str, Any]) -> None:
+    weights, sha256 = metrics.get("weights", "published"), metrics.get("weights_sha256")
+    if metrics["extractor"] != "inception" and (weights != "published" or sha256 is not None):
+        raise UserError("metrics.weights and metrics.weights_sha256 have no effect without metrics.extractor=inception")
+    if weights == "published" and sha256 is not None:
+        raise UserError("metrics.weights_sha256 has no effect with metrics.weights=published: its sha256 is known")
+    if weights == "nvidia" and sha256 is None:
+        raise UserError(
+            "metrics.weights=nvidia runs the program in that file: give the sha256 of the file that you trust as "
+            "metrics.weights_sha256"
+        )

@@ -23,7 +23,7 @@ from .module import GanModule
 from .options import check_options
 from .schedule import mark_name, run_length, snapshot_marks
 from .setup import build_dataset, build_step
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
 from .start import Start, build_networks, open_pretrained
 
 
@@ -56,6 +56,7 @@ def train(config: Mapping[str, Any]) -> Path:
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
+    configured_extractor(config["metrics"])  # its weights are at hand before anything is written
     networks = open_pretrained(config)
     dataset = build_dataset(config, networks)
     start = build_networks(config, dataset, networks)

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
-from ..metrics import Evaluator
+from ..errors import UserError
+from ..metrics import Evaluator, FeatureExtractor, get_extractor
 from ..networks import Generator
 from ..tracking import Tracker
 from ..weights import save_network
@@ -19,6 +20,19 @@ from .keeping import prune_snapshots
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
 CHUNK = 32
+MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")  # of a protocol: KIDs that differ in it are no series
+
+
+def configured_extractor(metrics: Mapping[str, Any], device: torch.device | str = "cpu") -> FeatureExtractor | None:
+    """The extractor that the `metrics` group asks for, None for no evaluation.
+
+    Raises:
+        UserError: when its weights cannot be had.
+    """
+    if metrics["extractor"] is None:
+        return None
+    weights = {key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics}
+    return get_extractor(metrics["extractor"], device=device, **weights)
 
 
 class Snapshotter:
@@ -30,7 +44,7 @@ class Snapshotter:
         dataset: reals to compare with.
         tracker: where rows and pictures go.
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
-        metrics: settings `extractor` (None for no evaluation), `num_fakes`, `psi`, `patience`.
+        metrics: the group's settings: `extractor` (None for no evaluation), `num_fakes`, `psi`, `patience`, ….
         dtype: of the stored tensors.
         grid_psi: truncation of the sample grids.
         seed: of grids and evaluation latents.
@@ -62,8 +76,22 @@ class Snapshotter:
         self._unshared: Callable[[], None] | None = None
 
     def restore(self, rows: list[dict[str, Any]]) -> None:
-        """Take up the evaluations made before a resume."""
+        """Take up the evaluations made before a resume, as far as they were measured in the same way.
+
+        Raises:
+            UserError: when `keep_best` would have to compare KIDs of different measures.
+        """
         scored = [row for row in rows if row.get("kid") is not None]
+        extractor = configured_extractor(self.metrics)
+        if extractor is not None:
+            measure = (extractor.name, extractor.sha256, extractor.resizer, float(self.metrics["psi"]))
+            others = [row for row in scored if _measure(row) != measure]
+            if others and self.keep_best is not None:
+                raise UserError(
+                    f"snapshot.keep_best={self.keep_best} compares KIDs, and {others[-1].get('snapshot')} was measured "
+                    "with other features, weights or psi: set metrics as before, or snapshot.keep_best=null"
+                )
+            scored = [row for row in scored if _measure(row) == measure]
         self.history = [(int(row["nimg"]), float(row["kid"])) for row in scored]
         self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
 
@@ -110,7 +138,9 @@ class Snapshotter:
     @torch.inference_mode()
     def _evaluate(self, nimg: int) -> dict[str, Any]:
         if self.evaluator is None:
-            self.evaluator = Evaluator(self.metrics["extractor"], self.dataset, seed=self.seed)
+            extractor = configured_extractor(self.metrics, self.G_ema.mapping.w_avg.device)
+            assert extractor is not None
+            self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed)
         psi, count = float(self.metrics["psi"]), int(self.metrics["num_fakes"])
         row = self.evaluator.evaluate(self._fakes(count, psi, "evaluation"), psi=psi)
         earlier = [(n, kid) for n, kid in self.history if n < nimg]
@@ -130,6 +160,11 @@ class Snapshotter:
         for i in range(0, count, CHUNK):
             c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
             yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+
+
+def _measure(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    protocol = row.get("protocol") or {}
+    return tuple(protocol.get(key) for key in MEASURE)
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

@@ -61,6 +61,17 @@ def run(tmp_path):
     return folder
 
 
+def test_inceptions_numbers_are_called_fid(run):
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["protocol"]["extractor"] = "inception"
+        row["fid"] = row.pop("frechet")
+    jsonl(run / "metrics.jsonl", rows)
+    text = write_run_report(run).read_text()
+    assert "<th>FID</th>" in text and "<strong>FID</strong>" in text
+    assert "Fréchet" not in text and "not FID" not in text
+
+
 def test_a_whole_report(run):
     text = write_run_report(run).read_text()
     assert "Use kimg-1 at 16, it is best." in text

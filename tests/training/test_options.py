@@ -67,9 +67,25 @@ def test_every_option_has_a_rule():
     exempt = {"snapshot.kimg", "dataset.kind", "dataset.domain", "experiment"}  # read and checked by their owners
     exempt |= {"pretrained.about", "pretrained.file", "pretrained.architecture"}  # compared with the catalogue
     choices = [[], ["dataset=folder", "dataset.path=x"], ["pretrained=none", "model=tiny", "loss=scratch"]]
-    choices += [["pretrained=ffhq256"]]
+    choices += [["pretrained=ffhq256"], ["metrics=fid"]]
     for overrides in choices:
         config = compose_config("train", overrides)
         keys = {f"{g}.{k}" for g, v in config.items() if isinstance(v, dict) for k in v if k != "name"}
         keys |= {k for k, v in config.items() if not isinstance(v, dict)}
         assert keys - exempt <= set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["metrics=fid", "metrics.weights=other"], "metrics.weights=other: give published or nvidia"),
+        (["metrics=fid", "metrics.weights=nvidia"], "metrics.weights_sha256"),
+        (["metrics=fid", "metrics.weights_sha256=ab"], "no effect with metrics.weights=published"),
+        (["metrics=fid", "metrics.extractor=embedded", "metrics.weights=nvidia"], "no effect without"),
+    ],
+)
+def test_weights_of_inception_are_checked(overrides, words):
+    check_options(compose_config("train", ["metrics=fid"]))
+    with pytest.raises(UserError) as error:
+        check_options(compose_config("train", overrides))
+    assert words in str(error.value) and "\n" not in str(error.value)

@@ -1,0 +1,118 @@
+"""`inception`: features of the FID network, from the published state dict or from NVIDIA's TorchScript file.
+
+The state dict is data: its tensors go into our own module. A TorchScript file is a program. It runs in TorchScript's
+interpreter, which cannot reach Python but has operators that write files, and NVIDIA publishes no sha256 of its file;
+so it is only run when the user names the sha256 of the file to trust. Its tensors alone would not do: their names and
+order are NVIDIA's, and nothing here can check a mapping of them.
+"""
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..weights import file_sha256
+from ..weights import metric_files as files
+from .inception import INPUT_PX, NUM_FEATURES, UNUSED_TENSORS, FidInception
+
+WEIGHTS = ("published", "nvidia")
+BATCH = 32
+Network = Callable[[Tensor], Tensor]
+
+
+class InceptionExtractor:
+    """A network of 2048 features as a `FeatureExtractor`; it runs in float32, without TF32.
+
+    Args:
+        network: maps uint8 `[N, 3, H, W]` to `[N, 2048]`, resizing by itself.
+        sha256: of its weights.
+        resizer: name of its resize.
+        device: where it is.
+    """
+
+    name = "inception"
+    frechet_name = "fid"
+    num_features = NUM_FEATURES
+
+    def __init__(self, network: Network, *, sha256: str, resizer: str, device: torch.device) -> None:
+        self.network, self.sha256, self.resizer, self.device = network, sha256, resizer, device
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map uint8 `[N, 3, H, W]` to float32 `[N, 2048]` on the CPU.
+
+        Raises:
+            ValueError: for anything but uint8 pictures.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"an extractor takes uint8 [N, 3, H, W], not {images.dtype} {list(images.shape)}")
+        parts = [torch.zeros([0, self.num_features])]
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            for part in images.split(BATCH) if len(images) else ():
+                parts.append(self.network(part.to(self.device)).float().cpu())
+        return torch.cat(parts)
+
+
+def load_inception(weights: str, weights_sha256: str | None, device: torch.device) -> InceptionExtractor:
+    """Load the extractor.
+
+    Args:
+        weights: `"published"` (state dict) or `"nvidia"` (TorchScript).
+        weights_sha256: of the TorchScript file; None for the state dict, whose sha256 is known.
+        device: where it runs.
+
+    Raises:
+        UserError: when the file cannot be had, is another file, or does not hold the network.
+    """
+    if weights == "published":
+        if weights_sha256 is not None:
+            raise UserError("metrics.weights_sha256 has no effect with metrics.weights=published: its sha256 is known")
+        path = files.metric_file(files.INCEPTION)
+        network = FidInception()
+        files.load_matching(network, files.read_state_dict(path), path, ignore=UNUSED_TENSORS)
+        for parameter in network.parameters():
+            if parameter.ndim == 4:  # channels last: a quarter faster on a processor, equal to 1e-5
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        network = network.eval().requires_grad_(False).to(device)
+        sha256 = files.INCEPTION.sha256 or file_sha256(path)
+        return InceptionExtractor(network, sha256=sha256, resizer=f"tf1-bilinear-{INPUT_PX}", device=device)
+    if weights == "nvidia":
+        return _load_torchscript(weights_sha256, device)
+    raise UserError(f"metrics.weights={weights}: choose {' or '.join(WEIGHTS)}")
+
+
+def _load_torchscript(sha256: str | None, device: torch.device) -> InceptionExtractor:
+    file = files.INCEPTION_NVIDIA
+    if sha256 is None or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise UserError(
+            f"metrics.weights=nvidia runs the program in {file.name}, whose sha256 nobody publishes: get the file from "
+            f"{file.urls[0]} and give the sha256 of the one you trust as metrics.weights_sha256 (64 hex digits)"
+        )
+    path = files.metric_file(dataclasses.replace(file, sha256=sha256.lower()))
+    script = _read_torchscript(path, device)
+
+    def network(images: Tensor) -> Tensor:
+        features = script(images, return_features=True)
+        if features.shape != (len(images), NUM_FEATURES):
+            raise UserError(f"{path} gives {list(features.shape)} for {len(images)} pictures, not [N, {NUM_FEATURES}]")
+        return features
+
+    return InceptionExtractor(network, sha256=sha256.lower(), resizer="in-torchscript-file", device=device)
+
+
+def _read_torchscript(path: Path, device: torch.device) -> torch.jit.ScriptModule:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning)  # the file is TorchScript, nothing to port
+            script = torch.jit.load(str(path), map_location=device).eval()
+        names = [argument.name for argument in script.forward.schema.arguments]
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is no TorchScript file that this torch reads: get the file again") from error
+    if "return_features" not in names:
+        raise UserError(f"{path} takes ({', '.join(names[1:])}), not (images, return_features): it is another network")
+    return script

@@ -1,0 +1,147 @@
+"""The evaluator: what it reports, its cache of real features, several processes."""
+
+import os
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from src.data import open_dataset
+from src.metrics import Evaluator, Shards
+from src.metrics.feature_cache import cache_folder
+
+
+class Means:
+    """An extractor of six features, counting the pictures that it sees."""
+
+    name, frechet_name, sha256, resizer, num_features = "means", "frechet", "ab" * 32, "none", 6
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, images):
+        self.seen += len(images)
+        x = images.float() / 255
+        return torch.cat([x.mean(dim=(2, 3)), x.std(dim=(2, 3))], dim=1)
+
+
+def noise(count, seed, px=16):
+    generator = torch.Generator().manual_seed(seed)
+    contrast = torch.rand([count, 3, 1, 1], generator=generator)
+    return (torch.rand([count, 3, px, px], generator=generator) * 255 * contrast).to(torch.uint8)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return cache_folder()
+
+
+def numbers(row):
+    return {k: v for k, v in row.items() if k != "protocol"}
+
+
+def test_only_inceptions_distance_is_called_fid(inception):
+    row = Evaluator("inception", [(x, None) for x in noise(4, 0)], seed=5).evaluate([noise(4, 1)], psi=0.5)
+    assert {"fid", "kid"} <= set(row) and "frechet" not in row
+    assert row["protocol"] == {
+        **{"extractor": "inception", "resizer": "tf1-bilinear-299", "n_fake": 4, "n_real": 4, "psi": 0.5, "seed": 5},
+        **{"kid_subsets": 20, "kid_subset_size": 2, "extractor_sha256": row["protocol"]["extractor_sha256"]},
+    }
+    row = Evaluator("embedded", [(x, None) for x in noise(4, 0)], seed=5).evaluate([noise(4, 1)], psi=0.5)
+    assert "frechet" in row and "fid" not in row
+
+
+def test_reals_are_measured_once_and_kept_on_disk(picture_folder, own_cache):
+    dataset, fakes = open_dataset(picture_folder), noise(12, 1)
+    first, second = Means(), Means()
+    row = Evaluator(first, dataset, seed=0).evaluate([fakes], psi=1)
+    again = Evaluator(second, dataset, seed=0).evaluate([fakes], psi=1)
+    assert (first.seen, second.seen) == (len(dataset) + 12, 12)
+    assert again == row
+    assert [p.suffix for p in own_cache.iterdir()] == [".safetensors"]
+
+
+def test_what_decides_the_features_decides_the_file(picture_folder, own_cache):
+    dataset = open_dataset(picture_folder)
+    Evaluator(Means(), dataset, seed=0)
+    for change in ("data", "weights", "resizer", "number"):
+        extractor = Means()
+        other = open_dataset(picture_folder, resolution=8) if change == "data" else dataset
+        extractor.sha256 = "cd" * 32 if change == "weights" else extractor.sha256
+        extractor.resizer = "other" if change == "resizer" else extractor.resizer
+        count = 7 if change == "number" else 10_000
+        Evaluator(extractor, other, seed=0, max_reals=count)
+        assert extractor.seen == min(count, len(dataset)), change
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_cache_file_is_measured_anew(picture_folder, own_cache, capsys, damage):
+    dataset = open_dataset(picture_folder)
+    expected = Evaluator(Means(), dataset, seed=0).real_features
+    (path,) = own_cache.iterdir()
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 255
+    path.write_bytes({"cut": path.read_bytes()[:-40], "flip": bytes(data), "empty": b""}[damage])
+    extractor = Means()
+    assert torch.equal(Evaluator(extractor, dataset, seed=0).real_features, expected)
+    assert extractor.seen == len(dataset)
+    note = capsys.readouterr().out
+    assert "damaged" in note and note.count("\n") == 1
+    assert Evaluator(unused := Means(), dataset, seed=0) and unused.seen == 0
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(picture_folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    Evaluator(Means(), open_dataset(picture_folder), seed=0)
+    assert capsys.readouterr().out.count("cannot be written") == 1
+
+
+def test_pictures_without_a_fingerprint_are_not_kept(own_cache):
+    Evaluator(Means(), [(x, None) for x in noise(5, 0)], seed=0)
+    assert not own_cache.exists()
+
+
+def _measure(folder, cache, shards):
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    extractor = Means()
+    fakes = noise(13, 1)
+    evaluator = Evaluator(extractor, open_dataset(folder), seed=0, shards=shards)
+    mine = fakes[list(shards.share(13))]
+    seen = extractor.seen
+    return seen, evaluator.evaluate(mine.split(4), psi=1)
+
+
+def _process(rank, port, folder, cache, results):
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    torch.save([_measure(folder, cache, Shards.of_group()) for _ in range(2)], results / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_measure_what_one_does(picture_folder, tmp_path, own_cache):
+    _, expected = _measure(picture_folder, own_cache.parents[1], Shards())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(_process, args=(port, picture_folder, tmp_path / "other", tmp_path), nprocs=2)
+    count = len(open_dataset(picture_folder))
+    seen = []
+    for rank in range(2):
+        (first, row), (second, again) = torch.load(tmp_path / f"{rank}.pt")
+        assert row["protocol"] == expected["protocol"]
+        assert numbers(row) == pytest.approx(numbers(expected), rel=1e-12)
+        assert again == row
+        seen.append((first, second))
+    assert sorted(first for first, _ in seen) == [count // 2, count - count // 2]
+    assert [second for _, second in seen] == [0, 0]
+
+
+def test_shares_are_consecutive_and_complete():
+    shares = [list(Shards(rank, 3).share(10)) for rank in range(3)]
+    assert [i for share in shares for i in share] == list(range(10)) and {len(s) for s in shares} == {3, 4}
+    assert Shards.of_group() == Shards(0, 1)
