@@ -1,13 +1,15 @@
 """StyleGAN2 networks (arXiv 1912.04958): nn.Modules and pure functions on them. Needs `ops` and torch alone."""
 
 from .architecture import channels_per_resolution, resolutions_of
-from .blend import blend, blend_networks, blend_weights
+from .blend import blend, blend_networks, blend_weights, mix_networks
 from .discriminator import Discriminator
 from .generator import Generator
+from .kinship import UNRELATED, kinship
 from .mapping import MappingNetwork
 from .synthesis import SynthesisNetwork, SynthesisState
 
 __all__ = [
+    "UNRELATED",
     "Discriminator",
     "Generator",
     "MappingNetwork",
@@ -17,5 +19,7 @@ __all__ = [
     "blend_networks",
     "blend_weights",
     "channels_per_resolution",
+    "kinship",
+    "mix_networks",
     "resolutions_of",
 ]

@@ -1,4 +1,4 @@
-"""Blending two generators of one family by swapping layers at a resolution (arXiv 2010.05334), exactly as
+"""Blending generators of one family by swapping layers at a resolution (arXiv 2010.05334), exactly as
 blend_models.py of justinpinkney/stylegan2 does it.
 
 Units have positions: 4x4 const 0, 4x4 ToRGB 1; then each resolution r = 2^k·4 has conv0 at 2k and conv1 with ToRGB at
@@ -8,12 +8,16 @@ Units have positions: 4x4 const 0, 4x4 ToRGB 1; then each resolution r = 2^k·4 
   network and takes 64 and up from the high one, and the full resolution gives the low network unchanged.
 * smooth: the high network's share is 1 / (1 + exp(-(position - middle) / width)), one half at the named unit itself.
 
-Always from the low network: the mapping, w_avg, the noise maps, and 4x4 conv1.
+Always from the low network: the mapping (unless the richer forms are asked otherwise), w_avg, the noise maps, 4x4
+conv1, and a resnet generator's skip convolutions.
+
+Read the hard rule as "low up to and including r": level 0 changes networks between the blocks r and 2r, level 1 half a
+block later, after 2r's conv0. There is no resolution that gives the high network alone.
 """
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +26,17 @@ from ..errors import UserError
 from .generator import Generator
 
 MAX_LISTED = 4  # differing tensors named in an error
+SUM_TOLERANCE = 1e-6  # of shares, around 1
+#: What of a generator's configuration describes its mapping.
+MAPPING_CONFIG = (
+    "z_dim",
+    "c_dim",
+    "num_mapping_layers",
+    "mapping_features",
+    "mapping_lr_multiplier",
+    "embed_features",
+    "label_layout",
+)
 #: Names of a block's parameters that a unit carries.
 _CONV = ("weight", "bias", "noise_strength", "affine.weight", "affine.bias")
 _TORGB = ("weight", "bias", "affine.weight", "affine.bias")
@@ -80,38 +95,93 @@ def blend_weights(
     return weights
 
 
-def blend_networks(low: Generator, high: Generator, *, weights: Mapping[str, float]) -> Generator:
+def blend_networks(low: Generator, high: Generator, *, weights: Mapping[str, float], mapping: str = "low") -> Generator:
     """Mix two generators unit by unit.
 
     Args:
         low: share 1 - y of each unit, and everything that belongs to no unit.
         high: share y.
         weights: y in [0, 1] of the units named as by `blend_weights`; a unit that is not named stays low.
+        mapping: `"low"` or `"high"`: whose mapping network (with its w_avg) the result has.
 
     Returns:
         A new generator.
 
     Raises:
-        UserError: for networks of different shape, an unknown unit, or a share outside [0, 1].
+        UserError: for networks of different shape, an unknown unit, a share outside [0, 1], or another mapping.
     """
-    _check_shapes(low, high)
-    known = _units(low.synthesis.resolutions)
-    result = copy.deepcopy(low)
-    target, source = dict(result.named_parameters()), dict(high.named_parameters())
+    if mapping not in ("low", "high"):
+        raise UserError(f"mapping={mapping}: choose low or high")
+    shares: dict[str, tuple[float, float]] = {}
     for unit, y in weights.items():
-        if unit not in known:
-            raise UserError(f"unknown blend unit {unit!r}; units are {', '.join(known)}")
+        _check_unit(unit, low)
         if not 0 <= y <= 1:
             raise UserError(f"blend unit {unit}: share {y} is not in [0, 1]")
-        if y == 0:
-            continue
-        with torch.no_grad():
-            for name in _parameters_of(unit):
-                if name not in target:  # only skip networks have a ToRGB in each block
-                    continue
-                theirs = source[name].to(target[name].device)
-                target[name].copy_(theirs if y == 1 else target[name] * (1 - y) + theirs * y)
+        shares[unit] = (1 - y, y)
+    return mix_networks([low, high], shares, mapping=int(mapping == "high"))
+
+
+def mix_networks(
+    networks: Sequence[Generator], shares: Mapping[str, Sequence[float]], *, mapping: int = 0
+) -> Generator:
+    """Mix any number of generators unit by unit.
+
+    Args:
+        networks: at least one; the first gives all that belongs to no unit, and units that are not named.
+        shares: of each network in the units named as by `blend_weights`, each in [0, 1], together 1.
+        mapping: index of the network whose mapping (with its w_avg) the result has.
+
+    Returns:
+        A new generator.
+
+    Raises:
+        UserError: for networks of different shape, an unknown unit, shares that are not one a network or do not add up.
+    """
+    if not networks or not 0 <= mapping < len(networks):
+        raise UserError(f"mapping={mapping}: there are {len(networks)} networks, counted from 0")
+    first = networks[0]
+    for other in networks[1:]:
+        _check_shapes(first, other)
+    result = copy.deepcopy(first)
+    sources = [dict(network.named_parameters()) for network in networks]
+    target = dict(result.named_parameters())
+    for unit, ys in shares.items():
+        _check_unit(unit, first)
+        if len(ys) != len(networks) or not all(0 <= y <= 1 for y in ys) or abs(sum(ys) - 1) > SUM_TOLERANCE:
+            raise UserError(
+                f"blend unit {unit}: give {len(networks)} shares in [0, 1] that add up to 1, not {list(ys)}"
+            )
+        for name in _parameters_of(unit):
+            if name in target and ys[0] < 1:  # only skip networks have a ToRGB in each block
+                _mix(target[name], [source[name] for source in sources], ys)
+    if mapping != 0:
+        _take_mapping(result, networks[mapping])
     return result
+
+
+@torch.no_grad()
+def _mix(target: Tensor, tensors: Sequence[Tensor], ys: Sequence[float]) -> None:
+    """Write the mean of tensors with the given shares; a share of 1 copies bit for bit."""
+    taken = [(tensor.to(target.device), y) for tensor, y in zip(tensors, ys, strict=True) if y > 0]
+    if len(taken) == 1:
+        target.copy_(taken[0][0])
+        return
+    total = taken[0][0] * taken[0][1]
+    for tensor, y in taken[1:]:
+        total = total + tensor * y
+    target.copy_(total)
+
+
+def _take_mapping(result: Generator, source: Generator) -> None:
+    result.mapping = copy.deepcopy(source.mapping).to(result.mapping.w_avg.device)
+    result.z_dim, result.c_dim = source.z_dim, source.c_dim
+    result.config = {**result.config, **{key: source.config[key] for key in MAPPING_CONFIG}}
+
+
+def _check_unit(unit: str, G: Generator) -> None:
+    known = _units(G.synthesis.resolutions)
+    if unit not in known:
+        raise UserError(f"unknown blend unit {unit!r}; units are {', '.join(known)}")
 
 
 def _units(resolutions: list[int]) -> list[str]:

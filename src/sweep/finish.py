@@ -99,7 +99,7 @@ def _write_best(sweep: "Sweep", ranking: dict[str, Any]) -> Path | None:
         path.unlink(missing_ok=True)
         return None
     snapshot = next(s for s in sweep.snapshots if s.name == choice["snapshot"])
-    G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device).G_ema
+    G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     ours = {"file": snapshot.path.name, "run": sweep.run_dir.name, "kimg": snapshot.kimg, "sha256": snapshot.sha256}
     base = {"file": sweep.base.path.name, "sha256": file_sha256(sweep.base.path)}
     low, high = sweep.settings.ordered(ours, base)

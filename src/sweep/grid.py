@@ -95,7 +95,7 @@ def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -
     """
     if base != "auto":
         path = resolve_network(base)
-        return Base(load_network(path, device=device).G_ema, path)
+        return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
     settings = run_config(run_dir).get("pretrained", {})
     source = settings.get("source")
     if settings and source is None:
@@ -109,7 +109,7 @@ def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -
             raise UserError(f"{path} is missing: name the network that the run started from with base=FILE")
         path = resolve_network(source)
         _check_parent(run_dir, path)
-    return Base(load_network(path, device=device).G_ema, path)
+    return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
 
 
 def check_family(snapshots: Sequence[Snapshot], base: Base) -> None:

@@ -17,10 +17,10 @@ from ..metrics import diversity, fit_anchors, identity_retrieval, memorisation, 
 from ..metrics.caricature import Anchors as Axes
 from ..metrics.gates import Gate
 from .features import PictureFeatures
-from .kinship import KINSHIP_FLOOR
 from .settings import SweepSettings
 
 Row = dict[str, Any]
+KINSHIP_FLOOR = 0.5  # below: drifted so far that layers no longer fit (a gate)
 CARI_NOTHING = 1e-6  # rounding errors of a structure of 0
 
 

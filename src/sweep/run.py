@@ -19,12 +19,11 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..files import write_text
-from ..networks import Generator
+from ..networks import UNRELATED, Generator, kinship
 from ..weights import configure, load_network
 from .features import Collector, feature_protocol, has_features
 from .finish import finish_sweep
 from .grid import Base, Snapshot, check_family, find_base, find_run, find_snapshots
-from .kinship import UNRELATED, kinship
 from .pictures import UNBLENDED, common_codes, render, render_snapshot
 from .settings import SweepSettings, settings_of_config
 from .table import CellTable
@@ -189,7 +188,7 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
     """
     missing = _missing(sweep, snapshot, sweep.table.rows())
     started = time.perf_counter()
-    G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device).G_ema
+    G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     relation = kinship(sweep.base.G, G)
     if relation < UNRELATED:
         raise UserError(

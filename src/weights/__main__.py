@@ -1,25 +1,29 @@
-"""python -m src.weights: look into network files, convert between formats.
+"""python -m src.weights: look into network files, convert between formats, blend.
 
     python -m src.weights inspect FILE [--json]
     python -m src.weights convert SOURCE TARGET [--format native|rosinality|ada] [--select G_ema|all]
                                   [--dtype fp32|fp16] [--force]
+    python -m src.weights blend LOW HIGH TARGET --res 32 [--level 0|1] [--width 1.0] [--mapping 0|1]
+    python -m src.weights blend NETWORK NETWORK ... TARGET --weights SHARES.yaml
 
 SOURCE and FILE are anything that training can start from: a file of any known format, a run's folder, a name.
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import torch
 
 from ..cli import with_errors_as_lines
 from ..errors import UserError
+from .blend_files import blend_files, read_shares
 from .describe import as_lines, describe_network
 from .export import FORMATS, export_network
 from .load import load_network, resolve_network
 from .native import file_sha256
-from .plan import Networks
+from .plan import PARTS
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 BY_SUFFIX = {".safetensors": "native", ".pt": "rosinality", ".pth": "rosinality"}
@@ -38,7 +42,41 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     target = Path(options.target)
-    format = options.format or BY_SUFFIX.get(target.suffix)
+    format = _format(target, options.format)
+    path = resolve_network(options.source)
+    networks = load_network(options.source, parts=("G_ema",) if options.select == "G_ema" else PARTS)
+    origin = {"file": path.name, "sha256": file_sha256(path), "format": networks.meta.get("format", "native")}
+    networks.meta = {**networks.meta, "converted_from": origin}
+    export_network(networks, target, format=format, dtype=DTYPES[options.dtype], force=options.force)
+    held = [name for name in PARTS if getattr(networks, name) is not None]
+    size = f"{options.dtype}, {target.stat().st_size / 1e6:.1f} MB"
+    print(f"{target}: {', '.join(held)} in the {format} format, {size}; read back, same images")
+
+
+def _blend(options: argparse.Namespace) -> None:
+    *sources, target = options.networks
+    made = blend_files(
+        sources,
+        target,
+        resolution=options.res,
+        level=options.level,
+        width=options.width,
+        shares=None if options.weights is None else read_shares(options.weights),
+        mapping=options.mapping,
+        format=_format(Path(target), options.format),
+        dtype=DTYPES[options.dtype],
+        force=options.force,
+    )
+    print(f"{made.path}: written")
+    for i, (source, distance) in enumerate(zip(sources, made.distance, strict=True)):
+        relation = "" if i == 0 else f", cosine of weights with the first {made.kinship[i - 1]:.2f}"
+        print(f"  images differ from {source}'s by {distance:.3f} (mean of |difference|, white - black is 2){relation}")
+    for warning in made.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _format(target: Path, given: str | None) -> str:
+    format = given or BY_SUFFIX.get(target.suffix)
     if format is None:
         raise UserError(
             f"{target}: what format? name it .safetensors (native) or .pt (rosinality), or say --format "
@@ -46,15 +84,7 @@ def _convert(options: argparse.Namespace) -> None:
         )
     if format == "native" and target.suffix != ".safetensors":
         raise UserError(f"{target}: the native format's files are named .safetensors")
-    path = resolve_network(options.source)
-    networks = load_network(path)
-    kept = networks if options.select == "all" else Networks(G_ema=networks.G_ema, meta=networks.meta)
-    origin = {"file": path.name, "sha256": file_sha256(path), "format": networks.meta.get("format", "native")}
-    kept.meta = {**kept.meta, "converted_from": origin}
-    export_network(kept, target, format=format, dtype=DTYPES[options.dtype], force=options.force)
-    held = [name for name in ("G_ema", "G", "D") if getattr(kept, name) is not None]
-    size = f"{options.dtype}, {target.stat().st_size / 1e6:.1f} MB"
-    print(f"{target}: {', '.join(held)} in the {format} format, {size}; read back, same images")
+    return format
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,9 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("target", metavar="TARGET", help="FILE.safetensors (native) or FILE.pt (rosinality, ada)")
     convert.add_argument("--format", choices=FORMATS, help="instead of the one that TARGET's suffix says")
     convert.add_argument("--select", choices=("G_ema", "all"), default="all", help="which networks (default: all)")
-    convert.add_argument("--dtype", choices=tuple(DTYPES), default="fp32", help="of the stored tensors (default: fp32)")
-    convert.add_argument("--force", action="store_true", help="replace TARGET if it exists")
     convert.set_defaults(run=_convert)
+    blend = commands.add_parser("blend", help="mix networks layer by layer")
+    blend.add_argument("networks", metavar="NETWORK", nargs="+", help="LOW HIGH TARGET, or NETWORK NETWORK ... TARGET")
+    blend.add_argument("--res", type=int, help="low up to and including this resolution, high above")
+    blend.add_argument("--level", type=int, default=0, help="1: switch half a block later (default: 0)")
+    blend.add_argument("--width", type=float, help="logistic mix of this width in layer positions (default: hard)")
+    blend.add_argument("--weights", metavar="SHARES.yaml", help="shares of each unit, instead of --res")
+    blend.add_argument("--mapping", type=int, default=0, help="which network gives the mapping, from 0 (default: 0)")
+    blend.add_argument("--format", choices=FORMATS, help="instead of the one that TARGET's suffix says")
+    blend.set_defaults(run=_blend)
+    for command in (convert, blend):
+        command.add_argument("--dtype", choices=tuple(DTYPES), default="fp32", help="of the tensors (default: fp32)")
+        command.add_argument("--force", action="store_true", help="replace TARGET if it exists")
     return parser
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from ..networks import Discriminator, Generator
+from .catalog import catalog_entry, catalog_names
 from .export import channel_limits, channel_multiplier
 from .load import load_network, resolve_network
 from .native import file_sha256
@@ -21,8 +22,8 @@ def describe_network(source: str | Path) -> dict[str, Any]:
         source: as for `load_network`.
 
     Returns:
-        Plain data: `file`, `bytes`, `sha256`, `format`, `holds` (parameters of each network), `generator`,
-        `discriminator`, `meta`.
+        Plain data: `file`, `bytes`, `sha256`, `published` (the catalogue's entry of that file name, or None), `format`,
+        `holds` (parameters of each network), `generator`, `discriminator`, `meta`.
 
     Raises:
         UserError: as `load_network`.
@@ -35,6 +36,7 @@ def describe_network(source: str | Path) -> dict[str, Any]:
         "file": str(path),
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
+        "published": _published(path),
         "format": networks.meta.get("format", "native"),
         "holds": {k: sum(p.numel() for p in m.parameters()) for k, m in parts.items() if m is not None},
         "generator": _generator(networks.G_ema),
@@ -50,6 +52,11 @@ def as_lines(facts: Mapping[str, Any]) -> list[str]:
         f"  format         {facts['format']}, {facts['bytes'] / 1e6:.1f} MB, sha256 {facts['sha256']}",
         "  holds          " + ", ".join(f"{k} ({n / 1e6:.2f} M parameters)" for k, n in facts["holds"].items()),
     ]
+    if facts["published"] is not None:
+        known = facts["published"]
+        lines.append(
+            f"  published as   {known['name']} (by its file name): {known['about']}; licence {known['licence']}"
+        )
     for name in ("generator", "discriminator"):
         if facts[name] is not None:
             lines.append(f"  {name:<14} " + ", ".join(f"{k} {v}" for k, v in facts[name].items() if v is not None))
@@ -57,6 +64,14 @@ def as_lines(facts: Mapping[str, Any]) -> list[str]:
         text = " ".join(str(value).split())
         lines.append(f"  {key:<14} {text if len(text) <= 200 else text[:197] + '...'}")
     return lines
+
+
+def _published(path: Path) -> dict[str, Any] | None:
+    entries = [entry for entry in map(catalog_entry, catalog_names()) if entry.file.name == path.name]
+    if not entries:
+        return None
+    entry = entries[0]
+    return {"name": entry.name, "about": entry.about, "licence": entry.file.licence}
 
 
 def _generator(G: Generator) -> dict[str, Any]:

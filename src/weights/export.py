@@ -16,7 +16,7 @@ from ..networks import Discriminator, Generator
 from .load import load_network
 from .native import save_network
 from .plan import Networks
-from .rosinality import KERNEL, discriminator_key, generator_key
+from .rosinality import AVERAGES, KERNEL, discriminator_key, generator_key
 
 FORMATS = ("native", "rosinality", "ada")
 CHECK_SEED, CHECK_LATENTS = 0, 4
@@ -103,9 +103,13 @@ def _rosinality(networks: Networks, target: str, dtype: torch.dtype) -> dict[str
             ((D["mbstd_group_size"], D["mbstd_channels"]) != (4, 1), "its minibatch stddev is not one of groups of 4"),
         ]
     _refuse(wrong, target, "rosinality's layout")
-    content: dict[str, Any] = {"g_ema": _rosinality_generator(G, dtype), "latent_avg": _stored(G.mapping.w_avg, dtype)}
+    content: dict[str, Any] = {
+        "g_ema": _rosinality_generator(G, dtype),
+        AVERAGES["G_ema"]: _stored(G.mapping.w_avg, dtype),
+    }
     if networks.G is not None:
         content["g"] = _rosinality_generator(networks.G, dtype)
+        content[AVERAGES["G"]] = _stored(networks.G.mapping.w_avg, dtype)
     if networks.D is not None:
         content["d"] = _rosinality_discriminator(networks.D, dtype)
     return content

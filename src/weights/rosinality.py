@@ -20,6 +20,7 @@ from .tensors import View, as_tensor
 
 FORMAT = "rosinality"
 MBSTD_GROUP = 4
+AVERAGES = {"G_ema": "latent_avg", "G": "latent_avg_g"}  # the second is an addition of this project
 NOISE_SEED = 0
 KERNEL = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 
@@ -39,10 +40,12 @@ def read_rosinality(value: Mapping[str, Any], source: str) -> Plan:
     """
     meta: dict[str, Any] = {"format": FORMAT}
     bare = "g_ema" not in value
-    averages = {"w_avg": value["latent_avg"]} if value.get("latent_avg") is not None else {}
+    averages = {part: value[key] for part, key in AVERAGES.items() if value.get(key) is not None}
     states = {"G_ema": value if bare else value["g_ema"], "G": None if bare else value.get("g")}
     parts: dict[str, Any] = {
-        name: partial(_generator, state, source, meta, averages) for name, state in states.items() if state is not None
+        name: partial(_generator, state, source, meta, averages, name)
+        for name, state in states.items()
+        if state is not None
     }
     if not bare and value.get("d") is not None:
         parts["D"] = partial(_discriminator, value["d"], source)
@@ -110,7 +113,7 @@ def _discriminator(state: Any, source: str) -> Any:
     return make_discriminator(_renamed(state, discriminator_key), source, mbstd_group_size=MBSTD_GROUP)
 
 
-def _generator(state: Any, source: str, meta: dict[str, Any], averages: dict[str, Any]) -> Any:
+def _generator(state: Any, source: str, meta: dict[str, Any], averages: dict[str, Any], part: str) -> Any:
     tensors = _renamed(state, lambda name, _: generator_key(name))
     for key, value in list(tensors.items()):
         if key.endswith("noise_strength"):
@@ -125,11 +128,12 @@ def _generator(state: Any, source: str, meta: dict[str, Any], averages: dict[str
             tensors[key] = _shaped(value, key, 1) if value.ndim <= 1 else value.reshape(-1)
     if not any(key.endswith("noise_const") for key in tensors):
         _seed_noise(tensors, meta)
-    if "w_avg" in averages:
-        tensors["mapping.w_avg"] = _shaped(as_tensor(averages["w_avg"], "latent_avg"), "latent_avg", 1)
+    average = averages.get(part, averages.get("G_ema"))
+    if average is not None:
+        tensors["mapping.w_avg"] = _shaped(as_tensor(average, "latent_avg"), "latent_avg", 1)
         return make_generator(tensors, source)
     G = make_generator(tensors, source)  # without an average of w it makes its own estimate
-    averages["w_avg"] = G.mapping.w_avg
+    averages[part] = G.mapping.w_avg
     meta["w_avg"] = f"estimated from {W_AVG_SAMPLES} latents"
     return G
 
