@@ -30,21 +30,23 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 """
 
 
-def write_files(folder: Path) -> dict[str, Path]:
+FILES = {
+    "TensorFlow pickle": "tf.pkl",
+    "stylegan2-ada-pytorch pickle": "ada.pkl",
+    "rosinality, in training": "ros.pt",
+    "rosinality, old torch.save": "old.pt",
+    "native": "own.safetensors",
+}
+
+
+def write_files(folder: Path) -> None:
     """One file a format."""
     networks = random_networks(resolution=256, channel_base=16384, channel_max=512)
-    contents = {
-        "TensorFlow pickle": ("tf.pkl", tensorflow_pickle(networks)),
-        "stylegan2-ada-pytorch pickle": ("ada.pkl", nvlabs_pickle(networks)),
-        "rosinality, in training": ("ros.pt", rosinality_checkpoint(networks)),
-        "rosinality, old torch.save": ("old.pt", rosinality_checkpoint(networks, legacy=True)),
-    }
-    files = {}
-    for name, (file, data) in contents.items():
-        files[name] = folder / file
-        files[name].write_bytes(data)
-    files["native"] = export_network(Networks(**networks), folder / "own.safetensors", format="native")
-    return files
+    (folder / "tf.pkl").write_bytes(tensorflow_pickle(networks))
+    (folder / "ada.pkl").write_bytes(nvlabs_pickle(networks))
+    (folder / "ros.pt").write_bytes(rosinality_checkpoint(networks))
+    (folder / "old.pt").write_bytes(rosinality_checkpoint(networks, legacy=True))
+    export_network(Networks(**networks), folder / "own.safetensors", format="native")
 
 
 def main() -> None:
@@ -52,10 +54,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.write:
+        write_files(args.write)
+        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        files = write_files(Path(folder))
+        # written by a process of their own: a child's peak would begin at its parent's size
+        subprocess.run([sys.executable, "-m", "experiments.interchange.loading", "--write", folder], check=True)
+        files = {name: Path(folder) / file for name, file in FILES.items()}
         measured: dict[str, list[tuple[float, float]]] = {name: [] for name in files}
         for _ in range(args.rounds):
             for name, path in files.items():

@@ -1,6 +1,6 @@
 """Our files in other programs, run by those programs themselves, and their files here.
 
-    python experiments/interchange/peers.py --rosinality CHECKOUT --ada CHECKOUT --stylegan3 CHECKOUT --out FILE.json
+    python -m experiments.interchange.peers --rosinality CHECKOUT --ada CHECKOUT --stylegan3 CHECKOUT --out FILE.json
 
 Each checkout is a clone of rosinality/stylegan2-pytorch, NVlabs/stylegan2-ada-pytorch, NVlabs/stylegan3. Networks have
 random weights. Prints the largest difference of w, images, truncated images and logits over the images' spread.
