@@ -1,26 +1,72 @@
-"""Small files, written whole or not at all, and read with one clear message when they are damaged."""
+"""Files written whole or not at all, and read with one clear message when they are damaged."""
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from .errors import UserError
+
+TORCH_WRITER = ("inline_container", "PytorchStreamWriter")  # how torch.save says that a disk is full
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path beside the target to write to; afterwards that file takes the target's place, or nothing has changed.
+
+    The target's folder is made; a link stays a link; the file can be read by whom the umask allows.
+
+    Args:
+        path: of the target.
+
+    Raises:
+        UserError: when it cannot be written, or is something else than a file.
+    """
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.exists() and not target.is_file():
+        raise UserError(f"{path} is not a file: give the name of one")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, target)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except SafetensorError as error:
+        raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from error
+    except RuntimeError as error:
+        if not any(name in str(error) for name in TORCH_WRITER):
+            raise
+        raise UserError(f"{path}: cannot be written (is the disk full, or the folder read-only?)") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file beside its target and rename it into place; its folder is made.
+    """Write a text file, whole or not at all.
 
     Returns:
         The path.
+
+    Raises:
+        UserError: when it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_text(text)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

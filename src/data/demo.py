@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from ..errors import UserError
+from ..files import whole_file
 from . import portrait_canvas, portrait_cartoon, portrait_geometry, portrait_head, portrait_people, portraits
 from .dataset import PictureDataset
 from .portraits import render_portraits
@@ -17,6 +19,7 @@ from .report import DatasetReport
 HELD_OUT_SEED = 1_000_000
 _SOURCES = (portraits, portrait_canvas, portrait_cartoon, portrait_geometry, portrait_head, portrait_people)
 _CHUNK = 100
+MANY = 1000  # portraits that take so long that one wants to see them coming
 
 
 def cache_folder() -> Path:
@@ -84,24 +87,22 @@ def _draw(domain: str, num_images: int, resolution: int, background: str | None,
     end = first_seed + num_images
     starts = range(first_seed, end, _CHUNK)
     chunks = [range(s, min(s + _CHUNK, end)) for s in starts]
-    return np.concatenate([render_portraits(domain, seeds, resolution, background=background) for seeds in chunks])
+    if num_images >= MANY:
+        print(f"drawing    {num_images} portraits, once: they are kept in {cache_folder()}", flush=True)
+    parts = []
+    with tqdm(total=num_images, unit="img", leave=False, disable=None if num_images >= MANY else True) as bar:
+        for seeds in chunks:
+            parts.append(render_portraits(domain, seeds, resolution, background=background))
+            bar.update(len(seeds))
+    return np.concatenate(parts)
 
 
 def _store(path: Path, pictures: np.ndarray) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
+        with whole_file(path) as partial, open(partial, "wb") as file:
             np.save(file, pictures)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"{path.parent}: portraits cannot be kept there ({error.strerror or error}); set XDG_CACHE_HOME to a "
-            "folder that can be written"
-        ) from error
-    finally:
-        if partial.parent.is_dir():
-            partial.unlink(missing_ok=True)
+    except UserError as error:
+        raise UserError(f"{error}: portraits are kept there; set XDG_CACHE_HOME to another folder") from error
 
 
 def _cache_key(domain: str, num_images: int, resolution: int, background: str | None, first_seed: int) -> str:

@@ -4,7 +4,6 @@ Inside the program images are float32 [-1, 1]; outside they are uint8. `to_uint8
 """
 
 import io
-import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import UserError
+from ..files import whole_file
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
@@ -175,11 +175,6 @@ def _read(path: Path) -> bytes:
 
 def _save(path: Path, image: Tensor | np.ndarray, kind: str, **options: int) -> Path:
     array = image.cpu().numpy() if isinstance(image, Tensor) else image
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         Image.fromarray(np.ascontiguousarray(array)).save(partial, kind, **options)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..errors import UserError
+from ..files import whole_file
 from .shards import Shards
 
 VERSION = 1  # raise when an extractor's code changes what it gives
@@ -67,17 +69,11 @@ def _read(path: Path, key: str, count: int, *, note: bool) -> Tensor | None:
 
 def _write(path: Path, key: str, features: Tensor) -> None:
     features = features.contiguous()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole_file(path) as partial:
             save_file({"features": features}, partial, metadata={"key": key, "sha256": _digest(features)})
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0][:80]
-        print(f"cache      {path} cannot be written ({reason}): the next run measures the reals again", flush=True)
+    except UserError as error:
+        print(f"cache      {error}: the next run measures the reals again", flush=True)
 
 
 def _digest(features: Tensor) -> str:

@@ -1,6 +1,5 @@
 """Features of a set of pictures, kept beside the sweep so that no picture is made or measured twice."""
 
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data import image_grid, save_jpeg
+from ..files import whole_file
 from ..metrics import BandFeatures, band_features, face_features, get_extractor
 
 EXTRACTOR = "embedded"
@@ -79,11 +79,5 @@ def has_features(path: Path) -> bool:
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write an npz file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, open(partial, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)

@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ..errors import UserError
+from ..files import whole_file
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -21,18 +22,10 @@ class AtomicCheckpointIO(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
+        with whole_file(path) as partial:
+            torch.save(checkpoint, partial)
             if path.exists():
                 os.replace(path, path.with_name(PREVIOUS))
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

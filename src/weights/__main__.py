@@ -20,10 +20,11 @@ from ..cli import with_errors_as_lines
 from ..errors import UserError
 from .blend_files import blend_files, read_shares
 from .describe import as_lines, describe_network
-from .export import FORMATS, export_network
+from .export import FORMATS, check_target, export_network, rosinality_note
 from .load import load_network, resolve_network
 from .native import file_sha256
 from .plan import PARTS
+from .remote import configure
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 BY_SUFFIX = {".safetensors": "native", ".pt": "rosinality", ".pth": "rosinality"}
@@ -32,7 +33,12 @@ BY_SUFFIX = {".safetensors": "native", ".pt": "rosinality", ".pth": "rosinality"
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake is one line on stderr and exit code 2."""
     options = _parser().parse_args(arguments)
-    with_errors_as_lines(lambda: options.run(options))
+    with_errors_as_lines(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    configure(folder=options.weights_folder, mirror=options.weights_mirror)
+    options.run(options)
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -43,18 +49,27 @@ def _inspect(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> None:
     target = Path(options.target)
     format = _format(target, options.format)
+    check_target(target, format, force=options.force)
     path = resolve_network(options.source)
     networks = load_network(options.source, parts=("G_ema",) if options.select == "G_ema" else PARTS)
-    origin = {"file": path.name, "sha256": file_sha256(path), "format": networks.meta.get("format", "native")}
+    origin = {"file": path.name, "sha256": file_sha256(path), "format": networks.meta["format"]}
+    if "converted_from" in networks.meta:  # the whole way is kept
+        origin["converted_from"] = networks.meta["converted_from"]
     networks.meta = {**networks.meta, "converted_from": origin}
     export_network(networks, target, format=format, dtype=DTYPES[options.dtype], force=options.force)
     held = [name for name in PARTS if getattr(networks, name) is not None]
     size = f"{options.dtype}, {target.stat().st_size / 1e6:.1f} MB"
     print(f"{target}: {', '.join(held)} in the {format} format, {size}; read back, same images")
+    if format == "rosinality":
+        print(f"  {rosinality_note(networks)}")
+    if format != "native":
+        print("  the format has no place for where the network comes from: keep the source, or a .safetensors")
 
 
 def _blend(options: argparse.Namespace) -> None:
     *sources, target = options.networks
+    format = _format(Path(target), options.format)
+    check_target(Path(target), format, force=options.force)
     made = blend_files(
         sources,
         target,
@@ -63,7 +78,7 @@ def _blend(options: argparse.Namespace) -> None:
         width=options.width,
         shares=None if options.weights is None else read_shares(options.weights),
         mapping=options.mapping,
-        format=_format(Path(target), options.format),
+        format=format,
         dtype=DTYPES[options.dtype],
         force=options.force,
     )
@@ -82,14 +97,14 @@ def _format(target: Path, given: str | None) -> str:
             f"{target}: what format? name it .safetensors (native) or .pt (rosinality), or say --format "
             f"{' or '.join(FORMATS)}"
         )
-    if format == "native" and target.suffix != ".safetensors":
-        raise UserError(f"{target}: the native format's files are named .safetensors")
     return format
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m src.weights", description="Network files: look into, convert.")
-    commands = parser.add_subparsers(required=True, metavar="inspect|convert")
+    parser = argparse.ArgumentParser(
+        prog="python -m src.weights", description="Network files: look into, convert, blend."
+    )
+    commands = parser.add_subparsers(required=True, metavar="inspect|convert|blend")
     inspect = commands.add_parser("inspect", help="format, architecture, sizes, what is inside")
     inspect.add_argument("file", metavar="FILE", help="a network file of any known format, a run's folder, or a name")
     inspect.add_argument("--json", action="store_true", help="as JSON")
@@ -109,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     blend.add_argument("--mapping", type=int, default=0, help="which network gives the mapping, from 0 (default: 0)")
     blend.add_argument("--format", choices=FORMATS, help="instead of the one that TARGET's suffix says")
     blend.set_defaults(run=_blend)
+    for command in (inspect, convert, blend):
+        command.add_argument("--weights-folder", default="weights", help="of published networks (default: weights)")
+        command.add_argument("--weights-mirror", metavar="URL", help="where to look for published networks first")
     for command in (convert, blend):
         command.add_argument("--dtype", choices=tuple(DTYPES), default="fp32", help="of the tensors (default: fp32)")
         command.add_argument("--force", action="store_true", help="replace TARGET if it exists")

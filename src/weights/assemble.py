@@ -14,32 +14,34 @@ from torch import Tensor
 from ..networks import Discriminator, Generator
 from ..networks.layers import RESAMPLE_TAPS
 from ..ops import setup_filter
-from .plan import filled
+from .plan import MAX_RESOLUTION, NetworkFile, filled
 from .refused import Refused
 
 W_AVG_SAMPLES, W_AVG_SEED = 10_000, 0
-MAX_LOG2 = 12  # 4096 px
+ESTIMATE_PRODUCTS, ESTIMATE_VALUES = 4 * 10**10, 1 << 22  # of a whole estimate, of one batch
+NOISE_SEED = 0
 Tensors = dict[str, Tensor]
 
 
-def make_generator(tensors: Tensors, source: str, **hints: Any) -> Generator:
+def make_generator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> Generator:
     """Build a generator of the architecture that the tensors have, and fill it.
 
     Args:
         tensors: by this project's names; `synthesis.*.noise_const` and `noise_strength` may be missing together (a
             network without noise), and so may `mapping.w_avg` (it is estimated).
-        source: the file, for messages.
+        origin: the file.
         hints: `conv_clamp`, `mapping_lr_multiplier`, `label_layout`.
+
+    What had to be made up (an average of w, noise maps) is noted in `origin`.
 
     Returns:
         The generator, in eval mode, without gradients.
 
     Raises:
-        Refused: for what this project's networks cannot represent.
-        UserError: with the tensors that do not match.
+        Refused: for what this project's networks cannot represent, or with the tensors that do not match.
     """
     tensors = _without_filters(tensors)
-    channels = _channels(tensors, r"synthesis\.b(\d+)\.conv1\.weight", axis=0)
+    channels = _channels(tensors, r"synthesis\.b(\d{1,5})\.conv1\.weight", axis=0)
     resolution = max(channels)
     first = _shape(tensors, "synthesis.b4.const", 3)
     if first[1:] != (4, 4):
@@ -57,22 +59,22 @@ def make_generator(tensors: Tensors, source: str, **hints: Any) -> Generator:
         **_mapping_config(tensors, str(hints.get("label_layout", "embed"))),
         **hints,
     }
-    _add_noise(tensors, channels)
+    _add_noise(tensors, channels, origin)
     estimate = "mapping.w_avg" not in tensors
     if estimate:
         tensors["mapping.w_avg"] = torch.zeros([config["w_dim"]])
-    G = filled(Generator, config, tensors, source)
+    G = filled(Generator, config, tensors, origin)
     if estimate:
-        estimate_w_avg(G)
+        origin.notes["w_avg"] = f"not in the file: estimated from {estimate_w_avg(G)} latents"
     return G
 
 
-def make_discriminator(tensors: Tensors, source: str, **hints: Any) -> Discriminator:
+def make_discriminator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> Discriminator:
     """Build a discriminator of the architecture that the tensors have, and fill it.
 
     Args:
         tensors: by this project's names.
-        source: the file, for messages.
+        origin: the file.
         hints: `conv_clamp`, `mbstd_group_size`, `mapping_lr_multiplier`, `label_layout`, and `c_dim` where the label
             layout keeps no class tensors.
 
@@ -80,11 +82,10 @@ def make_discriminator(tensors: Tensors, source: str, **hints: Any) -> Discrimin
         The discriminator, in eval mode, without gradients.
 
     Raises:
-        Refused: for what this project's networks cannot represent.
-        UserError: with the tensors that do not match.
+        Refused: for what this project's networks cannot represent, or with the tensors that do not match.
     """
     tensors = _without_filters(tensors)
-    channels = _channels(tensors, r"b(\d+)\.conv0\.weight", axis=0)
+    channels = _channels(tensors, r"b(\d{1,5})\.conv0\.weight", axis=0)
     conv = _shape(tensors, "b4.conv.weight", 4)
     channels[4] = conv[0]
     colours = _shape(tensors, f"b{max(channels)}.fromrgb.weight", 4)[1]
@@ -103,26 +104,35 @@ def make_discriminator(tensors: Tensors, source: str, **hints: Any) -> Discrimin
         )
         config["cmap_dim"] = _shape(tensors, "b4.out.weight", 2)[0]
     config.update(hints)
-    return filled(Discriminator, config, tensors, source)
+    return filled(Discriminator, config, tensors, origin)
 
 
 @torch.no_grad()
-def estimate_w_avg(G: Generator) -> None:
-    """Set w_avg to the mean of w over 10,000 seeded latents: for files that do not keep it."""
+def estimate_w_avg(G: Generator) -> int:
+    """Set w_avg to the mean of w over seeded latents: for files that do not keep it.
+
+    Returns:
+        Over how many: 10,000, or fewer for a mapping network of absurd size.
+    """
+    sizes = [p.numel() for p in G.mapping.parameters()]
+    samples = min(max(ESTIMATE_PRODUCTS // max(sum(sizes), 1), 16), W_AVG_SAMPLES)
+    widest = max([G.z_dim, G.c_dim, G.w_dim, *(p.shape[0] for p in G.mapping.parameters())])
+    batch = min(max(ESTIMATE_VALUES // widest, 1), 1000)
     generator = torch.Generator().manual_seed(W_AVG_SEED)
     total = torch.zeros([G.w_dim], dtype=torch.float64)
-    for _ in range(10):
-        count = W_AVG_SAMPLES // 10
-        z = torch.randn([count, G.z_dim], generator=generator)
-        c = torch.eye(G.c_dim)[torch.arange(count) % G.c_dim] if G.c_dim else None
+    for first in range(0, samples, batch):
+        index = torch.arange(first, min(first + batch, samples))
+        z = torch.randn([len(index), G.z_dim], generator=generator)
+        c = torch.nn.functional.one_hot(index % G.c_dim, G.c_dim).float() if G.c_dim else None
         total += G.mapping.map(z, c).double().sum(dim=0)
-    G.mapping.w_avg.copy_(total / W_AVG_SAMPLES)
+    G.mapping.w_avg.copy_(total / samples)
+    return samples
 
 
 def _mapping_config(tensors: Mapping[str, Tensor], label_layout: str, width: str = "") -> dict[str, Any]:
-    layers = sorted(int(m[1]) for key in tensors if (m := re.fullmatch(r"mapping\.fc(\d+)\.weight", key)))
+    layers = sorted(int(m[1]) for key in tensors if (m := re.fullmatch(r"mapping\.fc(\d{1,5})\.weight", key, re.ASCII)))
     if layers != list(range(len(layers))):
-        raise Refused(f"layers of its mapping network are missing: it has {layers}")
+        raise Refused(f"layers of its mapping network are missing: it has {layers[:20]}")
     config: dict[str, Any] = {"num_mapping_layers": len(layers)}
     embedded = 0
     if "mapping.embed.weight" in tensors:
@@ -143,15 +153,16 @@ def _mapping_config(tensors: Mapping[str, Tensor], label_layout: str, width: str
 def _channels(tensors: Mapping[str, Tensor], pattern: str, axis: int) -> dict[int, int]:
     found = {}
     for key in tensors:
-        match = re.fullmatch(pattern, key)
-        if match and len(match[1]) <= 5:
+        match = re.fullmatch(pattern, key, re.ASCII)
+        if match:
             found[int(match[1])] = _shape(tensors, key, 4)[axis]
     if not found:
         raise Refused("it holds no StyleGAN2 network (no convolution layers were found)")
     top = max(found)
-    wanted = [r for r in (2**k for k in range(2, MAX_LOG2 + 1)) if r <= top]
+    wanted = [r for r in (2**k for k in range(2, MAX_RESOLUTION.bit_length())) if r <= top]
     if sorted({4, *found}) != wanted or top < 8:
-        raise Refused(f"its layers have the resolutions {sorted(found)}, expected a power of two with all below it")
+        given = sorted(found)[:20]
+        raise Refused(f"its layers have the resolutions {given}, expected a power of two with all below it")
     return found
 
 
@@ -169,7 +180,7 @@ def _discriminator_architecture(tensors: Mapping[str, Tensor], channels: Mapping
 
 def _without_filters(tensors: Tensors) -> Tensors:
     """Leave out the resampling filters, which must be the usual one."""
-    usual = setup_filter(RESAMPLE_TAPS)
+    usual = setup_filter(RESAMPLE_TAPS, separable=False)
     kept = {}
     for key, value in tensors.items():
         if not key.endswith(".resample_filter"):
@@ -177,21 +188,24 @@ def _without_filters(tensors: Tensors) -> Tensors:
         elif value.shape != (4, 4) and value.shape != (4,):
             raise Refused(f"its resampling filter has {list(value.shape)} taps; only [1, 3, 3, 1] is supported")
         else:
-            square = value if value.ndim == 2 else torch.outer(value, value)
-            own = usual if usual.ndim == 2 else torch.outer(usual, usual)
-            if not torch.allclose(square, own, atol=1e-5):
+            square = value.float() if value.ndim == 2 else torch.outer(value, value).float()
+            if not torch.allclose(square, usual, atol=1e-5):
                 raise Refused("its resampling filter is another than [1, 3, 3, 1]")
     return kept
 
 
-def _add_noise(tensors: Tensors, channels: Mapping[int, int]) -> None:
-    """A network without noise inputs is one whose noise has strength 0."""
-    if any(key.endswith("noise_strength") for key in tensors):
-        return
-    for r in channels:
-        for conv in ("conv0", "conv1") if r > 4 else ("conv1",):
-            tensors[f"synthesis.b{r}.{conv}.noise_const"] = torch.zeros([r, r])
-            tensors[f"synthesis.b{r}.{conv}.noise_strength"] = torch.zeros([])
+def _add_noise(tensors: Tensors, channels: Mapping[int, int], origin: NetworkFile) -> None:
+    """Without noise inputs: noise of strength 0. With strengths and without maps (old rosinality): maps are drawn."""
+    layers = [(r, f"synthesis.b{r}.{conv}") for r in sorted(channels) for conv in ("conv0", "conv1")][1:]
+    if not any(key.endswith("noise_strength") for key in tensors):
+        for r, layer in layers:
+            tensors[f"{layer}.noise_const"] = torch.zeros([r, r])
+            tensors[f"{layer}.noise_strength"] = torch.zeros([])
+    elif not any(key.endswith("noise_const") for key in tensors):
+        generator = torch.Generator().manual_seed(NOISE_SEED)
+        for r, layer in layers:
+            tensors[f"{layer}.noise_const"] = torch.randn([r, r], generator=generator)
+        origin.notes["noise_const"] = f"not in the file: drawn with seed {NOISE_SEED}"
 
 
 def _shape(tensors: Mapping[str, Tensor], key: str, ndim: int) -> tuple[int, ...]:

@@ -3,23 +3,24 @@
 A file is written beside its target, read back, and must give the same images before it takes the target's place.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..files import whole_file
 from ..networks import Discriminator, Generator
 from .load import load_network
 from .native import save_network
-from .plan import Networks
+from .plan import PARTS, Networks
 from .rosinality import AVERAGES, KERNEL, discriminator_key, generator_key
 
 FORMATS = ("native", "rosinality", "ada")
-CHECK_SEED, CHECK_LATENTS = 0, 4
+CHECK_SEED, CHECK_SAMPLES = 0, 4
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-2}
 
 
@@ -42,30 +43,33 @@ def export_network(
         UserError: when the format cannot represent the networks, or the target exists.
     """
     target = Path(target)
-    if format not in FORMATS:
-        raise UserError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
-    if target.exists() and not force:
-        raise UserError(f"{target} exists: choose another name, or add --force to replace it")
-    if target.is_dir():
-        raise UserError(f"{target} is a folder: give the name of a file")
+    check_target(target, format, force=force)
     content = None if format == "native" else _CONTENT[format](networks, str(target), dtype)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(target) as partial:
         if content is None:
             meta = {k: v for k, v in networks.meta.items() if k not in ("format", "format_version", "architecture")}
             save_network(partial, G_ema=networks.G_ema, G=networks.G, D=networks.D, meta=meta, dtype=dtype)
         else:
             torch.save(content, partial)
         _check_same(networks, partial, target, TOLERANCE[dtype])
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return target
+
+
+def check_target(target: Path, format: str, *, force: bool) -> None:
+    """Check that a file of that name and format may be written, before anything is loaded.
+
+    Raises:
+        UserError: for an unknown format, a name of another format, a folder, or a file that exists (without `force`).
+    """
+    if format not in FORMATS:
+        raise UserError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
+    if (format == "native") != (target.suffix == ".safetensors"):
+        names = ".safetensors" if format == "native" else "with another ending than .safetensors, such as .pt"
+        raise UserError(f"{target}: files of the format {format} are named {names}")
+    if target.exists() and not target.is_file():
+        raise UserError(f"{target} is not a file: give the name of one")
+    if target.exists() and not force:
+        raise UserError(f"{target} exists: choose another name, or add --force to replace it")
 
 
 def channel_multiplier(channels: Mapping[int, int]) -> int | None:
@@ -75,6 +79,19 @@ def channel_multiplier(channels: Mapping[int, int]) -> int | None:
         if table == dict(channels):
             return multiplier
     return None
+
+
+def rosinality_note(networks: Networks) -> str:
+    """What to tell rosinality's classes so that they load the network."""
+    channels, depth = networks.G_ema.config["channels"], networks.G_ema.config["num_mapping_layers"]
+    multiplier = channel_multiplier(channels)
+    D = networks.D
+    if multiplier is None or max(channels) > 1024 or (D is not None and D.config["channels"] != channels):
+        return "for rosinality's own classes edit the table of channels in its model.py to these widths"
+    return (
+        f"rosinality: Generator({max(channels)}, {networks.G_ema.w_dim}, {depth}, channel_multiplier={multiplier}); "
+        "its train.py --ckpt also wants optimisers, which are not in the file"
+    )
 
 
 def channel_limits(channels: Mapping[int, int]) -> tuple[int, int] | None:
@@ -240,28 +257,41 @@ def _refuse(wrong: list[tuple[bool, str]], target: str, format: str) -> None:
 
 @torch.inference_mode()
 def _check_same(networks: Networks, written: Path, target: Path, tolerance: float) -> None:
-    """Read the file back: images and logits may differ by `tolerance` of their spread."""
+    """Read the file back: same architecture; images and logits may differ by `tolerance` of their spread."""
     found = load_network(written)
-    G = networks.G_ema
-    generator = torch.Generator().manual_seed(CHECK_SEED)
-    z = torch.randn([CHECK_LATENTS, G.z_dim], generator=generator)
-    c = torch.eye(G.c_dim)[torch.arange(CHECK_LATENTS) % G.c_dim] if G.c_dim else None
-    pairs = [(G.cpu()(z, c, psi=0.7), found.G_ema(z, c, psi=0.7))]
-    for ours, theirs in ((networks.G, found.G), (networks.D, found.D)):
+    for name in PARTS:
+        ours, theirs = getattr(networks, name), getattr(found, name)
         if (ours is None) != (theirs is None):
-            raise UserError(f"{target}: not written, reading it back loses a network")
-        if isinstance(ours, Generator) and isinstance(theirs, Generator):
-            pairs.append((ours.cpu()(z, c), theirs(z, c)))
-        elif isinstance(ours, Discriminator) and isinstance(theirs, Discriminator):
-            images = pairs[0][0].clamp(-1, 1)
-            pairs.append((ours.cpu()(images, c), theirs(images, c)))
-    for wanted, got in pairs:
-        difference = float((wanted - got).abs().max() / wanted.std().clamp(min=1e-3))
-        if not difference <= tolerance:
-            raise UserError(
-                f"{target}: not written, read back it differs by {difference:.1e} of its images' spread; a bound on "
-                "activations (conv_clamp) that is at work cannot be represented"
-            )
+            raise UserError(f"{target}: not written, reading it back loses {name}")
+        if ours is None:
+            continue
+        changed = [k for k, v in ours.config.items() if k != "conv_clamp" and theirs.config[k] != v]
+        if changed:
+            raise UserError(f"{target}: not written, read back {name} has another {', '.join(changed)}")
+        _check_outputs(ours, theirs, f"{target}: not written, read back {name}", tolerance)
+
+
+def _check_outputs(ours: nn.Module, theirs: nn.Module, start: str, tolerance: float) -> None:
+    assert isinstance(ours, Generator | Discriminator)
+    generator = torch.Generator().manual_seed(CHECK_SEED)
+    c = F.one_hot(torch.arange(CHECK_SAMPLES) % ours.c_dim, ours.c_dim).float() if ours.c_dim else None
+    if isinstance(ours, Generator):
+        x = torch.randn([CHECK_SAMPLES, ours.z_dim], generator=generator)
+        wanted, got = ours.cpu()(x, c, psi=0.7), theirs(x, c, psi=0.7)
+    else:  # as many samples as every minibatch-stddev group divides
+        group = ours.config["mbstd_group_size"] or CHECK_SAMPLES
+        count = max(CHECK_SAMPLES // group, 1) * group
+        x = torch.randn([count, 3, ours.resolution, ours.resolution], generator=generator)
+        c = None if c is None else c[torch.arange(count) % CHECK_SAMPLES]
+        wanted, got = ours.cpu()(x, c), theirs(x, c)
+    if not wanted.isfinite().all():
+        raise UserError(f"{start} cannot be compared: the network itself gives values that are not finite")
+    difference = float((wanted - got).abs().max() / wanted.std().clamp(min=1e-3))
+    if not difference <= tolerance:
+        raise UserError(
+            f"{start} gives other outputs (by {difference:.1e} of their spread): weights beyond the range of --dtype, "
+            "or a bound on activations (conv_clamp) that is at work and that the format cannot hold"
+        )
 
 
 _CONTENT: dict[str, Callable[[Networks, str, torch.dtype], dict[str, Any]]] = {"rosinality": _rosinality, "ada": _ada}

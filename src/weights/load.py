@@ -1,6 +1,5 @@
 """`load_network`: one door for every network, by path or by name. The content tells the format, never the suffix."""
 
-import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +12,8 @@ from ..errors import UserError
 from .catalog import catalog_names, check_architecture, find_entry
 from .native import read_native
 from .nvlabs import is_nvlabs, is_state_dict, read_nvlabs, read_state_dicts
-from .plan import PARTS, Networks, Plan, build
-from .refused import Damaged, Refused
+from .plan import PARTS, NetworkFile, Networks, Plan, build
+from .refused import Damaged, Refused, shown
 from .rosinality import is_rosinality, read_rosinality
 from .run_checkpoint import IN_RUN, is_run_checkpoint, read_run_checkpoint
 from .standins import StandIn
@@ -27,8 +26,9 @@ KNOWN = (
     "this project's safetensors and runs, TensorFlow StyleGAN2(-ADA) pickles, stylegan2-ada-pytorch and stylegan3 "
     "pickles, and rosinality checkpoints"
 )
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 #: What tells a format, and what reads it.
-READERS: list[tuple[Callable[[Any], bool], Callable[[Any, str], Plan]]] = [
+READERS: list[tuple[Callable[[Any], bool], Callable[[Any, NetworkFile], Plan]]] = [
     (is_tensorflow, read_tensorflow),
     (is_nvlabs, read_nvlabs),
     (is_state_dict, read_state_dicts),
@@ -78,9 +78,15 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu", part
     path = resolve_network(source)
     try:
         data = open_buffer(path)
-        networks = build(_plan(data, path), parts, lambda: forget_pages(data))
+        origin = NetworkFile.of(path, len(data))
+        networks = build(_plan(data, origin), parts, lambda: forget_pages(data))
+        networks.meta.update(origin.notes)
     except Refused as error:
         raise UserError(f"{path}: {error}") from error
+    except UNFORESEEN as error:  # of a file that no test has thought of: still one line, still nothing executed
+        raise UserError(
+            f"{path}: damaged, or not a network file ({type(error).__name__}: {shown(str(error))})"
+        ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     entry = find_entry(str(source))
@@ -92,13 +98,13 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu", part
     return networks
 
 
-def _plan(data: memoryview, path: Path) -> Plan:
+def _plan(data: memoryview, origin: NetworkFile) -> Plan:
     if _is_safetensors(data):
-        return read_native(path)
+        return read_native(origin)
     value = _read(data)
     for belongs, read in READERS:
         if belongs(value):
-            return read(value, str(path))
+            return read(value, origin)
     raise Refused(f"not a StyleGAN2 network file: it holds {_described(value)}; known are {KNOWN}")
 
 
@@ -126,8 +132,8 @@ def _is_safetensors(data: memoryview) -> bool:
 
 def _described(value: Any) -> str:
     if isinstance(value, dict):
-        names = [re.sub(r"[^\w.]", "?", str(key))[:30] for key in list(value)[:6]]
+        names = [shown(key)[:30] for key in list(value)[:6]]
         return (
             f"a dictionary of {', '.join(names)}{', …' if len(value) > 6 else ''}" if names else "an empty dictionary"
         )
-    return f"a {value.kind[:30]!r}" if isinstance(value, StandIn) else f"a {type(value).__name__}"
+    return f"a {shown(value.kind)!r}" if isinstance(value, StandIn) else f"a {type(value).__name__}"

@@ -6,8 +6,7 @@ and where the network comes from. Nothing in the file is ever executed.
 
 import hashlib
 import json
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import UserError
+from ..files import whole_file
 from ..networks import Discriminator, Generator
-from .plan import PARTS, Plan, filled
+from .plan import PARTS, NetworkFile, Plan, filled
+from .refused import Refused, shown
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "caricature"
@@ -46,9 +47,11 @@ def save_network(
 
     Returns:
         The path written.
+
+    Raises:
+        UserError: when it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     modules: dict[str, nn.Module] = {"G_ema": G_ema}
     architecture: dict[str, Any] = {"G": _plain(G_ema.config)}
     if G is not None:
@@ -62,14 +65,8 @@ def save_network(
         for key, value in module.state_dict().items()
     }
     header = {**(meta or {}), "format_version": FORMAT_VERSION, "architecture": architecture}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header, allow_nan=False)})
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -83,36 +80,37 @@ def read_meta(path: str | Path) -> dict[str, Any]:
         return _header(Path(path), file.metadata())
 
 
-def read_native(path: str | Path) -> Plan:
+def read_native(origin: NetworkFile) -> Plan:
     """Plan the networks of a native file.
 
     Raises:
-        UserError: as `read_meta`, and when the architecture in its header is not one that this version knows.
+        Refused: when the architecture in its header is not one that this version knows.
+        UserError: as `read_meta`.
     """
-    path = Path(path)
-    with _open(path) as file:
-        meta = _header(path, file.metadata())
+    with _open(origin.path) as file:
+        meta = _header(origin.path, file.metadata())
         names = list(file.keys())
-    architecture = meta.get("architecture", {})
+    held = [part for part in PARTS if any(name.startswith(f"{part}.") for name in names)]
     try:
-        configs = {name: _with_channels(architecture["D" if name == "D" else "G"]) for name in _held(names)}
+        configs = {name: _with_channels(meta["architecture"]["D" if name == "D" else "G"]) for name in held}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: the architecture in its header is not one this version knows ({error})") from error
-    parts = {name: partial(_network, path, name, config) for name, config in configs.items()}
+        raise Refused("the architecture in its header is not one this version knows") from error
+    parts = {name: partial(_network, name, config, origin) for name, config in configs.items()}
     return Plan(parts, {**meta, "format": "native"})
 
 
-def _held(names: Collection[str]) -> list[str]:
-    return [part for part in PARTS if any(name.startswith(f"{part}.") for name in names)]
-
-
-def _network(path: Path, name: str, config: Mapping[str, Any]) -> Any:
+def _network(name: str, config: Mapping[str, Any], origin: NetworkFile) -> Any:
     prefix = f"{name}."
-    with _open(path) as file:
-        keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (not a mapping)
-        tensors = {key.removeprefix(prefix): file.get_tensor(key).float() for key in keys}
+    try:
+        with _open(origin.path) as file:
+            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (not a mapping)
+            tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
+    except SafetensorError as error:
+        raise Refused("its tensors cannot be read: was it copied in full?") from error
+    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+        raise Refused("it holds tensors that are not of real numbers")
     kind: Any = Discriminator if name == "D" else Generator
-    return filled(kind, config, tensors, str(path))
+    return filled(kind, config, tensors, origin)
 
 
 def file_sha256(path: str | Path) -> str:
@@ -134,14 +132,14 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     text = (metadata or {}).get(_HEADER_KEY)
     try:
         header = json.loads(text) if text is not None else None
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
         raise UserError(
             f"{path}: a safetensors file, but not a network of this project (its header has no description)"
         )
     if header.get("format_version") != FORMAT_VERSION:
-        version = header.get("format_version")
+        version = shown(header.get("format_version"))
         raise UserError(f"{path}: file format version {version}; this version of the program reads {FORMAT_VERSION}")
     return header
 

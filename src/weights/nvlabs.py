@@ -6,15 +6,19 @@ would execute the source text stored in the file; here only the module's attribu
 the ones of this project's networks.
 """
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+from torch import Tensor, nn
 
+from ..networks.layers import Conv2dLayer, FullyConnectedLayer
+from ..networks.synthesis import SkipLayer, SynthesisLayer, ToRGBLayer
 from .assemble import make_discriminator, make_generator
-from .plan import Plan
-from .refused import Refused
+from .plan import NetworkFile, Plan
+from .refused import Refused, shown
 from .standins import StandIn
 from .tensors import View, as_tensor
 
@@ -22,6 +26,25 @@ FORMAT = "stylegan2-ada-pytorch"
 STATE_DICT_FORMAT = "stylegan2-ada-pytorch state dict"
 MAX_DEPTH = 8
 _UNSUPPORTED = "are not StyleGAN2's and cannot be represented"
+_SHARED = {"c_dim", "img_resolution", "img_channels"}
+_WIDTHS = {"channel_base", "channel_max", "num_fp16_res", "conv_clamp", "architecture"}
+_MAPPING = {"num_layers", "embed_features", "layer_features", "lr_multiplier", "w_avg_beta"}
+#: Keyword arguments that the tensors tell as well, or that are read; by the group that they stand in.
+KWARGS: dict[str, dict[str, set[str]]] = {
+    "G": {
+        "": {*_SHARED, "z_dim", "w_dim", "mapping_kwargs", "synthesis_kwargs"},
+        "mapping_kwargs": _MAPPING,
+        "synthesis_kwargs": _WIDTHS,
+    },
+    "D": {
+        "": {*_SHARED, *_WIDTHS, "cmap_dim", "block_kwargs", "mapping_kwargs", "epilogue_kwargs"},
+        "block_kwargs": {"freeze_layers", "fp16_channels_last"},
+        "mapping_kwargs": _MAPPING,
+        "epilogue_kwargs": {"mbstd_group_size", "mbstd_num_channels"},
+    },
+}
+#: Keyword arguments that may be there with the only value that is supported.
+NEUTRAL = {"activation": "lrelu", "resample_filter": [1, 3, 3, 1], "use_noise": True, "fp16_channels_last": False}
 
 
 def is_nvlabs(value: Any) -> bool:
@@ -35,7 +58,7 @@ def is_state_dict(value: Any) -> bool:
     return isinstance(G_ema, Mapping) and "synthesis.b4.const" in G_ema
 
 
-def read_nvlabs(value: Mapping[str, Any], source: str) -> Plan:
+def read_nvlabs(value: Mapping[str, Any], origin: NetworkFile) -> Plan:
     """Plan the networks of an unpickled file.
 
     Raises:
@@ -49,18 +72,18 @@ def read_nvlabs(value: Mapping[str, Any], source: str) -> Plan:
         if not isinstance(module, StandIn):
             raise Refused(f"its {name} is not a network")
         if module.kind != ("Discriminator" if name == "D" else "Generator"):
-            raise Refused(f"its {name} is a {module.kind[:40]!r}: its layers {_UNSUPPORTED}")
-        parts[name] = partial(_discriminator if name == "D" else _generator, module, source)
+            raise Refused(f"its {name} is a {module.kind!r}: its layers {_UNSUPPORTED}")
+        parts[name] = partial(_discriminator if name == "D" else _generator, module, origin)
     meta: dict[str, Any] = {"format": FORMAT}
     pipe = value.get("augment_pipe")
-    if isinstance(pipe, StandIn) and isinstance(buffers := pipe.state.get("_buffers"), dict) and "p" in buffers:
-        p = as_tensor(buffers["p"], "augment_pipe.p")
-        if p.numel() == 1:
-            meta["augment_p"] = float(p)
+    buffers = pipe.state.get("_buffers") if isinstance(pipe, StandIn) else None
+    p = buffers.get("p") if isinstance(buffers, dict) else None
+    if isinstance(p, View) and p.shape == ():  # for information: how far augmentation had gone
+        meta["augment_p"] = float(as_tensor(p, "augment_pipe.p"))
     return Plan(parts, meta)
 
 
-def read_state_dicts(value: Mapping[str, Any], source: str) -> Plan:
+def read_state_dicts(value: Mapping[str, Any], origin: NetworkFile) -> Plan:
     """Plan the networks of a file of state dicts, as `convert TARGET.pt --format ada` writes it.
 
     What shapes do not tell stands beside the tensors: `G_kwargs` and `D_kwargs`, keyword arguments of the two classes.
@@ -75,54 +98,109 @@ def read_state_dicts(value: Mapping[str, Any], source: str) -> Plan:
         if not isinstance(value[name], Mapping):
             raise Refused(f"its {name} is not a state dict")
         given = _kwargs(value, "D_kwargs" if name == "D" else "G_kwargs")
-        parts[name] = partial(_from_state_dict, value[name], given, name, source)
+        parts[name] = partial(_from_state_dict, value[name], given, name, origin)
     return Plan(parts, {"format": STATE_DICT_FORMAT})
 
 
-def _from_state_dict(state: Mapping[str, Any], given: Mapping[str, Any], name: str, source: str) -> Any:
-    tensors = {str(key): as_tensor(item, str(key)) for key, item in state.items()}
+def _from_state_dict(state: Mapping[str, Any], given: Mapping[str, Any], name: str, origin: NetworkFile) -> Any:
+    tensors = {
+        shown(key) if not isinstance(key, str) else key: as_tensor(item, str(key)) for key, item in state.items()
+    }
+    for group, known in KWARGS["D" if name == "D" else "G"].items():
+        values = given if group == "" else _kwargs(given, group)
+        for key, value in values.items():
+            if key not in known and not (key in NEUTRAL and value == NEUTRAL[key]):
+                raise Refused(
+                    f"its keyword argument {shown(key)}={shown(value)} is not known, or cannot be represented"
+                )
     mapping, synthesis = (_kwargs(given, key) for key in ("mapping_kwargs", "synthesis_kwargs"))
     lr = _number(mapping.get("lr_multiplier", 0.01), "lr_multiplier")
     if name == "D":
-        group = _kwargs(given, "epilogue_kwargs").get("mbstd_group_size", 4)
-        hints: dict[str, Any] = {"mbstd_group_size": None if group is None else int(_number(group, "mbstd_group_size"))}
+        hints: dict[str, Any] = {
+            "mbstd_group_size": _group(_kwargs(given, "epilogue_kwargs").get("mbstd_group_size", 4))
+        }
         if "mapping.fc0.weight" in tensors:
             hints["mapping_lr_multiplier"] = lr
-        return make_discriminator(tensors, source, conv_clamp=_clamp(given.get("conv_clamp")), **hints)
+        return make_discriminator(tensors, origin, conv_clamp=_clamp(given.get("conv_clamp")), **hints)
     clamp = _clamp(synthesis.get("conv_clamp"))
-    return make_generator(tensors, source, conv_clamp=clamp, mapping_lr_multiplier=lr)
+    return make_generator(tensors, origin, conv_clamp=clamp, mapping_lr_multiplier=lr)
 
 
-def _generator(module: StandIn, source: str) -> Any:
+def _generator(module: StandIn, origin: NetworkFile) -> Any:
     tensors = module_tensors(module)
     if "synthesis.b4.const" not in tensors:
         raise Refused(f"a StyleGAN3 or other generator: its layers {_UNSUPPORTED}")
-    for path, part in _modules(module):
-        linear = path.rpartition(".")[2] in ("affine", "embed", "skip")
-        _check_activation(path, part, "linear" if linear else "lrelu")
     layer = _child(module, "synthesis", "b4", "conv1")
-    return make_generator(
+    G = make_generator(
         tensors,
-        source,
+        origin,
         conv_clamp=_clamp(layer.state.get("conv_clamp")),
         mapping_lr_multiplier=_lr_multiplier(module),
     )
+    _check_layers(module, G)
+    return G
 
 
-def _discriminator(module: StandIn, source: str) -> Any:
+def _discriminator(module: StandIn, origin: NetworkFile) -> Any:
     tensors = module_tensors(module)
-    for path, part in _modules(module):
-        linear = path.rpartition(".")[2] in ("out", "embed", "skip")
-        _check_activation(path, part, "linear" if linear else "lrelu")
     last = _child(module, "b4")
     hints: dict[str, Any] = {}
     if (stddev := _submodules(last).get("mbstd")) is not None:
-        group = stddev.state.get("group_size")
-        hints["mbstd_group_size"] = None if group is None else int(_number(group, "mbstd.group_size"))
+        hints["mbstd_group_size"] = _group(stddev.state.get("group_size"))
     if "mapping.fc0.weight" in tensors:
         hints["mapping_lr_multiplier"] = _lr_multiplier(module)
     clamp = _clamp(_child(last, "conv").state.get("conv_clamp"))
-    return make_discriminator(tensors, source, conv_clamp=clamp, **hints)
+    D = make_discriminator(tensors, origin, conv_clamp=clamp, **hints)
+    _check_layers(module, D)
+    return D
+
+
+def _check_layers(module: StandIn, network: nn.Module) -> None:
+    """Compare the plain attributes that act in the original's forward passes with what this project's layers do.
+
+    Raises:
+        Refused: for a layer that would compute something else.
+    """
+    theirs = dict(_modules(module))
+    for path, layer in network.named_modules():
+        part = theirs.get(path)
+        if part is None:
+            continue
+        for key, wanted in _acting(path, layer).items():
+            given = part.state.get(key, wanted)
+            same = given == wanted if isinstance(wanted, str | bool | None) else _close(given, wanted)
+            if not same:
+                raise Refused(f"layer {shown(path)} has {key}={shown(given)}; only {shown(wanted)} is supported there")
+
+
+def _acting(path: str, layer: nn.Module) -> dict[str, Any]:
+    """The attributes that the original's module at a place must have to compute what ours does."""
+    if isinstance(layer, FullyConnectedLayer):  # ours has the activation's gain in its own
+        gain = math.sqrt(2) if layer.activation == "lrelu" else 1.0
+        folded = {"weight_gain": layer.weight_gain / gain, "bias_gain": layer.bias_gain / gain}
+        return {"activation": layer.activation, **folded}
+    if isinstance(layer, Conv2dLayer):
+        gains = {"weight_gain": layer.weight_gain, "act_gain": layer.act_gain}
+        return {"activation": layer.activation, "conv_clamp": layer.conv_clamp, "down": layer.down, **gains}
+    if isinstance(layer, SynthesisLayer):
+        noisy = {} if not layer.noise_strength else {"use_noise": True}
+        return {
+            "activation": "lrelu",
+            "act_gain": math.sqrt(2),
+            "conv_clamp": layer.conv_clamp,
+            "up": layer.up,
+            **noisy,
+        }
+    if isinstance(layer, ToRGBLayer):
+        return {"conv_clamp": layer.conv_clamp, "weight_gain": layer.weight_gain}
+    if isinstance(layer, SkipLayer):
+        gains = {"weight_gain": layer.weight_gain, "act_gain": 1.0}
+        return {"activation": "linear", "conv_clamp": None, "up": 2, **gains}
+    return {}
+
+
+def _close(given: Any, wanted: float) -> bool:
+    return isinstance(given, int | float | np.number) and math.isclose(float(given), wanted, rel_tol=1e-5)
 
 
 def module_tensors(module: StandIn) -> dict[str, Tensor]:
@@ -171,13 +249,6 @@ def _child(module: StandIn, *names: str) -> StandIn:
     return module
 
 
-def _check_activation(path: str, part: StandIn, expected: str) -> None:
-    given = part.state.get("activation", expected)
-    if given != expected and part.kind in ("FullyConnectedLayer", "Conv2dLayer", "SynthesisLayer"):
-        shown = given[:20] if isinstance(given, str) else type(given).__name__
-        raise Refused(f"layer {path[:60]} has the activation {shown!r}; only {expected!r} is supported there")
-
-
 def _lr_multiplier(module: StandIn) -> float:
     """The mapping's learning-rate multiplier: it is its layers' bias gain."""
     layers = _submodules(_child(module, "mapping"))
@@ -197,8 +268,14 @@ def _clamp(value: Any) -> float | None:
     return None if value is None else _number(value, "conv_clamp")
 
 
+def _group(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise Refused(f"its minibatch stddev has groups of {shown(value)}")
+    return value
+
+
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, View) or not hasattr(value, "__float__"):
+    if not isinstance(value, int | float | np.number):
         raise Refused(f"its {name} is not a number")
     return float(value)
 

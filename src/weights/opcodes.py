@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .unpickle import Unpickler
 
 MAX_INT_BYTES = 64
-SCALARS = (str, int, float, bool, type(None))
+MAX_KEY_NUMBER = 2**60  # larger ones can be chosen so that all of them fall on the same place of a dictionary
+MAX_KEY_PARTS = 4
 
 
 class Mark:
@@ -26,9 +27,18 @@ MARK = Mark()
 
 def scalar_set(values: Any) -> set[Any]:
     """A set of texts and numbers, nothing whose hash could take long."""
-    if not isinstance(values, list | tuple | set) or not all(isinstance(v, SCALARS) for v in values):
-        raise Refused("a set of something else than texts and numbers")
+    if not isinstance(values, list | tuple | set) or not all(is_key(v) for v in values):
+        raise Refused("a set of something else than texts and small numbers")
     return set(values)
+
+
+def is_key(value: Any) -> bool:
+    """Whether a value hashes quickly whatever the file says: text, small number, or a short tuple of these."""
+    if type(value) is tuple:
+        return len(value) <= MAX_KEY_PARTS and all(type(v) is not tuple and is_key(v) for v in value)
+    if isinstance(value, str | bool) or value is None:
+        return True
+    return isinstance(value, int) and abs(value) < MAX_KEY_NUMBER
 
 
 def real(value: Any) -> None:

@@ -12,16 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .assemble import W_AVG_SAMPLES, make_discriminator, make_generator
-from .plan import Plan
-from .refused import Refused
+from .assemble import make_discriminator, make_generator
+from .plan import NetworkFile, Plan
+from .refused import Refused, shown
 from .standins import StandIn
 from .tensors import View, as_tensor
 
 FORMAT = "rosinality"
 MBSTD_GROUP = 4
 AVERAGES = {"G_ema": "latent_avg", "G": "latent_avg_g"}  # the second is an addition of this project
-NOISE_SEED = 0
 KERNEL = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 
 
@@ -33,7 +32,7 @@ def is_rosinality(value: Any) -> bool:
     return isinstance(g_ema, Mapping) and any(str(key).endswith("conv1.conv.weight") for key in g_ema)
 
 
-def read_rosinality(value: Mapping[str, Any], source: str) -> Plan:
+def read_rosinality(value: Mapping[str, Any], origin: NetworkFile) -> Plan:
     """Plan the networks of an unpickled checkpoint.
 
     G's average of w is G_ema's where the file has none.
@@ -43,12 +42,10 @@ def read_rosinality(value: Mapping[str, Any], source: str) -> Plan:
     averages = {part: value[key] for part, key in AVERAGES.items() if value.get(key) is not None}
     states = {"G_ema": value if bare else value["g_ema"], "G": None if bare else value.get("g")}
     parts: dict[str, Any] = {
-        name: partial(_generator, state, source, meta, averages, name)
-        for name, state in states.items()
-        if state is not None
+        name: partial(_generator, state, origin, averages, name) for name, state in states.items() if state is not None
     }
     if not bare and value.get("d") is not None:
-        parts["D"] = partial(_discriminator, value["d"], source)
+        parts["D"] = partial(_discriminator, value["d"], origin)
     options = value.get("args")
     if isinstance(options, StandIn) and isinstance(step := options.state.get("start_iter"), int):
         meta["iterations"] = step
@@ -59,7 +56,7 @@ def generator_key(name: str) -> str | None:
     """This project's name of a generator's tensor; None for blur kernels; the name itself when it is unknown."""
     if name.endswith(".kernel"):
         return None
-    if match := re.fullmatch(r"style\.(\d+)\.(weight|bias)", name):
+    if match := re.fullmatch(r"style\.(\d{1,3})\.(weight|bias)", name):
         return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
     if name == "input.input":
         return "synthesis.b4.const"
@@ -109,11 +106,11 @@ def discriminator_key(name: str, top: int) -> str | None:
     return name
 
 
-def _discriminator(state: Any, source: str) -> Any:
-    return make_discriminator(_renamed(state, discriminator_key), source, mbstd_group_size=MBSTD_GROUP)
+def _discriminator(state: Any, origin: NetworkFile) -> Any:
+    return make_discriminator(_renamed(state, discriminator_key), origin, mbstd_group_size=MBSTD_GROUP)
 
 
-def _generator(state: Any, source: str, meta: dict[str, Any], averages: dict[str, Any], part: str) -> Any:
+def _generator(state: Any, origin: NetworkFile, averages: dict[str, Any], part: str) -> Any:
     tensors = _renamed(state, lambda name, _: generator_key(name))
     for key, value in list(tensors.items()):
         if key.endswith("noise_strength"):
@@ -126,15 +123,12 @@ def _generator(state: Any, source: str, meta: dict[str, Any], averages: dict[str
             tensors[key] = _shaped(value, key, 4)
         elif key.endswith("torgb.bias"):
             tensors[key] = _shaped(value, key, 1) if value.ndim <= 1 else value.reshape(-1)
-    if not any(key.endswith("noise_const") for key in tensors):
-        _seed_noise(tensors, meta)
     average = averages.get(part, averages.get("G_ema"))
     if average is not None:
         tensors["mapping.w_avg"] = _shaped(as_tensor(average, "latent_avg"), "latent_avg", 1)
-        return make_generator(tensors, source)
-    G = make_generator(tensors, source)  # without an average of w it makes its own estimate
+        return make_generator(tensors, origin)
+    G = make_generator(tensors, origin)  # without an average of w it makes its own estimate
     averages[part] = G.mapping.w_avg
-    meta["w_avg"] = f"estimated from {W_AVG_SAMPLES} latents"
     return G
 
 
@@ -155,9 +149,10 @@ def _renamed(state: Any, rename: Any) -> dict[str, Tensor]:
 
 
 def _check_kernel(name: str, kernel: Tensor) -> None:
-    """Blur kernels are the usual one, times 4 where they follow upsampling."""
-    if kernel.shape != (4, 4) or not any(torch.allclose(kernel, KERNEL * gain, atol=1e-4) for gain in (1, 4)):
-        raise Refused(f"the blur kernel {name[:60]} is another than [1, 3, 3, 1]")
+    """Blur kernels are the usual one, times 4 in a generator, where they follow upsampling."""
+    gain = 4 if name.endswith(("blur.kernel", "upsample.kernel")) else 1
+    if kernel.shape != (4, 4) or not torch.allclose(kernel.float(), KERNEL * gain, atol=1e-4):
+        raise Refused(f"the blur kernel {shown(name)} is another than [1, 3, 3, 1] with gain {gain}")
 
 
 def _shaped(value: Tensor, key: str, ndim: int) -> Tensor:
@@ -167,15 +162,3 @@ def _shaped(value: Tensor, key: str, ndim: int) -> Tensor:
     if value.ndim != ndim:
         raise Refused(f"{key} has the shape {list(value.shape)}")
     return value
-
-
-def _seed_noise(tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Old checkpoints keep no noise maps: make seeded ones, and say so."""
-    generator = torch.Generator().manual_seed(NOISE_SEED)
-    layers = sorted(key.removesuffix(".noise_strength") for key in tensors if key.endswith(".noise_strength"))
-    for layer in layers:
-        match = re.search(r"\.b(\d{1,4})\.", layer)
-        r = int(match[1]) if match else 4
-        tensors[f"{layer}.noise_const"] = torch.randn([r, r], generator=generator)
-    if layers:
-        meta["noise_const"] = f"not in the file: drawn with seed {NOISE_SEED}"

@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
 from ..networks import Discriminator, Generator
-from .plan import Plan, filled
+from .plan import NetworkFile, Plan, filled
+from .refused import Refused
 from .tensors import View, as_tensor
 
 FORMAT = "run checkpoint"
@@ -21,29 +21,32 @@ def is_run_checkpoint(value: Any) -> bool:
     return isinstance(value, Mapping) and {ARCHITECTURE, "state_dict", "nimg"} <= value.keys()
 
 
-def read_run_checkpoint(checkpoint: Mapping[str, Any], source: str) -> Plan:
+def read_run_checkpoint(checkpoint: Mapping[str, Any], origin: NetworkFile) -> Plan:
     """Plan G, D and G_ema of a checkpoint.
 
     Raises:
-        UserError: when the checkpoint is damaged.
+        Refused: when the checkpoint is damaged.
     """
     try:
         nimg, state = int(checkpoint["nimg"]), dict(checkpoint["state_dict"])
         configs = {name: dict(checkpoint[ARCHITECTURE][name]) for name in ("G", "D")}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{source}: its networks are not ones this version knows ({error})") from error
+        channels = [config["channels"] for config in configs.values()]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Refused("a damaged checkpoint of a run") from error
+    if not all(isinstance(table, dict) for table in channels):
+        raise Refused("a damaged checkpoint of a run")
     kinds: dict[str, tuple[Any, str]] = {"G_ema": (Generator, "G"), "G": (Generator, "G"), "D": (Discriminator, "D")}
     parts = {
-        name: partial(_network, kind, configs[config], state, f"{PREFIX}{name}.", source)
+        name: partial(_network, kind, configs[config], state, f"{PREFIX}{name}.", origin)
         for name, (kind, config) in kinds.items()
     }
     return Plan(parts, {"format": FORMAT, "nimg": nimg, "kimg": nimg / 1000})
 
 
-def _network(kind: Any, config: Mapping[str, Any], state: Mapping[str, Any], prefix: str, source: str) -> Any:
+def _network(kind: Any, config: Mapping[str, Any], state: Mapping[str, Any], prefix: str, origin: NetworkFile) -> Any:
     tensors = {
         key.removeprefix(prefix): as_tensor(value, key)
         for key, value in state.items()
         if isinstance(value, View) and isinstance(key, str) and key.startswith(prefix)
     }
-    return filled(kind, config, tensors, source)
+    return filled(kind, config, tensors, origin)

@@ -1,18 +1,16 @@
 """What the names in other programs' network files may build: arrays, tensors, plain containers, inert stand-ins.
 
 The tables at the end are the whole list. A stand-in keeps the state that the file gives it and has no behaviour.
-Sizes are checked against the bytes that are really there before anything is allocated.
+Arrays and tensors are views of the file: their sizes are checked against the bytes that are really there.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from .opcodes import scalar_set
-from .refused import Global, Refused
-from .tensors import NUMPY_KINDS, STORAGE_DTYPES, Array, ArrayType, Storage, View, checked_shape
+from .opcodes import is_key, scalar_set
+from .refused import Global, Refused, shown
+from .tensors import DTYPES, NUMPY_KINDS, Array, ArrayType, Storage, View, checked_shape
 
 
 @dataclass(eq=False)
@@ -76,13 +74,13 @@ def _stand_in(kind: str) -> Callable[..., StandIn]:
 def _persistent_object(meta: Any) -> StandIn:
     if not isinstance(meta, dict) or not isinstance(meta.get("state"), dict):
         raise Refused("a module without a state")
-    return StandIn(str(meta.get("class_name")), meta["state"])
+    return StandIn(shown(meta.get("class_name")), meta["state"])
 
 
 def _dictionary(pairs: Any = ()) -> dict[Any, Any]:
     made: dict[Any, Any] = {}
     for pair in pairs:
-        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str | int):
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not is_key(pair[0]):
             raise Refused("a dictionary of something else than names and values")
         made[pair[0]] = pair[1]
     return made
@@ -125,8 +123,8 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> V
 def _typed_tensor(
     storage: Any, offset: Any, shape: Any, stride: Any, grad: Any, hooks: Any, dtype: Any, *rest: Any
 ) -> View:
-    found = getattr(torch, dtype.name, None) if isinstance(dtype, Global) and dtype.module == "torch" else None
-    if found not in STORAGE_DTYPES.values():
+    found = DTYPES.get(dtype.name) if isinstance(dtype, Global) and dtype.module == "torch" else None
+    if found is None:
         raise Refused("a tensor of unknown type")
     view = _tensor(storage, offset, shape, stride)
     view.dtype = found
@@ -147,6 +145,15 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "torch.Size": lambda values=(): checked_shape(values),
     "torch.device": lambda *parts: StandIn("device"),
     "argparse.Namespace": _stand_in("Namespace"),
+    # values that people keep beside their networks: they are read over
+    "collections.defaultdict": lambda *parts: {},
+    **{
+        f"pathlib.{kind}": lambda *parts: StandIn("path")
+        for kind in ("Path", "PosixPath", "WindowsPath", "PurePosixPath")
+    },
+    **{f"datetime.{kind}": lambda *parts: StandIn("date") for kind in ("datetime", "date", "timedelta")},
+    "builtins.complex": lambda *parts: StandIn("complex"),
+    "builtins.range": lambda *parts: StandIn("range"),
     "dnnlib.util.EasyDict": _dictionary,
     "dnnlib.EasyDict": _dictionary,
     "_codecs.encode": _encoded,

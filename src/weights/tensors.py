@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .refused import Global, Refused
+from .refused import Global, Refused, shown
 
 MAX_DIMS = 8
 NUMPY_KINDS = {
@@ -27,6 +27,7 @@ STORAGE_DTYPES = {
     "BoolStorage": torch.bool,
     "UntypedStorage": torch.uint8,
 }
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in STORAGE_DTYPES.values()}
 
 
 @dataclass(eq=False)
@@ -60,9 +61,10 @@ class Array:
         if self.dtype is None:
             raise Refused("an array without a type")
         dtype = self.dtype.numpy()
-        data = self.data.encode("latin-1") if isinstance(self.data, str) else self.data
-        if not isinstance(data, bytes | memoryview) or len(data) != math.prod(shape) * dtype.itemsize:
+        data = self.data
+        if not isinstance(data, str | bytes | memoryview) or len(data) != math.prod(shape) * dtype.itemsize:
             raise Refused(f"an array of shape {list(shape)} whose bytes do not fit it")
+        data = data.encode("latin-1") if isinstance(data, str) else data
         array = np.frombuffer(data, dtype).reshape(shape, order="F" if self.fortran else "C")
         return array.astype(dtype.newbyteorder("="), copy=False)
 
@@ -94,42 +96,53 @@ class View:
         """
         storage, shape = self.storage, checked_shape(self.shape)
         stride, offset, dtype = self.stride, self.offset, self.dtype or self.storage.dtype
+        if (
+            not isinstance(stride, tuple)
+            or len(stride) != len(shape)
+            or not all(is_count(n) for n in (offset, *stride))
+        ):
+            raise Refused("a tensor with impossible offset or strides")
         numel = math.prod(shape)
         if numel == 0:
             return torch.empty(shape, dtype=dtype)
         if storage.data is None:
             raise Refused("a tensor whose data is missing: was the file copied in full?")
         flat = _flat(storage.data, dtype)
-        if not isinstance(stride, tuple) or len(stride) != len(shape) or not all(_is_count(s) for s in stride):
-            raise Refused("a tensor with impossible strides")
         last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
-        if not _is_count(offset) or last >= len(flat) or numel > len(flat):
+        if last >= len(flat) or numel > len(flat):
             raise Refused(f"a tensor of shape {list(shape)} that reaches outside of its data")
         return torch.as_strided(flat, shape, stride, offset)
 
 
 def as_tensor(value: Any, name: str) -> Tensor:
-    """Make a float32 tensor of a stand-in or a number.
+    """Make a tensor of a stand-in or a number, in the file's precision and (where it can be) memory.
 
     Args:
         value: what the file holds.
         name: for the message.
 
     Raises:
-        Refused: when it is no tensor.
+        Refused: when it is no tensor of real numbers.
     """
+    tensor = _tensor_of(value, name)
+    if not tensor.is_floating_point():
+        raise Refused(f"{shown(name)} is a tensor of {str(tensor.dtype).removeprefix('torch.')}, not of real numbers")
+    return tensor
+
+
+def _tensor_of(value: Any, name: str) -> Tensor:
     if isinstance(value, View):
-        return value.tensor().float()
+        return value.tensor()
     if isinstance(value, Array):
         array = value.numpy()
         if not array.flags.writeable:
             array = array.copy()
-        return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape)).float()
+        return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
     if isinstance(value, Tensor):
-        return value.float()
+        return value
     if isinstance(value, int | float | np.number):
         return torch.tensor(float(value))
-    raise Refused(f"{name} is not a tensor")
+    raise Refused(f"{shown(name)} is not a tensor")
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
@@ -138,7 +151,7 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
     Raises:
         Refused: otherwise.
     """
-    if not isinstance(shape, tuple | list) or len(shape) > MAX_DIMS or not all(_is_count(n) for n in shape):
+    if not isinstance(shape, tuple | list) or len(shape) > MAX_DIMS or not all(is_count(n) for n in shape):
         raise Refused("a tensor with an impossible shape")
     if math.prod(shape) > 2**40:
         raise Refused(f"a tensor of absurd size {list(shape)}")
@@ -153,7 +166,7 @@ def storage_of(kind: Any, numel: Any) -> Storage:
     """
     if not isinstance(kind, Global) or kind.module not in ("torch", "torch.cuda", "torch.storage"):
         raise Refused("a tensor of unknown type")
-    if kind.name not in STORAGE_DTYPES or not _is_count(numel):
+    if kind.name not in STORAGE_DTYPES or not is_count(numel):
         raise Refused(f"a tensor of unknown type {kind.shown}")
     return Storage(STORAGE_DTYPES[kind.name], numel)
 
@@ -163,5 +176,6 @@ def _flat(data: memoryview, dtype: torch.dtype) -> Tensor:
     return torch.frombuffer(data, dtype=dtype, count=length) if length else torch.empty([0], dtype=dtype)
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number that a size may be."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from .refused import Global, Refused
+from .refused import Global, Refused, Work
 from .standins import construct, set_state
 from .tensors import Storage, View, storage_of
 from .unpickle import Unpickler
@@ -51,12 +51,14 @@ def read_pickle(data: memoryview) -> Any:
         Refused: when it is damaged or wants more than data.
     """
 
+    work = Work(len(data))
+
     def build(name: Global, args: tuple[Any, ...]) -> Any:
         if name == ("torch.storage", "_load_from_bytes"):
-            return _embedded_storage(args)
+            return _embedded_storage(args, work)
         return construct(name, args)
 
-    return Unpickler(data, construct=build, set_state=set_state).load()
+    return Unpickler(data, construct=build, set_state=set_state, work=work).load()
 
 
 def is_legacy(data: memoryview) -> bool:
@@ -64,12 +66,17 @@ def is_legacy(data: memoryview) -> bool:
     return bytes(data[: len(LEGACY_START)]) == LEGACY_START
 
 
-def read_legacy(data: memoryview) -> Any:
+def read_legacy(data: memoryview, work: Work | None = None) -> Any:
     """Read torch's old layout.
+
+    Args:
+        data: the file, or a part of one.
+        work: what the file may cost, when this is a part of one.
 
     Raises:
         Refused: when it is damaged or wants more than data.
     """
+    work = work or Work(len(data))
     storages: dict[str, Storage] = {}
 
     def persistent(key: Any) -> Storage:
@@ -77,7 +84,7 @@ def read_legacy(data: memoryview) -> Any:
 
     position, parts = 0, []
     for _ in range(5):  # magic number, protocol version, system, the object, keys
-        reader = Unpickler(data, position, construct=construct, set_state=set_state, persistent=persistent)
+        reader = Unpickler(data, position, construct=construct, set_state=set_state, persistent=persistent, work=work)
         parts.append(reader.load())
         position = reader.position
     magic, version, _, value, keys = parts
@@ -124,7 +131,8 @@ def read_zip(data: memoryview) -> Any:
         storage.data = content
         return storage
 
-    return Unpickler(pickle, construct=construct, set_state=set_state, persistent=persistent).load()
+    work = Work(len(data))
+    return Unpickler(pickle, construct=construct, set_state=set_state, persistent=persistent, work=work).load()
 
 
 def _declare(storages: dict[str, Storage], key: Any) -> Storage:
@@ -138,13 +146,13 @@ def _declare(storages: dict[str, Storage], key: Any) -> Storage:
     return storages[key[2]]
 
 
-def _embedded_storage(args: tuple[Any, ...]) -> Storage:
+def _embedded_storage(args: tuple[Any, ...], work: Work) -> Storage:
     if len(args) != 1 or not isinstance(args[0], memoryview | bytes):
         raise Refused("a tensor without data")
     data = memoryview(args[0])
     if not is_legacy(data):
         raise Refused("a tensor in an unknown layout")
-    value = read_legacy(data)
+    value = read_legacy(data, work)
     if isinstance(value, View):
         value = value.storage
     if not isinstance(value, Storage):

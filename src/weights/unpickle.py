@@ -5,18 +5,18 @@ but a name in the file stays a name: `Global("os", "system")` is two strings. Wh
 short table in `standins`; everything else is refused. No object of the file's choosing is imported, called, hashed
 or compared.
 
-Bounded by construction: bytes are views into the file, memo and stack grow by one entry an opcode, opcodes are counted,
-only scalars may be dictionary keys (hashing a nested tuple can take forever), and nothing here recurses.
+Bounded: bytes are views into the file; opcodes are counted, and so is all data that is copied or looked through, for
+the whole file with the pickles inside of it (`Work`); dictionary keys are texts and small numbers, alone or a few in a
+tuple (others can take forever to hash); nothing here recurses.
 """
 
 import struct
 from collections.abc import Callable
 from typing import Any
 
-from .opcodes import HANDLERS, MARK, SCALARS, real, scalar_set
-from .refused import Damaged, Global, Refused
+from .opcodes import HANDLERS, MARK, is_key, real, scalar_set
+from .refused import Damaged, Global, Refused, Work, shown
 
-MAX_OPCODES = 1_000_000
 MAX_TEXT_LINE = 4096
 Construct = Callable[[Global, tuple[Any, ...]], Any]
 
@@ -30,6 +30,7 @@ class Unpickler:
         construct: makes a value of a name and arguments (REDUCE, NEWOBJ), or raises `Refused`.
         set_state: gives a value its state (BUILD), or raises `Refused`.
         persistent: makes a value of a persistent id; None refuses them.
+        work: what the whole file may cost.
     """
 
     def __init__(
@@ -40,9 +41,11 @@ class Unpickler:
         construct: Construct,
         set_state: Callable[[Any, Any], None],
         persistent: Callable[[Any], Any] | None = None,
+        work: Work,
     ) -> None:
         self.data, self.position = data, position
         self.construct, self.set_state, self.persistent = construct, set_state, persistent
+        self.work = work
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -59,7 +62,8 @@ class Unpickler:
 
     def _run(self) -> Any:
         stack, data = self.stack, self.data
-        for _ in range(MAX_OPCODES):
+        while True:
+            self.work.step()
             code = data[self.position]
             self.position += 1
             if code == 0x2E:  # STOP
@@ -72,7 +76,6 @@ class Unpickler:
                     f"pickle opcode {code:#04x} near byte {self.position} is not one that a network file needs"
                 )
             handler(self)
-        raise Refused(f"more than {MAX_OPCODES} pickle opcodes: not a network file")
 
     # Reading
 
@@ -126,12 +129,13 @@ class Unpickler:
         """Put keys and values in turn into the dictionary on top."""
         target = self.top(dict)
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if not isinstance(key, SCALARS):
-                raise Refused(f"a dictionary key near byte {self.position} is neither text nor number")
+            if not is_key(key):
+                raise Refused(f"a dictionary key near byte {self.position} is neither text nor small number")
             target[key] = value
 
     def add_items(self, values: list[Any]) -> None:
         """Put scalars into the set on top."""
+        self.work.spend(values)
         self.top(set).update(scalar_set(values))
 
     def global_named(self, module: Any, name: Any) -> Global:
@@ -144,6 +148,8 @@ class Unpickler:
         """Push what a name and arguments stand for."""
         if not isinstance(callee, Global) or not isinstance(args, tuple):
             raise Damaged(f"damaged pickle data near byte {self.position} (a call of something that is not a name)")
+        for argument in args:
+            self.work.spend(argument)
         self.stack.append(self.construct(callee, args))
 
     def restore(self, value: Any) -> None:
@@ -155,6 +161,8 @@ class Unpickler:
     def remember(self, index: int) -> None:
         """Put the top value into the memo."""
         real(self.stack[-1])
+        if not 0 <= index < 2**32:
+            raise Damaged(f"damaged pickle data near byte {self.position} (memo {shown(index)})")
         self.memo[index] = self.stack[-1]
 
     def recall(self, index: int) -> None:

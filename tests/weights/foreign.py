@@ -154,7 +154,9 @@ def _d_to_tensorflow(key, array):
 # NVIDIA's PyTorch repositories
 
 
-def nvlabs_pickle(networks, *, protocol=4, numpy1=False, frozen=0, activation="lrelu", classes=None, p=0.25):
+def nvlabs_pickle(
+    networks, *, protocol=4, numpy1=False, frozen=0, activation="lrelu", classes=None, p=0.25, change=None
+):
     """The dictionary that stylegan2-ada-pytorch and the stylegan3 repository pickle."""
     with foreign_modules() as foreign:
 
@@ -203,11 +205,22 @@ def nvlabs_pickle(networks, *, protocol=4, numpy1=False, frozen=0, activation="l
         )
         if networks["D"].config["mbstd_channels"]:
             D.meta["state"]["_modules"]["mbstd"] = made
+        _change(value, change or {})
         data = pickle.dumps(value, protocol=protocol)
     if numpy1:
         assert protocol <= 3, "renaming a module needs the text form of a name"
         data = data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
     return data
+
+
+def _change(value, change):
+    """Give modules other attributes: `{"G.synthesis.b8.conv0": {"conv_clamp": 1.0}}`."""
+    for path, attributes in change.items():
+        name, *parts = path.split(".")
+        part = value[name]
+        for step in parts:
+            part = part.meta["state"]["_modules"][step]
+        part.meta["state"].update(attributes)
 
 
 def _kind(name, child, activation):

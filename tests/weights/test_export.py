@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from src.errors import UserError
 from src.weights import Networks, load_network, read_meta, save_network
@@ -31,9 +32,12 @@ def same(found, wanted, parts=("G_ema", "G", "D")):
 @pytest.mark.parametrize("format", ["native", "rosinality", "ada"])
 def test_written_and_read_back_is_bit_equal(tmp_path, format):
     networks = networks_of(**SQUARE)
-    found = load_network(export_network(networks, tmp_path / "sub" / "net.file", format=format))
-    same(found, networks)
-    assert [p.name for p in (tmp_path / "sub").iterdir()] == ["net.file"], "nothing is left beside it"
+    name = "net.safetensors" if format == "native" else "net.pt"
+    path = export_network(networks, tmp_path / "sub" / name, format=format)
+    same(load_network(path), networks)
+    assert [p.name for p in (tmp_path / "sub").iterdir()] == [name], "nothing is left beside it"
+    (tmp_path / "usual").write_text("")
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode, "others may read it as any file of ours"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,8 @@ def test_foreign_native_rosinality_native(tmp_path, foreign):
     same(load_network(third), load_network(path))
     meta = read_meta(third)
     assert meta["converted_from"]["file"] == "b.pt" and meta["converted_from"]["format"] == "rosinality"
+    main(["convert", str(third), str(tmp_path / "d.safetensors")])
+    assert read_meta(tmp_path / "d.safetensors")["converted_from"]["converted_from"]["file"] == "b.pt"
 
 
 def test_half_precision_and_a_light_file(tmp_path):
@@ -111,6 +117,41 @@ def test_an_existing_target_stays(tmp_path, capsys):
     assert load_network(target).D is None and target.stat().st_size < 1_000_000
 
 
+def test_a_link_stays_a_link(tmp_path):
+    target, link = tmp_path / "real.safetensors", tmp_path / "link.safetensors"
+    target.write_text("old")
+    link.symlink_to(target)
+    main(["convert", "demo", str(link), "--force", "--select", "G_ema"])
+    assert link.is_symlink() and load_network(target).D is None
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("IoError: full")])
+def test_a_failed_write_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("src.weights.native.save_file", fail)
+    target = tmp_path / "net.safetensors"
+    target.write_text("old")
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        export_network(networks_of(**SQUARE), target, format="native", force=True)
+    assert "\n" not in str(caught.value)
+    assert target.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("group", [3, 6, None])
+def test_every_minibatch_group_can_be_checked(tmp_path, group):
+    networks = networks_of(**SQUARE, d={"mbstd_group_size": group})
+    same(load_network(export_network(networks, tmp_path / "net.safetensors", format="native")), networks)
+
+
+def test_a_network_of_nan_is_not_blamed_on_the_format(tmp_path):
+    networks = networks_of(**SQUARE)
+    networks.G_ema.synthesis.b8.conv0.weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(UserError, match="not finite"):
+        export_network(networks, tmp_path / "net.safetensors", format="native")
+
+
 def test_widths_in_other_programs_terms():
     assert channel_limits({4: 8, 8: 8, 16: 4}) == (64, 8)
     assert channel_limits({4: 8, 8: 8, 16: 8}) == (128, 8)
@@ -139,7 +180,9 @@ def test_inspect_tells_what_is_inside(tmp_path, capsys):
     [
         (["inspect", "nothing.pkl"], "neither a file"),
         (["convert", "demo", "net.xyz"], "what format?"),
-        (["convert", "demo", "net.pt", "--format", "native"], "named .safetensors"),
+        (["convert", "demo", "net.pt", "--format", "native"], "are named .safetensors"),
+        (["convert", "demo", "net.safetensors", "--format", "ada"], "another ending than .safetensors"),
+        (["convert", "demo", "/dev/null", "--format", "ada", "--force"], "/dev/null is not a file"),
         (["blend", "demo", "out.safetensors", "--res", "8"], "needs two networks"),
         (["blend", "demo", "demo", "out.safetensors"], "say where to switch"),
         (["blend", "demo", "demo", "demo", "out.safetensors", "--res", "8"], "--res switches between 2"),

@@ -1,5 +1,8 @@
 """Network files of other programs: every tensor lands where it belongs, whatever the variant."""
 
+import argparse
+import datetime
+import io
 import json
 import warnings
 from pathlib import Path
@@ -136,7 +139,7 @@ def test_nvlabs_of_numpy_1_and_half_precision_strides(tmp_path):
 def test_rosinality(tmp_path, legacy, prefix):
     networks = random_networks(6, **SQUARE, channels={4: 6, 8: 6, 16: 5})
     found = load(tmp_path, rosinality_checkpoint(networks, legacy=legacy, prefix=prefix), "000007.pt")
-    assert found.meta["w_avg"] == "estimated from 10000 latents"
+    assert found.meta["w_avg"] == "not in the file: estimated from 10000 latents"
     many = networks["G_ema"].mapping.map(torch.randn([20000, 8])).mean(dim=0)
     torch.testing.assert_close(found.G_ema.mapping.w_avg, many, rtol=0, atol=0.05)
     for name in ("G", "G_ema"):
@@ -164,10 +167,16 @@ def test_rosinality_without_noise_maps_gets_seeded_ones(tmp_path):
     ("kwargs", "words"),
     [
         ({"num_channels": 1}, "num_channels=1"),
-        ({"nonlinearity": "relu"}, "nonlinearity='relu'; only nonlinearity=lrelu"),
+        ({"nonlinearity": "relu"}, "nonlinearity=relu; only nonlinearity=lrelu"),
         ({"resample_kernel": [1, 2, 1]}, r"resample_kernel=\[1, 2, 1\]"),
-        ({"min_h": 5, "min_w": 3}, "non-square network that begins at 5x3"),
+        ({"min_h": 5, "min_w": 3}, "non-square network, or one that begins at 5x3"),
         ({"normalize_latents": False}, "normalize_latents=False"),
+        ({"resample_kernel": None}, "resample_kernel=None"),
+        ({"adaptive_dropout": 0.1}, "adaptive_dropout=0.1"),
+        ({"mapping_lrmul": "x"}, "mapping_lrmul=x, which is no number"),
+        ({"conv_clamp": float("nan")}, "conv_clamp=nan, which cannot be"),
+        ({"mbstd_group_size": -2}, "mbstd_group_size=-2, which cannot be"),
+        ({"fancy_option": 1}, "fancy_option=1, which this version does not know"),
     ],
 )
 def test_what_tensorflow_networks_cannot_be(tmp_path, kwargs, words):
@@ -189,9 +198,48 @@ def test_layers_that_are_missing_or_left_over_are_named(tmp_path):
         load(tmp_path, tensorflow_pickle(networks, version=2))
 
 
+def test_numpy_numbers_among_the_arguments_count(tmp_path):
+    kwargs = {"mapping_lrmul": np.float32(0.5), "conv_clamp": np.float64(0.5), "mbstd_group_size": np.int64(2)}
+    found = load(tmp_path, tensorflow_pickle(random_networks(**SQUARE), kwargs=kwargs))
+    assert found.G_ema.config["mapping_lr_multiplier"] == 0.5 and found.G_ema.config["conv_clamp"] == 0.5
+    assert found.D.config["mbstd_group_size"] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "attribute", "value"),
+    [
+        ("G_ema.synthesis.b8.conv0", "conv_clamp", 0.1),
+        ("G_ema.synthesis.b8.conv1", "act_gain", 5.0),
+        ("G_ema.synthesis.b8.conv1.affine", "weight_gain", 7.0),
+        ("G_ema.synthesis.b8.conv1", "use_noise", False),
+        ("D.b4.out", "weight_gain", 2.0),
+    ],
+)
+def test_attributes_that_act_are_compared(tmp_path, path, attribute, value):
+    """The shapes fit, but the original would compute something else."""
+    data = nvlabs_pickle(random_networks(**SQUARE), change={path: {attribute: value}})
+    with pytest.raises(UserError, match=f"has {attribute}={value}"):
+        load(tmp_path, data)
+
+
+def test_kernels_of_another_gain_are_refused(tmp_path):
+    value = torch.load(io.BytesIO(rosinality_checkpoint(random_networks(**SQUARE), training=False)))
+    value["g_ema"]["convs.0.conv.blur.kernel"] /= 4
+    torch.save(value, tmp_path / "net.pt")
+    with pytest.raises(UserError, match=r"convs\.0\.conv\.blur\.kernel is another"):
+        load_network(tmp_path / "net.pt")
+
+
+def test_things_beside_the_weights_do_not_matter(tmp_path):
+    value = torch.load(io.BytesIO(rosinality_checkpoint(random_networks(**SQUARE), training=False)))
+    value["args"] = argparse.Namespace(path=Path("/x"), when=datetime.datetime(2020, 1, 1), table={(1, "a"): 2})
+    torch.save(value, tmp_path / "net.pt")
+    assert load_network(tmp_path / "net.pt").G_ema.resolution == 16
+
+
 def test_what_nvlabs_networks_cannot_be(tmp_path):
     networks = random_networks(**SQUARE)
-    with pytest.raises(UserError, match="activation 'relu'"):
+    with pytest.raises(UserError, match="activation=relu; only lrelu"):
         load(tmp_path, nvlabs_pickle(networks, activation="relu"))
     with pytest.raises(UserError, match="'SuperGenerator'"):
         load(tmp_path, nvlabs_pickle(networks, classes="SuperGenerator"))
