@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .distances import KID_SUBSETS, kernel_distance, kernel_subset_size, memorisation, precision_recall
+from .distances import (
+    KID_SUBSETS,
+    NEIGHBOURS,
+    PR_MAX,
+    kernel_distance,
+    kernel_subset_size,
+    memorisation,
+    precision_recall,
+)
 from .extractors import FeatureExtractor, get_extractor
 from .feature_cache import cached_features
 from .frechet import FrechetAccumulator
@@ -46,12 +54,13 @@ class Evaluator:
         self._frechet = FrechetAccumulator(self.real_features)
 
     @torch.inference_mode()
-    def evaluate(self, fakes: Iterable[Tensor], *, psi: float) -> dict[str, Any]:
+    def evaluate(self, fakes: Iterable[Tensor], *, psi: float, noise: str = "const") -> dict[str, Any]:
         """Evaluate.
 
         Args:
             fakes: chunks of uint8 `[n, 3, H, W]`, of this process's share (`shards.share(count)`).
             psi: truncation that they were generated with, for the protocol.
+            noise: noise inputs that they were generated with, for the protocol.
 
         Returns:
             `kid`, `kid_std`, `fid` (Inception's features) or `frechet` (any other), `precision`, `recall`,
@@ -81,9 +90,12 @@ class Evaluator:
                 "n_fake": len(features),
                 "n_real": len(reals),
                 "psi": psi,
+                "noise": noise,
                 "seed": self.seed,
                 "kid_subsets": KID_SUBSETS,
                 "kid_subset_size": kernel_subset_size(len(features), len(reals)),
+                "precision_recall_max": PR_MAX,
+                "precision_recall_neighbours": NEIGHBOURS,
             },
         }
 

@@ -13,7 +13,8 @@ from .tracker import read_rows
 
 Row = Mapping[str, Any]
 FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
-MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
+#: Of a protocol: numbers that differ in one of these are no series (a Fréchet distance falls with the number of fakes).
+MEASURE = ("extractor", "extractor_sha256", "resizer", "psi", "n_fake", "n_real")
 SHEET_PX, SAMPLE_PX, CELL_PX = 1000, 520, 520
 
 

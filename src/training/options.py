@@ -12,11 +12,13 @@ from typing import Any
 from ..errors import UserError
 from ..tracking import MODES
 from ..weights.catalog import check_unchanged
+from ..weights.metric_files import INCEPTION_NVIDIA
 
 GROUPS = (
     *("snapshot", "paths", "weights", "dataset", "pretrained", "model", "loss", "augment", "metrics", "tracker"),
     "trainer",
 )
+EXTRACTORS = {"fid": "inception", "embedded": "embedded", "none": None}  # of each choice of metrics
 STRUCTURE_RESOLUTION = 16  # of conf/loss/transfer.yaml
 
 
@@ -189,13 +191,14 @@ def _check_effects(config: Mapping[str, Any]) -> None:
 
 
 def _check_metrics(metrics: Mapping[str, Any]) -> None:
+    name, extractor = metrics["name"], metrics["extractor"]
+    if EXTRACTORS.get(name, extractor) != extractor:
+        raise UserError(f"metrics.extractor={extractor}: metrics={name} measures on {EXTRACTORS[name]}: leave it")
     weights, sha256 = metrics.get("weights", "published"), metrics.get("weights_sha256")
-    if metrics["extractor"] != "inception" and (weights != "published" or sha256 is not None):
-        raise UserError("metrics.weights and metrics.weights_sha256 have no effect without metrics.extractor=inception")
     if weights == "published" and sha256 is not None:
         raise UserError("metrics.weights_sha256 has no effect with metrics.weights=published: its sha256 is known")
     if weights == "nvidia" and sha256 is None:
         raise UserError(
-            "metrics.weights=nvidia runs the program in that file: give the sha256 of the file that you trust as "
-            "metrics.weights_sha256"
+            f"metrics.weights=nvidia runs the program in {INCEPTION_NVIDIA.name}, whose sha256 nobody publishes: get "
+            f"it from {INCEPTION_NVIDIA.urls[0]} and give the sha256 of the one you trust as metrics.weights_sha256"
         )

@@ -14,13 +14,13 @@ from ..errors import UserError
 from ..metrics import Evaluator, FeatureExtractor, get_extractor
 from ..networks import Generator
 from ..tracking import Tracker
+from ..tracking.report import MEASURE
 from ..weights import save_network
 from .draws import seeded_generator
 from .keeping import prune_snapshots
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
 CHUNK = 32
-MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")  # of a protocol: KIDs that differ in it are no series
 
 
 def configured_extractor(metrics: Mapping[str, Any], device: torch.device | str = "cpu") -> FeatureExtractor | None:

@@ -72,6 +72,8 @@ def blend_files(
         raise UserError(
             "say where to switch with --res, or give the shares of each unit with --weights: one of the two"
         )
+    if shares is not None and (level or width is not None):
+        raise UserError("--level and --width have no effect with --weights: the shares say it all")
     paths = [resolve_network(source) for source in sources]
     networks = [load_network(source, parts=("G_ema",)).G_ema for source in sources]
     first = networks[0]

@@ -15,6 +15,12 @@ from .remote import RemoteFile
 
 FOLDER = Path(__file__).resolve().parents[2] / "conf" / "pretrained"
 FORMATS = ("native", "tensorflow", "nvlabs", "rosinality")
+FORMAT_NAMES = {  # how a loaded file's meta names them
+    "native": "native",
+    "tensorflow": "StyleGAN2 on TensorFlow",
+    "nvlabs": "stylegan2-ada-pytorch",
+    "rosinality": "rosinality",
+}
 ENTRY_KEYS = ("name", "source", "fresh_d", "about", "file", "architecture")
 FILE_KEYS = ("name", "urls", "licence", "size", "sha256")
 #: Dimensions that are compared one by one; the widths are compared as a table.
@@ -41,7 +47,10 @@ class CatalogEntry:
 
     def fetch(self) -> Path:
         """The file's path in the weights folder, as `fetch_file` finds or fetches it."""
-        return fetch_file(self.file)
+        try:
+            return fetch_file(self.file)
+        except UserError as error:
+            raise UserError(f"{error} ({self.name}: {self.about})") from error
 
 
 def catalog_names(folder: Path = FOLDER) -> list[str]:
@@ -85,6 +94,10 @@ def check_unchanged(settings: Mapping[str, Any], folder: Path = FOLDER) -> None:
         UserError: naming the option that differs: it would have no effect.
     """
     if "file" not in settings:
+        fixed = {"none": None, "demo": "demo"}
+        name, source = settings.get("name"), settings.get("source")
+        if name in fixed and source != fixed[name]:
+            raise UserError(f"pretrained.source={source}: with a network of your own say pretrained=file as well")
         return
     path = folder / f"{settings['name']}.yaml"
     if find_entry(str(settings["name"]), folder) is None:
@@ -99,12 +112,13 @@ def check_unchanged(settings: Mapping[str, Any], folder: Path = FOLDER) -> None:
             )
 
 
-def check_architecture(entry: CatalogEntry, config: Mapping[str, Any]) -> None:
+def check_architecture(entry: CatalogEntry, config: Mapping[str, Any], format: str | None = None) -> None:
     """Check that a loaded network is the one that the catalogue describes.
 
     Args:
         entry: of the catalogue.
         config: `Generator.config` of the loaded network.
+        format: `meta["format"]` of the loaded file, or None not to compare it.
 
     Raises:
         UserError: listing the differences.
@@ -115,6 +129,8 @@ def check_architecture(entry: CatalogEntry, config: Mapping[str, Any]) -> None:
         for key in DIMENSIONS
         if expected[key] is not None and config[key] != expected[key]
     ]
+    if format is not None and not format.startswith(FORMAT_NAMES[expected["format"]]):
+        wrong.insert(0, f"the file is of {format}, expected {FORMAT_NAMES[expected['format']]}")
     base, most = (expected[key] for key in WIDTHS)
     if base is not None and config["resolution"] == expected["resolution"]:
         widths = channels_per_resolution(expected["resolution"], base, most)
@@ -122,8 +138,8 @@ def check_architecture(entry: CatalogEntry, config: Mapping[str, Any]) -> None:
         wrong += [f"{r} px has {found.get(r)} channels, expected {c}" for r, c in widths.items() if found.get(r) != c]
     if wrong:
         raise UserError(
-            f"{entry.name}: the network in {entry.file.name} is not the one of the catalogue: {'; '.join(wrong)}; "
-            "fetch it again, or load it by its path"
+            f"{entry.name}: the network in {entry.file.name} is not the one of the catalogue: {'; '.join(wrong)} "
+            "(by its path it can be loaded all the same)"
         )
 
 

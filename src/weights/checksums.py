@@ -4,6 +4,7 @@ Where nobody publishes a checksum, the first fetch decides: what comes later mus
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ def check_present(file: RemoteFile, path: Path) -> None:
     Raises:
         UserError: when it is not the published file, or not the one that was recorded.
     """
+    try:
+        _check_present(file, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _check_present(file: RemoteFile, path: Path) -> None:
     status = path.stat()
     record = recorded(path)
     if record is None or (record["size"], record["mtime_ns"]) != (status.st_size, status.st_mtime_ns):
@@ -71,8 +79,17 @@ def note(path: Path, digest: str, source: str) -> None:
         with exclusive(ledger.with_name(f".{FILE}.lock")):
             entries = {**_read(ledger), path.name: entry}
             write_text(ledger, json.dumps(entries, indent=2, sort_keys=True) + "\n")
-    except OSError:
+    except (OSError, UserError):
         return
+
+
+def forget(path: Path) -> None:
+    """Take back the record of a file that turned out to be another: the next one of that name is taken as it comes."""
+    ledger = path.with_name(FILE)
+    with suppress(OSError, UserError), exclusive(ledger.with_name(f".{FILE}.lock")):
+        entries = _read(ledger)
+        if entries.pop(path.name, None) is not None:
+            write_text(ledger, json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
 
 def is_web_page(beginning: bytes) -> bool:

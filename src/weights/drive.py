@@ -12,6 +12,7 @@ DOWNLOAD = "https://drive.google.com/uc"
 HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 MAX_PAGES = 3
 QUOTA = "Google Drive's download quota of this file is used up for now; it may work tomorrow"
+GONE = "Google Drive says that the file does not exist any more"
 LOGIN = "Google Drive asks for a login: the file is not public"
 OTHER = "Google Drive shows a web page instead of the file"
 
@@ -62,6 +63,8 @@ def explain(page: str) -> str:
     """Why Google Drive shows this page instead of a file."""
     if re.search(r"quota exceeded|too many users have viewed or downloaded", page, re.IGNORECASE):
         return QUOTA
+    if re.search(r"file you have requested does not exist|error 404|not found", page, re.IGNORECASE):
+        return GONE
     if re.search(r"you need access|request access|accounts\.google\.com/\S*signin|sign in", page, re.IGNORECASE):
         return LOGIN
     return OTHER

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ..errors import UserError
-from .catalog import catalog_names, check_architecture, find_entry
+from .catalog import CatalogEntry, catalog_names, check_architecture, find_entry
+from .checksums import forget
 from .native import read_native
 from .nvlabs import is_nvlabs, is_state_dict, read_nvlabs, read_state_dicts
 from .plan import PARTS, NetworkFile, Networks, Plan, build
@@ -75,6 +76,9 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu", part
         UserError: when the file is missing, damaged, of an unknown format, holds something that this project cannot
             represent, its tensors do not match, or a published network is not the one that the catalogue describes.
     """
+    entry = find_entry(str(source))
+    if entry is not None:
+        return _published(entry, device, parts)
     path = resolve_network(source)
     try:
         data = open_buffer(path)
@@ -89,12 +93,22 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu", part
         ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    entry = find_entry(str(source))
-    if entry is not None:
-        check_architecture(entry, networks.G_ema.config)
     for module in (networks.G_ema, networks.G, networks.D):
         if isinstance(module, nn.Module):
             module.to(device)
+    return networks
+
+
+def _published(entry: CatalogEntry, device: torch.device | str, parts: Collection[str]) -> Networks:
+    """Load a published network; a file that is another is not remembered as the right one."""
+    path = entry.fetch()
+    try:
+        networks = load_network(path, device=device, parts=parts)
+        check_architecture(entry, networks.G_ema.config, networks.meta["format"])
+    except UserError as error:
+        if entry.file.sha256 is None:
+            forget(path)
+        raise UserError(f"{error}; if {path} is not the right file delete it: it is fetched again") from error
     return networks
 
 

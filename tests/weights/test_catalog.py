@@ -16,7 +16,8 @@ from src.training.options import check_options
 from src.training.run import train
 from src.weights import catalog_entry, catalog_names, fetch_file, load_network, save_network
 from src.weights.catalog import FOLDER, check_architecture, check_unchanged, find_entry
-from src.weights.load import resolve_network
+from src.weights.checksums import recorded
+from src.weights.load import SHIPPED, resolve_network
 from tests.conftest import make_tiny
 
 OWN = {"demo", "file", "none"}
@@ -124,7 +125,7 @@ def test_architectures_are_compared():
         check_architecture(entry, wrong)
     assert "num_mapping_layers is 2, expected 8; 64 px has 512 channels, expected 256" in str(error.value)
     small = {**right, "resolution": 8, "channels": {4: 512, 8: 512}}
-    with pytest.raises(UserError, match=r"resolution is 8, expected 256; "):
+    with pytest.raises(UserError, match=r"resolution is 8, expected 256 \("):
         check_architecture(entry, small)
 
 
@@ -215,3 +216,30 @@ def test_wrong_weights_options_are_one_line(script, start, override, words):
     with pytest.raises(UserError, match=re.escape(words)) as error:
         start(compose_config(script, [override]))
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_the_published_network_is_not_remembered(folder):
+    """What came first may be wrong: the next file of that name is taken as it comes."""
+    path = folder / catalog_entry("ffhq256").file.name
+    folder.mkdir()
+    path.write_bytes(SHIPPED["demo"].read_bytes())
+    with pytest.raises(UserError, match=r"file is of native, expected StyleGAN2 on TensorFlow.*delete it") as error:
+        load_network("ffhq256")
+    assert str(path) in str(error.value) and recorded(path) is None
+    path.write_bytes(b"garbage")
+    with pytest.raises(UserError, match="not a network file of a known format"):
+        load_network("ffhq256")
+    assert recorded(path) is None
+
+
+def test_a_file_that_cannot_be_read_is_one_message(folder, monkeypatch):
+    folder.mkdir()
+    path = folder / catalog_entry("rosinality256").file.name
+    path.write_bytes(b"x")
+
+    def fail(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("src.weights.checksums.file_sha256", fail)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        load_network("rosinality256")
