@@ -11,7 +11,11 @@ from src.training.settings import StepSettings
 
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
 OPTIONS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml"))
-NEEDED = {"dataset=folder": ["dataset.path=x"], "pretrained=file": ["pretrained.source=x"]}
+NEEDED = {
+    "dataset=folder": ["dataset.path=x"],
+    "dataset=tfrecord": ["dataset.path=x"],
+    "pretrained=file": ["pretrained.source=x"],
+}
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
