@@ -11,7 +11,11 @@ from src.training.settings import StepSettings
 
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
 OPTIONS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml"))
-NEEDED = {"dataset=folder": ["dataset.path=x"], "pretrained=file": ["pretrained.source=x"]}
+NEEDED = {
+    "dataset=folder": ["dataset.path=x"],
+    "dataset=tfrecord": ["dataset.path=x"],
+    "pretrained=file": ["pretrained.source=x"],
+}
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -22,7 +26,7 @@ def test_every_option_composes(group, option):
         assert config[group]["name"] == option
 
 
-@pytest.mark.parametrize("name", ["train", "sweep"])
+@pytest.mark.parametrize("name", ["train", "sweep", "generate"])
 def test_the_roots_compose_without_options(name):
     import src.sweep.sweeper  # noqa: F401 (registers hydra/sweeper: snapshots)
 

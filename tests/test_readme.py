@@ -23,6 +23,7 @@ SMALL = {
         *("loss.ema_kimg=0", "loss.lr_g=0.02"),  # so hard that the result can be told from the start
     ],
     "sweep.py": ["n_latents=48", "n_bootstrap=100", "gates=false", "tracker=none"],
+    "generate.py": ["save_codes=true"],
 }
 
 
@@ -65,6 +66,11 @@ def test_command_runs(desk, command):
     if script == "-m":
         written = [name for name in options if name.endswith((".safetensors", ".pt"))][-1:]
         assert all((desk / name).exists() for name in written) and done.stdout.strip()
+    elif script == "generate.py":
+        folder = desk / done.stdout.split("pictures: ")[1].strip()
+        assert [p for p in folder.iterdir() if p.suffix in (".jpg", ".webp", ".mp4")] and any(
+            folder.glob("codes/*.npy")
+        )
     else:
         assert "report:" in done.stdout
 

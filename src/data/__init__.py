@@ -6,6 +6,7 @@ from .dataset import PictureDataset, open_dataset
 from .demo import HELD_OUT_SEED, open_portraits
 from .images import image_grid, save_jpeg, save_png, to_float, to_uint8
 from .portraits import render_portrait, render_portraits
+from .tfrecord_write import write_tfrecords
 
 __all__ = [
     "HELD_OUT_SEED",
@@ -21,4 +22,5 @@ __all__ = [
     "save_png",
     "to_float",
     "to_uint8",
+    "write_tfrecords",
 ]

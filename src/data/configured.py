@@ -33,4 +33,4 @@ def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
             on_bad=settings["on_bad"],
             background=settings["background"],
         )
-    raise UserError(f"dataset.kind={kind}: choose pictures (a folder or zip) or portraits (built in)")
+    raise UserError(f"dataset.kind={kind}: choose pictures (a folder, zip or TFRecords) or portraits (built in)")

@@ -1,4 +1,4 @@
-"""Data sets of pictures: folder or zip, checked once up front, decoded in memory when they fit.
+"""Data sets of pictures: folder, zip or TFRecords, checked once up front, decoded in memory when they fit.
 
 ds = open_dataset("pictures/", resolution=64);  image, label = ds[0]     # uint8 [3, 64, 64], int or None
 """
@@ -16,10 +16,10 @@ from ..errors import UserError
 from .images import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
 from .report import DatasetReport
 from .sources import Source, open_source
+from .tfrecord_source import MAX_CLASS
 
 MEMORY_LIMIT_MB = 2048
 MIN_PICTURES = 2
-MAX_CLASS = 9999
 _NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".html", ".pdf", ".py", ".npy", ".npz"}
 
 
@@ -100,10 +100,11 @@ def open_dataset(
     memory_limit_mb: float = MEMORY_LIMIT_MB,
     name: str | None = None,
 ) -> PictureDataset:
-    """Open a folder or zip of pictures: decode each once, report what is converted or left out.
+    """Open a folder, zip or TFRecords of pictures: decode each once, report what is converted or left out.
 
     Args:
-        path: folder (searched through) or zip; `dataset.json` in it may hold `{"labels": [[name, int], ...]}`.
+        path: folder (searched through) or zip; `dataset.json` in it may hold `{"labels": [[name, int], ...]}`. Or a
+            TFRecord file or folder, of which the level of `resolution` px is taken, else the largest.
         resolution: px a side, a power of two; None when all pictures are squares of one such size already.
         on_bad: `"skip"` leaves bad pictures out with a reason, `"error"` refuses the set.
         background: colour behind transparent pictures.
@@ -114,13 +115,14 @@ def open_dataset(
         The data set.
 
     Raises:
-        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, a wrong label file.
+        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, a wrong label file,
+            damaged TFRecords.
     """
     path = Path(path).expanduser()
     if on_bad not in ("skip", "error"):
         raise UserError(f"dataset.on_bad={on_bad}: choose skip or error")
     colour = parse_background(background)
-    source = open_source(path)
+    source = open_source(path, resolution)
     names = [n for n in source.names() if Path(n).suffix.lower() not in _NOT_PICTURES]
     if not names:
         raise UserError(f"dataset.path={path}: no files in it; give a folder or zip of pictures")

@@ -1,4 +1,4 @@
-"""Where pictures come from: folders and zips, each a list of file names in natural order and a way to read one."""
+"""Where pictures come from: folders, zips, TFRecords; each a list of names in a fixed order and a way to read one."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 from ..errors import UserError
 from .images import BadPicture
+from .tfrecord_source import TFRecordSource
 
 #: Larger files are not pictures that anyone trains on; they are refused before they are read into memory.
 MAX_FILE_BYTES = 2**30
@@ -18,15 +19,19 @@ class Source(Protocol):
     """What a data set reads from; further kinds are classes of this form, added to `SOURCES`."""
 
     @classmethod
-    def open(cls, path: Path) -> Self | None:
+    def open(cls, path: Path, resolution: int | None = None) -> Self | None:
         """Open `path`, or None when it is not of this kind.
+
+        Args:
+            path: folder or file.
+            resolution: px a side that is wanted, for kinds that hold each picture in several sizes.
 
         Raises:
             UserError: when it is of this kind and cannot be used.
         """
 
     def names(self) -> list[str]:
-        """Names of all visible files, in natural order."""
+        """Names of all pictures: visible files in natural order, records in their own."""
 
     def read(self, name: str) -> bytes:
         """Bytes of one file.
@@ -36,19 +41,6 @@ class Source(Protocol):
         """
 
 
-class TFRecordSource:
-    """A folder of TFRecords: recognised, not read yet."""
-
-    @classmethod
-    def open(cls, path: Path) -> None:
-        """Refuse a TFRecord file or a folder that holds some."""
-        if path.suffix == ".tfrecords" or (path.is_dir() and next(path.glob("*.tfrecords"), None) is not None):
-            raise UserError(
-                f"dataset.path={path}: TFRecords cannot be read by this version; convert them to a folder or zip of "
-                "pictures"
-            )
-
-
 class FolderSource:
     """The files of a folder and its subfolders, hidden ones and link loops left out."""
 
@@ -56,7 +48,7 @@ class FolderSource:
         self.path = path
 
     @classmethod
-    def open(cls, path: Path) -> "FolderSource | None":
+    def open(cls, path: Path, resolution: int | None = None) -> "FolderSource | None":
         """Open a folder."""
         return cls(path) if path.is_dir() else None
 
@@ -94,7 +86,7 @@ class ZipSource:
         self._local = threading.local()
 
     @classmethod
-    def open(cls, path: Path) -> "ZipSource | None":
+    def open(cls, path: Path, resolution: int | None = None) -> "ZipSource | None":
         """Open a file as a zip."""
         if not path.is_file():
             return None
@@ -136,11 +128,15 @@ class ZipSource:
         self.path, self._local = state["path"], threading.local()
 
 
-SOURCES: tuple[type[Source], ...] = (TFRecordSource, FolderSource, ZipSource)  # type: ignore[assignment]
+SOURCES: tuple[type[Source], ...] = (TFRecordSource, FolderSource, ZipSource)
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, resolution: int | None = None) -> Source:
     """Open a path with the first kind of source that knows it.
+
+    Args:
+        path: folder or file.
+        resolution: px a side that is wanted, for kinds that hold each picture in several sizes; None for the largest.
 
     Raises:
         UserError: for a missing path, or one that no kind can use.
@@ -148,10 +144,10 @@ def open_source(path: Path) -> Source:
     if not path.exists():
         raise UserError(f"dataset.path={path}: no such folder or file")
     for kind in SOURCES:
-        source = kind.open(path)
+        source = kind.open(path, resolution)
         if source is not None:
             return source
-    raise UserError(f"dataset.path={path}: neither a folder nor a zip of pictures")
+    raise UserError(f"dataset.path={path}: neither a folder, a zip of pictures, nor TFRecords")
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, int, str]], str]:

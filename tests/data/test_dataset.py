@@ -222,7 +222,7 @@ def _unusable(tmp_path: Path) -> dict[str, tuple[Path, str]]:
         "file": (_folder(tmp_path / "file", {"a.png": _picture(0)}) / "a.png", "not a zip"),
         "cut": (cut, "not a zip file, or cut short"),
         "index": (index, "not a zip file, or cut short"),
-        "tfrecords": (_folder(tmp_path / "tf", {"tf-r05.tfrecords": b"x"}), "TFRecords cannot be read by this version"),
+        "tfrecords": (_folder(tmp_path / "tf", {"tf-r05.tfrecords": b"x"}), "not a TFRecord file"),
     }
 
 

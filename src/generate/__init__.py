@@ -1,0 +1,4 @@
+"""Pictures and films from a network: `python generate.py`. Above `sweep`, whose runs and blends it shows.
+
+Start at `run.generate`; `codes.read_codes` reads codes of this project, NVIDIA's and rosinality's projectors.
+"""

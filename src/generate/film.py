@@ -1,0 +1,92 @@
+"""A film that passes through codes in a smooth loop, as mp4, WebP or GIF."""
+
+import os
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from ..errors import UserError
+
+ENCODER = "imageio_ffmpeg"
+
+
+def film_format(asked: str | None) -> str:
+    """The format to write: as asked, else mp4 where it can be written, else WebP.
+
+    Raises:
+        UserError: when mp4 is asked for and imageio-ffmpeg is not installed.
+    """
+    there = find_spec(ENCODER) is not None
+    if asked == "mp4" and not there:
+        raise UserError(
+            "film.format=mp4 needs imageio-ffmpeg (pip install imageio-ffmpeg, the extra `film`): install it, or "
+            "choose film.format=webp or gif"
+        )
+    return asked or ("mp4" if there else "webp")
+
+
+def loop(ws: Tensor, frames: int) -> Tensor:
+    """Codes of a closed film: a periodic cubic spline through all codes and back to the first.
+
+    Args:
+        ws: at least two codes `[N, L, w_dim]`.
+        frames: from one code to the next.
+
+    Returns:
+        `[N · frames, L, w_dim]`; every `frames`-th is a code of `ws`.
+    """
+    keys = ws.cpu().numpy().astype(np.float64)
+    spline = CubicSpline(np.arange(len(keys) + 1), np.concatenate([keys, keys[:1]]), bc_type="periodic")
+    path = spline(np.arange(len(keys) * frames) / frames).astype(np.float32)
+    path[::frames] = keys
+    return torch.from_numpy(path).to(ws.device)
+
+
+def write_film(path: Path, frames: Iterator[np.ndarray], fps: float) -> Path:
+    """Write frames uint8 `[H, W, 3]` as the suffix says, whole or not at all; frames are taken as they come.
+
+    Raises:
+        UserError: when the encoder fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        if path.suffix == ".mp4":
+            _write_mp4(partial, frames, fps)
+        else:
+            _write_animation(partial, frames, fps)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path}: the film cannot be written ({error})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _write_animation(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    pictures = (Image.fromarray(frame) for frame in frames)
+    options: dict[str, Any] = {"quality": 90, "method": 3} if path.suffix == ".webp" else {"disposal": 1}
+    next(pictures).save(path, save_all=True, append_images=pictures, duration=round(1000 / fps), loop=0, **options)
+
+
+def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    first = next(frames)
+    height, width = first.shape[:2]
+    writer = import_module(ENCODER).write_frames(
+        str(path), (width, height), fps=fps, codec="libx264", quality=8, macro_block_size=2, ffmpeg_log_level="error"
+    )
+    writer.send(None)
+    try:
+        for frame in chain([first], frames):
+            writer.send(np.ascontiguousarray(frame))
+    finally:
+        writer.close()
