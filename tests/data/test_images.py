@@ -251,7 +251,7 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path: Path, monkeypatch: pyte
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", half)
-    with pytest.raises(UserError, match="cannot be written .disk full"):
+    with pytest.raises(UserError, match=r"cannot be written \(disk full\)"):
         save_png(path, np.ones((8, 8, 3), np.uint8))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
