@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from src.cli import script
+from src.cli import script, with_errors_as_lines
 
 
 @script("prepare")
@@ -10,7 +10,7 @@ def main(config: dict[str, Any]) -> None:
     """Prepare as `conf/prepare.yaml` and the command line say."""
     from src.data.prepare import main as prepare  # after the options are checked: a wrong one is answered at once
 
-    prepare(config)
+    with_errors_as_lines(lambda: prepare(config), stopped="stopped: the same command goes on from here")
 
 
 if __name__ == "__main__":

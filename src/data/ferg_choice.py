@@ -14,6 +14,8 @@ from .select import farthest, neighbour, stride, thumbnail, widest_gap
 from .sources import Source
 from .unfinished import Unfinished
 
+#: Frames that `farthest` looks at for each picture it takes: neighbours are near-duplicates, all of them are too many.
+CANDIDATES = 16
 #: Makes pictures of frames and returns those that cannot be used: index to reason.
 Make = Callable[[Iterable[Frame]], dict[int, str]]
 
@@ -47,11 +49,10 @@ class FergChoice:
         """
         return balanced_counts({cell: len(self.usable(cell)) for cell in self.tree.cells}, self.count)
 
-    def choose(self, choose: Callable[[Cell, list[Frame], int], list[int]]) -> None:
-        """Make the first choice: `choose(cell, frames, count)` gives indices of frames."""
+    def choose(self, choose: Callable[[list[Frame], int], list[Frame]]) -> None:
+        """Make the first choice: `choose(frames, count)` of every cell."""
         for cell, count in self.counts().items():
-            frames = self.usable(cell)
-            self.picks[cell] = [frames[i] for i in choose(cell, frames, count)]
+            self.picks[cell] = choose(self.usable(cell), count)
 
     def settle(self, make: Make) -> None:
         """Make the pictures; replace what turns out bad by neighbours, its cell's lack by other cells' frames.
@@ -87,7 +88,7 @@ def first_choice(choice: FergChoice, settings: PrepareSettings, source: Source, 
         UserError: when there are too few usable frames.
     """
     if settings.select == "stride":
-        choice.choose(lambda cell, frames, count: stride(len(frames), count))
+        choice.choose(lambda frames, count: [frames[i] for i in stride(len(frames), count)])
         return
     known = work.load("choice")
     if known is None:
@@ -101,7 +102,7 @@ def first_choice(choice: FergChoice, settings: PrepareSettings, source: Source, 
 
 
 def _compare(choice: FergChoice, settings: PrepareSettings, source: Source) -> None:
-    """Look at every frame's thumbnail, and take the most different ones of each cell."""
+    """Look at the thumbnails of `CANDIDATES` frames a picture, and take the most different ones of each cell."""
 
     def look(frame: Frame) -> np.ndarray | str:
         try:
@@ -110,13 +111,29 @@ def _compare(choice: FergChoice, settings: PrepareSettings, source: Source) -> N
             return str(error)
 
     seen: dict[int, np.ndarray] = {}
-    frames = [f for cell in choice.tree.cells for f in choice.usable(cell)]
-    for frame, found in tqdm(in_order(look, frames), total=len(frames), desc="comparing", unit="img", disable=None):
-        if isinstance(found, str):
-            choice.bad[frame.index] = found
-        else:
-            seen[frame.index] = found
-    choice.choose(lambda cell, usable, count: farthest(np.stack([seen[f.index] for f in usable]), count))
+    while todo := _unseen(choice, seen):
+        for frame, found in tqdm(in_order(look, todo), total=len(todo), desc="comparing", unit="img", disable=None):
+            if isinstance(found, str):
+                choice.bad[frame.index] = found
+            else:
+                seen[frame.index] = found
+
+    def most_different(frames: list[Frame], count: int) -> list[Frame]:
+        known = [f for f in frames if f.index in seen]
+        return [known[i] for i in farthest(np.stack([seen[f.index] for f in known]), count)] if count else []
+
+    choice.choose(most_different)
+
+
+def _unseen(choice: FergChoice, seen: Collection[int]) -> list[Frame]:
+    """Candidates still to be looked at, evenly over the frames of each cell that has too few."""
+    todo: list[Frame] = []
+    for cell, count in choice.counts().items():
+        frames = choice.usable(cell)
+        if sum(f.index in seen for f in frames) < count:
+            candidates = stride(len(frames), min(len(frames), CANDIDATES * count))
+            todo += [frames[i] for i in candidates if frames[i].index not in seen]
+    return todo
 
 
 def describe(choice: FergChoice, empty: Collection[Cell]) -> dict[str, Any]:

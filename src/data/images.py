@@ -183,15 +183,18 @@ def _from_transparent(picture: Image.Image, background: Background) -> np.ndarra
 
 
 def _from_deep(picture: Image.Image) -> np.ndarray:
-    top = 65535.0
+    scale = 1.0
     if picture.mode == "F":
         largest = max(np.nan_to_num(np.asarray(picture.crop(box))).max() for box in _strips(picture))
-        top = 1.0 if largest <= 1 else 255.0
+        scale = 255.0 if largest <= 1 else 1.0
     rgb = np.empty([picture.height, picture.width, 3], np.uint8)
     for box in _strips(picture):
-        values = np.nan_to_num(np.asarray(picture.crop(box)).astype(np.float64))
-        grey = np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8)
-        rgb[box[1] : box[3]] = grey[:, :, None]
+        values = np.asarray(picture.crop(box))
+        if picture.mode == "F":
+            values = np.clip(np.nan_to_num(values.astype(np.float64)) * scale + 0.5, 0, 255)
+        else:  # 65535 = 255 * 257
+            values = (np.clip(values, 0, 65535).astype(np.uint32) + 128) // 257
+        rgb[box[1] : box[3]] = values.astype(np.uint8)[:, :, None]
     return rgb
 
 

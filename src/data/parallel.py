@@ -1,9 +1,11 @@
 """Work for a few threads, results in order, never far ahead of who takes them."""
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -27,3 +29,14 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
             yield first, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """No warnings of Pillow's while the block runs, in any thread: what matters in them becomes a reason or a note.
+
+    `warnings.catch_warnings` inside the threads would undo each other's filters.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield

@@ -20,7 +20,7 @@ from .ferg import Frame, read_tree
 from .ferg_choice import FergChoice, describe, first_choice
 from .manifest import is_same, key_of, make_manifest, read_manifest, source_status
 from .pack import member_name, write_tfrecord, write_zip
-from .parallel import in_order
+from .parallel import in_order, quiet_decoders
 from .prepare_settings import PrepareSettings, prepare_settings
 from .render import Record, Renderer
 from .report import DatasetReport
@@ -80,7 +80,7 @@ def prepare(settings: PrepareSettings) -> Path:
         raise UserError(f"out={out}: exists and was not made by prepare.py; move it away, or choose another out=")
     if known is not None:
         print(f"{out} was made with other options or pictures: it will be replaced")
-    with unfinished(out, key_of(settings, stamp)) as work:
+    with quiet_decoders(), unfinished(out, key_of(settings, stamp)) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
         job = _Job(settings, source, names, sizes, work)
@@ -92,7 +92,7 @@ def prepare(settings: PrepareSettings) -> Path:
                 f"source={settings.source}: {used} usable pictures, at least {MIN_PICTURES} needed; "
                 f"{settings.report_folder / 'report.json'} says why"
             )
-        manifest = make_manifest(settings, stamp, _entries(names, work, outcome), outcome.classes)
+        manifest = make_manifest(settings, stamp, _entries(settings, names, work, outcome), outcome.classes)
         _WRITERS[settings.format](out, work, outcome.pictures, outcome.labels, manifest)
         remove(work)
     print(f"written: {out}")
@@ -228,14 +228,17 @@ def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:
     return found
 
 
-def _entries(names: Sequence[str], work: Unfinished, outcome: Outcome) -> list[dict[str, Any]]:
-    """Rows of the manifest."""
+def _entries(
+    settings: PrepareSettings, names: Sequence[str], work: Unfinished, outcome: Outcome
+) -> list[dict[str, Any]]:
+    """Rows of the manifest: `file` in a zip or `record` of TFRecords, what it was made of, what was done."""
     rows = []
     for i, number in enumerate(outcome.pictures):
         hidden = ("png_bytes", "colour")
         record = {key: value for key, value in work.records[number].items() if key not in hidden}
         label = {} if outcome.labels is None else {"label": outcome.labels[i]}
-        rows.append({"file": member_name(i), "number": number, "source": names[number], **label, **record})
+        place = {"file": member_name(i)} if settings.format == "zip" else {"record": i}
+        rows.append({**place, "number": number, "source": names[number], **label, **record})
     return rows
 
 

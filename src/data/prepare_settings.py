@@ -165,8 +165,8 @@ def _check_effects(config: Mapping[str, Any], recipe: str) -> None:
         raise UserError(f"align.padding={align['padding']}: has no effect without align.points")
     if align["points"] is not None and config["crop"] != "center":
         raise UserError(f"crop={config['crop']}: has no effect with align.points, which decide what is cut out")
-    if align["points"] is not None and config["resolution"] is None:
-        raise UserError("resolution=null: align.points need a resolution")
+    if recipe == "ferg" and config["resolution"] is None:
+        raise UserError("resolution=null: give dataset=ferg a resolution")
 
 
 def _resolution(config: Mapping[str, Any]) -> int | None:
