@@ -30,7 +30,7 @@ def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
             name=settings["name"],
         )
     if kind == "pictures":
-        _check_prepared(settings["name"], Path(settings["path"]))
+        _check_prepared(str(settings.get("name")), Path(settings["path"]))
         return open_dataset(
             settings["path"],
             resolution=settings.get("resolution"),
