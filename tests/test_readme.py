@@ -13,6 +13,7 @@ from PIL import Image
 
 from src.cli import compose_config
 
+from .data.trees import ferg_tree
 from .weights.foreign import random_networks, tensorflow_pickle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +23,7 @@ SMALL = {
         *("total_kimg=0.12", "snapshot.kimg=[0,0.12]", "metrics.num_fakes=32", "batch=8", "tracker=none"),
         *("loss.ema_kimg=0", "loss.lr_g=0.02"),  # so hard that the result can be told from the start
     ],
+    "prepare.py": ["resolution=16"],
     "sweep.py": ["n_latents=48", "n_bootstrap=100", "gates=false", "tracker=none"],
     "generate.py": ["save_codes=true"],
 }
@@ -37,7 +39,7 @@ SCRIPTS = [command for command in COMMANDS if command.startswith("python ")]
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """A working folder with what the commands name: pictures and a network."""
+    """A working folder with what the commands name: pictures, FERG's tree, a network."""
     folder = tmp_path_factory.mktemp("desk")
     rng = np.random.default_rng(0)
     for name in ("my_cartoons", "my_faces"):
@@ -45,6 +47,7 @@ def desk(tmp_path_factory):
         for i in range(12):
             coarse = Image.fromarray(rng.integers(0, 256, [4, 4, 3], dtype=np.uint8))
             coarse.resize((80, 72), Image.Resampling.BICUBIC).save(folder / name / f"{i}.png")
+    ferg_tree(folder / "FERG_DB_256", 19)
     networks = random_networks(z_dim=8, w_dim=8, num_mapping_layers=2)
     (folder / "theirs.pkl").write_bytes(tensorflow_pickle(networks))
     return folder

@@ -1,6 +1,7 @@
 """From a `dataset` configuration group to an open data set."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
@@ -8,6 +9,8 @@ from .dataset import PictureDataset, open_dataset
 from .demo import open_portraits
 
 DEFAULT_PORTRAIT_PX = 64
+#: Data sets that prepare.py makes, and how.
+PREPARED = {"ferg": "python prepare.py dataset=ferg source=FERG_DB_256"}
 
 
 def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
@@ -27,10 +30,19 @@ def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
             name=settings["name"],
         )
     if kind == "pictures":
+        _check_prepared(str(settings.get("name")), Path(settings["path"]))
         return open_dataset(
             settings["path"],
             resolution=settings.get("resolution"),
             on_bad=settings["on_bad"],
-            background=settings["background"],
+            background=settings.get("background", "black"),
         )
     raise UserError(f"dataset.kind={kind}: choose pictures (a folder, zip or TFRecords) or portraits (built in)")
+
+
+def _check_prepared(name: str, path: Path) -> None:
+    if name in PREPARED and not path.expanduser().exists():
+        raise UserError(
+            f"dataset.path={path}: not there yet; make it of the folder that FERG-DB's authors send, once, with: "
+            f"{PREPARED[name]} out={path}"
+        )

@@ -20,7 +20,8 @@ from .tfrecord_source import MAX_CLASS
 
 MEMORY_LIMIT_MB = 2048
 MIN_PICTURES = 2
-_NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".html", ".pdf", ".py", ".npy", ".npz"}
+#: Suffixes of files that lie beside pictures and are passed over without a word.
+NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".html", ".pdf", ".py", ".npy", ".npz"}
 
 
 class PictureDataset:
@@ -123,7 +124,7 @@ def open_dataset(
         raise UserError(f"dataset.on_bad={on_bad}: choose skip or error")
     colour = parse_background(background)
     source = open_source(path, resolution)
-    names = [n for n in source.names() if Path(n).suffix.lower() not in _NOT_PICTURES]
+    names = [n for n in source.names() if Path(n).suffix.lower() not in NOT_PICTURES]
     if not names:
         raise UserError(f"dataset.path={path}: no files in it; give a folder or zip of pictures")
     report = DatasetReport(source=str(path))
@@ -225,7 +226,12 @@ class _Check:
         return images
 
 
-def _labels(source: Source, kept: list[str], path: Path) -> list[int] | None:
+def label_table(source: Source, path: Path) -> dict[str, int] | None:
+    """Name to class, by the source's `dataset.json`; None when it has no labels.
+
+    Raises:
+        UserError: for a damaged file, or labels out of range.
+    """
     try:
         text = source.read("dataset.json")
     except BadPicture:
@@ -237,13 +243,20 @@ def _labels(source: Source, kept: list[str], path: Path) -> list[int] | None:
         table = {str(name).replace("\\", "/"): int(label) for name, label in listed}
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: its dataset.json is not {{'labels': [[name, number], ...]}} ({error})") from error
+    if min(table.values(), default=0) < 0:
+        raise UserError(f"{path}: dataset.json has negative labels; classes count from 0")
+    if max(table.values(), default=0) > MAX_CLASS:
+        raise UserError(f"{path}: dataset.json has labels above {MAX_CLASS}; classes count from 0 without gaps")
+    return table
+
+
+def _labels(source: Source, kept: list[str], path: Path) -> list[int] | None:
+    table = label_table(source, path)
+    if table is None:
+        return None
     missing = [name for name in kept if name not in table]
     if missing:
         raise UserError(f"{path}: dataset.json has no label for {missing[0]} and {len(missing) - 1} more")
-    if min(table.values()) < 0:
-        raise UserError(f"{path}: dataset.json has negative labels; classes count from 0")
-    if max(table.values()) > MAX_CLASS:
-        raise UserError(f"{path}: dataset.json has labels above {MAX_CLASS}; classes count from 0 without gaps")
     return [table[name] for name in kept]
 
 

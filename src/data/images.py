@@ -5,6 +5,7 @@ Inside the program images are float32 [-1, 1]; outside they are uint8. `to_uint8
 
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from ..files import whole_file
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
 RESIZE_FILTER = "lanczos"
+_STRIP_PX = 4_000_000  # what is converted at once: a picture of 100 million pixels stays below 1 GB
+
+#: Behind transparent parts: a colour, a picture that covers them, or None for the pixels' own colours.
+Background = tuple[int, int, int] | Image.Image | None
 
 
 class BadPicture(Exception):
@@ -57,13 +62,13 @@ def parse_background(name: str) -> tuple[int, int, int]:
 
 
 def decode_picture(
-    source: bytes | str | Path, *, background: tuple[int, int, int] = (0, 0, 0), max_pixels: int = MAX_PIXELS
+    source: bytes | str | Path, *, background: Background = (0, 0, 0), max_pixels: int = MAX_PIXELS
 ) -> DecodedPicture:
     """Decode any picture to RGB: EXIF orientation applied, alpha composited on `background`.
 
     Args:
         source: a file's bytes or its path.
-        background: RGB behind transparent parts.
+        background: behind transparent parts: RGB, a picture (resized and cropped to cover), or None to drop the alpha.
         max_pixels: larger pictures are refused before they are decoded.
 
     Returns:
@@ -122,7 +127,7 @@ def save_png(path: str | Path, image: Tensor | np.ndarray) -> Path:
     return _save(Path(path), image, "PNG")
 
 
-def _decode(picture: Image.Image, background: tuple[int, int, int], max_pixels: int) -> DecodedPicture:
+def _decode(picture: Image.Image, background: Background, max_pixels: int) -> DecodedPicture:
     width, height = picture.size
     if width * height > max_pixels:
         raise BadPicture(f"{width}x{height} is more than {max_pixels / 1e6:g} million pixels")
@@ -143,27 +148,54 @@ def _decode(picture: Image.Image, background: tuple[int, int, int], max_pixels: 
     return DecodedPicture(rgb, notes)
 
 
-def _to_rgb(picture: Image.Image, background: tuple[int, int, int]) -> tuple[np.ndarray, str | None]:
+def _to_rgb(picture: Image.Image, background: Background) -> tuple[np.ndarray, str | None]:
     mode = picture.mode
     if mode == "RGB" and "transparency" not in picture.info:
         return np.asarray(picture), None
     if mode.startswith("I") or mode == "F":
         return _from_deep(picture), "16 bit grey to 8 bit" if mode != "F" else "float grey to 8 bit"
     if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        canvas = Image.new("RGBA", picture.size, (*background, 255))
-        return np.asarray(Image.alpha_composite(canvas, picture).convert("RGB")), "transparency on the background"
+        note = "transparency dropped" if background is None else "transparency on the background"
+        return _from_transparent(picture, background), note
     names = {"L": "grey to RGB", "1": "1 bit to RGB", "P": "palette to RGB", "CMYK": "CMYK to RGB"}
     return np.asarray(picture.convert("RGB")), names.get(mode, f"{mode} to RGB")
 
 
+def _strips(picture: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of whole rows that cover a picture, each of about `_STRIP_PX` pixels."""
+    width, height = picture.size
+    rows = max(1, _STRIP_PX // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
+
+
+def _from_transparent(picture: Image.Image, background: Background) -> np.ndarray:
+    rgb = np.empty([picture.height, picture.width, 3], np.uint8)
+    cover = ImageOps.fit(background.convert("RGB"), picture.size) if isinstance(background, Image.Image) else None
+    for box in _strips(picture):
+        strip = picture.crop(box).convert("RGBA")
+        if cover is not None:
+            strip = Image.alpha_composite(cover.crop(box).convert("RGBA"), strip)
+        elif isinstance(background, tuple):
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, (*background, 255)), strip)
+        rgb[box[1] : box[3]] = np.asarray(strip.convert("RGB"))
+    return rgb
+
+
 def _from_deep(picture: Image.Image) -> np.ndarray:
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
-    top = 65535.0
+    scale = 1.0
     if picture.mode == "F":
-        top = 1.0 if values.max(initial=0) <= 1 else 255.0
-    grey = np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+        largest = max(np.nan_to_num(np.asarray(picture.crop(box))).max() for box in _strips(picture))
+        scale = 255.0 if largest <= 1 else 1.0
+    rgb = np.empty([picture.height, picture.width, 3], np.uint8)
+    for box in _strips(picture):
+        values = np.asarray(picture.crop(box))
+        if picture.mode == "F":
+            values = np.clip(np.nan_to_num(values.astype(np.float64)) * scale + 0.5, 0, 255)
+        else:  # 65535 = 255 * 257
+            values = (np.clip(values, 0, 65535).astype(np.uint32) + 128) // 257
+        rgb[box[1] : box[3]] = values.astype(np.uint8)[:, :, None]
+    return rgb
 
 
 def _read(path: Path) -> bytes:

@@ -77,6 +77,14 @@ class FolderSource:
         except OSError as error:
             raise BadPicture(f"cannot be read ({error.strerror or error})") from error
 
+    def status(self, name: str) -> tuple[int, int]:
+        """Size of one file in bytes, and a number that changes when it is written; (-1, -1) when it cannot be found."""
+        try:
+            status = os.stat(os.path.join(self.path, name))
+        except OSError:
+            return -1, -1
+        return status.st_size, status.st_mtime_ns
+
 
 class ZipSource:
     """The members of a zip; each thread and process reads through a handle of its own."""
@@ -120,6 +128,12 @@ class ZipSource:
             raise
         except Exception as error:  # zipfile raises many kinds on damage
             raise BadPicture(f"cannot be read from the zip ({error})") from error
+
+    def status(self, name: str) -> tuple[int, int]:
+        """Size of one member in bytes, and a number that changes with its content."""
+        handle = self._handle()
+        info = handle.NameToInfo.get(name) or handle.getinfo(f"./{name}")
+        return info.file_size, info.CRC
 
     def __getstate__(self) -> dict[str, Path]:
         return {"path": self.path}

@@ -4,12 +4,11 @@ Wrong values are answered with the option's name, what was given and what is exp
 are refused too: they are mistakes that nobody would notice.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError
+from ..rules import FLAG, Rule, between, check_rules, choice, number, text, whole
 from ..tracking import MODES
 from ..weights.catalog import check_unchanged
 from ..weights.metric_files import INCEPTION_NVIDIA
@@ -22,131 +21,71 @@ EXTRACTORS = {"fid": "inception", "embedded": "embedded", "none": None}  # of ea
 STRUCTURE_RESOLUTION = 16  # of conf/loss/transfer.yaml
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What an option may be.
-
-    Attributes:
-        expected: in words.
-        kind: its type; a float option takes whole numbers as well.
-        low: smallest number.
-        high: largest number.
-        open_ends: whether `low` and `high` themselves are excluded.
-        null: whether null is a value.
-        choices: the only values, of a text.
-    """
-
-    expected: str
-    kind: type
-    low: float = -math.inf
-    high: float = math.inf
-    open_ends: bool = False
-    null: bool = False
-    choices: tuple[str, ...] = ()
-
-    def allows(self, value: Any) -> bool:
-        """Whether `value` is such an option."""
-        if value is None:
-            return self.null
-        if self.kind is object:  # a name: YAML reads some as numbers
-            return isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
-        if self.kind in (str, bool):
-            return isinstance(value, self.kind) and (not self.choices or value in self.choices) and value != ""
-        if isinstance(value, bool) or not isinstance(value, int if self.kind is int else int | float):
-            return False
-        inside = self.low < value < self.high if self.open_ends else self.low <= value <= self.high
-        return math.isfinite(value) and inside
-
-
-def _text(null: bool = False) -> Rule:
-    return Rule("a text" + (" or null" if null else ""), str, null=null)
-
-
-def _choice(*choices: str, null: bool = False) -> Rule:
-    return Rule(" or ".join([*choices, *(["null"] if null else [])]), str, choices=choices, null=null)
-
-
-def _whole(low: int, null: bool = False) -> Rule:
-    return Rule(f"a whole number from {low} up" + (" or null" if null else ""), int, low=low, high=2**62, null=null)
-
-
-def _number(low: float, high: float = math.inf, null: bool = False) -> Rule:
-    words = f"a number from {low:g} {'up' if high == math.inf else f'to {high:g}'}"
-    return Rule(words + (" or null" if null else ""), float, low=low, high=high, null=null)
-
-
-def _between(low: float, high: float = math.inf, null: bool = False) -> Rule:
-    words = f"a number above {low:g}" + ("" if high == math.inf else f" and below {high:g}")
-    return Rule(words + (" or null" if null else ""), float, low=low, high=high, open_ends=True, null=null)
-
-
-_FLAG = Rule("true or false", bool)
-
 RULES: dict[str, Rule] = {
     "run": Rule("a name, a folder, or null", object, null=True),
-    "resume": _FLAG,
-    "seed": _whole(0),
-    "batch": _whole(1),
-    "total_kimg": _number(0, null=True),
-    "log_kimg": _between(0),
-    "checkpoint_kimg": _between(0),
-    "snapshot.dtype": _choice("fp32", "fp16"),
-    "snapshot.keep_best": _whole(1, null=True),
-    "snapshot.max_gb": _between(0, null=True),
-    "snapshot.grid_psi": _number(0, 2),
-    "paths.runs": _text(),
-    "weights.folder": _text(),
-    "weights.mirror": _text(null=True),
-    "dataset.path": _text(),
-    "dataset.resolution": _whole(8, null=True),
-    "dataset.num_images": _whole(2),
-    "dataset.mirror": _FLAG,
-    "dataset.on_bad": _choice("skip", "error"),
-    "dataset.background": _text(),
-    "pretrained.source": _text(null=True),
-    "pretrained.fresh_d": _FLAG,
-    "model.z_dim": _whole(1, null=True),
-    "model.w_dim": _whole(1, null=True),
-    "model.channel_base": _whole(4, null=True),
-    "model.channel_max": _whole(1, null=True),
-    "model.num_mapping_layers": _whole(1, null=True),
+    "resume": FLAG,
+    "seed": whole(0),
+    "batch": whole(1),
+    "total_kimg": number(0, null=True),
+    "log_kimg": between(0),
+    "checkpoint_kimg": between(0),
+    "snapshot.dtype": choice("fp32", "fp16"),
+    "snapshot.keep_best": whole(1, null=True),
+    "snapshot.max_gb": between(0, null=True),
+    "snapshot.grid_psi": number(0, 2),
+    "paths.runs": text(),
+    "weights.folder": text(),
+    "weights.mirror": text(null=True),
+    "dataset.path": text(),
+    "dataset.resolution": whole(8, null=True),
+    "dataset.num_images": whole(2),
+    "dataset.mirror": FLAG,
+    "dataset.on_bad": choice("skip", "error"),
+    "dataset.background": text(),
+    "pretrained.source": text(null=True),
+    "pretrained.fresh_d": FLAG,
+    "model.z_dim": whole(1, null=True),
+    "model.w_dim": whole(1, null=True),
+    "model.channel_base": whole(4, null=True),
+    "model.channel_max": whole(1, null=True),
+    "model.num_mapping_layers": whole(1, null=True),
     "model.conditional": Rule("true, false or null", bool, null=True),
-    "loss.lr_g": _number(0),
-    "loss.lr_d": _number(0),
-    "loss.beta1": _number(0, 0.9999),
-    "loss.beta2": _number(0, 0.9999),
-    "loss.eps": _between(0),
-    "loss.r1_gamma": _number(0, null=True),
-    "loss.r1_interval": _whole(1),
-    "loss.pl_weight": _number(0),
-    "loss.pl_interval": _whole(1),
-    "loss.pl_batch_shrink": _whole(1),
-    "loss.pl_decay": _number(0, 1),
-    "loss.style_mixing_prob": _number(0, 1),
-    "loss.w_avg_beta": _number(0, 1),
-    "loss.ema_kimg": _number(0, null=True),
-    "loss.freeze_d": _whole(0),
-    "loss.freeze_g_resolution": _whole(0),
-    "loss.freeze_mapping": _FLAG,
-    "loss.structure_weight": _number(0),
-    "loss.structure_resolution": _whole(4),
-    "augment.pipe": _text(null=True),
-    "augment.augment_p": _number(0, 1),
-    "augment.ada_target": _number(-1, 1, null=True),
-    "augment.ada_kimg": _between(0, null=True),
-    "augment.ada_interval": _whole(1),
-    "metrics.extractor": _choice("embedded", "inception", null=True),
-    "metrics.num_fakes": _whole(8),
-    "metrics.psi": _number(0, 2),
-    "metrics.patience": _whole(1),
-    "metrics.weights": _choice("published", "nvidia"),
-    "metrics.weights_sha256": _text(null=True),
-    "tracker.mode": _choice(*MODES),
-    "tracker.project": _text(),
-    "trainer.accelerator": _choice("auto", "cpu", "gpu"),
-    "trainer.devices": _whole(1),
-    "trainer.precision": _text(),
-    "trainer.progress": _FLAG,
+    "loss.lr_g": number(0),
+    "loss.lr_d": number(0),
+    "loss.beta1": number(0, 0.9999),
+    "loss.beta2": number(0, 0.9999),
+    "loss.eps": between(0),
+    "loss.r1_gamma": number(0, null=True),
+    "loss.r1_interval": whole(1),
+    "loss.pl_weight": number(0),
+    "loss.pl_interval": whole(1),
+    "loss.pl_batch_shrink": whole(1),
+    "loss.pl_decay": number(0, 1),
+    "loss.style_mixing_prob": number(0, 1),
+    "loss.w_avg_beta": number(0, 1),
+    "loss.ema_kimg": number(0, null=True),
+    "loss.freeze_d": whole(0),
+    "loss.freeze_g_resolution": whole(0),
+    "loss.freeze_mapping": FLAG,
+    "loss.structure_weight": number(0),
+    "loss.structure_resolution": whole(4),
+    "augment.pipe": text(null=True),
+    "augment.augment_p": number(0, 1),
+    "augment.ada_target": number(-1, 1, null=True),
+    "augment.ada_kimg": between(0, null=True),
+    "augment.ada_interval": whole(1),
+    "metrics.extractor": choice("embedded", "inception", null=True),
+    "metrics.num_fakes": whole(8),
+    "metrics.psi": number(0, 2),
+    "metrics.patience": whole(1),
+    "metrics.weights": choice("published", "nvidia"),
+    "metrics.weights_sha256": text(null=True),
+    "tracker.mode": choice(*MODES),
+    "tracker.project": text(),
+    "trainer.accelerator": choice("auto", "cpu", "gpu"),
+    "trainer.devices": whole(1),
+    "trainer.precision": text(),
+    "trainer.progress": FLAG,
 }
 
 
@@ -156,14 +95,7 @@ def check_options(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: naming the first that cannot be, or that would have no effect.
     """
-    for group in GROUPS:
-        if not isinstance(config.get(group), Mapping):
-            raise UserError(f"{group}={config.get(group)}: is a group of options (see conf/), it cannot be replaced")
-    for key, rule in RULES.items():
-        group, _, name = key.rpartition(".")
-        options = config[group] if group else config
-        if name in options and not rule.allows(options[name]):
-            raise UserError(f"{key}={options[name]}: give {rule.expected}")
+    check_rules(config, RULES, GROUPS)
     check_unchanged(config["pretrained"])
     _check_effects(config)
 

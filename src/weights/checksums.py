@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import write_text
-from .lock import exclusive
+from ..lock import exclusive
 from .native import file_sha256
 from .remote import RemoteFile
 

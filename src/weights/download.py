@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..lock import exclusive
 from .checksums import FILE, SNIFFED, check_present, is_web_page, note, recorded, wrong_bytes
-from .lock import exclusive
 from .native import file_sha256
 from .partial import Partial, disk_errors
 from .remote import RemoteFile, local_path, mirror_base, settings

@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_still_serves_its_files(folder, monkeypa
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("src.weights.lock.os.open", refuse)
+    monkeypatch.setattr("src.lock.os.open", refuse)
     assert fetch(sha256=SHA) == folder / NAME
     assert names(folder) == [NAME]
     (folder / NAME).unlink()

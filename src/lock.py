@@ -28,7 +28,7 @@ def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iter
 
 
 def _acquire(path: Path, waiting: Callable[[], None]) -> int:
-    import fcntl  # POSIX: only who downloads needs it
+    import fcntl  # POSIX: only who shares a folder needs it
 
     told = False
     while True:

@@ -1,0 +1,98 @@
+"""The work of an interrupted `prepare.py`, kept beside its target so that the same command goes on with it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..errors import UserError
+from ..files import write_text
+from ..lock import exclusive
+from .render import Record
+
+
+class Unfinished:
+    """Pictures made so far, in a hidden folder beside the target.
+
+    Attributes:
+        folder: that folder.
+        records: number of a source picture to what was found and done; with `reason` it was left out.
+        continued: pictures found from an earlier start.
+    """
+
+    def __init__(self, folder: Path, records: dict[int, Record], log: TextIO) -> None:
+        self.folder, self.records, self._log = folder, records, log
+        self.continued = len(records)
+
+    def add(self, number: int, record: Record, png: bytes | None) -> None:
+        """Keep a picture (or, without PNG, that it was left out)."""
+        if png is not None:
+            self.path(number).write_bytes(png)
+            record = {**record, "png_bytes": len(png)}
+        self.records[number] = record
+        self._log.write(json.dumps({"number": number, **record}) + "\n")
+        self._log.flush()
+
+    def path(self, number: int) -> Path:
+        """Where the PNG of a picture is."""
+        return self.folder / f"{number}.png"
+
+    def load(self, name: str) -> Any:
+        """Plain data kept by `save`, or None."""
+        try:
+            return json.loads((self.folder / f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def save(self, name: str, value: Any) -> None:
+        """Keep plain data for the next start."""
+        write_text(self.folder / f"{name}.json", json.dumps(value))
+
+
+@contextmanager
+def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
+    """Open the work on `out`, with what an earlier start with the same `key` has done; one process at a time.
+
+    Raises:
+        UserError: when the folder cannot be written.
+    """
+    folder = out.with_name(f".{out.name}.unfinished")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(out.with_name(f".{out.name}.lock"), waiting=lambda: print(f"waiting for another run on {out}")):
+            known = folder / "key"
+            if not known.is_file() or known.read_text() != key:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                write_text(known, key)
+            records = _records(folder)
+            with open(folder / "records.jsonl", "a") as log:
+                yield Unfinished(folder, records, log)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
+
+
+def remove(work: Unfinished) -> None:
+    """Delete work that is finished."""
+    shutil.rmtree(work.folder, ignore_errors=True)
+
+
+def _records(folder: Path) -> dict[int, Record]:
+    """Read the log up to damage by an interruption, without pictures that are not there in full."""
+    path = folder / "records.jsonl"
+    records: dict[int, Record] = {}
+    good = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+            number = int(record.pop("number"))
+            whole = "reason" in record or (folder / f"{number}.png").stat().st_size == record["png_bytes"]
+        except (ValueError, KeyError, OSError):
+            continue
+        if whole:
+            records[number] = record
+            good.append(line)
+    write_text(path, "".join(f"{line}\n" for line in good))
+    return records
