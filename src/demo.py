@@ -1,25 +1,31 @@
 """`make demo`: the whole job on built-in pictures, offline, in a few minutes on a laptop's processor.
 
 Fine-tunes the shipped portrait network to cartoons with early snapshots, evaluates them, blends and scores every
-snapshot at every resolution, and turns held-out portraits into caricatures with the recommended blend.
+snapshot at every resolution, and turns photographs of held-out persons into caricatures with the recommended blend:
+found, aligned, projected, rendered, pasted back, as caricature.py does it.
 """
 
+import json
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from .caricature.run import Result, caricature
+from .caricature.settings import BlendChoice, CaricatureSettings, FaceChoice
 from .cli import compose_config, with_errors_as_lines
-from .data import HELD_OUT_SEED, open_portraits
+from .data import HELD_OUT_SEED, save_png
+from .data.portrait_photo import render_photograph
 from .errors import UserError
-from .projection import caricature_sheet
+from .files import write_text
 from .sweep.run import run_sweep
 from .tracking import write_run_report
 from .training.run import train
-from .weights import load_network
 
-PERSONS = 12
+PERSONS, PORTRAIT_PX, TILT_DEG = 12, 192, 16
+ALIGN_PX = 256
 TRAIN = ["experiment=demo", "run=demo"]
 RESOLUTIONS, LATENTS = (4, 8, 16, 32), 128
 
@@ -36,19 +42,37 @@ def main(arguments: list[str]) -> None:
     sweep_dir, ranking = run_sweep(run_dir, RESOLUTIONS, n_latents=LATENTS)
     if ranking["recommended"] is None:
         raise UserError(ranking["sentence"])
-    print("3/3 caricatures of portraits that no network has seen", flush=True)
-    sheet = make_sheet(run_dir, sweep_dir / "best.safetensors")
+    print("3/3 caricatures of persons that no network has seen", flush=True)
+    result = make_caricatures(run_dir, sweep_dir.name)
     report = write_run_report(run_dir)
-    print(f"\n{ranking['sentence']}\ncaricatures: {sheet}\nreport:      {report}\n{time.time() - started:.0f} s")
+    print(
+        f"\n{ranking['sentence']}\ncaricatures: {result.sheet}\nwith sliders: {result.page}\nreport:      {report}\n"
+        f"{time.time() - started:.0f} s"
+    )
 
 
-def make_sheet(run_dir: Path, best: Path) -> Path:
-    """Project held-out portraits into the original network and render their codes in the best blend."""
-    base = load_network(run_dir / "snapshots" / "kimg-000000.00.safetensors").G_ema
-    people = open_portraits("people", PERSONS, base.resolution, first_seed=HELD_OUT_SEED).images
-    assert people is not None
+def make_caricatures(run_dir: Path, sweep: str) -> Result:
+    """Draw photographs of held-out persons with their landmarks beside them, and turn them into caricatures."""
+    photos = draw_photographs(run_dir / "photographs", PERSONS)
+    settings = CaricatureSettings(
+        photos=photos,
+        run=run_dir.resolve(),
+        out=run_dir / "caricatures",
+        blend=BlendChoice(sweep=sweep),
+        faces=FaceChoice(landmarks="files", align_px=ALIGN_PX),
+    )
     with torch.random.fork_rng(devices=[]):
-        return caricature_sheet(people, base, load_network(best).G_ema, run_dir / "caricatures", seed=0)
+        return caricature(settings, runs=run_dir.parent)
+
+
+def draw_photographs(folder: Path, count: int) -> Path:
+    """Write photographs of held-out persons, each held a little askew, and their landmarks as `<stem>.json`."""
+    angles = np.random.default_rng(0).uniform(-TILT_DEG, TILT_DEG, count)
+    for i, angle in enumerate(angles):
+        picture, landmarks = render_photograph(HELD_OUT_SEED + i, PORTRAIT_PX, degrees=float(angle))
+        path = save_png(folder / f"person-{i:02d}.png", picture)
+        write_text(path.with_suffix(".json"), json.dumps([landmarks.round(3).tolist()]) + "\n")
+    return folder
 
 
 if __name__ == "__main__":

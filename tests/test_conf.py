@@ -26,7 +26,7 @@ def test_every_option_composes(group, option):
         assert config[group]["name"] == option
 
 
-@pytest.mark.parametrize("name", ["train", "sweep", "generate"])
+@pytest.mark.parametrize("name", ["train", "sweep", "caricature", "generate"])
 def test_the_roots_compose_without_options(name):
     import src.sweep.sweeper  # noqa: F401 (registers hydra/sweeper: snapshots)
 

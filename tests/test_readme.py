@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from src.cli import compose_config
+from src.demo import draw_photographs
 
 from .data.trees import ferg_tree
 from .weights.foreign import random_networks, tensorflow_pickle
@@ -24,6 +25,7 @@ SMALL = {
         *("loss.ema_kimg=0", "loss.lr_g=0.02"),  # so hard that the result can be told from the start
     ],
     "prepare.py": ["resolution=16"],
+    "caricature.py": ["projection.steps=3", "faces.align_px=64", "page.strengths=[1]"],
     "sweep.py": ["n_latents=48", "n_bootstrap=100", "gates=false", "tracker=none"],
     "generate.py": ["save_codes=true"],
 }
@@ -48,6 +50,7 @@ def desk(tmp_path_factory):
             coarse = Image.fromarray(rng.integers(0, 256, [4, 4, 3], dtype=np.uint8))
             coarse.resize((80, 72), Image.Resampling.BICUBIC).save(folder / name / f"{i}.png")
     ferg_tree(folder / "FERG_DB_256", 19)
+    draw_photographs(folder / "holiday", 2)
     networks = random_networks(z_dim=8, w_dim=8, num_mapping_layers=2)
     (folder / "theirs.pkl").write_bytes(tensorflow_pickle(networks))
     return folder

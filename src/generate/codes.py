@@ -1,10 +1,7 @@
 """Style codes: of seeds, and of files that projectors write (this project's, NVIDIA's, rosinality's)."""
 
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +10,10 @@ from torch import Tensor
 from ..data.sources import natural_order
 from ..errors import UserError
 from ..networks import Generator
-from ..weights.refused import Refused
-from ..weights.tensors import as_tensor
-from ..weights.torchfile import ZIP_MAGIC, is_legacy, open_buffer, read_legacy, read_zip
+from ..projection.codes import MAX_CODES, find_code_files
+from ..projection.codes import Codes as PictureCodes
+from ..projection.codes import read_codes as read_code_file
 from .numbers import numbers_text, shortened
-
-SUFFIXES = (".npy", ".npz", ".pt")
-MAX_BYTES = 2**30
-MAX_CODES = 10_000
 
 
 @dataclass(frozen=True)
@@ -96,117 +89,30 @@ def read_codes(path: str | Path, G: Generator) -> Codes:
     """Read codes of a file, or of all code files in a folder in natural order.
 
     Args:
-        path: `.npy` (`[L, w]` or `[N, L, w]`), NVIDIA's `projected_w.npz` (`w`), rosinality's `.pt`; or a folder.
-        G: the network that is to render them. One code for all layers (`[1, w]`, W space) is repeated.
+        path: as for `projection.codes.read_codes`, or a folder of such files.
+        G: the network that is to render them.
 
     Returns:
-        Codes named after their files.
+        Codes named after their files; noise maps that a file has are left out, with a note.
 
     Raises:
         UserError: for a missing, damaged or other file, or codes of another network's shape.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
-        files = sorted((f for f in path.iterdir() if f.suffix in SUFFIXES), key=lambda f: natural_order(f.name))
-        if not files:
-            raise UserError(f"codes={path}: no codes in it ({', '.join(SUFFIXES)})")
-    elif path.is_file():
-        files = [path]
-    else:
-        raise UserError(f"codes={path}: no such file or folder")
-    names: list[str] = []
-    parts: list[Tensor] = []
-    for file in files:
-        for name, codes in _read(file):
-            ws = _fitted(file, codes, G)
-            names += [name] if len(ws) == 1 else [f"{name}-{i:03d}" for i in range(len(ws))]
-            parts.append(ws)
-            if len(names) > MAX_CODES:
-                raise UserError(f"codes={path}: more than {MAX_CODES} codes; give a part of them")
+    found: list[PictureCodes] = []
+    for file in sorted(find_code_files(path), key=lambda f: natural_order(f.name)):
+        found += read_code_file(file, G)
+        if len(found) > MAX_CODES:
+            raise UserError(f"codes={path}: more than {MAX_CODES} codes; give a part of them")
+    if any(codes.noise is not None for codes in found):
+        print(f"note       {path}: noise maps beside the codes are not used here")
+    names = [codes.name for codes in found]
     _check_names(path, names)
     text = shortened(path.stem or path.resolve().name, len(names))
-    return Codes(names, torch.cat(parts).to(G.mapping.w_avg.device), text)
-
-
-def _read(file: Path) -> list[tuple[str, np.ndarray]]:
-    """Names and arrays in one file."""
-    try:
-        if file.suffix == ".pt":
-            return _read_torch(file)
-        if file.suffix == ".npz":
-            return [(file.stem, _read_npz(file))]
-        if file.suffix == ".npy":
-            with open(file, "rb") as opened:
-                return [(file.stem, np.lib.format.read_array(opened, allow_pickle=False))]
-    except Refused as error:
-        raise UserError(f"{file}: {error}") from error
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file}: not a file of codes, or cut short; was it copied in full?") from error
-    raise UserError(f"{file}: codes are read from {', '.join(SUFFIXES)}")
-
-
-def _read_npz(file: Path) -> np.ndarray:
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-        if "w.npy" not in names:
-            shown = ", ".join(ascii(n)[1:-1] for n in names[:4]) or "nothing"
-            raise Refused(f"holds {shown}; a projection has its codes under w")
-        if archive.getinfo("w.npy").file_size > MAX_BYTES:
-            raise Refused(f"codes of more than {MAX_BYTES >> 20} MB")
-        with archive.open("w.npy") as opened:
-            return np.lib.format.read_array(opened, allow_pickle=False)
-
-
-def _read_torch(file: Path) -> list[tuple[str, np.ndarray]]:
-    """Codes of rosinality's projector: `{picture: {"img", "latent", "noise"}}`. Nothing in the file is executed."""
-    data = open_buffer(file)
-    if bytes(data[:4]) == ZIP_MAGIC:
-        value = read_zip(data)
-    elif is_legacy(data):
-        value = read_legacy(data)
-    else:
-        raise Refused("not a file of torch.save")
-    found: list[tuple[str, np.ndarray]] = []
-    noise = False
-    for key, entry in value.items() if isinstance(value, Mapping) else ():
-        if not isinstance(entry, Mapping) or "latent" not in entry:
-            continue
-        noise = noise or bool(entry.get("noise"))
-        found.append((Path(_text(key)).stem or file.stem, as_tensor(entry["latent"], "latent").numpy().copy()))
-    if not found:
-        raise Refused("not a projection: rosinality's hold a latent for each picture")
-    if noise:
-        print(f"note       {file.name}: its noise maps are not used, only its codes")
-    return found
-
-
-def _fitted(file: Path, codes: np.ndarray, G: Generator) -> Tensor:
-    """Codes as `[N, L, w_dim]` float32."""
-    shape = list(codes.shape)
-    if codes.dtype.kind != "f":
-        raise UserError(f"{file}: holds {codes.dtype} {shape}, codes are floats")
-    if codes.ndim == 1:
-        codes = codes[None]
-    if codes.ndim == 2:
-        codes = codes[None]
-    if codes.ndim == 3 and codes.shape[1] == 1 and len(codes):
-        codes = codes.repeat(G.num_ws, axis=1)
-    if codes.ndim != 3 or not len(codes) or codes.shape[1:] != (G.num_ws, G.w_dim):
-        raise UserError(
-            f"{file}: codes of shape {shape}; this network takes [{G.num_ws}, {G.w_dim}] or [N, …] of these"
-        )
-    ws = torch.from_numpy(np.ascontiguousarray(codes, np.float32))
-    if not torch.isfinite(ws).all():
-        raise UserError(f"{file}: holds codes that are not finite numbers")
-    return ws
+    return Codes(names, torch.stack([codes.ws for codes in found]).to(G.mapping.w_avg.device), text)
 
 
 def _check_names(path: Path, names: list[str]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise UserError(f"codes={path}: two codes are called {twice}; rename one file")
-
-
-def _text(key: Any) -> str:
-    text = str(key) if isinstance(key, str | int) else "code"
-    return "".join(ch if ch.isprintable() and ch not in '\\:*?"<>|\0' else "_" for ch in text)[-200:]

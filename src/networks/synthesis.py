@@ -1,7 +1,7 @@
 """The skip synthesis network (StyleGAN2, arXiv 1912.04958, Fig. 2 and 7b): style codes to images."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from .architecture import ARCHITECTURES, MIN_RESOLUTION
 from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer
 
 NOISE_MODES = ("const", "random", "none")
+Noise = str | Tensor  # a mode, or a layer's own maps [N or 1, 1, r, r]
 
 
 class SynthesisState(NamedTuple):
@@ -40,7 +41,9 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("noise_const", torch.randn([resolution, resolution]))
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
-    def forward(self, x: Tensor, w: Tensor, noise: str, generator: torch.Generator | None, gain: float = 1.0) -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, noise: Noise, generator: torch.Generator | None, gain: float = 1.0
+    ) -> Tensor:
         """Map `[N, C_in, H, W]` and `w` `[N, w_dim]` to `[N, C_out, up·H, up·W]`, times `gain`."""
         styles = self.affine(w)
         scale = demodulation(self.weight, styles)
@@ -53,7 +56,9 @@ class SynthesisLayer(nn.Module):
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2 * gain, clamp=clamp)
 
-    def _noise(self, x: Tensor, noise: str, generator: torch.Generator | None) -> Tensor | None:
+    def _noise(self, x: Tensor, noise: Noise, generator: torch.Generator | None) -> Tensor | None:
+        if isinstance(noise, Tensor):
+            return noise * self.noise_strength
         if noise == "none":
             return None
         if noise == "const":
@@ -133,21 +138,26 @@ class SynthesisBlock(nn.Module):
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
     def forward(
-        self, state: SynthesisState | None, ws: Tensor, noise: str, generator: torch.Generator | None
+        self,
+        state: SynthesisState | None,
+        ws: Tensor,
+        noise: str | Sequence[Tensor],
+        generator: torch.Generator | None,
     ) -> SynthesisState:
         """Run the block on its `num_conv + num_torgb` codes `ws` `[N, 1 to 3, w_dim]`."""
+        maps = [noise, noise] if isinstance(noise, str) else noise
         if self.num_conv == 1:
             x = self.const[None].expand(ws.shape[0], -1, -1, -1)
             x = x.contiguous(memory_format=torch.channels_last)  # every later layer keeps it: the faster layout
-            x = self.conv1(x, ws[:, 0], noise, generator)
+            x = self.conv1(x, ws[:, 0], maps[0], generator)
             return SynthesisState(x, None if self.torgb is None else self.torgb(x, ws[:, 1]))
         assert state is not None
-        x = self.conv0(state.x, ws[:, 0], noise, generator)
+        x = self.conv0(state.x, ws[:, 0], maps[0], generator)
         if self.skip is None:
-            x = self.conv1(x, ws[:, 1], noise, generator)
+            x = self.conv1(x, ws[:, 1], maps[1], generator)
         else:
             gain = math.sqrt(0.5)
-            x = self.conv1(x, ws[:, 1], noise, generator, gain) + self.skip(state.x, gain)
+            x = self.conv1(x, ws[:, 1], maps[1], generator, gain) + self.skip(state.x, gain)
         rgb = None if state.rgb is None else upsample2d(state.rgb, self.resample_filter)
         if self.torgb is not None:
             ours = self.torgb(x, ws[:, 2])
@@ -197,19 +207,21 @@ class SynthesisNetwork(nn.Module):
             )
             self.add_module(f"b{r}", block)
 
-    def forward(self, ws: Tensor, *, noise: str = "const", generator: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self, ws: Tensor, *, noise: str | Sequence[Tensor] = "const", generator: torch.Generator | None = None
+    ) -> Tensor:
         """Synthesise images.
 
         Args:
             ws: `[N, L, w_dim]` style codes, one a convolution; ToRGB shares the next block's first.
-            noise: `"const"` (the stored maps), `"random"`, or `"none"`.
+            noise: `"const"` (the stored maps), `"random"`, `"none"`, or maps `[N or 1, 1, r, r]`, one a convolution.
             generator: source of random noise; None for torch's default.
 
         Returns:
             float32 `[N, 3, H, W]`, about [-1, 1], not clamped.
 
         Raises:
-            ValueError: for codes of another shape or an unknown noise mode.
+            ValueError: for codes of another shape, an unknown noise mode, or another number of maps.
         """
         state = self.run_blocks(ws, noise=noise, generator=generator)
         assert state.rgb is not None
@@ -222,7 +234,7 @@ class SynthesisNetwork(nn.Module):
         stop: int | None = None,
         state: SynthesisState | None = None,
         *,
-        noise: str = "const",
+        noise: str | Sequence[Tensor] = "const",
         generator: torch.Generator | None = None,
     ) -> SynthesisState:
         """Run the blocks of resolutions `start` … `stop` (both included), continuing from `state`.
@@ -241,8 +253,10 @@ class SynthesisNetwork(nn.Module):
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"ws must be [N, {self.num_ws}, {self.w_dim}], not {list(ws.shape)}")
-        if noise not in NOISE_MODES:
+        if isinstance(noise, str) and noise not in NOISE_MODES:
             raise ValueError(f"noise is one of {', '.join(NOISE_MODES)}, not {noise!r}")
+        if not isinstance(noise, str) and len(noise) != self.num_ws - 1:
+            raise ValueError(f"a noise map for each of {self.num_ws - 1} convolutions is needed, not {len(noise)}")
         if (state is None) != (start == MIN_RESOLUTION):
             raise ValueError("run_blocks starts at 4 without a state, or above it with the state of the block below")
         for r in self.resolutions:
@@ -250,9 +264,15 @@ class SynthesisNetwork(nn.Module):
                 first = max(2 * int(math.log2(r)) - 5, 0)  # b4 takes code 0, b8 codes 1 and 2, …
                 block = self.block(r)
                 codes = ws[:, first : first + block.num_conv + block.num_torgb]
-                state = block(state, codes, noise, generator)
+                maps = noise if isinstance(noise, str) else noise[first : first + block.num_conv]
+                state = block(state, codes, maps, generator)
         assert state is not None
         return state
+
+    def layers(self) -> list[SynthesisLayer]:
+        """The convolutions in the order in which they run: those that have noise maps."""
+        blocks = [self.block(r) for r in self.resolutions]
+        return [layer for b in blocks for layer in ([b.conv1] if b.num_conv == 1 else [b.conv0, b.conv1])]
 
     def block(self, resolution: int) -> SynthesisBlock:
         """Return the block of a resolution."""

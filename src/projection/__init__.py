@@ -1,15 +1,25 @@
-"""Pictures to codes: a perceptual distance, a projector, the caricature sheet."""
+"""Pictures to codes: a perceptual distance, a projector, files of codes."""
 
+from .codes import Codes, find_code_files, read_codes, save_codes, stacked
 from .perceptual import LpipsDistance, PerceptualDistance, perceptual_distance
-from .projector import Projection, ProjectionSettings, project
-from .sheet import caricature_sheet
+from .projector import Projection, project
+from .schedule import RECIPES, ProjectionSettings, recipe
+from .tuning import Tuned, tune
 
 __all__ = [
+    "RECIPES",
+    "Codes",
     "LpipsDistance",
     "PerceptualDistance",
     "Projection",
     "ProjectionSettings",
-    "caricature_sheet",
+    "Tuned",
+    "find_code_files",
     "perceptual_distance",
     "project",
+    "read_codes",
+    "recipe",
+    "save_codes",
+    "stacked",
+    "tune",
 ]

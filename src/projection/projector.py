@@ -1,11 +1,15 @@
 """Projecting pictures to style codes by optimisation (StyleGAN2, arXiv 1912.04958, App. D), in batches.
 
-W+ gives each layer a code of its own (Image2StyleGAN, arXiv 1904.03189). Codes are held near the average code, in
-units of the spread of W, so that another network (a blend) can render them as well.
+W+ gives each layer a code of its own (Image2StyleGAN, arXiv 1904.03189). In this project's recipe codes are held near
+the average code, in units of the spread of W, so that another network (a blend) can render them as well.
+
+Each picture has an optimiser, a clock and random numbers of its own, which depend on the picture alone: its result does
+not depend on which others it shares a batch with, up to the rounding of batched arithmetic.
 """
 
-import math
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,37 +18,12 @@ from tqdm import tqdm
 from ..data import to_uint8
 from ..errors import UserError
 from ..networks import Generator
+from .noise_maps import fresh_maps, normalize_, not_noise
 from .perceptual import Distance, perceptual_distance
+from .schedule import ProjectionSettings, descent_start, learning_rate, noise_scale, noise_unit
 
 W_SAMPLES = 10_000
-NOISE_MIN_PX = 8
-
-
-@dataclass(frozen=True)
-class ProjectionSettings:
-    """Schedule of a projection; defaults are NVIDIA's, except for the number of steps.
-
-    Attributes:
-        steps: optimiser steps.
-        space: `"w+"` (a code a layer) or `"w"` (one code).
-        lr: peak learning rate of the codes.
-        lr_rampup: share of the steps in which it rises from 0.
-        lr_rampdown: share of the steps in which it falls back to 0.
-        noise_factor: start of the noise added to the codes, in standard deviations of W.
-        noise_ramp: share of the steps after which that noise is gone.
-        code_weight: weight of the mean squared distance from w_avg, in variances of W.
-        distance: `"lpips"`, `"embedded"`, or `"auto"`: LPIPS when its weights are on disk (see `perceptual_distance`).
-    """
-
-    steps: int = 200
-    space: str = "w+"
-    lr: float = 0.1
-    lr_rampup: float = 0.05
-    lr_rampdown: float = 0.25
-    noise_factor: float = 0.05
-    noise_ramp: float = 0.75
-    code_weight: float = 0.2
-    distance: str = "auto"
+BATCH, BATCH_PIXELS = 16, 16 * 256 * 256  # pictures at a time: 16 up to 256 px, fewer of larger ones
 
 
 @dataclass(frozen=True)
@@ -55,8 +34,10 @@ class Projection:
         codes: `[N, L, w_dim]` float32.
         images: reconstructions, uint8 `[N, 3, H, W]`.
         distances: perceptual distance of each reconstruction, float32 `[N]`.
-        start_distances: the same of the average face that each began at, float32 `[N]`.
+        start_distances: the same of the average face, float32 `[N]`.
         measure: name of the perceptual distance.
+        steps: optimiser steps that each picture took, `[N]`.
+        noise: optimised noise maps `[N, r, r]`, one a convolution; None where they were left alone.
     """
 
     codes: Tensor
@@ -64,6 +45,12 @@ class Projection:
     distances: Tensor
     start_distances: Tensor
     measure: str
+    steps: Tensor
+    noise: list[Tensor] | None = None
+
+    def quality(self) -> Tensor:
+        """`[N]`: 1 for the picture itself, 0 for the average face, below 0 for worse."""
+        return 1 - self.distances / self.start_distances.clamp(min=1e-8)
 
 
 def project(
@@ -72,7 +59,9 @@ def project(
     *,
     settings: ProjectionSettings | None = None,
     seed: int = 0,
-    batch: int = 16,
+    batch: int | None = None,
+    start: Tensor | None = None,
+    each: Callable[[int, Projection], None] | None = None,
     progress: bool = True,
 ) -> Projection:
     """Find codes that render as the targets.
@@ -81,103 +70,202 @@ def project(
         G: the *base* generator: real pictures lie in its range, not in a fine-tuned one's.
         targets: uint8 `[N, 3, H, W]`, aligned, at the generator's resolution.
         settings: schedule.
-        seed: of the noise; each picture has its own, so its result does not depend on its neighbours.
-        batch: pictures at a time.
+        seed: of the noise, together with each picture's pixels.
+        batch: pictures at a time; None for 16, fewer above 256 px.
+        start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
+        each: called with the index of its first picture and its result as each batch is done.
         progress: show a bar.
 
     Returns:
         The projection.
 
     Raises:
-        UserError: for targets of another size, an unknown space or distance, or without the weights of the distance.
+        UserError: for targets or start codes of another shape, settings that cannot be, or without the weights of the
+            distance.
     """
     settings = settings or ProjectionSettings()
-    _check(G, targets, settings)
+    settings.check()
+    _check(G, targets, start)
+    batch = batch or max(min(BATCH, BATCH_PIXELS // G.resolution**2), 1)
     distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device)
-    state = G.training
-    frozen = [p for p in G.parameters() if p.requires_grad]
+    state, frozen = G.training, [p for p in G.parameters() if p.requires_grad]
     G.eval().requires_grad_(False)
-    w_avg, w_std = _w_statistics(G)
+    frame = _Frame(G, settings, distance, *_w_statistics(G))
     parts = []
-    with tqdm(
-        total=-(-len(targets) // batch) * settings.steps,
-        desc=f"projecting ({distance.name})",
-        disable=None if progress else True,
-    ) as bar:
-        for start in range(0, len(targets), batch):
-            seeds = [seed + start + i for i in range(len(targets[start : start + batch]))]
-            parts.append(
-                _project_batch(G, targets[start : start + batch], settings, distance, w_avg, w_std, seeds, bar)
-            )
-    G.train(state)
-    for parameter in frozen:
-        parameter.requires_grad_(True)
-    codes, images, distances, starts = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Projection(codes, images, distances, starts, measure=distance.name)
+    try:
+        with tqdm(
+            total=len(targets) * settings.steps,
+            desc=f"projecting into the base network ({distance.name})",
+            unit="step",
+            disable=None if progress else True,
+        ) as bar:
+            for first in range(0, len(targets), batch):
+                chosen = targets[first : first + batch]
+                begin = None if start is None else start.expand(len(targets), -1, -1)[first : first + batch]
+                parts.append(_project_batch(frame, chosen, begin, seed, bar))
+                if each is not None:
+                    each(first, parts[-1])
+    finally:
+        G.train(state)
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+    return _joined(parts)
 
 
-def learning_rate(step: int, settings: ProjectionSettings) -> float:
-    """Learning rate of step 0 … steps - 1: linear up, cosine down (App. D)."""
-    t = step / settings.steps
-    down = min(1.0, (1.0 - t) / settings.lr_rampdown)
-    down = 0.5 - 0.5 * math.cos(down * math.pi)
-    return settings.lr * down * min(1.0, t / settings.lr_rampup)
+def picture_seed(picture: Tensor, seed: int) -> int:
+    """Seed of a picture's own random numbers: of its pixels (uint8 `[3, H, W]`) and `seed`."""
+    digest = hashlib.sha256(picture.cpu().numpy().tobytes() + str(seed).encode()).digest()
+    return int.from_bytes(digest[:7], "little")
 
 
-def noise_scale(step: int, settings: ProjectionSettings) -> float:
-    """Noise on the codes at a step, in standard deviations of W (App. D)."""
-    return settings.noise_factor * max(0.0, 1.0 - step / settings.steps / settings.noise_ramp) ** 2
+@dataclass(frozen=True)
+class _Frame:
+    """What all pictures share; of W the mean `[w_dim]` and the standard deviation of a component."""
+
+    G: Generator
+    settings: ProjectionSettings
+    distance: Distance
+    w_avg: Tensor
+    w_std: Tensor
+
+    @property
+    def num_codes(self) -> int:
+        return self.G.num_ws if self.settings.space == "w+" else 1
+
+    def render(self, codes: Tensor, noise: str | list[Tensor]) -> Tensor:
+        """Images `[N, 3, H, W]` of codes `[N, 1 or L, w_dim]`."""
+        device = self.w_avg.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            return self.G.synthesis(codes.expand(-1, self.G.num_ws, -1), noise=noise).float()
 
 
-def _project_batch(
-    G: Generator,
-    targets: Tensor,
-    settings: ProjectionSettings,
-    distance: Distance,
-    w_avg: Tensor,
-    w_std: Tensor,
-    seeds: list[int],
-    bar: tqdm,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    n, layers = len(targets), G.num_ws if settings.space == "w+" else 1
+@dataclass(eq=False)
+class _Picture:
+    """One picture on its way: its place in the batch, variables, optimiser, clock and history."""
+
+    index: int
+    codes: Tensor
+    maps: list[Tensor]
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    clock: int = 0
+    taken: int = 0
+    history: list[float] = field(default_factory=list)
+
+    def advance(self, distance: Tensor, settings: ProjectionSettings) -> int:
+        """Go on by a step, or to the final descent on a plateau; returns how far the clock moved."""
+        before = self.clock
+        self.taken += 1
+        self.clock += 1
+        if settings.patience is not None and self.clock < descent_start(settings):
+            self.history.append(float(distance))
+            n = settings.patience
+            recent, earlier = self.history[-n:], self.history[-2 * n : -n]
+            if len(earlier) == n and sum(recent) > (1 - settings.plateau) * sum(earlier):
+                self.clock = descent_start(settings)
+        return self.clock - before
+
+
+def _begin(frame: _Frame, index: int, target: Tensor, start: Tensor | None, seed: int) -> _Picture:
+    settings, device = frame.settings, frame.w_avg.device
+    generator = torch.Generator().manual_seed(picture_seed(target, seed))
+    if start is None:
+        codes = frame.w_avg.expand(1, frame.num_codes, -1)
+    else:
+        codes = start[None].to(device) if settings.space == "w+" else start.mean(dim=0).expand(1, 1, -1).to(device)
+    codes = codes.clone().requires_grad_(True)
+    maps = [m.requires_grad_(True) for m in fresh_maps(frame.G, generator)] if settings.noise else []
+    optimizer = torch.optim.Adam([codes, *maps], betas=(0.9, 0.999), lr=settings.lr)
+    return _Picture(index, codes, maps, optimizer, generator)
+
+
+def _project_batch(frame: _Frame, targets: Tensor, start: Tensor | None, seed: int, bar: tqdm) -> Projection:
+    settings, device = frame.settings, frame.w_avg.device
     with torch.no_grad():
-        described = distance.describe(targets.float() / 127.5 - 1)
-    codes = w_avg.expand(n, layers, -1).clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([codes], betas=(0.9, 0.999), lr=settings.lr)
-    generators = [torch.Generator().manual_seed(s) for s in seeds]
-    for step in range(settings.steps):
-        optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
-        noise = torch.stack([torch.randn([layers, G.w_dim], generator=g) for g in generators])
-        noisy = codes + noise * w_std * noise_scale(step, settings)
-        images = G.synthesis(noisy.expand(-1, G.num_ws, -1))
-        far = ((codes - w_avg) / w_std).square().mean(dim=(1, 2))
-        # a sum, not a mean: a picture's gradient does not depend on how many there are
-        loss = (distance.compare(images, described) + settings.code_weight * far).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        bar.update()
+        described = frame.distance.describe(targets.to(device).float() / 127.5 - 1)
+    pictures = [_begin(frame, i, t, None if start is None else start[i], seed) for i, t in enumerate(targets)]
+    active = list(pictures)
+    wanted = described
+    while active:
+        distances = _step(frame, active, wanted)
+        for picture, distance in zip(active, distances, strict=True):
+            bar.update(picture.advance(distance, settings))
+        remaining = [p for p in active if p.clock < settings.steps]
+        if len(remaining) < len(active):
+            active = remaining
+            wanted = [d[[p.index for p in active]] for d in described]
     with torch.no_grad():
-        ws = codes.detach().expand(-1, G.num_ws, -1).contiguous()
-        images = G.synthesis(ws)
-        start = distance.compare(G.synthesis(w_avg.expand(n, G.num_ws, -1)), described)
-        return ws, to_uint8(images), distance.compare(images, described), start
+        codes = torch.cat([p.codes.detach() for p in pictures]).expand(-1, frame.G.num_ws, -1).contiguous()
+        maps = _stacked(pictures)
+        images = frame.G.synthesis(codes, noise=maps or "const")
+        average = frame.G.synthesis(frame.w_avg.expand(1, frame.G.num_ws, -1)).expand(len(targets), -1, -1, -1)
+        return Projection(
+            codes.cpu(),
+            to_uint8(images).cpu(),
+            frame.distance.compare(images, described).cpu(),
+            frame.distance.compare(average, described).cpu(),
+            frame.distance.name,
+            torch.tensor([p.taken for p in pictures]),
+            [m[:, 0].detach().cpu() for m in maps] or None,
+        )
+
+
+def _step(frame: _Frame, active: list[_Picture], described: list[Tensor]) -> Tensor:
+    """One optimiser step of each picture; returns their distances `[n]`."""
+    settings, device = frame.settings, frame.w_avg.device
+    unit = noise_unit(settings, frame.G.w_dim, frame.G.num_ws)
+    noisy = []
+    for picture in active:
+        shape = [1, frame.num_codes, frame.G.w_dim]
+        noise = torch.randn(shape, generator=picture.generator).to(device)
+        noisy.append(picture.codes + noise * frame.w_std * (unit * noise_scale(picture.clock, settings)))
+        picture.optimizer.param_groups[0]["lr"] = learning_rate(picture.clock, settings)
+        picture.optimizer.zero_grad()
+    codes, maps = torch.cat([p.codes for p in active]), _stacked(active)
+    images = frame.render(torch.cat(noisy), maps or "const")
+    distances = frame.distance.compare(images, described)
+    far = ((codes - frame.w_avg) / frame.w_std).square().mean(dim=(1, 2))
+    losses = distances + settings.code_weight * far
+    if maps:
+        losses = losses + settings.noise_weight * not_noise(maps)
+    losses.sum().backward()  # a sum, not a mean: a picture's gradient does not depend on how many there are
+    for picture in active:
+        picture.optimizer.step()
+        normalize_(picture.maps)
+    return distances.detach()
+
+
+def _stacked(pictures: list[_Picture]) -> list[Tensor]:
+    """The pictures' noise maps, `[n, 1, r, r]` a convolution; empty where they are not optimised."""
+    return [torch.cat(maps) for maps in zip(*(p.maps for p in pictures), strict=True)]
+
+
+def _joined(parts: list[Projection]) -> Projection:
+    columns = ("codes", "images", "distances", "start_distances", "steps")
+    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in columns}
+    noise = None
+    if parts[0].noise is not None:
+        noise = [torch.cat(maps) for maps in zip(*(part.noise or [] for part in parts), strict=True)]
+    return Projection(**joined, measure=parts[0].measure, noise=noise)
 
 
 def _w_statistics(G: Generator) -> tuple[Tensor, Tensor]:
     """Mean of W `[w_dim]` and its standard deviation (one number, the root of the mean variance)."""
+    device = G.mapping.w_avg.device
     with torch.no_grad():
-        z = torch.randn([W_SAMPLES, G.z_dim], generator=torch.Generator().manual_seed(123))
-        c = torch.eye(G.c_dim)[torch.arange(W_SAMPLES) % G.c_dim] if G.c_dim else None
+        z = torch.randn([W_SAMPLES, G.z_dim], generator=torch.Generator().manual_seed(123)).to(device)
+        c = torch.eye(G.c_dim, device=device)[torch.arange(W_SAMPLES, device=device) % G.c_dim] if G.c_dim else None
         w = G.mapping.map(z, c)
         return w.mean(dim=0), (w - w.mean(dim=0)).square().mean().sqrt()
 
 
-def _check(G: Generator, targets: Tensor, settings: ProjectionSettings) -> None:
+def _check(G: Generator, targets: Tensor, start: Tensor | None) -> None:
+    wanted = f"uint8 [N, 3, {G.resolution}, {G.resolution}]"
     if targets.dtype != torch.uint8 or targets.ndim != 4 or targets.shape[1:] != (3, G.resolution, G.resolution):
-        wanted = f"uint8 [N, 3, {G.resolution}, {G.resolution}]"
         raise UserError(f"projection takes aligned pictures {wanted}, not {targets.dtype} {list(targets.shape)}")
-    if settings.space not in ("w", "w+"):
-        raise UserError(f"projection space {settings.space!r}: choose w or w+")
-    if settings.steps < 1:
-        raise UserError(f"projection steps={settings.steps}: at least 1")
+    if len(targets) == 0:
+        raise UserError(f"projection takes aligned pictures {wanted}, at least one")
+    if start is not None and (start.ndim != 3 or start.shape[1:] != (G.num_ws, G.w_dim)):
+        raise UserError(f"start codes of shape {list(start.shape)}: [N, {G.num_ws}, {G.w_dim}] is expected")
+    if start is not None and len(start) not in (1, len(targets)):
+        raise UserError(f"{len(start)} start codes for {len(targets)} pictures: give one for all, or one for each")

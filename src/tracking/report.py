@@ -135,7 +135,11 @@ def _gates(rows: Sequence[Row]) -> str:
 
 
 def _caricatures(run_dir: Path) -> str:
-    image = picture(run_dir / "caricatures" / "sheet.jpg", width=1600, alt="picture, reconstruction, caricature")
+    sheets = [*run_dir.glob("caricatures/sheet.jpg"), *run_dir.glob("caricatures/*/sheet.jpg")]
+    if not sheets:
+        return ""
+    newest = max(sheets, key=lambda p: p.stat().st_mtime)
+    image = picture(newest, width=1600, alt="picture, reconstruction, caricature")
     note = "<p class='note'>Each triple: the picture, its reconstruction by the original network, its caricature.</p>"
     return section("Caricatures", panel(f'<div class="scroll sheet">{image}</div>', note)) if image else ""
 

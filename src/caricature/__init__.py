@@ -1,0 +1,1 @@
+"""Photographs to caricatures: the whole way, from a folder of pictures to a page with sliders."""

@@ -1,0 +1,221 @@
+"""The faces of a caricature run and their codes: found once, projected once, reused while nothing changed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import save_png
+from ..data.sources import Source
+from ..errors import UserError
+from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
+from ..faces.photos import open_photos
+from ..files import write_text
+from ..networks import Generator
+from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes
+from .settings import CaricatureSettings
+
+LANDMARKS, PROJECTIONS = "landmarks.json", "projections.json"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A face to caricature.
+
+    Attributes:
+        name: of the face.
+        codes: its codes.
+        picture: the aligned face, uint8 `[3, r, r]`; None when there are codes alone.
+        face: where it was found.
+        facts: `quality`, `distance`, … of its projection.
+    """
+
+    name: str
+    codes: Codes
+    picture: Tensor | None = None
+    face: FoundFace | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Gathered:
+    """Subjects, the photographs they come from, and what came of each."""
+
+    subjects: list[Subject]
+    photos: Source | None = None
+    reports: list[PhotoReport] = field(default_factory=list)
+    reused: int = 0
+
+
+def gather(
+    settings: CaricatureSettings,
+    base: Generator,
+    base_sha256: str,
+    out: Path,
+    *,
+    provider: LandmarkProvider | None = None,
+) -> Gathered:
+    """Find the faces and their codes.
+
+    Args:
+        settings: which pictures, which faces, how to project.
+        base: network to project into.
+        base_sha256: of its file; codes are reused while it stays the same.
+        out: folder of the results: gets `faces/`, `codes/`, `landmarks.json`, `projections.json`.
+        provider: of landmarks; None for the one that the settings name.
+
+    Raises:
+        UserError: when there is no usable face or code.
+    """
+    if settings.codes is not None:
+        return _from_codes(Path(settings.codes), base)
+    assert settings.photos is not None
+    photos = open_photos(settings.photos)
+    if provider is None and not settings.faces.aligned:
+        provider = open_landmarks(settings.faces.landmarks, photos, device=str(settings.torch_device()))
+    reports, faces = _find(photos, provider, settings, base.resolution, out / LANDMARKS)
+    if not faces:
+        lines = [report.line() for report in reports[:4]]
+        more = f"; and {len(reports) - 4} more" if len(reports) > 4 else ""
+        raise UserError(f"photos={settings.photos}: no usable face: {'; '.join(lines)}{more}")
+    for face in faces:
+        save_png(out / "faces" / f"{face.name}.png", face.image)
+    gathered = Gathered([], photos, reports)
+    _project(gathered, faces, settings, base, base_sha256, out)
+    return gathered
+
+
+def _from_codes(path: Path, base: Generator) -> Gathered:
+    subjects = []
+    for file in find_code_files(path):
+        for codes in read_codes(file, base):
+            meta = {k: v for k, v in codes.meta.items() if k in ("quality", "distance", "measure")}
+            subjects.append(Subject(codes.name, codes, facts=meta))
+    names = [subject.name for subject in subjects]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"codes={path}: {twice} is there twice; rename one of the files")
+    return Gathered(subjects)
+
+
+def _find(
+    photos: Source, provider: LandmarkProvider | None, settings: CaricatureSettings, resolution: int, cache: Path
+) -> tuple[list[PhotoReport], list[FoundFace]]:
+    choice = settings.faces
+    wanted = FaceSettings(resolution, choice.which, max(choice.align_px, resolution), choice.limits(resolution))
+    known = _read_landmarks(cache)
+    reports, faces, found = [], [], {}
+    for report, ours, landmarks in find_faces(photos, provider, wanted, known=known):
+        print(f"photo      {report.line()}", flush=True)
+        reports.append(report)
+        faces += ours
+        found.update(landmarks)
+    if provider is not None and found != {}:
+        plain = {
+            key: [{"landmarks": f.landmarks.tolist(), "score": f.score} for f in found_faces]
+            for key, found_faces in found.items()
+        }
+        write_text(cache, json.dumps(plain) + "\n")
+    return reports, faces
+
+
+def _read_landmarks(cache: Path) -> dict[str, list[Face]]:
+    """Landmarks found by an earlier run; a damaged file is as good as none."""
+    try:
+        stored = json.loads(cache.read_text())
+        return {
+            key: [Face(np.asarray(f["landmarks"], np.float64).reshape(68, 2), float(f["score"])) for f in faces]
+            for key, faces in stored.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _project(
+    gathered: Gathered,
+    faces: list[FoundFace],
+    settings: CaricatureSettings,
+    base: Generator,
+    base_sha256: str,
+    out: Path,
+) -> None:
+    """Fill in the subjects; codes of an earlier run are taken where picture, network and settings are the same."""
+    start = None if settings.start is None else _start_codes(settings.start, base)
+    protocol = _protocol(settings, base_sha256, start)
+    pictures = torch.stack([torch.from_numpy(face.image.transpose(2, 0, 1).copy()) for face in faces])
+    keys = [_hash({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
+    table = _read_table(out / PROJECTIONS)
+    folder = out / "codes"
+    missing = [
+        i
+        for i, face in enumerate(faces)
+        if table.get(face.name, {}).get("key") != keys[i]
+        or not all((folder / f"{face.name}{suffix}").is_file() for suffix in (".safetensors", ".npy", ".png"))
+    ]
+    gathered.reused = len(faces) - len(missing)
+
+    def keep(first: int, projection: Projection) -> None:
+        for k in range(len(projection.codes)):
+            index = missing[first + k]
+            name = faces[index].name
+            facts = _facts(projection, k)
+            noise = None if projection.noise is None else tuple(maps[k] for maps in projection.noise)
+            save_codes(folder, Codes(name, projection.codes[k], noise, {**facts, "base_sha256": base_sha256}))
+            save_png(folder / f"{name}.png", projection.images[k].permute(1, 2, 0))
+            table[name] = {**facts, "photo": faces[index].photo, "key": keys[index], "protocol": protocol}
+        write_text(out / PROJECTIONS, json.dumps(table, indent=2) + "\n")
+
+    if missing:
+        chosen = pictures[missing]
+        project(
+            base, chosen, settings=settings.projection, seed=settings.seed, batch=settings.batch, start=start, each=keep
+        )
+    for face, picture in zip(faces, pictures, strict=True):
+        (codes,) = read_codes(folder / f"{face.name}.safetensors", base)
+        gathered.subjects.append(Subject(face.name, codes, picture, face, table[face.name]))
+
+
+def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | None) -> dict[str, Any]:
+    """What decides the codes of a given picture."""
+    from ..projection import perceptual_distance
+
+    measure = perceptual_distance(settings.projection.distance).name
+    begin = None if start is None else hashlib.sha256(start.numpy().tobytes()).hexdigest()
+    projection = {**asdict(settings.projection), "distance": measure}
+    return {"base_sha256": base_sha256, "seed": settings.seed, "start": begin, **projection}
+
+
+def _facts(projection: Projection, index: int) -> dict[str, Any]:
+    return {
+        "quality": round(float(projection.quality()[index]), 4),
+        "distance": round(float(projection.distances[index]), 5),
+        "average_face": round(float(projection.start_distances[index]), 5),
+        "measure": projection.measure,
+        "steps": int(projection.steps[index]),
+    }
+
+
+def _start_codes(path: str, base: Generator) -> Tensor:
+    found = read_codes(path, base)
+    if len(found) != 1:
+        raise UserError(f"projection.start={path}: codes of one picture are expected, not of {len(found)}")
+    return found[0].ws[None]
+
+
+def _read_table(path: Path) -> dict[str, dict[str, Any]]:
+    """The projections of an earlier run; a damaged file is as good as none."""
+    try:
+        table = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {k: v for k, v in table.items() if isinstance(v, dict)} if isinstance(table, dict) else {}
+
+
+def _hash(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]

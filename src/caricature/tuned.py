@@ -1,0 +1,71 @@
+"""Pivotal tuning in a caricature run: the base moves to the faces, its blends follow; kept while nothing changes."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from ..errors import UserError
+from ..projection import stacked
+from ..projection.tuning import handed_on, tune
+from ..weights import load_network, read_meta, save_network
+from .gather import Subject
+from .models import Models
+from .settings import TuningSettings
+
+FILE = "tuned.safetensors"
+
+
+def tuned_models(
+    models: Models, subjects: Sequence[Subject], settings: TuningSettings, distance: str, out: Path
+) -> Models:
+    """Tune the base to the faces and hand on what it learnt to the networks that render.
+
+    Args:
+        models: the networks.
+        subjects: faces with their pictures and codes.
+        settings: how far.
+        distance: see `perceptual_distance`.
+        out: folder of the results: gets `tuned.safetensors`.
+
+    Returns:
+        The tuned networks.
+    """
+    keys = [subject.facts.get("key") for subject in subjects]
+    facts = {"base": models.base_sha256, "subjects": keys, "distance": distance, **asdict(settings)}
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+    path, base = out / FILE, models.base
+    if _key_of(path) == key:
+        tuned = load_network(path, device=base.mapping.w_avg.device, parts=("G_ema",)).G_ema
+        print(f"tuned      {path}: as before", flush=True)
+    else:
+        pictures = torch.stack([subject.picture for subject in subjects if subject.picture is not None])
+        ws, noise = stacked([subject.codes for subject in subjects], base)
+        made = tune(
+            base, pictures, ws, noise=noise, steps=settings.steps, lr=settings.lr, stop=settings.stop, distance=distance
+        )
+        tuned = made.G
+        distances = {"before": float(made.before.mean()), "after": float(made.after.mean()), "measure": made.measure}
+        meta = {"parent": models.base_sha256, "tuning": {"key": key, "steps": made.steps, **distances}}
+        save_network(path, G_ema=tuned, meta=meta)
+        print(
+            f"tuned      {path}: distance {distances['before']:.4f} to {distances['after']:.4f} in {made.steps} steps",
+            flush=True,
+        )
+    ends = models.ends
+    if ends is not None:
+        low, high, level, width = ends
+        ends = (handed_on(low, base, tuned), handed_on(high, base, tuned), level, width)
+    description = f"{models.description}, tuned to these faces"
+    return replace(models, base=tuned, chosen=handed_on(models.chosen, base, tuned), ends=ends, description=description)
+
+
+def _key_of(path: Path) -> str | None:
+    """Key of a tuned network written earlier; None where there is none that can be read."""
+    try:
+        return str(read_meta(path).get("tuning", {}).get("key"))
+    except UserError:
+        return None

@@ -1,0 +1,212 @@
+"""Photographs to aligned faces, with a report of what was found in each, what was refused, and why."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.images import BadPicture, decode_picture
+from ..data.sources import Source
+from ..errors import UserError
+from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
+from .landmarks import Face, LandmarkProvider
+from .photos import picture_names, read_photo
+from .quality import FaceQuality, Limits, measure_face, why_refused
+
+CHOICES = ("largest", "all")
+TRANSFORM_FACTOR = 4
+
+
+@dataclass(frozen=True)
+class FaceSettings:
+    """Which faces, and how they are cut out.
+
+    Attributes:
+        which: `"largest"`, or `"all"`, largest first.
+        resolution: px a side of the faces: the network's.
+        align_px: px a side at which they are cut out before they are reduced, as FFHQ is (1024); at least `resolution`.
+        limits: beyond which a face is refused.
+    """
+
+    resolution: int
+    which: str = "largest"
+    align_px: int = OUTPUT_PX
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.which not in CHOICES:
+            raise UserError(f"faces.which={self.which}: choose {' or '.join(CHOICES)}")
+        if self.align_px < self.resolution:
+            raise UserError(
+                f"faces.align_px={self.align_px}: at least the network's {self.resolution} px; FFHQ's is {OUTPUT_PX}"
+            )
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """An aligned face.
+
+    Attributes:
+        name: unique among the photographs: the photograph's stem, with `-2`, `-3`, … for further faces.
+        photo: name of the photograph's file.
+        image: uint8 `[r, r, 3]`.
+        frame: where it was cut out; None for a picture that was aligned already.
+        quality: as measured; None for a picture that was aligned already.
+    """
+
+    name: str
+    photo: str
+    image: NDArray[np.uint8]
+    frame: Frame | None = None
+    quality: FaceQuality | None = None
+
+
+@dataclass
+class PhotoReport:
+    """What came of one photograph.
+
+    Attributes:
+        photo: name of its file.
+        found: faces in it.
+        used: names of those that are used.
+        refused: reasons, one a face that is not, or one for the whole photograph.
+        notes: what had to be done to read it.
+        sha256: of the file; None when it cannot be read.
+    """
+
+    photo: str
+    found: int = 0
+    used: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sha256: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {key: value for key, value in vars(self).items() if value not in (None, [])}
+
+    def line(self) -> str:
+        """One line for the terminal."""
+        used = f"{len(self.used)} of {self.found} faces used" if self.found else "no face used"
+        return f"{self.photo}: {used}" + (f" ({'; '.join(self.refused)})" if self.refused else "")
+
+
+def find_faces(
+    photos: Source,
+    provider: LandmarkProvider | None,
+    settings: FaceSettings,
+    *,
+    known: Mapping[str, list[Face]] | None = None,
+) -> Iterator[tuple[PhotoReport, list[FoundFace], dict[str, list[Face]]]]:
+    """Look for faces, a photograph at a time.
+
+    Args:
+        photos: see `open_photos`.
+        provider: of landmarks; None for pictures that are aligned already.
+        settings: which faces.
+        known: landmarks found earlier, by `landmark_key`.
+
+    Yields:
+        A photograph's report, its usable faces, and the landmarks found under their key. A photograph that cannot be
+        used is a report with its reason, never an exception.
+    """
+    taken: set[str] = set()
+    for name in picture_names(photos):
+        report = PhotoReport(name)
+        faces: list[FoundFace] = []
+        found: dict[str, list[Face]] = {}
+        try:
+            data = read_photo(photos, name)
+            report.sha256 = hashlib.sha256(data).hexdigest()
+            picture = decode_picture(data)
+            report.notes = picture.notes
+            if provider is None:
+                faces = [_aligned(picture.rgb, name, settings, taken)]
+                report.found = 1
+            else:
+                key = landmark_key(provider, name, report.sha256)
+                landmarks = (known or {}).get(key)
+                found[key] = provider.find(picture.rgb, name) if landmarks is None else landmarks
+                faces = _cut_out(picture.rgb, found[key], settings, report, taken)
+        except BadPicture as error:
+            report.refused.append(str(error))
+        report.used = [face.name for face in faces]
+        taken.update(report.used)
+        yield report, faces, found
+
+
+def landmark_key(provider: LandmarkProvider, name: str, sha256: str) -> str:
+    """Name of a photograph's landmarks in a cache."""
+    return f"{sha256} {provider.identity(name)}"
+
+
+def _aligned(rgb: NDArray[np.uint8], name: str, settings: FaceSettings, taken: set[str]) -> FoundFace:
+    height, width = rgb.shape[:2]
+    side = settings.resolution
+    if height != width or height < side:
+        raise BadPicture(
+            f"{width}x{height} is no aligned face: faces.aligned=true expects squares of at least {side} px"
+        )
+    return FoundFace(_unique(name, 0, taken), name, _reduced(rgb, side))
+
+
+def _cut_out(
+    rgb: NDArray[np.uint8], found: list[Face], settings: FaceSettings, report: PhotoReport, taken: set[str]
+) -> list[FoundFace]:
+    report.found = len(found)
+    if not found:
+        report.refused.append("no face found")
+    sized = []
+    for face in found:
+        try:
+            sized.append((ffhq_quad(face.landmarks)[1], face))
+        except UserError as error:
+            report.refused.append(str(error))
+    faces: list[FoundFace] = []
+    for _, face in sorted(sized, key=lambda pair: -pair[0]):
+        if faces and settings.which == "largest":
+            report.refused.append("not the largest face (faces.which=all takes all)")
+            continue
+        try:
+            made = _cut_one(rgb, face, settings, report.photo, len(faces), taken)
+        except UserError as error:
+            report.refused.append(str(error))
+            continue
+        reason = why_refused(made.quality, settings.limits) if made.quality else None
+        if reason is None:
+            faces.append(made)
+        else:
+            report.refused.append(reason)
+    return faces
+
+
+def _cut_one(
+    rgb: NDArray[np.uint8], face: Face, settings: FaceSettings, photo: str, index: int, taken: set[str]
+) -> FoundFace:
+    size = settings.align_px
+    aligned = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
+    quality = measure_face(aligned.image, face.landmarks, aligned.frame, (rgb.shape[1], rgb.shape[0]))
+    image = _reduced(aligned.image, settings.resolution)
+    return FoundFace(_unique(photo, index, taken), photo, image, aligned.frame, quality)
+
+
+def _reduced(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    if rgb.shape[0] == side:
+        return np.ascontiguousarray(rgb)
+    return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.LANCZOS))
+
+
+def _unique(photo: str, index: int, taken: set[str]) -> str:
+    """The stem, with the folders before it and a number behind it where needed; also the suffix where two share it."""
+    path = Path(photo)
+    number = f"-{index + 1}" if index else ""
+    stem = re.sub(r"[/\\\x00-\x1f]+", "", "-".join([*path.parent.parts, path.stem])).lstrip(".-") or "face"
+    candidates = [f"{stem}{number}", f"{stem}-{path.suffix.lstrip('.')}{number}"]
+    candidates += [f"{stem}{number}-{i}" for i in range(2, len(taken) + 3)]
+    return next(name for name in candidates if name not in taken)

@@ -1,0 +1,77 @@
+"""Photographs to look for faces in: one file, a folder, or a zip."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ..data.images import BadPicture
+from ..data.sources import FolderSource, Source, ZipSource
+from ..errors import UserError
+
+NOT_PICTURES = frozenset(
+    (
+        *(".json", ".npy", ".txt", ".npz", ".pt", ".pth", ".pkl", ".safetensors", ".md", ".csv", ".yaml", ".yml"),
+        *(".html", ".pdf", ".py", ".mp4", ".mov", ".db", ".ini"),
+    )
+)
+
+
+class FileSource:
+    """One file as a source; the files named like it are there too, for its landmarks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.folder = path, FolderSource(path.parent)
+
+    @classmethod
+    def open(cls, path: Path) -> "FileSource | None":
+        """Open a file."""
+        return cls(path) if path.is_file() else None
+
+    def names(self) -> list[str]:
+        """The file itself first, then others that begin with its stem."""
+        others = sorted(p.name for p in self.path.parent.glob("*") if p.is_file() and p != self.path)
+        return [self.path.name, *(n for n in others if Path(n).suffix.lower() in NOT_PICTURES and self._belongs(n))]
+
+    def _belongs(self, name: str) -> bool:
+        return Path(name).stem in (self.path.stem, self.path.name)
+
+    def read(self, name: str) -> bytes:
+        """Bytes of one file."""
+        return self.folder.read(name)
+
+
+def open_photos(path: str | Path) -> Source:
+    """Open photographs.
+
+    Raises:
+        UserError: when there are none at the path.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise UserError(f"photos={path}: no such file, folder or zip")
+    kind: Any = FileSource
+    if path.is_dir():
+        kind = FolderSource
+    elif zipfile.is_zipfile(path):
+        kind = ZipSource
+    source: Source | None = kind.open(path)
+    if source is None or not picture_names(source):
+        raise UserError(f"photos={path}: no pictures in it; give a picture, a folder or a zip of pictures")
+    return source
+
+
+def picture_names(source: Source) -> list[str]:
+    """Names of the files that may be pictures."""
+    return [name for name in source.names() if Path(name).suffix.lower() not in NOT_PICTURES]
+
+
+def read_photo(source: Source, name: str) -> bytes:
+    """Bytes of one photograph.
+
+    Raises:
+        BadPicture: when it cannot be read, or is empty.
+    """
+    data = source.read(name)
+    if not data:
+        raise BadPicture("empty file")
+    return data

@@ -1,0 +1,104 @@
+"""Why a face is not used: too small, too far outside of the picture, turned too far, blurred."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import laplace
+
+from .align import LEFT_EYE, RIGHT_EYE, Frame
+
+SHARPNESS_PX = 128
+LUMA = (0.299, 0.587, 0.114)
+NOSE_TIP, JAW_ENDS, CHIN = 30, (0, 16), 8
+NOSE_DEPTH = 1.25  # of the nose tip before the line between the ears, in half widths of the head
+GRID = 32
+
+
+@dataclass(frozen=True)
+class FaceQuality:
+    """What is known of a face.
+
+    Attributes:
+        size_px: side of its square in the photograph.
+        yaw_deg: how far it is turned aside, estimated from the landmarks; positive towards the picture's right.
+        sharpness: variance of the Laplacian of the crop's luma (0 to 255), reduced to 128 px.
+        outside: share of its square that lies outside of the photograph, 0 to 1.
+    """
+
+    size_px: float
+    yaw_deg: float
+    sharpness: float
+    outside: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond which a face is refused, as `FaceQuality`'s fields; None for no limit."""
+
+    min_px: float | None = None
+    max_yaw_deg: float | None = 45.0
+    min_sharpness: float | None = 10.0
+    max_outside: float | None = 0.4
+
+
+def measure_face(
+    image: NDArray[np.uint8], landmarks: NDArray, frame: Frame, photo_size: tuple[int, int]
+) -> FaceQuality:
+    """Measure a face.
+
+    Args:
+        image: its crop, uint8 `[S, S, 3]`.
+        landmarks: `[68, 2]` in the photograph.
+        frame: of the crop.
+        photo_size: width and height of the photograph.
+    """
+    return FaceQuality(frame.size_px, yaw_degrees(landmarks), sharpness(image), outside_share(frame, photo_size))
+
+
+def why_refused(quality: FaceQuality, limits: Limits) -> str | None:
+    """The reason, or None for a face that can be used."""
+    if limits.min_px is not None and quality.size_px < limits.min_px:
+        return f"too small ({quality.size_px:.0f} px, faces.min_px={limits.min_px:g})"
+    if limits.max_outside is not None and quality.outside > limits.max_outside:
+        share = f"{quality.outside:.0%} of its square"
+        return f"outside of the picture ({share}, faces.max_outside={limits.max_outside:g})"
+    if limits.max_yaw_deg is not None and abs(quality.yaw_deg) > limits.max_yaw_deg:
+        return f"turned too far (about {abs(quality.yaw_deg):.0f} degrees, faces.max_yaw={limits.max_yaw_deg:g})"
+    if limits.min_sharpness is not None and quality.sharpness < limits.min_sharpness:
+        return f"blurred (sharpness {quality.sharpness:.1f}, faces.min_sharpness={limits.min_sharpness:g})"
+    return None
+
+
+def yaw_degrees(landmarks: NDArray) -> float:
+    """Estimate how far a face is turned aside.
+
+    On a round head whose nose reaches `NOSE_DEPTH` half widths out, the nose tip moves from the middle between the ends
+    of the jaw by tan(yaw) · depth half widths, measured along the line of the eyes.
+    """
+    points = np.asarray(landmarks, np.float64)
+    axis = points[RIGHT_EYE].mean(axis=0) - points[LEFT_EYE].mean(axis=0)
+    along = points @ (axis / max(float(np.hypot(*axis)), 1e-9))
+    ends = along[list(JAW_ENDS)]
+    half = (ends[1] - ends[0]) / 2
+    if half <= 0:
+        return 90.0
+    return math.degrees(math.atan((along[NOSE_TIP] - ends.mean()) / half / NOSE_DEPTH))
+
+
+def sharpness(image: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian of the luma of a picture uint8 `[S, S, 3]`, reduced to at most 128 px."""
+    picture = Image.fromarray(image)
+    if picture.width > SHARPNESS_PX:
+        picture = picture.resize((SHARPNESS_PX, SHARPNESS_PX), Image.Resampling.BOX)
+    return float(laplace(np.asarray(picture, np.float64) @ LUMA).var())
+
+
+def outside_share(frame: Frame, photo_size: tuple[int, int]) -> float:
+    """Share of a crop's square that lies outside of the photograph."""
+    steps = np.arange(GRID, dtype=np.float64)
+    points = frame.to_photo(np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2), GRID)
+    inside = ((points >= -0.5) & (points <= np.array(photo_size) - 0.5)).all(axis=1)
+    return 1 - float(inside.mean())

@@ -1,0 +1,101 @@
+"""The face-alignment package behind this project's interface, with a stand-in for the package."""
+
+import sys
+import types
+from dataclasses import replace
+from enum import IntEnum
+
+import numpy as np
+import pytest
+import torch
+
+from src.errors import UserError
+from src.faces import detector
+from src.weights import configure
+
+
+class Landmarks(IntEnum):
+    TWO_D = 1
+
+
+class FaceAlignment:
+    """What of the package's class is used; it records how it was made and finds two faces."""
+
+    made = None
+
+    def __init__(self, kind, **options):
+        FaceAlignment.made = options
+        self.net = self._load_native("2DFAN-4", 4, options["device"], torch.float32)
+
+    def _load_native(self, *arguments):
+        raise AssertionError("the package would fetch its weights itself")
+
+    def get_landmarks_from_image(self, image, return_bboxes):
+        assert return_bboxes
+        if image.max() == 0:
+            return None, None, None
+        self.shape = image.shape
+        points = np.stack([np.linspace([10, 20], [40, 50], 68)] * 2)
+        return list(points), None, [np.array([0, 0, 9, 9, 0.9]), np.array([0, 0, 9, 9, 0.7])]
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    api = types.ModuleType("face_alignment.api")
+    api.FaceAlignment, api.LandmarksType, api.FAN = FaceAlignment, Landmarks, lambda size: torch.nn.Linear(size, 1)
+    monkeypatch.setitem(sys.modules, "face_alignment", types.ModuleType("face_alignment"))
+    monkeypatch.setitem(sys.modules, "face_alignment.api", api)
+    monkeypatch.setattr(detector, "FAN", replace(detector.FAN, urls=()))
+    monkeypatch.setattr(detector, "S3FD", replace(detector.S3FD, urls=()))
+    configure(folder=tmp_path)
+    yield tmp_path
+    configure()
+
+
+def put_weights(folder, monkeypatch):
+    torch.save(torch.nn.Linear(4, 1).state_dict(), folder / detector.FAN.name)
+    torch.save({"w": torch.zeros(1)}, folder / detector.S3FD.name)
+    for name in ("FAN", "S3FD"):
+        monkeypatch.setattr(detector, name, replace(getattr(detector, name), sha256=None))
+
+
+def test_weights_come_from_the_folder_and_nothing_is_compiled(package, monkeypatch):
+    put_weights(package, monkeypatch)
+    found = detector.FaceAlignmentLandmarks()
+    made = FaceAlignment.made
+    assert (made["compile"], made["device"], made["face_detector"]) == (False, "cpu", "sfd")
+    assert made["face_detector_kwargs"] == {"path_to_detector": str(package / detector.S3FD.name)}
+    stored = torch.load(package / detector.FAN.name, weights_only=True)
+    assert torch.equal(found.network.net.weight, stored["weight"])
+
+
+def test_large_photographs_are_reduced_for_the_detector(package, monkeypatch):
+    put_weights(package, monkeypatch)
+    found = detector.FaceAlignmentLandmarks()
+    small = found.find(np.full([100, 160, 3], 9, np.uint8), "a")
+    assert [face.score for face in small] == [0.9, 0.7]
+    np.testing.assert_allclose(small[0].landmarks[0], [10, 20])
+    large = found.find(np.full([2000, 3200, 3], 9, np.uint8), "a")
+    assert found.network.shape == (1000, 1600, 3)
+    np.testing.assert_allclose(large[0].landmarks[0], [20.5, 40.5])
+    assert found.find(np.zeros([10, 10, 3], np.uint8), "a") == []
+
+
+def test_without_weights_one_line_says_which_file_to_put_where(package):
+    with pytest.raises(UserError, match=r"2DFAN4-11f355bf06\.pth\.tar could not be fetched.*Put the file") as error:
+        detector.FaceAlignmentLandmarks()
+    assert "\n" not in str(error.value)
+
+
+def test_other_weights_of_that_name_are_refused(package, monkeypatch):
+    original = detector.FAN
+    put_weights(package, monkeypatch)
+    monkeypatch.setattr(detector, "FAN", original)
+    with pytest.raises(UserError, match="is not the published file"):
+        detector.FaceAlignmentLandmarks()
+
+
+def test_an_older_package_is_refused(package, monkeypatch):
+    monkeypatch.setattr(sys.modules["face_alignment.api"], "FaceAlignment", object)
+    with pytest.raises(UserError, match="too old"):
+        detector.FaceAlignmentLandmarks()
