@@ -11,50 +11,18 @@ import re
 from functools import partial
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from .assemble import make_discriminator, make_generator
 from .plan import NetworkFile, Plan
 from .refused import Refused, shown
 from .standins import StandIn
-from .tensors import Array, as_tensor
+from .tensorflow_arguments import check_arguments, check_function, number_of
+from .tensors import as_tensor
 
 FORMAT = "StyleGAN2 on TensorFlow"
-MIN_VERSION = 4
-MAX_COMPONENTS = 8
-FUNCTIONS = {
-    "G_main", "G_mapping", "G_synthesis", "G_synthesis_stylegan2", "G_synthesis_stylegan_revised",
-    "D_main", "D_stylegan", "D_stylegan2",
-}  # fmt: skip
-#: Arguments that change the mathematics in ways that these networks do not have, with the only value read.
-FIXED: dict[str, Any] = {
-    "num_channels": 3,
-    "nonlinearity": "lrelu",
-    "mapping_nonlinearity": "lrelu",
-    "normalize_latents": True,
-    "use_wscale": True,
-    "use_attention": False,
-    "use_spectral_norm": False,
-    "use_pagan": False,
-    "adaptive_dropout": 0,
-    "score_max": 1,
-    "resample_kernel": [1, 3, 3, 1],
-    "mapping_func": "G_mapping",
-    "fmap_const": None,
-}
-#: Arguments that the tensors tell as well, that are read below, or that matter in training alone.
-KNOWN = {
-    "architecture", "augment_strength", "components", "conditioning", "conv_clamp", "dlatent_avg_beta",
-    "dlatent_broadcast", "dlatent_size", "dtype", "fmap_base", "fmap_decay", "fmap_max", "fmap_min",
-    "force_clean_graph", "freeze_layers", "fused_modconv", "is_template_graph", "is_training", "is_validation",
-    "label_fmaps", "label_size", "latent_size", "mapping_fmaps", "mapping_layers", "mapping_lrmul",
-    "mbstd_group_size", "mbstd_num_features", "min_h", "min_w", "num_fp16_res", "pagan_fade", "pagan_num",
-    "randomize_noise", "res_log2", "resolution", "return_dlatents", "score_size", "structure", "style_mixing_prob",
-    "synthesis_func", "truncation_cutoff", "truncation_cutoff_val", "truncation_psi", "truncation_psi_val",
-    "use_noise", "w_avg_beta",
-}  # fmt: skip
 MAX_VARIABLES = 5000
+MAX_COMPONENTS = 8
 _BLOCK = {"Conv0_up": "conv0", "Conv1": "conv1", "Conv": "conv1", "ToRGB": "torgb", "Skip": "skip"}
 _D_BLOCK = {"FromRGB": "fromrgb", "Conv0": "conv0", "Conv1_down": "conv1", "Skip": "skip"}
 _D_LAST = {"FromRGB": "fromrgb", "Conv": "conv", "Dense0": "fc"}
@@ -87,29 +55,8 @@ def read_tensorflow(value: Any, origin: NetworkFile) -> Plan:
 
 def _check(network: StandIn) -> None:
     for part in (network, *_components(network).values()):
-        _check_function(part)
-        _check_arguments(part)
-
-
-def _check_function(network: StandIn) -> None:
-    version, function = network.state.get("version"), network.state.get("build_func_name")
-    if type(version) is not int or version < MIN_VERSION or not isinstance(function, str) or function not in FUNCTIONS:
-        by = f"version {shown(version)}, built by {shown(function)}"
-        raise Refused(f"a TensorFlow network of {by}: StyleGAN1 and others than StyleGAN2 are not supported")
-
-
-def _check_arguments(network: StandIn) -> None:
-    arguments = _arguments(network)
-    for key, given in arguments.items():
-        value = _plain(given)
-        if key in FIXED and not _equal(value, FIXED[key]):
-            raise Refused(f"it was built with {key}={_shown(value)}; only {key}={FIXED[key]} is supported")
-        if key not in FIXED and key not in KNOWN:
-            raise Refused(f"it was built with {shown(key)}={_shown(value)}, which this version does not know")
-    for key in ("min_h", "min_w"):
-        if _plain(arguments.get(key, 4)) != 4:
-            sides = "x".join(_shown(_plain(arguments.get(side, 4))) for side in ("min_h", "min_w"))
-            raise Refused(f"a non-square network, or one that begins at {sides}: only 4x4 is supported")
+        check_function(part)
+        check_arguments(part)
 
 
 def _generator(network: StandIn, origin: NetworkFile) -> Any:
@@ -133,8 +80,8 @@ def _generator(network: StandIn, origin: NetworkFile) -> Any:
     return make_generator(
         tensors,
         origin,
-        conv_clamp=_number(network, "conv_clamp", None),
-        mapping_lr_multiplier=_number(network, "mapping_lrmul", 0.01),
+        conv_clamp=number_of(network, "conv_clamp", None),
+        mapping_lr_multiplier=number_of(network, "mapping_lrmul", 0.01),
         label_layout="matrix" if matrix else "embed",
     )
 
@@ -175,14 +122,14 @@ def _discriminator(network: StandIn, origin: NetworkFile) -> Any:
             tensor = as_tensor(value, name)
             tensors[key] = _weight(tensor) if key.endswith("weight") else tensor
     hints: dict[str, Any] = {
-        "conv_clamp": _number(network, "conv_clamp", None),
+        "conv_clamp": number_of(network, "conv_clamp", None),
         "mbstd_group_size": _group_size(network),
     }
-    classes = _number(network, "label_size", 0)
+    classes = number_of(network, "label_size", 0)
     if classes and "mapping.embed.weight" not in tensors:
         hints |= {"c_dim": classes, "label_layout": "matrix"}
     elif classes:
-        hints["mapping_lr_multiplier"] = _number(network, "mapping_lrmul", 0.1)
+        hints["mapping_lr_multiplier"] = number_of(network, "mapping_lrmul", 0.1)
     return make_discriminator(tensors, origin, **hints)
 
 
@@ -211,7 +158,7 @@ def _part(name: str) -> str:
 def _group_size(network: StandIn) -> int | None:
     """Minibatch-stddev group: 4 in StyleGAN2, the whole batch in StyleGAN2-ADA, unless it was given."""
     default = None if network.state.get("build_func_name") == "D_main" else 4
-    size = _number(network, "mbstd_group_size", default)
+    size = number_of(network, "mbstd_group_size", default)
     return None if size is None or size == 0 else int(size)
 
 
@@ -276,46 +223,3 @@ def _components(network: StandIn) -> dict[str, StandIn]:
         if not isinstance(name, str) or not isinstance(component, StandIn) or component is network:
             raise Refused("a TensorFlow network with damaged components")
     return components
-
-
-def _arguments(network: StandIn) -> dict[str, Any]:
-    arguments = network.state.get("static_kwargs", {})
-    if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
-        raise Refused("a TensorFlow network with damaged arguments")
-    return arguments
-
-
-def _number(network: StandIn, name: str, default: float | None) -> float | None:
-    """A number among the arguments; None where that was given.
-
-    Raises:
-        Refused: for anything else.
-    """
-    value = _plain(_arguments(network).get(name, default))
-    if value is not None and type(value) not in (int, float):
-        raise Refused(f"it was built with {name}={_shown(value)}, which is no number")
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """Numpy's numbers and arrays as Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Array):
-        array = value.numpy()
-        return array.tolist() if array.size <= 16 else value
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _equal(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list):
-        return isinstance(value, list) and len(value) == len(wanted) and all(map(_equal, value, wanted))
-    if type(value) not in (bool, int, float, str, type(None)):
-        return False
-    return bool(value == wanted)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list) and len(value) <= 8:
-        return f"[{', '.join(shown(v) for v in value)}]"
-    return shown(value)

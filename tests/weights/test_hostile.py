@@ -176,7 +176,7 @@ def refused(path, words=""):
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
+def desk(tmp_path, monkeypatch):
     """A folder of its own, in which no file may appear that the test did not write."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -184,18 +184,18 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_files_are_refused(workplace, name, monkeypatch):
+def test_hostile_files_are_refused(desk, name, monkeypatch):
     monkeypatch.setattr(os, "system", lambda *a: pytest.fail("executed"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    path = workplace / "network.pkl"
+    path = desk / "network.pkl"
     path.write_bytes(HOSTILE[name])
     refused(path)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 700_000, f"{grown / 1000:.0f} MB"
 
 
-def test_the_message_names_what_the_file_wanted(workplace):
-    path = workplace / "network.pkl"
+def test_the_message_names_what_the_file_wanted(desk):
+    path = desk / "network.pkl"
     path.write_bytes(SYSTEM)
     refused(path, "it wants to build posix.system, which no network file needs; nothing was executed")
 
@@ -216,10 +216,10 @@ def families(tmp_path_factory):
 
 
 @pytest.mark.parametrize("cut", [0.01, 0.1, 0.5, 0.9, 0.999])
-def test_truncated_files_are_refused(workplace, families, cut):
+def test_truncated_files_are_refused(desk, families, cut):
     for name, data in families.items():
-        (workplace / name).write_bytes(data[: int(len(data) * cut)])
-        refused(workplace / name)
+        (desk / name).write_bytes(data[: int(len(data) * cut)])
+        refused(desk / name)
 
 
 def mutate(data, rng):
@@ -256,13 +256,13 @@ def structure(data):
     return [p for p in STRUCTURE[len(data)] if p < len(data)]
 
 
-def test_mutated_files_load_or_are_refused(workplace, families, monkeypatch):
+def test_mutated_files_load_or_are_refused(desk, families, monkeypatch):
     """No exception but UserError, no hang, nothing executed; a change of mere numbers may load."""
     monkeypatch.setattr(os, "system", lambda *a: pytest.fail("executed"))
     rng = random.Random(0)
     names = list(families)
     outcomes = {"loaded": 0, "refused": 0}
-    path = workplace / "mutated"
+    path = desk / "mutated"
     for i in range(FUZZ):
         name = names[i % len(names)]
         path.write_bytes(mutate(families[name], rng))
@@ -278,7 +278,7 @@ def test_mutated_files_load_or_are_refused(workplace, families, monkeypatch):
     print(outcomes)
 
 
-def test_tensors_may_not_reach_outside_of_their_data(workplace):
+def test_tensors_may_not_reach_outside_of_their_data(desk):
     """Offset, shape and stride are the file's; what they cover must be there."""
     whole = torch.arange(64.0)
     file = io.BytesIO()
@@ -286,5 +286,5 @@ def test_tensors_may_not_reach_outside_of_their_data(workplace):
     data = file.getvalue()
     shape = b"(K\x01K\x02K\x02K\x04K\x04t"
     assert data.count(shape) == 1
-    (workplace / "net.pt").write_bytes(data.replace(shape, b"(K\x01K\x02K\x02K\x04K\x05t"))
-    refused(workplace / "net.pt", "reaches outside of its data")
+    (desk / "net.pt").write_bytes(data.replace(shape, b"(K\x01K\x02K\x02K\x04K\x05t"))
+    refused(desk / "net.pt", "reaches outside of its data")
