@@ -11,6 +11,7 @@ import torch
 from ..errors import UserError
 from ..faces.quality import Limits
 from ..projection import ProjectionSettings
+from ..sweep.settings import torch_device
 
 MAX_STRENGTH = 1.5
 
@@ -158,17 +159,7 @@ class CaricatureSettings:
         Raises:
             UserError: when it is not there.
         """
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-        except (RuntimeError, TypeError) as error:
-            raise UserError(f"device={self.device}: choose auto, cpu or cuda") from error
-        if device.type not in ("cpu", "cuda"):
-            raise UserError(f"device={self.device}: choose auto, cpu or cuda")
-        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            raise UserError(f"device={self.device}: this machine has {torch.cuda.device_count()} CUDA devices")
-        return device
+        return torch_device(self.device)
 
 
 def _is_number(value: Any) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..weights import file_sha256
 from .inception_extractor import load_inception
+from .pictures import check_uint8
 
 EMBEDDED_FILE = Path(__file__).parent / "embedded.safetensors"
 EMBEDDED_SHA256 = "e992bd39f25a52d5dc63138ff043c607f368ffebc3c741f11f0e233b46f68b02"
@@ -129,8 +130,7 @@ class EmbeddedExtractor:
         Raises:
             ValueError: for anything but uint8 pictures.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"an extractor takes uint8 [N, 3, H, W], not {images.dtype} {list(images.shape)}")
+        check_uint8(images)
         if not len(images):
             return torch.zeros([0, self.num_features])
         parts = [resize_to_embedded(part.cpu().float() / 127.5 - 1) for part in images.split(BATCH)]

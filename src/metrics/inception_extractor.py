@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..weights import file_sha256
 from ..weights import metric_files as files
 from .inception import INPUT_PX, NUM_FEATURES, UNUSED_TENSORS, FidInception
+from .pictures import check_uint8
 
 WEIGHTS = ("published", "nvidia")
 BATCH = 32
@@ -49,8 +50,7 @@ class InceptionExtractor:
         Raises:
             ValueError: for anything but uint8 pictures.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"an extractor takes uint8 [N, 3, H, W], not {images.dtype} {list(images.shape)}")
+        check_uint8(images)
         parts = [torch.zeros([0, self.num_features])]
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for part in images.split(BATCH) if len(images) else ():

@@ -142,16 +142,11 @@ class Discriminator(nn.Module):
             cmap_dim = c_dim
         else:
             cmap_dim = 0 if c_dim == 0 else (table[MIN_RESOLUTION] if cmap_dim is None else cmap_dim)
+        shared: dict[str, Any] = {"architecture": architecture, "conv_clamp": conv_clamp}
         self.block_resolutions = [r for r in sorted(table, reverse=True) if r > MIN_RESOLUTION]
         for r in self.block_resolutions:
-            block = DiscriminatorBlock(
-                table[r] if r < resolution else 0,
-                table[r],
-                table[r // 2],
-                architecture=architecture,
-                conv_clamp=conv_clamp,
-            )
-            self.add_module(f"b{r}", block)
+            below = table[r] if r < resolution else 0
+            self.add_module(f"b{r}", DiscriminatorBlock(below, table[r], table[r // 2], **shared))
         self.mapping = None
         if c_dim > 0 and label_layout == "embed":
             self.mapping = MappingNetwork(
@@ -168,17 +163,16 @@ class Discriminator(nn.Module):
         self.b4 = DiscriminatorEpilogue(
             table[MIN_RESOLUTION],
             cmap_dim,
-            architecture=architecture,
             mbstd_group_size=mbstd_group_size,
             mbstd_channels=mbstd_channels,
-            conv_clamp=conv_clamp,
             label_layout=label_layout,
+            **shared,
         )
         self.config: dict[str, Any] = {
             "c_dim": c_dim,
             "resolution": resolution,
             "channels": table,
-            "architecture": architecture,
+            **shared,
             "cmap_dim": cmap_dim or None,
             "num_mapping_layers": num_mapping_layers,
             "mapping_features": mapping_features,
@@ -187,7 +181,6 @@ class Discriminator(nn.Module):
             "label_layout": label_layout,
             "mbstd_group_size": mbstd_group_size,
             "mbstd_channels": mbstd_channels,
-            "conv_clamp": conv_clamp,
         }
 
     def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..networks import Generator
-from .perceptual import perceptual_distance
+from .perceptual import Distance, perceptual_distance
 
 CHUNK_PIXELS = 8 * 256 * 256
 
@@ -76,39 +76,55 @@ def tune(
     tuned = copy.deepcopy(G).eval().requires_grad_(False)
     parameters = [p.requires_grad_(True) for p in tuned.synthesis.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=lr)
-    images, ws = targets.to(device).float() / 127.5 - 1, codes.to(device)
-    size = max(CHUNK_PIXELS // G.resolution**2, 1)
-    chunks = [slice(i, i + size) for i in range(0, len(images), size)]
+    batch = _Batch(tuned, measure, targets.to(device).float() / 127.5 - 1, codes.to(device), noise, pixel_weight)
     with torch.no_grad():
-        described = [measure.describe(images[c]) for c in chunks]
-
-    def distances(backward: bool) -> Tensor:
-        found = []
-        for chunk, wanted in zip(chunks, described, strict=True):
-            maps = noise if isinstance(noise, str) else [m[chunk] for m in noise]
-            made = tuned.synthesis(ws[chunk], noise=maps)
-            apart = measure.compare(made, wanted)
-            if backward:
-                pixels = (made - images[chunk]).square().mean(dim=(1, 2, 3))
-                ((apart + pixel_weight * pixels).sum() / len(images)).backward()
-            found.append(apart.detach())
-        return torch.cat(found)
-
-    with torch.no_grad():
-        before = distances(False)
+        before = batch.distances()
     taken = 0
     with tqdm(total=steps, desc="tuning the network", unit="step", disable=None if progress else True) as bar:
         while taken < steps:
             optimizer.zero_grad()
-            if float(distances(True).mean()) <= stop:
+            if float(batch.distances(backward=True).mean()) <= stop:
                 break
             optimizer.step()
             taken += 1
             bar.update()
     tuned.requires_grad_(False)
     with torch.no_grad():
-        after = distances(False)
+        after = batch.distances()
     return Tuned(tuned, before.cpu(), after.cpu(), taken, measure.name)
+
+
+class _Batch:
+    """Pictures and their codes, rendered by the network that is tuned, a few at a time."""
+
+    def __init__(
+        self,
+        G: Generator,
+        measure: Distance,
+        images: Tensor,
+        ws: Tensor,
+        noise: str | list[Tensor],
+        pixel_weight: float,
+    ) -> None:
+        self.G, self.measure, self.images, self.ws = G, measure, images, ws
+        self.noise, self.pixel_weight = noise, pixel_weight
+        size = max(CHUNK_PIXELS // G.resolution**2, 1)
+        self.chunks = [slice(i, i + size) for i in range(0, len(images), size)]
+        with torch.no_grad():
+            self.described = [measure.describe(images[c]) for c in self.chunks]
+
+    def distances(self, *, backward: bool = False) -> Tensor:
+        """Distance of each rendering from its picture, `[N]`; with `backward` the loss's gradients are added."""
+        found = []
+        for chunk, wanted in zip(self.chunks, self.described, strict=True):
+            maps = self.noise if isinstance(self.noise, str) else [m[chunk] for m in self.noise]
+            made = self.G.synthesis(self.ws[chunk], noise=maps)
+            apart = self.measure.compare(made, wanted)
+            if backward:
+                pixels = (made - self.images[chunk]).square().mean(dim=(1, 2, 3))
+                ((apart + self.pixel_weight * pixels).sum() / len(self.images)).backward()
+            found.append(apart.detach())
+        return torch.cat(found)
 
 
 @torch.no_grad()

@@ -135,7 +135,7 @@ def _mismatch(wanted: Mapping[str, Any], G: Generator) -> str:
     """The tensors in which the file differs from a wanted architecture."""
     with torch.device("meta"):
         sketch = Generator(**wanted)
-    wrong = differences(sketch, G.state_dict())
+    wrong = differences(sketch.state_dict(), G.state_dict())
     more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
     return f"tensors of the file that do not match: {', '.join(wrong[:MAX_LISTED])}{more}"
 

@@ -66,22 +66,11 @@ def blend_files(
     Raises:
         UserError: when a file cannot be read, the networks do not fit, or the target cannot be written.
     """
-    if len(sources) < 2:
-        raise UserError("a blend needs two networks: LOW, which gives shape, and HIGH, which gives rendering")
-    if (resolution is None) == (shares is None):
-        raise UserError(
-            "say where to switch with --res, or give the shares of each unit with --weights: one of the two"
-        )
-    if shares is not None and (level or width is not None):
-        raise UserError("--level and --width have no effect with --weights: the shares say it all")
+    _check_request(len(sources), resolution, shares, switched=bool(level) or width is not None, mapping=mapping)
     paths = [resolve_network(source) for source in sources]
     networks = [load_network(source, parts=("G_ema",)).G_ema for source in sources]
     first = networks[0]
-    if not 0 <= mapping < len(networks):
-        raise UserError(f"--mapping {mapping}: there are {len(networks)} networks, counted from 0")
     if resolution is not None:
-        if len(networks) != 2:
-            raise UserError(f"--res switches between 2 networks; for {len(networks)} give --weights")
         weights = blend_weights(first.resolution, resolution, level=level, width=width)
         result = blend_networks(first, networks[1], weights=weights, mapping="high" if mapping else "low")
         made: dict[str, Any] = {"resolution": resolution, "level": level, "width": width}
@@ -96,6 +85,22 @@ def blend_files(
     meta = {"blend": {**made, "mapping": mapping, "networks": files, "kinship": relations}}
     path = export_network(Networks(G_ema=result, meta=meta), target, format=format, dtype=dtype, force=force)
     return Blend(path, relations, distances, _warnings(sources, networks, relations, distances))
+
+
+def _check_request(
+    count: int, resolution: int | None, shares: Mapping[str, Any] | None, *, switched: bool, mapping: int
+) -> None:
+    """Refuse what cannot be, before any file is opened."""
+    if count < 2:
+        raise UserError("a blend needs two networks: LOW, which gives shape, and HIGH, which gives rendering")
+    if (resolution is None) == (shares is None):
+        raise UserError("say where to switch with --res, or give each unit's shares with --weights: one of the two")
+    if shares is not None and switched:
+        raise UserError("--level and --width have no effect with --weights: the shares say it all")
+    if resolution is not None and count != 2:
+        raise UserError(f"--res switches between 2 networks; for {count} give --weights")
+    if not 0 <= mapping < count:
+        raise UserError(f"--mapping {mapping}: there are {count} networks, counted from 0")
 
 
 def complete_shares(given: Mapping[str, Any], G: Generator, count: int) -> dict[str, list[float]]:

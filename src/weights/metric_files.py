@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from .download import fetch_file
+from .plan import differences
 from .remote import RemoteFile, settings
 
 #: The FID network of 2015-12-05, converted from TensorFlow's graph; one file under two names.
@@ -96,13 +97,7 @@ def load_matching(module: torch.nn.Module, state: Mapping[str, Tensor], path: Pa
 
     wanted = {k: v for k, v in module.state_dict().items() if matters(k)}
     given = {k: v for k, v in state.items() if matters(k)}
-    wrong = [f"{k} is missing" for k in wanted if k not in given]
-    wrong += [f"{k} is unexpected" for k in given if k not in wanted]
-    wrong += [
-        f"{k} is {list(given[k].shape)}, not {list(v.shape)}"
-        for k, v in wanted.items()
-        if k in given and given[k].shape != v.shape
-    ]
+    wrong = differences(wanted, given)
     if wrong:
         more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
         raise UserError(f"{path} is not the expected network: {'; '.join(wrong[:6])}{more}; get the published file")

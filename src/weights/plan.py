@@ -134,7 +134,7 @@ def filled(
             sketch = kind(**config)
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         raise Refused(f"its architecture cannot be built ({shown(str(error))})") from error
-    wrong = differences(sketch, tensors)
+    wrong = differences(sketch.state_dict(), tensors)
     if wrong:
         more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
         raise Refused(f"its tensors do not match its architecture: {'; '.join(wrong[:MAX_LISTED])}{more}")
@@ -180,9 +180,8 @@ def _whole(value: Any, low: int, high: int = MAX_WIDTH) -> bool:
     return type(value) is int and low <= value <= high
 
 
-def differences(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """In what tensors differ from a module's state dict, in names and shapes; empty when they fit."""
-    own = module.state_dict()
+def differences(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """In what tensors differ from a module's own, in names and shapes; empty when they fit."""
     wrong = [f"missing {key}" for key in own if key not in tensors]
     wrong += [f"unexpected {shown(key)}" for key in tensors if key not in own]
     wrong += [

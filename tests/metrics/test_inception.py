@@ -83,7 +83,7 @@ def test_tensors_that_do_not_match_are_listed(weights, pin, inception_file):
     pin("INCEPTION", weights, state)
     with pytest.raises(UserError) as error:
         get_extractor("inception")
-    for words in ("Conv2d_1a_3x3.conv.weight is missing", "Mixed_9z.conv.weight is unexpected", "[1], not [64, 192, 1"):
+    for words in ("missing Conv2d_1a_3x3.conv.weight", "unexpected Mixed_9z.conv.weight", "[1], expected [64, 192, 1"):
         assert words in str(error.value)
 
 
