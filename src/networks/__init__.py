@@ -6,19 +6,24 @@ from .discriminator import Discriminator
 from .generator import Generator
 from .kinship import UNRELATED, kinship
 from .mapping import MappingNetwork
+from .precision import FP32, Precision, choose_precision, computing_in
 from .synthesis import SynthesisNetwork, SynthesisState
 
 __all__ = [
+    "FP32",
     "UNRELATED",
     "Discriminator",
     "Generator",
     "MappingNetwork",
+    "Precision",
     "SynthesisNetwork",
     "SynthesisState",
     "blend",
     "blend_networks",
     "blend_weights",
     "channels_per_resolution",
+    "choose_precision",
+    "computing_in",
     "kinship",
     "mix_networks",
     "resolutions_of",

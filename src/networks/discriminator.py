@@ -11,6 +11,7 @@ from ..ops import downsample2d, setup_filter
 from .architecture import ARCHITECTURES, MIN_RESOLUTION, channels_per_resolution
 from .layers import RESAMPLE_TAPS, Conv2dLayer, FullyConnectedLayer
 from .mapping import LABEL_LAYOUTS, MappingNetwork
+from .precision import FP32, Precision
 
 
 class DiscriminatorBlock(nn.Module):
@@ -39,11 +40,14 @@ class DiscriminatorBlock(nn.Module):
             self.skip = Conv2dLayer(channels, out_channels, 1, bias=False, activation="linear", down=2)
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
-    def forward(self, x: Tensor | None, img: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x: Tensor | None, img: Tensor | None, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor | None]:
         """Map features `[N, C, r, r]` and image to features `[N, C', r/2, r/2]` and the image for the next block."""
+        x = None if x is None else x.to(dtype)
         if self.fromrgb is not None:
             assert img is not None
-            rgb = self.fromrgb(img)
+            rgb = self.fromrgb(img.to(dtype))
             x = rgb if x is None else x + rgb
             img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
         assert x is not None
@@ -138,6 +142,7 @@ class Discriminator(nn.Module):
             raise ValueError(f"label_layout is {' or '.join(LABEL_LAYOUTS)}, not {label_layout!r}")
         table = channels_per_resolution(resolution, channel_base, channel_max, channels)
         self.c_dim, self.resolution = c_dim, resolution
+        self.precision: Precision = FP32  # set for a while by `computing_in`
         if label_layout == "matrix":
             cmap_dim = c_dim
         else:
@@ -202,7 +207,7 @@ class Discriminator(nn.Module):
         cmap = self._class_map(c)
         x, img = None, images.contiguous(memory_format=torch.channels_last)
         for r in self.block_resolutions:
-            x, img = self.get_submodule(f"b{r}")(x, img)
+            x, img = self.get_submodule(f"b{r}")(x, img, self.precision.at(r))
         return self.b4(x, img, cmap)
 
     def _class_map(self, c: Tensor | None) -> Tensor | None:

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import setup_filter, upfirdn2d
+from ..ops import bias_act, setup_filter, upfirdn2d
+from ..ops.backend import kernels_for
 from ..ops.epilogue import LRELU_SLOPE
+from .precision import FP16_CLAMP
 
 SQRT2 = math.sqrt(2.0)
 RESAMPLE_TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -95,20 +97,27 @@ class Conv2dLayer(nn.Module):
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Map `[N, C_in, H, W]` to `[N, C_out, H/down, W/down]`, times `gain`."""
         act_gain = self.act_gain * gain
+        clamp = clamp_in(x.dtype, self.conv_clamp, gain)
         weight = (self.weight * (self.weight_gain * act_gain)).to(x.dtype)
-        bias = None if self.bias is None else (self.bias * act_gain).to(x.dtype)
-        kernel = self.weight.shape[2]
-        if self.down == 1:
-            x = F.conv2d(x, weight, bias, padding=kernel // 2)
-        else:
-            x = self._filtered_stride2(x, weight, bias, kernel)
+        bias = None if self.bias is None else self.bias * act_gain
+        if kernels_for(x) is None:
+            return self._reference(x, weight, None if bias is None else bias.to(x.dtype), clamp)
+        x = self._convolve(x, weight, None)
+        if bias is None and clamp is None and self.activation == "linear":
+            return x
+        return bias_act(x, bias, act=self.activation, gain=1.0, clamp=clamp, overwrite=True)
+
+    def _reference(self, x: Tensor, weight: Tensor, bias: Tensor | None, clamp: float | None) -> Tensor:
+        """PyTorch's convolutions add the bias in the same pass, and its leaky ReLU can work in place."""
+        x = self._convolve(x, weight, bias)
         if self.activation == "lrelu":
             x = F.leaky_relu(x, LRELU_SLOPE, inplace=True)
-        if self.conv_clamp is None:
-            return x
-        return x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
+        return x if clamp is None else x.clamp(-clamp, clamp)
 
-    def _filtered_stride2(self, x: Tensor, weight: Tensor, bias: Tensor | None, kernel: int) -> Tensor:
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        kernel = weight.shape[2]
+        if self.down == 1:
+            return F.conv2d(x, weight, bias, padding=kernel // 2)
         taps, half = self.resample_filter.shape[0], kernel // 2
         before, behind = half + (taps - 1) // 2, half + (taps - 2) // 2
         if kernel == 1:  # a pointwise convolution commutes with dropping samples
@@ -116,6 +125,13 @@ class Conv2dLayer(nn.Module):
             return F.conv2d(x, weight, bias)
         x = upfirdn2d(x, self.resample_filter, padding=(before, behind, before, behind))
         return F.conv2d(x, weight, bias, stride=2)
+
+
+def clamp_in(dtype: torch.dtype, conv_clamp: float | None, gain: float = 1.0) -> float | None:
+    """Bound on a convolution's output times `gain`: the network's own, and one in any case in float16."""
+    if conv_clamp is None and dtype == torch.float16:
+        conv_clamp = FP16_CLAMP
+    return None if conv_clamp is None else conv_clamp * gain
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:

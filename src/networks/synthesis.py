@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..ops import epilogue, setup_filter, upsample2d, upsample_conv2d
-from ..ops.modulated_conv import demodulation
+from ..ops import setup_filter, upsample2d
 from .architecture import ARCHITECTURES, MIN_RESOLUTION
-from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer
+from .layers import RESAMPLE_TAPS
+from .precision import FP32, Precision
+from .synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
 
 NOISE_MODES = ("const", "random", "none")
-Noise = str | Tensor  # a mode, or a layer's own maps [N or 1, 1, r, r]
 
 
 class SynthesisState(NamedTuple):
@@ -21,86 +21,6 @@ class SynthesisState(NamedTuple):
 
     x: Tensor
     rgb: Tensor | None
-
-
-class SynthesisLayer(nn.Module):
-    """Modulated 3x3 convolution, noise, bias, leaky ReLU (Fig. 2c); upsampling by 2 when `up=2`."""
-
-    noise_const: Tensor
-    resample_filter: Tensor
-
-    def __init__(
-        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, up: int, conv_clamp: float | None
-    ) -> None:
-        super().__init__()
-        self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
-        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn([out_channels, in_channels, 3, 3]))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.bias = nn.Parameter(torch.zeros([out_channels]))
-        self.register_buffer("noise_const", torch.randn([resolution, resolution]))
-        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
-
-    def forward(
-        self, x: Tensor, w: Tensor, noise: Noise, generator: torch.Generator | None, gain: float = 1.0
-    ) -> Tensor:
-        """Map `[N, C_in, H, W]` and `w` `[N, w_dim]` to `[N, C_out, up·H, up·W]`, times `gain`."""
-        styles = self.affine(w)
-        scale = demodulation(self.weight, styles)
-        weight = self.weight.to(x.dtype)
-        x = x * styles.to(x.dtype)[:, :, None, None]
-        if self.up == 2:
-            x = upsample_conv2d(x, weight, self.resample_filter)
-        else:
-            x = nn.functional.conv2d(x, weight, padding=1)
-        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
-        return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2 * gain, clamp=clamp)
-
-    def _noise(self, x: Tensor, noise: Noise, generator: torch.Generator | None) -> Tensor | None:
-        if isinstance(noise, Tensor):
-            return noise * self.noise_strength
-        if noise == "none":
-            return None
-        if noise == "const":
-            return self.noise_const[None, None] * self.noise_strength
-        shape = [x.shape[0], 1, self.resolution, self.resolution]
-        return torch.randn(shape, device=x.device, generator=generator) * self.noise_strength
-
-
-class ToRGBLayer(nn.Module):
-    """Modulated 1x1 convolution to RGB, without demodulation (Fig. 7b)."""
-
-    def __init__(self, in_channels: int, img_channels: int, w_dim: int, *, conv_clamp: float | None) -> None:
-        super().__init__()
-        self.conv_clamp = conv_clamp
-        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn([img_channels, in_channels, 1, 1]))
-        self.bias = nn.Parameter(torch.zeros([img_channels]))
-        self.weight_gain = 1.0 / math.sqrt(in_channels)
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Map `[N, C, H, W]` and `w` `[N, w_dim]` to `[N, 3, H, W]` float32."""
-        styles = (self.affine(w) * self.weight_gain).to(x.dtype)
-        x = nn.functional.conv2d(x * styles[:, :, None, None], self.weight.to(x.dtype), self.bias.to(x.dtype))
-        x = x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
-        return x.float()
-
-
-class SkipLayer(nn.Module):
-    """The residual branch of a resnet block: pointwise convolution and upsampling by 2 (Fig. 7c)."""
-
-    resample_filter: Tensor
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn([out_channels, in_channels, 1, 1]))
-        self.weight_gain = 1.0 / math.sqrt(in_channels)
-        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
-
-    def forward(self, x: Tensor, gain: float) -> Tensor:
-        """Map `[N, C_in, r/2, r/2]` to `[N, C_out, r, r]`, times `gain`."""
-        x = nn.functional.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype))
-        return upsample2d(x, self.resample_filter)
 
 
 class SynthesisBlock(nn.Module):
@@ -143,21 +63,23 @@ class SynthesisBlock(nn.Module):
         ws: Tensor,
         noise: str | Sequence[Tensor],
         generator: torch.Generator | None,
+        dtype: torch.dtype = torch.float32,
     ) -> SynthesisState:
-        """Run the block on its `num_conv + num_torgb` codes `ws` `[N, 1 to 3, w_dim]`."""
+        """Run the block in `dtype` on its `num_conv + num_torgb` codes `ws` `[N, 1 to 3, w_dim]`."""
         maps = [noise, noise] if isinstance(noise, str) else noise
         if self.num_conv == 1:
-            x = self.const[None].expand(ws.shape[0], -1, -1, -1)
+            x = self.const[None].expand(ws.shape[0], -1, -1, -1).to(dtype)
             x = x.contiguous(memory_format=torch.channels_last)  # every later layer keeps it: the faster layout
             x = self.conv1(x, ws[:, 0], maps[0], generator)
             return SynthesisState(x, None if self.torgb is None else self.torgb(x, ws[:, 1]))
         assert state is not None
-        x = self.conv0(state.x, ws[:, 0], maps[0], generator)
+        below = state.x.to(dtype)
+        x = self.conv0(below, ws[:, 0], maps[0], generator)
         if self.skip is None:
-            x = self.conv1(x, ws[:, 1], maps[1], generator)
+            x = self.conv1(x, ws[:, 1], maps[1], generator, overwrite=True)
         else:
             gain = math.sqrt(0.5)
-            x = self.conv1(x, ws[:, 1], maps[1], generator, gain) + self.skip(state.x, gain)
+            x = self.conv1(x, ws[:, 1], maps[1], generator, gain, overwrite=True) + self.skip(below, gain)
         rgb = None if state.rgb is None else upsample2d(state.rgb, self.resample_filter)
         if self.torgb is not None:
             ours = self.torgb(x, ws[:, 2])
@@ -190,6 +112,7 @@ class SynthesisNetwork(nn.Module):
         if architecture not in ARCHITECTURES:
             raise ValueError(f"architecture is one of {', '.join(ARCHITECTURES)}, not {architecture!r}")
         self.architecture = architecture
+        self.precision: Precision = FP32  # set for a while by `computing_in`
         self.w_dim = w_dim
         self.resolutions = sorted(channels)
         self.resolution = self.resolutions[-1]
@@ -265,7 +188,7 @@ class SynthesisNetwork(nn.Module):
                 block = self.block(r)
                 codes = ws[:, first : first + block.num_conv + block.num_torgb]
                 maps = noise if isinstance(noise, str) else noise[first : first + block.num_conv]
-                state = block(state, codes, maps, generator)
+                state = block(state, codes, maps, generator, self.precision.at(r))
         assert state is not None
         return state
 

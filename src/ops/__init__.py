@@ -3,19 +3,23 @@
 Needs torch alone. Importing builds nothing; `backend_info()` says which implementation serves each op and why.
 """
 
-from .backend import backend_info
+from .backend import KernelsRequired, backend_info, set_policy
 from .bias_act import bias_act
 from .epilogue import epilogue
-from .modulated_conv import demodulation, modulated_conv2d, upsample_conv2d
-from .upfirdn2d import downsample2d, setup_filter, upfirdn2d, upsample2d
+from .filters import setup_filter
+from .modulated_conv import demodulation, modulate, modulated_conv2d, upsample_conv2d
+from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
 
 __all__ = [
+    "KernelsRequired",
     "backend_info",
     "bias_act",
     "demodulation",
     "downsample2d",
     "epilogue",
+    "modulate",
     "modulated_conv2d",
+    "set_policy",
     "setup_filter",
     "upfirdn2d",
     "upsample2d",

@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .backend import kernels_for
+from .epilogue import run_kernels
+from .kernels import Shape
+
 
 class Activation(NamedTuple):
     """How `bias_act` evaluates one activation: `function(x, alpha)`, its defaults, whether f(g·x) = g·f(x), g > 0."""
@@ -17,6 +21,8 @@ class Activation(NamedTuple):
     gain: float
     homogeneous: bool
 
+
+PIECEWISE_LINEAR = ("linear", "relu", "lrelu")  # what the networks use, and the compiled kernels compute
 
 SQRT2 = math.sqrt(2.0)
 
@@ -42,6 +48,7 @@ def bias_act(
     alpha: float | None = None,
     gain: float | None = None,
     clamp: float | None = None,
+    overwrite: bool = False,
 ) -> Tensor:
     """Compute `clamp(gain · act(x + b))`.
 
@@ -53,6 +60,7 @@ def bias_act(
         alpha: slope of `lrelu` below zero; None for the activation's default (0.2).
         gain: factor after the activation; None for the default that keeps unit variance (√2 for relu, lrelu, swish).
         clamp: bound on the absolute value of the result (at least 0), or None.
+        overwrite: `x` is not needed again: without gradients the result may take its place.
 
     Returns:
         Same shape and type as `x`; gradients of any order with respect to `x` and `b`.
@@ -67,9 +75,14 @@ def bias_act(
     spec = ACTIVATIONS[act]
     alpha = spec.alpha if alpha is None else float(alpha)
     gain = spec.gain if gain is None else float(gain)
+    kernels = kernels_for(x) if act in PIECEWISE_LINEAR and dim == 1 and x.ndim > 1 and gain > 0 else None
+    if b is not None and (b.ndim != 1 or not -x.ndim <= dim < x.ndim or b.shape[0] != x.shape[dim]):
+        raise ValueError(f"bias_act: bias {list(b.shape)} does not fit dimension {dim} of {list(x.shape)}")
+    if kernels is not None and x.numel() > 0:
+        slope = {"linear": 1.0, "relu": 0.0}.get(act, alpha)
+        if slope >= 0:
+            return run_kernels(kernels, x, None, None, b, Shape(slope, gain, clamp), overwrite=overwrite)
     if b is not None:
-        if b.ndim != 1 or not -x.ndim <= dim < x.ndim or b.shape[0] != x.shape[dim]:
-            raise ValueError(f"bias_act: bias {list(b.shape)} does not fit dimension {dim} of {list(x.shape)}")
         shape = [1] * x.ndim
         shape[dim] = -1
         x = x + b.to(x.dtype).reshape(shape)

@@ -8,9 +8,30 @@ with shared weights serves the whole batch.
 import torch.nn.functional as F
 from torch import Tensor
 
+from .backend import kernels_for
+from .epilogue import run_kernels
+from .kernels import Shape
 from .upfirdn2d import upfirdn2d
 
 DEMODULATION_EPS = 1e-8
+_IDENTITY = Shape(alpha=1.0, gain=1.0, clamp=None)
+
+
+def modulate(x: Tensor, styles: Tensor, *, overwrite: bool = False) -> Tensor:
+    """Scale each feature map by its style (Eq. 1, on the input instead of the weights).
+
+    Args:
+        x: `[N, C, H, W]`.
+        styles: `[N, C]`.
+        overwrite: `x` is not needed again: without gradients the result may take its place.
+
+    Returns:
+        `[N, C, H, W]` of `x`'s type; gradients of any order.
+    """
+    kernels = kernels_for(x)
+    if kernels is None:
+        return x * styles.to(x.dtype)[:, :, None, None]
+    return run_kernels(kernels, x, styles, None, None, _IDENTITY, overwrite=overwrite)
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
@@ -77,7 +98,7 @@ def modulated_conv2d(
     Raises:
         ValueError: for another `up`, or `up=2` without a filter.
     """
-    x = x * styles.to(x.dtype)[:, :, None, None]
+    x = modulate(x, styles)
     if up == 1:
         y = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
     elif up == 2 and resample_filter is not None:
@@ -85,5 +106,5 @@ def modulated_conv2d(
     else:
         raise ValueError(f"modulated_conv2d: up is 1, or 2 with a resample_filter, not {up}")
     if demodulate:
-        y = y * demodulation(weight, styles).to(x.dtype)[:, :, None, None]
+        y = modulate(y, demodulation(weight, styles))
     return y

@@ -1,8 +1,8 @@
 """Upsample, FIR-filter, downsample in one step (StyleGAN2, arXiv 1912.04958, Sec. 4.1; notation of StyleGAN3's App. B).
 
-The reference runs on depthwise convolutions. It is wrapped in an autograd function whose backward is the same op with
-up and down exchanged and the filter flipped, so gradients of any order are again upfirdn2d: PyTorch's own double
-backward of a grouped convolution would run one convolution a channel.
+Compiled kernels run it where there are any; the reference runs on depthwise convolutions. Both are wrapped in an
+autograd function whose backward is the same op with up and down exchanged and the filter flipped, so gradients of any
+order are again upfirdn2d: PyTorch's own double backward of a grouped convolution would run one convolution a channel.
 """
 
 from collections.abc import Sequence
@@ -12,51 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .backend import kernels_for
+from .filters import kernel_taps
+
 Padding = int | Sequence[int]
-
-
-def setup_filter(
-    f: Tensor | Sequence[float] | Sequence[Sequence[float]] | float | None,
-    *,
-    device: torch.device | str | None = None,
-    normalize: bool = True,
-    flip_filter: bool = False,
-    gain: float = 1.0,
-    separable: bool | None = None,
-) -> Tensor:
-    """Make a FIR filter for `upfirdn2d`.
-
-    Args:
-        f: filter taps, `[k]` (separable), `[kh, kw]`, a number, or None for the identity.
-        device: where the filter lives.
-        normalize: scale the taps to sum 1 (for DC gain 1).
-        flip_filter: reverse the taps.
-        gain: gain of the whole 2-D filter.
-        separable: keep a 1-D filter 1-D; None does so from 8 taps up, where two passes are cheaper than one.
-
-    Returns:
-        float32 `[k]` or `[kh, kw]`.
-
-    Raises:
-        ValueError: for an empty filter or one with more than two dimensions.
-    """
-    taps = torch.as_tensor(1.0 if f is None else f, dtype=torch.float32)
-    if taps.ndim > 2 or taps.numel() == 0:
-        raise ValueError(f"a FIR filter has one or two dimensions and at least one tap, not shape {list(taps.shape)}")
-    if taps.ndim == 0:
-        taps = taps[None]
-    if separable is None:
-        separable = taps.ndim == 1 and taps.numel() >= 8
-    if taps.ndim == 1 and not separable:
-        taps = torch.outer(taps, taps)
-    if taps.ndim == 2 and separable:
-        raise ValueError("a two-dimensional filter cannot be kept separable: give its one-dimensional taps")
-    if normalize:
-        taps = taps / taps.sum()
-    if flip_filter:
-        taps = taps.flip(tuple(range(taps.ndim)))
-    taps = taps * gain ** (taps.ndim / 2)
-    return taps.to(device=device).contiguous()
 
 
 def upfirdn2d(
@@ -159,15 +118,36 @@ def _run(
     flip_filter: bool,
     gain: float,
 ) -> Tensor:
-    """The arithmetic, without autograd: depthwise convolution, transposed where `up` > 1 and `down` = 1."""
+    """The arithmetic, without autograd."""
+    kh, kw = f.shape
+    height, width = x.shape[2], x.shape[3]
+    px0, px1, py0, py1 = padding
+    last_y, last_x = height * up[1] + py0 + py1 - kh, width * up[0] + px0 + px1 - kw
+    if last_y < 0 or last_x < 0:
+        raise ValueError(f"upfirdn2d: a {kh}x{kw} filter with padding {padding} leaves nothing of {height}x{width}")
+    kernels = kernels_for(x)
+    if kernels is None:
+        return _reference(x, f, up, down, padding, flip_filter, gain)
+    size = (last_y // down[1] + 1, last_x // down[0] + 1)
+    return kernels.fir(x, kernel_taps(f, x.dtype), size, up, down, (px0, py0), flip_filter, gain)
+
+
+def _reference(
+    x: Tensor,
+    f: Tensor,
+    up: tuple[int, int],
+    down: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    flip_filter: bool,
+    gain: float,
+) -> Tensor:
+    """Depthwise convolution, transposed where `up` > 1 and `down` = 1."""
     kh, kw = f.shape
     channels, height, width = x.shape[1], x.shape[2], x.shape[3]
     px0, px1, py0, py1 = padding
     out_h, out_w = height * up[1] + py0 + py1 - kh, width * up[0] + px0 + px1 - kw
-    if out_h < 0 or out_w < 0:
-        raise ValueError(f"upfirdn2d: a {kh}x{kw} filter with padding {padding} leaves nothing of {height}x{width}")
-    taps = f if gain == 1.0 else f * gain
-    taps = taps.to(x.dtype)
+    taps = f.to(torch.promote_types(f.dtype, x.dtype))
+    taps = (taps if gain == 1.0 else taps * gain).to(x.dtype)
     if x.numel() == 0:
         return x.new_zeros([x.shape[0], channels, out_h // down[1] + 1, out_w // down[0] + 1])
     if up != (1, 1) and down == (1, 1):

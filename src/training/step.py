@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..networks import Discriminator, Generator
+from ..networks import FP32, Discriminator, Generator, Precision, computing_in
 from .ada import AdaController
 from .augment import AugmentPipe
 from .draws import seeded_generator
@@ -51,6 +51,8 @@ class TrainingStep(nn.Module):
         G_ema: where the average starts; None for a copy of `G`.
         augment: the pipe in front of D, or None.
         source: the frozen generator that the structure loss compares with; needed when its weight is not 0.
+        precision: in which the main phases compute.
+        regularizer_precision: in which path length and R1 compute.
         seed: of the run.
         rank: of this process.
 
@@ -70,12 +72,15 @@ class TrainingStep(nn.Module):
         G_ema: Generator | None = None,
         augment: AugmentPipe | None = None,
         source: Generator | None = None,
+        precision: Precision = FP32,
+        regularizer_precision: Precision = FP32,
         seed: int = 0,
         rank: int = 0,
     ) -> None:
         super().__init__()
         self.G, self.D, self.settings, self.seed, self.rank = G, D, settings, seed, rank
         self.batch_size = batch_size
+        self.precisions = {"main": precision, "reg": regularizer_precision}
         self.augment = augment
         self.ada: AdaController | None = None
         if augment is not None:
@@ -169,8 +174,12 @@ class TrainingStep(nn.Module):
         for parameter in self._trained[phase.network]:
             parameter.requires_grad_(True)
         phase.optimizer.zero_grad(set_to_none=True)
-        loss = phase.loss(batch, generator)
+        precision = self.precisions[phase.name.split("_")[1]]
+        with computing_in(precision, self.G.synthesis, self.D):
+            loss = phase.loss(batch, generator)
         (loss * phase.interval if phase.interval > 1 else loss).backward()
+        if precision.name == "fp16":
+            _replace_overflows(self._trained[phase.network])
         phase.optimizer.step()
         for parameter in self._trained[phase.network]:
             parameter.requires_grad_(False)
@@ -262,6 +271,13 @@ class TrainingStep(nn.Module):
 
     def _note(self, name: str, value: Tensor) -> None:
         self._stats[name] = value.detach()
+
+
+def _replace_overflows(parameters: list[nn.Parameter]) -> None:
+    """float16 gradients overflow now and then; such elements are replaced (StyleGAN2-ADA) and the step is taken."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            torch.nan_to_num(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5, out=parameter.grad)
 
 
 def _trained_generator(G: Generator, settings: StepSettings) -> list[nn.Parameter]:

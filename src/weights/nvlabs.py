@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..networks.layers import Conv2dLayer, FullyConnectedLayer
-from ..networks.synthesis import SkipLayer, SynthesisLayer, ToRGBLayer
+from ..networks.synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
 from .assemble import make_discriminator, make_generator
 from .plan import NetworkFile, Plan
 from .refused import Refused, shown

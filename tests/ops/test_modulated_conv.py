@@ -6,6 +6,8 @@ import torch.nn.functional as F
 
 from src.ops import modulated_conv2d, setup_filter, upsample2d
 
+pytestmark = pytest.mark.usefixtures("policy")
+
 
 def by_the_paper(x, weight, styles, demodulate):
     """Eq. 1-3 literally: scale, normalise, convolve each sample with its own weights."""

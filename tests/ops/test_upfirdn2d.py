@@ -6,6 +6,8 @@ import torch
 
 from src.ops import downsample2d, setup_filter, upfirdn2d, upsample2d
 
+pytestmark = pytest.mark.usefixtures("policy")
+
 CASES = [
     # up, down, padding, flip, gain, filter shape
     (1, 1, (0, 0, 0, 0), False, 1.0, (4, 4)),

@@ -1,0 +1,131 @@
+"""The layers of a synthesis block (StyleGAN2, arXiv 1912.04958, Fig. 2c and 7): convolution, ToRGB, residual branch."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..ops import epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
+from ..ops.modulated_conv import demodulation
+from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer, clamp_in
+
+MATMUL_PIXELS = 64 * 64  # from here on ToRGB is a matrix product a sample
+Noise = str | Tensor  # a mode, or a layer's own maps [N or 1, 1, r, r]
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3x3 convolution, noise, bias, leaky ReLU (Fig. 2c); upsampling by 2 when `up=2`."""
+
+    noise_const: Tensor
+    resample_filter: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, up: int, conv_clamp: float | None
+    ) -> None:
+        super().__init__()
+        self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
+        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn([out_channels, in_channels, 3, 3]))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.bias = nn.Parameter(torch.zeros([out_channels]))
+        self.register_buffer("noise_const", torch.randn([resolution, resolution]))
+        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        w: Tensor,
+        noise: Noise,
+        generator: torch.Generator | None,
+        gain: float = 1.0,
+        *,
+        overwrite: bool = False,
+    ) -> Tensor:
+        """Map `[N, C_in, H, W]` and `w` `[N, w_dim]` to `[N, C_out, up·H, up·W]`, times `gain`.
+
+        `overwrite` says that `x` is not needed again.
+        """
+        styles: Tensor = self.affine(w)
+        weight: Tensor = self.weight
+        if x.dtype == torch.float16:
+            styles, weight = scaled_for_fp16(styles, weight)
+        scale = demodulation(weight, styles)
+        weight = weight.to(x.dtype)
+        x = modulate(x, styles, overwrite=overwrite)
+        if self.up == 2:
+            x = upsample_conv2d(x, weight, self.resample_filter)
+        else:
+            x = nn.functional.conv2d(x, weight, padding=1)
+        clamp = clamp_in(x.dtype, self.conv_clamp, gain)
+        return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2 * gain, clamp=clamp)
+
+    def _noise(self, x: Tensor, noise: Noise, generator: torch.Generator | None) -> Tensor | None:
+        if isinstance(noise, Tensor):
+            return noise * self.noise_strength
+        if noise == "none":
+            return None
+        if noise == "const":
+            return self.noise_const[None, None] * self.noise_strength
+        shape = [x.shape[0], 1, self.resolution, self.resolution]
+        return torch.randn(shape, device=x.device, generator=generator) * self.noise_strength
+
+
+def scaled_for_fp16(styles: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring styles and weights to where a convolution's sums fit float16 (2006.06676, App. D); demodulation undoes it.
+
+    Args:
+        styles: `[N, C_in]`.
+        weight: `[C_out, C_in, k, k]`.
+
+    Returns:
+        Styles of at most 1, weights of at most 1/sqrt(fan-in), in magnitude.
+    """
+    largest = weight.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-8) * math.sqrt(weight[0].numel())
+    return styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8), weight / largest
+
+
+class ToRGBLayer(nn.Module):
+    """Modulated 1x1 convolution to RGB, without demodulation (Fig. 7b)."""
+
+    def __init__(self, in_channels: int, img_channels: int, w_dim: int, *, conv_clamp: float | None) -> None:
+        super().__init__()
+        self.conv_clamp = conv_clamp
+        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn([img_channels, in_channels, 1, 1]))
+        self.bias = nn.Parameter(torch.zeros([img_channels]))
+        self.weight_gain = 1.0 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Map `[N, C, H, W]` and `w` `[N, w_dim]` to `[N, 3, H, W]` float32."""
+        styles = self.affine(w) * self.weight_gain
+        x = self._convolve(x, styles)
+        clamp = clamp_in(x.dtype, self.conv_clamp)
+        x = x if clamp is None else x.clamp(-clamp, clamp)
+        return x.float()
+
+    def _convolve(self, x: Tensor, styles: Tensor) -> Tensor:
+        """Three maps only: for large pictures the styles go into per-sample weights, one matrix product a sample."""
+        n, c, h, w = x.shape
+        if h * w < MATMUL_PIXELS:
+            return nn.functional.conv2d(modulate(x, styles), self.weight.to(x.dtype), self.bias.to(x.dtype))
+        weight = (self.weight[None, :, :, 0, 0] * styles[:, None]).to(x.dtype)
+        pixels = x.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of a channels_last tensor
+        y = torch.baddbmm(self.bias.to(x.dtype).expand(n, 1, -1), pixels, weight.transpose(1, 2))
+        return y.reshape(n, h, w, -1).permute(0, 3, 1, 2)
+
+
+class SkipLayer(nn.Module):
+    """The residual branch of a resnet block: pointwise convolution and upsampling by 2 (Fig. 7c)."""
+
+    resample_filter: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn([out_channels, in_channels, 1, 1]))
+        self.weight_gain = 1.0 / math.sqrt(in_channels)
+        self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
+
+    def forward(self, x: Tensor, gain: float) -> Tensor:
+        """Map `[N, C_in, r/2, r/2]` to `[N, C_out, r, r]`, times `gain`."""
+        x = nn.functional.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype))
+        return upsample2d(x, self.resample_filter)

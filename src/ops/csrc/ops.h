@@ -1,0 +1,81 @@
+// The interface of the compiled kernels. The CPU library (cpu.cpp) and the CUDA library (*.cu) export the same
+// functions with the same arguments; src/ops/kernels.py mirrors the structures with ctypes. No PyTorch headers: a
+// library is independent of PyTorch's version and compiles in seconds.
+//
+// Tensors are dense: channels_last == 0 means [N, C, H, W] contiguous, 1 means [N, H, W, C] contiguous in memory.
+// Every function returns 0, or an error code that ops_error() words.
+#ifndef CARICATURE_OPS_H
+#define CARICATURE_OPS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OPS_ABI 1
+
+// Element type of the pictures. Small operands (taps, scale, noise, bias) and sums are float, or double beside
+// OPS_FLOAT64. Arithmetic is in float, or double for OPS_FLOAT64.
+enum { OPS_FLOAT32 = 0, OPS_FLOAT64 = 1, OPS_FLOAT16 = 2, OPS_BFLOAT16 = 3 };
+
+// y[n,c,oy,ox] = gain * sum over ky, kx of t[ky,kx] * u[n, c, oy*down_y + ky - pad_y0, ox*down_x + kx - pad_x0]
+// where u is x with up-1 zeros behind every sample (u[i*up] = x[i], in_h*up by in_w*up, zero outside), and t is taps
+// reversed in both directions (flip == 0: convolution) or taps as they are (flip == 1: correlation).
+typedef struct {
+  const void* x;
+  void* y;
+  const void* taps;     // [kh, kw], where x is
+  const double* col;    // [kh] and row [kw] in host memory with taps[i,j] = col[i] * row[j], or both null: not separable
+  const double* row;
+  int64_t n, c, in_h, in_w, out_h, out_w;
+  int32_t kh, kw, up_x, up_y, down_x, down_y, pad_x0, pad_y0;
+  int32_t flip, dtype, channels_last, threads;  // threads: CPU only
+  double gain;
+  void* stream;  // CUDA only
+} OpsFir;
+int ops_fir(const OpsFir* a);
+
+// y = clamp(gain * lrelu(x * scale + noise + bias)); lrelu(v) = v > 0 ? v : alpha * v. y may be x.
+// gain > 0 and alpha >= 0 (alpha 1: linear, 0: ReLU). clamp < 0: no bound.
+typedef struct {
+  const void* x;      // [n, c, pixels] (or [n, pixels, c])
+  void* y;
+  const void* scale;  // [n, c] or null
+  const void* noise;  // [noise_n, pixels], noise_n 1 or n, or null
+  const void* bias;   // [c] or null
+  int64_t n, c, pixels, noise_n;
+  double alpha, gain, clamp;
+  int32_t dtype, channels_last, threads;
+  void* stream;
+} OpsEpilogue;
+int ops_epilogue(const OpsEpilogue* a);
+
+// The gradient of the above. g = dy * gain * (y > 0 ? 1 : alpha) * (clamp < 0 || |y| < clamp rounded to y's type), and
+// with it dx = g * scale (g without scale), dnoise[n,p] = sum over c of g, sum_g = sum over pixels of g (the bias's gradient
+// before the sum over n), sum_gx = sum over pixels of g * x (the scale's gradient). Sums are written a chunk of pixels
+// each (chunk k has pixels [k*ceil(pixels/chunks), (k+1)*ceil(pixels/chunks))), for the caller to add up: no atomics,
+// the same result in every run. Null outputs are left out; x is needed for sum_gx only. dx may be dy.
+typedef struct {
+  const void* dy;     // like x
+  const void* y;      // the result of ops_epilogue
+  const void* x;      // or null
+  const void* scale;  // [n, c] or null
+  void* dx;           // like x, or null
+  void* dnoise;       // [n, pixels] or null
+  void* sum_g;        // [n, chunks, c] or null
+  void* sum_gx;       // [n, chunks, c] or null
+  int64_t n, c, pixels, chunks;
+  double alpha, gain, clamp;
+  int32_t dtype, channels_last, threads;
+  void* stream;
+} OpsEpilogueGrad;
+int ops_epilogue_grad(const OpsEpilogueGrad* a);
+
+int ops_abi(void);                    // OPS_ABI of the library
+const char* ops_error(int code);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,145 @@
+"""Building the kernels: once, for whoever asks first, on machines where something is missing, after a killed build."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.ops import backend, backend_info, build, set_policy, upfirdn2d
+from src.ops.build import BuildError
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOW = "from src.ops import backend_info; info = backend_info(); print(info['upfirdn2d'], '|', info['reason'])"
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch, library):
+    """Nothing loaded yet, and a cache of its own."""
+    monkeypatch.setenv(build.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(backend, "_loaded", {})
+    monkeypatch.setattr(backend, "_policy", "auto")
+    return tmp_path / "cache"
+
+
+def python(code, **changes):
+    """Run `code` in a process of its own; a variable given as None is taken out of the environment."""
+    env = {k: v for k, v in {**os.environ, **changes}.items() if v is not None}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_built_once_and_used_by_later_processes(fresh):
+    first = build.build("cpu")
+    made = first.stat().st_mtime_ns
+    assert build.build("cpu") == first and first.stat().st_mtime_ns == made
+    assert sorted(p.name for p in fresh.iterdir()) == [first.parent.name], "nothing but the library's folder is left"
+    done = python(SHOW)
+    assert done.stdout.startswith("cpu | compiled CPU kernels"), done.stderr
+    assert first.stat().st_mtime_ns == made
+
+
+def test_processes_that_start_together_share_one_build(fresh):
+    code = "from src.ops.build import build; print(build('cpu').stat().st_ino)"
+    command = [sys.executable, "-c", code]
+    started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert len({process.communicate(timeout=120)[0] for process in started}) == 1
+    assert len(list(fresh.iterdir())) == 1
+
+
+def test_a_killed_build_is_no_obstacle(fresh):
+    library = build.build("cpu")
+    name = library.parent.name
+    library.unlink()  # a folder without its library
+    (fresh / f"{name}.lock").touch()  # a lock file that nobody holds
+    old, new = fresh / f"{name}.aaaa.building", fresh / f"{name}.bbbb.building"
+    old.mkdir()
+    new.mkdir()
+    os.utime(old, (1, time.time() - 3 * build.TIMEOUT_SEC))
+    assert build.build("cpu").exists()
+    assert not old.exists() and new.exists(), "only a folder that no running build can own is swept"
+
+
+def test_a_changed_source_or_compiler_is_another_library(fresh, monkeypatch, tmp_path):
+    first = build.build("cpu")
+    sources = tmp_path / "csrc"
+    sources.mkdir()
+    for path in build.SOURCES.iterdir():
+        (sources / path.name).write_bytes(path.read_bytes())
+    (sources / "ops.h").write_text((sources / "ops.h").read_text() + "// changed\n")
+    monkeypatch.setattr(build, "SOURCES", sources)
+    assert build.build("cpu") != first
+
+
+@pytest.mark.parametrize(
+    ("tool", "told"), [("compiler", "no C++ compiler (g++ or clang++) was found"), ("ninja", "ninja was not found")]
+)
+def test_without_a_tool_the_reference_serves_with_one_line(fresh, monkeypatch, tool, told):
+    real = build.shutil.which
+    names = ("c++", "g++", "clang++") if tool == "compiler" else ("ninja",)
+    monkeypatch.setattr(build.shutil, "which", lambda name, **more: None if name in names else real(name, **more))
+    monkeypatch.delenv("CXX", raising=False)
+    info = backend_info()
+    assert info["upfirdn2d"] == info["bias_act"] == info["epilogue"] == "reference"
+    assert told in info["reason"] and "\n" not in info["reason"]
+    assert upfirdn2d(torch.ones(1, 1, 4, 4), torch.ones(2, 2)).shape == (1, 1, 3, 3)
+    assert not fresh.exists()
+    set_policy("required")
+    with pytest.raises(backend.KernelsRequired, match="compiled ops are required"):
+        upfirdn2d(torch.ones(1, 1, 4, 4), torch.ones(2, 2))
+
+
+def test_a_failing_compiler_is_quoted(fresh, monkeypatch, tmp_path):
+    compiler = tmp_path / "c++"
+    compiler.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo broken 1.0\necho "ops.h:1: error: no luck" >&2\nexit 1\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    info = backend_info()
+    assert info["upfirdn2d"] == "reference" and "no luck" in info["reason"] and "no luck" in info["log"]
+    set_policy("required")
+    with pytest.raises(backend.KernelsRequired, match="no luck"):
+        backend_info()
+    assert not list(fresh.glob("*")), "a failed build leaves nothing"
+
+
+def test_a_cache_that_cannot_be_written(fresh, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(build.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    assert "reference" in backend_info()["reason"]
+
+
+def test_a_damaged_library_is_no_crash(fresh):
+    build.build("cpu").write_bytes(b"not a library")
+    assert "cannot be loaded" in backend_info()["reason"]
+
+
+def test_importing_builds_nothing_and_is_quick(tmp_path):
+    code = (
+        "import time, torch; start = time.perf_counter()\n"
+        "import src.ops, src.networks; print(time.perf_counter() - start)"
+    )
+    done = python(code, **{build.CACHE_VARIABLE: str(tmp_path / "cache")})
+    assert float(done.stdout) < 2.0, done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_environment_chooses_the_policy():
+    assert python(SHOW, CARICATURE_OPS="reference").stdout.strip().endswith("asked for")
+    failed = python(SHOW, CARICATURE_OPS="fastest")
+    assert "one of auto, reference, required, not 'fastest'" in failed.stderr
+    with pytest.raises(ValueError, match="fastest"):
+        set_policy("fastest")
+
+
+def test_an_unknown_kind_of_device_takes_the_reference():
+    assert backend.kernels_for(torch.empty(1, device="meta")) is None
+
+
+def test_build_errors_have_one_line():
+    with pytest.raises(BuildError) as caught:
+        build._run(["/nonexistent/compiler"], None)
+    assert "\n" not in str(caught.value)
