@@ -7,6 +7,7 @@ from .backend import KernelsRequired, backend_info, set_policy
 from .bias_act import bias_act
 from .epilogue import epilogue
 from .filters import setup_filter
+from .memory import choose_allocator, keep_for
 from .modulated_conv import demodulation, modulate, modulated_conv2d, upsample_conv2d
 from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
 
@@ -14,9 +15,11 @@ __all__ = [
     "KernelsRequired",
     "backend_info",
     "bias_act",
+    "choose_allocator",
     "demodulation",
     "downsample2d",
     "epilogue",
+    "keep_for",
     "modulate",
     "modulated_conv2d",
     "set_policy",

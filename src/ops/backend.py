@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from .build import BuildError, build
 from .kernels import Kernels
 
@@ -23,7 +24,7 @@ _CPU_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16})
 _CUDA_DTYPES = _CPU_DTYPES | {torch.float16}
 
 
-class KernelsRequired(RuntimeError):
+class KernelsRequired(UserError):
     """The policy is `required` and the compiled kernels cannot be had; carries the compiler's words."""
 
 
@@ -57,10 +58,13 @@ def get_policy() -> str:
     """The policy in force.
 
     Raises:
-        ValueError: when `$CARICATURE_OPS` is none.
+        UserError: when `$CARICATURE_OPS` is none.
     """
     if _policy is None:
-        set_policy(os.environ.get(POLICY_VARIABLE) or "auto")
+        name = os.environ.get(POLICY_VARIABLE) or "auto"
+        if name not in POLICIES:
+            raise UserError(f"{POLICY_VARIABLE}={name}: choose one of {', '.join(POLICIES)}")
+        set_policy(name)
     assert _policy is not None
     return _policy
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..data import to_uint8
 from ..errors import UserError
-from ..networks import Generator
+from ..networks import Generator, Precision, computing_in
 from .noise_maps import fresh_maps, normalize_, not_noise
 from .perceptual import Distance, perceptual_distance
 from .schedule import ProjectionSettings, descent_start, learning_rate, noise_scale, noise_unit
@@ -134,9 +134,8 @@ class _Frame:
 
     def render(self, codes: Tensor, noise: str | list[Tensor]) -> Tensor:
         """Images `[N, 3, H, W]` of codes `[N, 1 or L, w_dim]`."""
-        device = self.w_avg.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            return self.G.synthesis(codes.expand(-1, self.G.num_ws, -1), noise=noise).float()
+        with computing_in(Precision(self.settings.precision), self.G.synthesis):
+            return self.G.synthesis(codes.expand(-1, self.G.num_ws, -1), noise=noise)
 
 
 @dataclass(eq=False)

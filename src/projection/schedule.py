@@ -32,7 +32,7 @@ class ProjectionSettings:
         patience: a picture whose distance has fallen by less than `plateau` over so many steps goes to its final
             descent of the learning rate; None goes through all steps.
         plateau: see `patience`; a share.
-        precision: `"fp32"`, or `"bf16"` for the networks' arithmetic (codes stay fp32).
+        precision: `"fp32"`, or `"bf16"` for the generator's blocks (codes, noise maps and distance stay fp32).
     """
 
     steps: int = 200

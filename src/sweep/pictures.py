@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data import to_uint8
-from ..networks import Generator, blend
+from ..networks import FP32, Generator, Precision, blend, computing_in
 from .settings import SweepSettings
 
 CHUNK, CHUNK_PIXELS = 32, 32 * 256 * 256  # pictures at a time: 32 up to 256 px, fewer of larger ones
@@ -36,10 +36,10 @@ def common_codes(base: Generator, num_codes: int, psi: float, seed: int) -> Tens
     return base.mapping(z, c, psi=psi)
 
 
-def render(G: Generator, ws: Tensor) -> Iterator[Tensor]:
+def render(G: Generator, ws: Tensor, precision: Precision = FP32) -> Iterator[Tensor]:
     """Render codes `[N, L, w_dim]`: chunks of uint8 `[n, 3, H, W]` on the CPU."""
     for codes in ws.split(_chunk_size(G)):
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(precision, G.synthesis):
             images = G.synthesis(codes)
         yield to_uint8(images).cpu()
 
@@ -64,17 +64,20 @@ def render_snapshot(
         UserError: when the networks do not fit together.
     """
     low, high = settings.ordered(snapshot, base)
+    precision = settings.computing(base.resolution)
     if settings.shares_prefix:
         tail = blend(low, high, low.synthesis.resolutions[0])
         for codes in ws.split(_chunk_size(low)):
-            for r, image in shared_prefix(low, tail, codes, resolutions, whole=low is snapshot).items():
+            with computing_in(precision, low.synthesis, tail.synthesis):
+                images = shared_prefix(low, tail, codes, resolutions, whole=low is snapshot)
+            for r, image in images.items():
                 yield (UNBLENDED if r == low.resolution else r), to_uint8(image).cpu()
     else:
         for r in resolutions:
             G = settings.blend(snapshot, base, r)
-            yield from ((r, pictures) for pictures in render(G, ws))
+            yield from ((r, pictures) for pictures in render(G, ws, precision))
     if not settings.shares_prefix or low is not snapshot:
-        yield from ((UNBLENDED, pictures) for pictures in render(snapshot, ws))
+        yield from ((UNBLENDED, pictures) for pictures in render(snapshot, ws, precision))
 
 
 @torch.inference_mode()

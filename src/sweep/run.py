@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..files import write_text
-from ..networks import UNRELATED, Generator, kinship
+from ..networks import FP32, UNRELATED, Generator, kinship
+from ..ops import keep_for
 from ..weights import configure, load_network
 from .features import Collector, feature_protocol, has_features
 from .finish import finish_sweep
@@ -140,6 +141,10 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
         "width": settings.width,
         "base": _digest(base.G),
     }
+    precision = settings.computing(base.G.resolution)
+    if precision != FP32:  # which is what the protocol of earlier sweeps means
+        protocol["precision"] = f"{precision.name} from {precision.lowest} px"
+    keep_for(device, base.G.resolution)
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 
@@ -165,7 +170,8 @@ def prepare(sweep: Sweep) -> int:
     features = sweep.table.features_path(sweep.base_key)
     if not has_features(features):
         collector = Collector()
-        for pictures in render(sweep.base.G, sweep.codes()):
+        precision = settings.computing(sweep.base.G.resolution)
+        for pictures in render(sweep.base.G, sweep.codes(), precision):
             collector.add(pictures)
         collector.save(features, sweep.folder / "cells" / "base.jpg")
     return len(sweep.table.rows())

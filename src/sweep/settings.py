@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..networks import Generator, blend, blend_weights
+from ..networks import Generator, Precision, blend, blend_weights, choose_precision
 from ..tracking import MODES
 
 DIRECTIONS = ("cartoon_low", "cartoon_high")
@@ -36,6 +36,7 @@ class SweepSettings:
         n_bootstrap: resamplings of the codes.
         gates: whether a blend that fails a gate is left out of the ranking.
         device: `"auto"`, `"cpu"`, `"cuda"`, …
+        precision: of the networks: `"fp32"`, `"bf16"`, or on a GPU `"fp16"`.
         tracker: `mode` and `project` of the tracker.
     """
 
@@ -53,6 +54,7 @@ class SweepSettings:
     n_bootstrap: int = 1000
     gates: bool = True
     device: str = "auto"
+    precision: str = "fp32"
     tracker: Mapping[str, Any] = field(default_factory=lambda: {"mode": "disabled", "project": "caricature"})
 
     def __post_init__(self) -> None:
@@ -150,6 +152,17 @@ class SweepSettings:
         """
         return torch_device(self.device)
 
+    def computing(self, resolution: int) -> Precision:
+        """In which precision networks of a resolution render.
+
+        Raises:
+            UserError: when the device has no such precision.
+        """
+        try:
+            return choose_precision(self.precision, self.torch_device(), resolution)
+        except ValueError as error:
+            raise UserError(f"precision={self.precision}: {error}") from error
+
     def num_codes(self) -> int:
         """How many common codes."""
         return self.n_latents or (LATENTS_CPU if self.torch_device().type == "cpu" else LATENTS_GPU)
@@ -187,7 +200,19 @@ def settings_of_config(config: Mapping[str, Any]) -> SweepSettings:
         if not isinstance(config.get(group), Mapping):
             raise UserError(f"{group}={config.get(group)}: is a group of options (see conf/), it cannot be replaced")
     given = config["blend"]["res"]
-    kept = ("snapshot", "base", "name", "n_latents", "psi", "seed", "alpha", "n_bootstrap", "gates", "device")
+    kept = (
+        "snapshot",
+        "base",
+        "name",
+        "n_latents",
+        "psi",
+        "seed",
+        "alpha",
+        "n_bootstrap",
+        "gates",
+        "device",
+        "precision",
+    )
     return SweepSettings(
         resolutions=tuple(given) if isinstance(given, list | tuple) else (given,),
         direction=config["blend"]["direction"],

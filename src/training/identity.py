@@ -20,7 +20,6 @@ import yaml
 from ..data import PictureDataset
 from ..errors import UserError
 from ..files import read_json, write_text
-from ..ops import backend_info
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
 FREE_KEYS = (
@@ -59,8 +58,16 @@ def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | N
     return flat
 
 
-def open_run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> Path:
+def open_run_folder(
+    config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None, *, ops: str | None = None
+) -> Path:
     """Find or make the run folder and write `config.yaml` and `run.json`.
+
+    Args:
+        config: plain configuration.
+        dataset: the opened data set.
+        parent: sha256 of the pretrained network's file.
+        ops: which op implementations serve, for the record.
 
     Raises:
         UserError: when the folder belongs to another configuration, or exists and `resume=false`.
@@ -85,6 +92,7 @@ def open_run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: 
             "identity": own,
             **run_facts(config),
             **_machine(),
+            "ops": ops,
             "dataset": _dataset_facts(dataset),
         }
         write_text(known, json.dumps(facts, indent=2) + "\n")
@@ -138,7 +146,6 @@ def _machine() -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
-        "ops": backend_info()["reason"],
     }
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UserError
+from ..networks.precision import NAMES as PRECISIONS
+from ..ops.backend import POLICIES
+from ..ops.memory import ALLOCATORS
 from ..rules import FLAG, Rule, between, check_rules, choice, number, text, whole
 from ..tracking import MODES
 from ..weights.catalog import check_unchanged
@@ -84,7 +87,9 @@ RULES: dict[str, Rule] = {
     "tracker.project": text(),
     "trainer.accelerator": choice("auto", "cpu", "gpu"),
     "trainer.devices": whole(1),
-    "trainer.precision": text(),
+    "trainer.precision": choice(*PRECISIONS),
+    "trainer.ops": choice(*POLICIES),
+    "trainer.allocator": choice(*ALLOCATORS),
     "trainer.progress": FLAG,
 }
 

@@ -13,11 +13,11 @@ import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
-from ..ops import backend_info
 from ..tracking import Tracker, open_tracker, write_run_report
 from ..weights import configure
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, find_checkpoint
+from .device import Compute, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
 from .options import check_options
@@ -37,6 +37,7 @@ class Run:
     start: Start
     module: GanModule
     checkpoint: Path | None
+    compute: Compute
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -60,10 +61,11 @@ def train(config: Mapping[str, Any]) -> Path:
     networks = open_pretrained(config)
     dataset = build_dataset(config, networks)
     start = build_networks(config, dataset, networks)
-    step = build_step(config, start)
-    folder = open_run_folder(config, dataset, start.facts.get("sha256"))
+    compute = open_compute(config["trainer"], start.G.resolution)
+    step = build_step(config, start, compute)
+    folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops)
     checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
-    run = Run(folder, config, dataset, start, GanModule(step), checkpoint)
+    run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute)
     tracker = _open_tracker(run)
     try:
         _print_header(run, total_kimg, marks, tracker.status)
@@ -128,7 +130,7 @@ def _trainer(config: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trai
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its own header; ours says what matters
     return pl.Trainer(
-        accelerator=settings["accelerator"],
+        accelerator="gpu" if device_of(settings).type == "cuda" else "cpu",
         devices=1,
         max_steps=-1,
         max_epochs=-1,
@@ -207,10 +209,7 @@ def _check_trainer(settings: Mapping[str, Any]) -> None:
         raise UserError(
             f"trainer.devices={settings['devices']}: this version trains on one device; set trainer.devices=1"
         )
-    if settings["precision"] != "fp32":
-        raise UserError(f"trainer.precision={settings['precision']}: this version trains in fp32")
-    if settings["accelerator"] == "gpu" and not torch.cuda.is_available():
-        raise UserError("trainer.accelerator=gpu: this machine has no CUDA device; leave trainer.accelerator=auto")
+    device_of(settings)
 
 
 def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str) -> None:
@@ -222,8 +221,8 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
         f"data       {run.dataset.report.summary()}",
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
         f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len(marks)} snapshots",
-        f"ops        {backend_info()['reason']}",
-        f"threads    {torch.get_num_threads()}, torch {torch.__version__}",
+        f"computes   {run.compute.summary()}, torch {torch.__version__}",
+        f"ops        {run.compute.ops}",
         f"tracking   {tracking}",
     ]
     if run.start.facts.get("fresh"):

@@ -8,6 +8,7 @@ from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
 from ..weights import Networks
 from .augment import AugmentPipe
+from .device import Compute
 from .settings import StepSettings
 from .start import Start, clone
 from .step import TrainingStep
@@ -26,7 +27,7 @@ def build_dataset(config: Mapping[str, Any], networks: Networks | None) -> Pictu
     return open_configured_dataset(settings)
 
 
-def build_step(config: Mapping[str, Any], start: Start) -> TrainingStep:
+def build_step(config: Mapping[str, Any], start: Start, compute: Compute) -> TrainingStep:
     """Make the training step; null settings take StyleGAN2-ADA's heuristics for one GPU."""
     loss, augment = dict(config["loss"]), dict(config["augment"])
     batch = int(config["batch"])
@@ -55,5 +56,7 @@ def build_step(config: Mapping[str, Any], start: Start) -> TrainingStep:
         G_ema=start.G_ema,
         augment=pipe,
         source=clone(start.G_ema) if structure and start.transferred else None,
+        precision=compute.precision,
+        regularizer_precision=compute.regularizer_precision,
         seed=int(config["seed"]),
     )

@@ -64,3 +64,16 @@ def test_codes_are_the_base_mappings_and_repeat(base):
 def test_pictures_do_not_depend_on_the_size_of_chunks(base):
     ws = common_codes(base, 35, 0.7, seed=0)
     assert torch.equal(torch.cat(list(render(base, ws)))[34:], torch.cat(list(render(base, ws[34:]))))
+
+
+@pytest.mark.parametrize("options", [{}, {"level": 1}], ids=["shared prefix", "whole blends"])
+def test_bf16_pictures_are_close_to_float32(base, tuned, options):
+    ws = common_codes(base, 4, 0.7, seed=0)
+    exact, lowered = (
+        [pictures for _, pictures in render_snapshot(tuned, base, ws, SweepSettings((8,), precision=p, **options), (8,))]
+        for p in ("fp32", "bf16")
+    )
+    for a, b in zip(exact, lowered, strict=True):
+        difference = (a.float() - b.float()).abs()
+        assert 0 < difference.mean() < 2, "of 255"
+    assert torch.equal(base.synthesis(ws), base.synthesis(ws)) and base.synthesis.precision.name == "fp32"

@@ -171,5 +171,5 @@ def test_pretrained_must_fit(options, tmp_path, tiny_network):
 def test_what_this_version_cannot_do_is_refused(options):
     with pytest.raises(UserError, match=r"trainer\.devices=2"):
         run(options, "trainer.devices=2")
-    with pytest.raises(UserError, match=r"trainer\.precision=bf16"):
-        run(options, "trainer.precision=bf16")
+    with pytest.raises(UserError, match=r"trainer\.precision=fp16: fp16 needs a CUDA device"):
+        run(options, "trainer.precision=fp16", "trainer.accelerator=cpu")

@@ -1,0 +1,71 @@
+"""What a run computes on and how: device, number format, op implementations, allocator (the group `trainer`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import UserError
+from ..networks import FP32, Precision, choose_precision
+from ..ops import backend_info, choose_allocator, set_policy
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A checked choice.
+
+    Attributes:
+        device: where the networks train.
+        precision: of the main phases.
+        regularizer_precision: of path length and R1: float32 on a processor, where they are a small share of the time;
+            as the main phases on a CUDA device, as StyleGAN2-ADA has it.
+        ops: which op implementations serve, and why.
+        keeps_memory: whether the allocator keeps freed memory.
+    """
+
+    device: torch.device
+    precision: Precision
+    regularizer_precision: Precision
+    ops: str
+    keeps_memory: bool
+
+    def summary(self) -> str:
+        """One line for the run header."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "processor"
+        scope = f" from {self.precision.lowest} px up" if self.precision.lowest else ""
+        regular = "" if self.regularizer_precision == self.precision else ", regularisers fp32"
+        kept = ", freed memory is kept" if self.keeps_memory else ""
+        return f"{name}, {self.precision.name}{scope}{regular}, {torch.get_num_threads()} threads{kept}"
+
+
+def device_of(trainer: Mapping[str, Any]) -> torch.device:
+    """The device that `trainer.accelerator` means here.
+
+    Raises:
+        UserError: when it is not there.
+    """
+    accelerator, there = trainer["accelerator"], torch.cuda.is_available()
+    if accelerator == "gpu" and not there:
+        raise UserError("trainer.accelerator=gpu: this machine has no CUDA device; leave trainer.accelerator=auto")
+    return torch.device("cuda" if there and accelerator != "cpu" else "cpu")
+
+
+def open_compute(trainer: Mapping[str, Any], resolution: int) -> Compute:
+    """Choose what `trainer` says, for pictures of a resolution; compiles the ops where they have not been yet.
+
+    Raises:
+        UserError: naming the option that cannot be on this machine.
+    """
+    device = device_of(trainer)
+    try:
+        precision = choose_precision(trainer["precision"], device, resolution)
+    except ValueError as error:
+        raise UserError(f"trainer.precision={trainer['precision']}: {error}") from error
+    try:
+        keeps = choose_allocator(trainer["allocator"], device, resolution)
+    except ValueError as error:
+        raise UserError(f"trainer.{error}") from error
+    set_policy(trainer["ops"])
+    regular = precision if device.type == "cuda" else FP32
+    return Compute(device, precision, regular, backend_info(device)["reason"], keeps)
