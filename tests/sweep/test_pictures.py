@@ -70,7 +70,10 @@ def test_pictures_do_not_depend_on_the_size_of_chunks(base):
 def test_bf16_pictures_are_close_to_float32(base, tuned, options):
     ws = common_codes(base, 4, 0.7, seed=0)
     exact, lowered = (
-        [pictures for _, pictures in render_snapshot(tuned, base, ws, SweepSettings((8,), precision=p, **options), (8,))]
+        [
+            pictures
+            for _, pictures in render_snapshot(tuned, base, ws, SweepSettings((8,), precision=p, **options), (8,))
+        ]
         for p in ("fp32", "bf16")
     )
     for a, b in zip(exact, lowered, strict=True):
