@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cpu_fir_lanes.h"
 #include "cpu_types.h"
 #include "ops.h"
 
@@ -90,16 +91,21 @@ void filter_line(const Plan<A>& p, const A* line, const A* taps, bool add, A* __
 template <int kLane, class A>
 void filter_line_up(const Plan<A>& p, const A* line, const A* taps, bool add, A* __restrict acc) {
   const int64_t lane = kLane ? kLane : p.lane;
+  if (p.up == 2 && p.down == 1 && p.kw == 4 && !add) {  // [1, 3, 3, 1] at up = 2: two taps, one phase after the other
+    for (int64_t phase = 0; phase < std::min<int64_t>(2, p.out_w); ++phase) {
+      const int kx = static_cast<int>((p.pad + phase) & 1);
+      const A t0 = taps[kx], t1 = taps[kx + 2];
+      const A* from = line + (p.left + (phase - p.pad + kx) / 2) * lane;
+      for (int64_t ox = phase; ox < p.out_w; ox += 2, from += lane)
+        for (int64_t j = 0; j < lane; ++j) acc[ox * lane + j] = t0 * from[j] + t1 * from[lane + j];
+    }
+    return;
+  }
   for (int64_t ox = 0; ox < p.out_w; ++ox) {
     const int64_t position = ox * p.down - p.pad;
     int kx = static_cast<int>(((-position) % p.up + p.up) % p.up);
     const A* from = line + (p.left + (position + kx) / p.up) * lane;
     A* __restrict out = acc + ox * lane;
-    if (!add && kx + p.up < p.kw && kx + 2 * p.up >= p.kw) {  // two taps: [1, 3, 3, 1] at up = 2
-      const A t0 = taps[kx], t1 = taps[kx + p.up];
-      for (int64_t j = 0; j < lane; ++j) out[j] = t0 * from[j] + t1 * from[lane + j];
-      continue;
-    }
     if (!add) std::fill(out, out + lane, A(0));
     for (; kx < p.kw; kx += p.up, from += lane) {
       const A t = taps[kx];
@@ -155,6 +161,40 @@ void fir_row(const OpsFir& a, const Plan<A>& p, const T* x, int64_t oy, A* line,
     for (int64_t i = 0; i < length; ++i) store(y + i, acc[i]);
 }
 
+// The pair of rows 2 * pair, 2 * pair + 1 of an image; an odd last row is computed twice, into `spare` the second time.
+template <class T, class A>
+void sliding_pair(const OpsFir& a, const SlidingFir<T, A>& sliding, const T* x, int64_t pair, const T* zeros, T* spare, T* y) {
+  const int64_t in_row = a.in_w * a.c, out_row = a.out_w * a.c, oy = 2 * pair;
+  const T* rows[7];
+  for (int k = 0; k < 7; ++k) {
+    const int64_t iy = oy + k - a.pad_y0;
+    rows[k] = iy >= 0 && iy < a.in_h ? x + iy * in_row : zeros;
+  }
+  sliding.two_rows(rows, y + oy * out_row, oy + 1 < a.out_h ? y + (oy + 1) * out_row : spare);
+}
+
+template <class T, class A>
+bool slides(const OpsFir& a, const Plan<A>& p) {
+  const bool resamples = a.up_x != 1 || a.up_y != 1 || a.down_x != 1 || a.down_y != 1;
+  return p.taps.empty() && a.kh == 4 && a.kw == 4 && !resamples && a.channels_last && a.c >= Lanes<A>::kCount;
+}
+
+template <class T, class A>
+void fir_sliding(const OpsFir& a, const Plan<A>& p, int threads) {
+  const SlidingFir<T, A> sliding{a.c, a.in_w, a.out_w, a.pad_x0, p.col.data(), p.row.data()};
+  const int64_t pairs = (a.out_h + 1) / 2, in_size = a.in_h * a.in_w * a.c, out_size = a.out_h * a.out_w * a.c;
+  const std::vector<T> zeros(a.in_w * a.c, T{});
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<T> spare(a.out_h % 2 ? a.out_w * a.c : 0);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < a.n * pairs; ++i) {
+      const T* x = static_cast<const T*>(a.x) + i / pairs * in_size;
+      sliding_pair(a, sliding, x, i % pairs, zeros.data(), spare.data(), static_cast<T*>(a.y) + i / pairs * out_size);
+    }
+  }
+}
+
 template <class T>
 int fir(const OpsFir& a) {
   using A = Arith<T>;
@@ -163,6 +203,7 @@ int fir(const OpsFir& a) {
   const int64_t in_size = a.in_h * a.in_w * plan.lane, out_row = a.out_w * plan.lane;
   if (rows * out_row == 0) return 0;
   const int threads = rows * out_row < kSerialElements ? 1 : std::max(a.threads, 1);
+  if (slides<T>(a, plan)) return fir_sliding<T>(a, plan, threads), 0;
 #pragma omp parallel num_threads(threads)
   {
     std::vector<A> line(plan.line_length * plan.lane), acc(std::is_same<T, A>::value ? 0 : out_row);
