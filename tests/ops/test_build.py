@@ -143,3 +143,16 @@ def test_build_errors_have_one_line():
     with pytest.raises(BuildError) as caught:
         build._run(["/nonexistent/compiler"], None)
     assert "\n" not in str(caught.value)
+
+
+def test_the_module_prints_what_a_bug_report_needs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "src.ops"],
+        cwd=ROOT,
+        env={"PATH": "/nonexistent", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "compiler   none (no C++ compiler" in done.stdout and "nvcc       " in done.stdout, done.stderr
+    assert "cpu        plain PyTorch reference ops: no C++ compiler" in done.stdout
