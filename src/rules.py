@@ -20,6 +20,7 @@ class Rule:
         open_ends: whether `low` and `high` themselves are excluded.
         null: whether null is a value.
         choices: the only values, of a text.
+        flag: whether true and false are values besides.
     """
 
     expected: str
@@ -29,11 +30,14 @@ class Rule:
     open_ends: bool = False
     null: bool = False
     choices: tuple[str, ...] = ()
+    flag: bool = False
 
     def allows(self, value: Any) -> bool:
         """Whether `value` is such an option."""
         if value is None:
             return self.null
+        if self.flag and isinstance(value, bool):
+            return True
         if self.kind is object:  # a name: YAML reads some as numbers
             return isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         if self.kind in (str, bool):
@@ -52,6 +56,11 @@ def text(null: bool = False) -> Rule:
 def choice(*choices: str, null: bool = False) -> Rule:
     """One of some texts."""
     return Rule(" or ".join([*choices, *(["null"] if null else [])]), str, choices=choices, null=null)
+
+
+def switch(*others: str) -> Rule:
+    """true, false, or one of some texts."""
+    return Rule(" or ".join([*others, "true", "false"]), str, choices=others, flag=True)
 
 
 def whole(low: int, high: int = 2**62, null: bool = False) -> Rule:

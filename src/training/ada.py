@@ -70,8 +70,17 @@ class AdaController:
     @torch.no_grad()
     def observe(self, real_logits: Tensor) -> None:
         """Take in D's outputs on real images (any shape, any float type); several calls a batch are fine."""
+        self.accumulate(real_logits)
+        self.count(real_logits.numel())
+
+    @torch.no_grad()
+    def accumulate(self, real_logits: Tensor) -> None:
+        """The part of `observe` that happens on the device; a CUDA graph may repeat it."""
         self._sign_sum += real_logits.detach().sign().sum(dtype=torch.float32)
-        self._logits += real_logits.numel()
+
+    def count(self, logits: int) -> None:
+        """The part of `observe` that happens on the host: so many outputs were accumulated."""
+        self._logits += logits
 
     @torch.no_grad()
     def end_batch(self, batch: int) -> bool:

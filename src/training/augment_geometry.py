@@ -221,8 +221,13 @@ def _upsample_filtered(images: Tensor, buffer: list[int], margins: Tensor | None
     half = len(SYM6) // 2
     fine = upfirdn2d(padded, _filter(images.dtype, images.device), up=2, padding=[half, half - 1] * 2, gain=4)
     if margins is not None:
-        fine = fine * in_x.repeat_interleave(2) * in_y.repeat_interleave(2, dim=0)
+        fine = fine * _twice(in_x) * _twice(in_y[:, 0])[:, None]
     return fine
+
+
+def _twice(values: Tensor) -> Tensor:
+    """Each element of `[n]` two times in a row, by views alone."""
+    return values[:, None].expand(-1, 2).flatten()
 
 
 def _inside(size: int, before: int, after: int, margin_before: Tensor, margin_after: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from .schedule import mark_name
 
 LogRow = Callable[[dict[str, float], float, int], None]
 TakeSnapshot = Callable[[float, int, str], None]
+LOOK_BACK = 16  # iterations that a GPU may run ahead of the guard
 WARMUP_ITERATIONS, HEADER_ITERATIONS = 5, 37  # the speed in the header is that of iterations 6 to 37: all lazy phases
 
 
@@ -40,20 +41,41 @@ class KimgCallback(pl.Callback):
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """React to one iteration."""
 
+    def due(self, module: GanModule) -> bool:
+        """Whether `after` will now write something that must not come from a diverged run."""
+        return False
+
 
 class FiniteGuard(KimgCallback):
-    """Stops with the last good state named when a loss is no longer a number."""
+    """Stops with the last good state named when a loss is no longer a number.
 
-    def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
+    Looking at a loss waits for the device. So on a GPU it is done every `LOOK_BACK` iterations, and before anything is
+    written.
+
+    Args:
+        run_dir: folder of the run.
+        writers: the callbacks that write.
+    """
+
+    def __init__(self, run_dir: Path, writers: Sequence[KimgCallback] = ()) -> None:
+        self.run_dir, self.writers = run_dir, writers
+        self._unseen: list[tuple[int, dict[str, Tensor]]] = []
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
-        """Raise UserError on NaN or infinity; nothing of this iteration has been saved yet."""
-        names = list(stats)
-        finite = torch.stack([stats[name].float() for name in names]).isfinite().tolist()
-        bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
+        """Raise UserError on NaN or infinity; nothing of that iteration has been saved yet."""
+        self._unseen.append((module.nimg, stats))
+        at_once = module.step.pl_mean.device.type == "cpu" or len(self._unseen) >= LOOK_BACK
+        if at_once or any(writer.due(module) for writer in self.writers):
+            self._look()
+
+    def _look(self) -> None:
+        seen, self._unseen = self._unseen, []
+        finite = torch.stack([value.float() for _, stats in seen for value in stats.values()]).isfinite().tolist()
+        labels = [(nimg, name) for nimg, stats in seen for name in stats]
+        bad = [label for label, fine in zip(labels, finite, strict=True) if not fine]
         if bad:
-            raise UserError(_divergence(module.nimg, bad, self.run_dir / "checkpoints" / LAST))
+            first = [name for nimg, name in bad if nimg == bad[0][0]]
+            raise UserError(_divergence(bad[0][0], first, self.run_dir / "checkpoints" / LAST))
 
 
 def _divergence(nimg: int, names: Sequence[str], last: Path) -> str:
@@ -83,7 +105,7 @@ class LogCallback(KimgCallback):
         speed: Callable[[float], None],
     ) -> None:
         self.write_row, self.every_nimg, self.extra, self.speed = log, every_kimg * 1000, extra, speed
-        self._sums: dict[str, list[float]] = {}
+        self._values: dict[str, list[Tensor]] = {}  # read back when a row is written
         self._busy_sec, self._started, self._images, self._iterations = 0.0, 0.0, 0, 0
         self.img_per_sec: float | None = None
 
@@ -94,7 +116,7 @@ class LogCallback(KimgCallback):
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Add one iteration; write a row when it is time."""
         for name, value in stats.items():
-            self._sums.setdefault(name, []).append(float(value))
+            self._values.setdefault(name, []).append(value)
         batch = module.step.batch_size
         self._iterations += 1
         if self._iterations > WARMUP_ITERATIONS:
@@ -104,12 +126,17 @@ class LogCallback(KimgCallback):
             if self._iterations == HEADER_ITERATIONS:
                 tqdm.write(f"speed      {self.img_per_sec:.1f} img/s")
                 self.speed(self.img_per_sec)
-        if (module.nimg // self.every_nimg) > ((module.nimg - batch) // self.every_nimg):
-            row = {name: sum(values) / len(values) for name, values in self._sums.items()}
+        if self.due(module):
+            lists = {name: torch.stack(values).tolist() for name, values in self._values.items()}
+            row = {name: sum(values) / len(values) for name, values in lists.items()}
             if self.img_per_sec is not None:
                 row["speed/img_per_sec"] = round(self.img_per_sec, 2)
             self.write_row({**row, **self.extra()}, module.nimg / 1000, module.nimg)
-            self._sums = {}
+            self._values = {}
+
+    def due(self, module: GanModule) -> bool:
+        """Whether this iteration ends an interval."""
+        return (module.nimg // self.every_nimg) > ((module.nimg - module.step.batch_size) // self.every_nimg)
 
 
 class SnapshotCallback(KimgCallback):
@@ -132,10 +159,16 @@ class SnapshotCallback(KimgCallback):
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Take the snapshot when this iteration passed a mark."""
+        for mark in self._passed(module):
+            self.take_now(mark, module.nimg)
+
+    def due(self, module: GanModule) -> bool:
+        """Whether this iteration passed a mark."""
+        return bool(self._passed(module))
+
+    def _passed(self, module: GanModule) -> list[float]:
         before = module.nimg - module.step.batch_size
-        for mark in self.marks:
-            if before < mark * 1000 <= module.nimg:
-                self.take_now(mark, module.nimg)
+        return [mark for mark in self.marks if before < mark * 1000 <= module.nimg]
 
 
 class CheckpointCallback(KimgCallback):
@@ -147,9 +180,13 @@ class CheckpointCallback(KimgCallback):
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save when this iteration passed a multiple of the interval."""
-        before = module.nimg - module.step.batch_size
-        if math.floor(module.nimg / self.every_nimg) > math.floor(before / self.every_nimg):
+        if self.due(module):
             self.save(trainer, module)
+
+    def due(self, module: GanModule) -> bool:
+        """Whether this iteration passed a multiple of the interval."""
+        before = module.nimg - module.step.batch_size
+        return math.floor(module.nimg / self.every_nimg) > math.floor(before / self.every_nimg)
 
     def save(self, trainer: pl.Trainer, module: GanModule) -> None:
         """Save now, unless this very state is saved already."""
@@ -183,12 +220,16 @@ class StopCallback(KimgCallback):
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save and stop when it is time."""
-        if self.signal_name is None and module.nimg < self.total_nimg:
+        if not self.due(module):
             return
         self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
         if self.signal_name is not None and self.snapshots.taken_nimg != module.nimg:
             self.snapshots.take_now(module.nimg / 1000, module.nimg)
         trainer.should_stop = True
+
+    def due(self, module: GanModule) -> bool:
+        """Whether it is time."""
+        return self.signal_name is not None or module.nimg >= self.total_nimg
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.signal_name is not None:  # the second one means now

@@ -5,6 +5,12 @@ import hashlib
 import torch
 
 
+def phase_seed(seed: int, nimg: int, rank: int, stream: str) -> int:
+    """The seed of one phase of one iteration, a 63-bit number; arguments as of `seeded_generator`."""
+    digest = hashlib.sha256(f"{seed}/{nimg}/{rank}/{stream}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
 def seeded_generator(
     seed: int, nimg: int, rank: int, stream: str, device: torch.device | str = "cpu"
 ) -> torch.Generator:
@@ -20,7 +26,6 @@ def seeded_generator(
     Returns:
         A `torch.Generator`, the same for the same arguments on every machine (per device type).
     """
-    digest = hashlib.sha256(f"{seed}/{nimg}/{rank}/{stream}".encode()).digest()
     generator = torch.Generator(device=device)
-    generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    generator.manual_seed(phase_seed(seed, nimg, rank, stream))
     return generator

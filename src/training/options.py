@@ -11,10 +11,11 @@ from ..errors import UserError
 from ..networks.precision import NAMES as PRECISIONS
 from ..ops.backend import POLICIES
 from ..ops.memory import ALLOCATORS
-from ..rules import FLAG, Rule, between, check_rules, choice, number, text, whole
+from ..rules import FLAG, Rule, between, check_rules, choice, number, switch, text, whole
 from ..tracking import MODES
 from ..weights.catalog import check_unchanged
 from ..weights.metric_files import INCEPTION_NVIDIA
+from .acceleration import check_acceleration
 
 GROUPS = (
     *("snapshot", "paths", "weights", "dataset", "pretrained", "model", "loss", "augment", "metrics", "tracker"),
@@ -90,6 +91,10 @@ RULES: dict[str, Rule] = {
     "trainer.precision": choice(*PRECISIONS),
     "trainer.ops": choice(*POLICIES),
     "trainer.allocator": choice(*ALLOCATORS),
+    "trainer.graphs": switch("auto"),
+    "trainer.tf32": FLAG,
+    "trainer.compile": FLAG,
+    "trainer.profile": FLAG,
     "trainer.progress": FLAG,
 }
 
@@ -102,6 +107,7 @@ def check_options(config: Mapping[str, Any]) -> None:
     """
     check_rules(config, RULES, GROUPS)
     check_unchanged(config["pretrained"])
+    check_acceleration(config["trainer"])
     _check_effects(config)
 
 

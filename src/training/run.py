@@ -16,11 +16,13 @@ from ..errors import UserError
 from ..tracking import Tracker, open_tracker, write_run_report
 from ..weights import configure
 from . import callbacks as cb
+from .acceleration import Acceleration, accelerate, choose_acceleration
 from .checkpoint import AtomicCheckpointIO, find_checkpoint
 from .device import Compute, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
 from .options import check_options
+from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, run_length, snapshot_marks
 from .setup import build_dataset, build_step
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
@@ -38,6 +40,7 @@ class Run:
     module: GanModule
     checkpoint: Path | None
     compute: Compute
+    acceleration: Acceleration
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -57,15 +60,17 @@ def train(config: Mapping[str, Any]) -> Path:
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
+    acceleration = choose_acceleration(config["trainer"], device_of(config["trainer"]))
     configured_extractor(config["metrics"])  # its weights are at hand before anything is written
     networks = open_pretrained(config)
     dataset = build_dataset(config, networks)
     start = build_networks(config, dataset, networks)
     compute = open_compute(config["trainer"], start.G.resolution)
     step = build_step(config, start, compute)
+    accelerate(step, acceleration)
     folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops)
     checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
-    run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute)
+    run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration)
     tracker = _open_tracker(run)
     try:
         _print_header(run, total_kimg, marks, tracker.status)
@@ -87,6 +92,8 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
     if nimg >= total_kimg * 1000:
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
         return
+    if config["trainer"]["profile"]:
+        check_profile(run.module.step, max(nimg, 0), total_kimg)
     passed = [
         m for m in marks if m * 1000 < nimg and not (folder / "snapshots" / f"{mark_name(m)}.safetensors").exists()
     ]
@@ -101,14 +108,16 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", float(config["checkpoint_kimg"]))
     snapshots = cb.SnapshotCallback(marks, snapshotter.take)
     stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
+    profiling = [ProfileCallback(folder, _profile_facts(run))] if config["trainer"]["profile"] else []
     trainer = _trainer(
         config,
         [
-            cb.FiniteGuard(folder),
+            cb.FiniteGuard(folder, [log, snapshots, checkpoint, stop]),
             log,
             snapshots,
             checkpoint,
             cb.ProgressCallback(total_kimg, log, disable=None if config["trainer"]["progress"] else True),
+            *profiling,
             stop,
         ],
     )
@@ -117,7 +126,12 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
         run.module.step.batch_size,
         seed=int(config["seed"]),
         mirror=bool(config["dataset"]["mirror"]),
+        device=run.compute.device,
     )
+    if data.device.type == "cuda":
+        print(
+            f"pictures   {'in the memory of the device' if data.on_device() else 'copied batch by batch'}", flush=True
+        )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
         trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
@@ -212,6 +226,14 @@ def _check_trainer(settings: Mapping[str, Any]) -> None:
     device_of(settings)
 
 
+def _profile_facts(run: Run) -> list[str]:
+    """Lines for the head of a profile."""
+    return [
+        f"Profile of {run.folder.name}: {run.start.G.resolution} px, batch {run.module.step.batch_size}",
+        f"{run.compute.summary()}, torch {torch.__version__}; phases: {run.acceleration.summary()}; {run.compute.ops}",
+    ]
+
+
 def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str) -> None:
     G, D = run.module.step.G, run.module.step.D
     count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
@@ -222,6 +244,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
         f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len(marks)} snapshots",
         f"computes   {run.compute.summary()}, torch {torch.__version__}",
+        f"phases     {run.acceleration.summary()}",
         f"ops        {run.compute.ops}",
         f"tracking   {tracking}",
     ]

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from src.data import PictureDataModule, PictureDataset, open_dataset
+from src.data.datamodule import fits_device
 from src.data.sampler import PictureOrder
 
 NUM_IMAGES, BATCH, SEED = 10, 4, 3
@@ -145,3 +146,22 @@ def test_a_resumed_lightning_run_sees_the_pictures_that_would_have_followed(arch
     second, _ = run(48, tmp_path / "last.ckpt")
     assert (first.nimg, second.nimg, len(second.seen)) == (20, 48, 7)
     assert torch.equal(torch.cat(first.seen + second.seen), torch.cat(whole.seen))
+
+
+def test_batches_are_the_same_on_every_device(archive: Path) -> None:
+    in_memory, on_demand = open_dataset(archive), open_dataset(archive, memory_limit_mb=0)
+    assert in_memory.images is not None and on_demand.images is None
+    expected = _batches(on_demand, 8)
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for device in devices:
+        data = PictureDataModule(in_memory, BATCH, seed=SEED, mirror=True, device=device)
+        assert data.on_device()
+        batches = list(itertools.islice(data.train_dataloader(), 8))
+        assert all(value.device.type == device for batch in batches for value in batch.values())
+        _assert_equal([{key: value.cpu() for key, value in batch.items()} for batch in batches], expected)
+    assert not PictureDataModule(on_demand, BATCH, seed=SEED, mirror=True).on_device()
+
+
+def test_pictures_take_a_quarter_of_a_devices_free_memory_at_most() -> None:
+    assert fits_device(25, 100)
+    assert not fits_device(26, 100)

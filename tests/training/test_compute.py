@@ -1,5 +1,7 @@
 """What a run computes with: precision a phase, device, ops and allocator as the configuration says."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from src.errors import UserError
 from src.networks import FP32, Precision
 from src.ops import backend, set_policy
 from src.ops.memory import choose_allocator, keep_for
-from src.training import step as step_module
+from src.training import objectives
 from src.training.device import open_compute
 from src.training.step import TrainingStep
 
@@ -28,12 +30,20 @@ def lowered(precision, settings=None):
     return TrainingStep(plain.G, plain.D, plain.settings, batch_size=4, precision=precision)
 
 
-def test_main_phases_are_lowered_and_regularisers_are_not(monkeypatch):
+def noting_precision(phase, step, seen):
+    def objective(batch, generator):
+        seen[phase.name] = (step.D.precision.name, step.G.synthesis.precision.name)
+        return phase.objective(batch, generator)
+
+    return replace(phase, objective=objective)
+
+
+def test_main_phases_are_lowered_and_regularisers_are_not():
     step, seen = lowered(Precision("bf16")), {}
-    monkeypatch.setattr(step, "_note", lambda name, value: seen.__setitem__(name, step.D.precision.name))
+    step.phases = [noting_precision(phase, step, seen) for phase in step.phases]
     step.run(reals(0), 0)
-    assert seen["loss/G"] == seen["loss/D"] == "bf16"
-    assert seen["loss/path_length"] == seen["loss/r1"] == "fp32"
+    assert seen["G_main"] == seen["D_main"] == ("bf16", "bf16")
+    assert seen["G_reg"] == seen["D_reg"] == ("fp32", "fp32")
     assert step.D.precision == step.G.synthesis.precision == FP32
     assert all(p.dtype == torch.float32 for p in step.parameters())
 
@@ -50,7 +60,7 @@ def test_a_lowered_run_follows_the_float32_run():
 
 def test_overflowing_gradients_are_replaced_in_float16(monkeypatch):
     step = lowered(Precision("fp16"))
-    monkeypatch.setattr(step_module, "generator_loss", lambda logits: logits.mean() * float("inf"))
+    monkeypatch.setattr(objectives, "generator_loss", lambda logits: logits.mean() * float("inf"))
     step.run(reals(0), 0)
     assert all(torch.isfinite(p).all() for p in step.parameters())
 

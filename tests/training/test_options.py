@@ -28,9 +28,13 @@ WRONG = [
     ("loss.style_mixing_prob=2", "loss.style_mixing_prob=2: give a number from 0 to 1"),
     ("augment.ada_kimg=0", "augment.ada_kimg=0"),
     ("metrics.extractor=clip", "metrics.extractor=clip"),
+    ("trainer.graphs=perhaps", "trainer.graphs=perhaps: give auto or true or false"),
+    ("trainer.graphs=1", "trainer.graphs=1: give auto or true or false"),
+    ("trainer.tf32=auto", "trainer.tf32=auto: give true or false"),
     ("trainer.accelerator=tpu", "trainer.accelerator=tpu: give auto or cpu or gpu"),
 ]
 NO_EFFECT = [
+    (["trainer.graphs=true", "trainer.compile=true"], "exclude each other"),
     (["loss.structure_resolution=8"], "loss.structure_weight=0"),
     (["augment=none", "augment.augment_p=0.5"], "without a pipe"),
     (["augment.pipe=null"], "without a pipe"),

@@ -9,6 +9,7 @@ from src.errors import UserError
 from src.networks import Discriminator, Generator
 from src.training.augment import AugmentPipe
 from src.training.losses import path_lengths, r1_penalty
+from src.training.objectives import style_codes
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
 
@@ -147,7 +148,7 @@ def test_path_length_of_a_linear_map_is_its_row_norm():
 
 def test_mixing_takes_codes_from_two_latents():
     step = make(StepSettings(style_mixing_prob=1.0))
-    ws = step._codes(64, None, torch.Generator().manual_seed(0))
+    ws = style_codes(step, 64, None, torch.Generator().manual_seed(0))
     assert not torch.equal(ws[:, 0], ws[:, -1])
-    alone = make(StepSettings(style_mixing_prob=0.0))._codes(8, None, torch.Generator().manual_seed(0))
+    alone = style_codes(make(StepSettings(style_mixing_prob=0.0)), 8, None, torch.Generator().manual_seed(0))
     assert torch.equal(alone[:, 0], alone[:, -1])

@@ -1,0 +1,83 @@
+"""How the phases run, for speed: CUDA graphs, TF32, torch.compile (options of the group `trainer`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import UserError
+from .compiled import CompiledNetworks
+from .graphs import CudaRecorder, PhaseGraphs
+from .step import TrainingStep
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """A checked choice.
+
+    Attributes:
+        device: where the run trains.
+        graphs: the phases are captured in CUDA graphs.
+        tf32: float32 products and convolutions keep 10 bits of mantissa.
+        compile: the networks of the main phases go through torch.compile.
+    """
+
+    device: torch.device
+    graphs: bool = False
+    tf32: bool = False
+    compile: bool = False
+
+    def summary(self) -> str:
+        """A few words for the run header."""
+        chosen = {"CUDA graphs": self.graphs, "TF32": self.tf32, "torch.compile": self.compile}
+        return ", ".join(name for name, on in chosen.items() if on) or "op by op"
+
+
+def check_acceleration(trainer: Mapping[str, Any]) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if trainer["graphs"] is True and trainer["compile"]:
+        raise UserError("trainer.graphs=true and trainer.compile=true exclude each other: choose one")
+
+
+def choose_acceleration(trainer: Mapping[str, Any], device: torch.device) -> Acceleration:
+    """What the options mean on a device.
+
+    Args:
+        trainer: the group of options.
+        device: where the run trains.
+
+    Returns:
+        The choice; `graphs: auto` is on for CUDA, unless the networks are compiled.
+
+    Raises:
+        UserError: for an option that has no effect there.
+    """
+    check_acceleration(trainer)
+    cuda = device.type == "cuda"
+    for name in ("graphs", "tf32"):
+        if trainer[name] is True and not cuda:
+            raise UserError(f"trainer.{name}=true has no effect: this run trains on a {device.type}, not on CUDA")
+    graphs = cuda and not trainer["compile"] if trainer["graphs"] == "auto" else bool(trainer["graphs"])
+    return Acceleration(device, graphs=graphs, tf32=bool(trainer["tf32"]), compile=bool(trainer["compile"]))
+
+
+def accelerate(step: TrainingStep, choice: Acceleration) -> None:
+    """Put a choice into effect.
+
+    Args:
+        step: the training step, on any device yet.
+        choice: of `choose_acceleration`.
+    """
+    if choice.device.type == "cuda":
+        format_ = "tf32" if choice.tf32 else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = format_
+        torch.backends.cudnn.conv.fp32_precision = format_  # type: ignore[attr-defined]
+    if choice.graphs:
+        step.graphs = PhaseGraphs(CudaRecorder(choice.device))
+    if choice.compile:
+        step.compiled = CompiledNetworks(step.G, step.D)

@@ -1,0 +1,39 @@
+"""The networks of the main phases through torch.compile; the regularisers stay eager.
+
+R1 and path length differentiate a gradient, which compiled regions do not support. Random noise is drawn outside: a
+compiled region cannot take a generator.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..networks import Discriminator, Generator
+
+
+class CompiledNetworks:
+    """Compiled forms of the synthesis network and the discriminator; they share the parameters of the originals.
+
+    Args:
+        G: generator.
+        D: discriminator.
+        backend: of torch.compile.
+    """
+
+    def __init__(self, G: Generator, D: Discriminator, *, backend: str = "inductor") -> None:
+        self.G = G
+        self._synthesis: Any = torch.compile(G.synthesis, backend=backend, dynamic=False)
+        self._discriminator: Any = torch.compile(D, backend=backend, dynamic=False)
+
+    def synthesize(self, ws: Tensor, generator: torch.Generator) -> Tensor:
+        """Images `[N, 3, H, W]` of codes `[N, L, w_dim]`, with the noise that the eager network would draw."""
+        maps = [
+            torch.randn([ws.shape[0], 1, layer.resolution, layer.resolution], device=ws.device, generator=generator)
+            for layer in self.G.synthesis.layers()
+        ]
+        return self._synthesis(ws, noise=maps)
+
+    def discriminate(self, images: Tensor, c: Tensor | None) -> Tensor:
+        """Logits `[N, 1]`."""
+        return self._discriminator(images, c)

@@ -1,0 +1,70 @@
+"""How the phases run: what the options mean on which device, and that compiled networks take the same steps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from src.errors import UserError
+from src.training.acceleration import Acceleration, accelerate, choose_acceleration
+from src.training.compiled import CompiledNetworks
+from src.training.settings import StepSettings
+from tests.training.conftest import run as train
+from tests.training.conftest import tensors
+from tests.training.test_graphs import assert_same, assert_same_rows, make, plain_ops, run
+
+assert plain_ops  # a fixture of all tests there, and here
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+DEFAULT = {"graphs": "auto", "tf32": False, "compile": False}
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "expected"),
+    [
+        ({}, CPU, Acceleration(CPU)),
+        ({}, CUDA, Acceleration(CPU, graphs=True)),
+        ({"graphs": False}, CUDA, Acceleration(CPU)),
+        ({"graphs": True, "tf32": True}, CUDA, Acceleration(CPU, graphs=True, tf32=True)),
+        ({"compile": True}, CUDA, Acceleration(CPU, compile=True)),
+        ({"compile": True}, CPU, Acceleration(CPU, compile=True)),
+    ],
+)
+def test_what_options_mean_on_a_device(given, device, expected):
+    assert choose_acceleration(DEFAULT | given, device) == replace(expected, device=device)
+
+
+@pytest.mark.parametrize("name", ["graphs", "tf32"])
+def test_options_without_effect_on_a_processor_are_refused(name, options):
+    with pytest.raises(UserError, match=rf"trainer\.{name}=true has no effect.*cpu"):
+        train(options, f"trainer.{name}=true", "trainer.accelerator=cpu", "run=refused")
+
+
+def test_the_default_on_a_processor_changes_nothing():
+    step = make(StepSettings(ada_target=None))
+    accelerate(step, choose_acceleration(DEFAULT, CPU))
+    assert step.graphs is None and step.compiled is None
+
+
+def test_compiled_networks_take_the_same_steps():
+    """With a backend that runs what the compiler captured op by op, so that rounding is the same too."""
+    settings = StepSettings(augment_p=0.3, r1_interval=4)
+    eager, compiled = make(settings, pipe="bgc"), make(settings, pipe="bgc")
+    compiled.compiled = CompiledNetworks(compiled.G, compiled.D, backend="eager")
+    assert_same_rows(run(eager, 0, 6), run(compiled, 0, 6))
+    assert_same(eager, compiled)
+
+
+@pytest.mark.gpu
+def test_a_run_on_graphs_goes_on_as_one_without(options):
+    """Across a resume, to what atomic additions leave of equality; the first snapshot is of the same weights."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    more = ["trainer.accelerator=gpu", "loss.r1_interval=2", "augment=ada", "augment.augment_p=0.2"]
+    eager = train(options, *more, "trainer.graphs=false", "snapshot.kimg=[0,0.06,0.12]", "run=eager")
+    train(options, *more, "snapshot.kimg=[0,0.06]", "run=graphs")
+    graphs = train(options, *more, "snapshot.kimg=[0,0.06,0.12]", "run=graphs")
+    for name, limit in (("kimg-000000.00", 0.0), ("kimg-000000.06", 0.05), ("kimg-000000.12", 0.05)):
+        a, b = tensors(eager, name), tensors(graphs, name)
+        keys = [key for key in a if key.startswith("G_ema.synthesis") and a[key].is_floating_point()]
+        ours, theirs = (torch.cat([t[key].float().flatten() for key in keys]) for t in (a, b))
+        assert float((ours - theirs).norm() / ours.norm()) <= limit, name
