@@ -29,7 +29,7 @@ CPU_FLAGS = (
     "-std=c++17 -O3 -march=native -fopenmp -fPIC -fno-math-errno -fno-trapping-math -fno-signed-zeros "
     "-fassociative-math -ffp-contract=fast"
 )
-CUDA_FLAGS = "-std=c++17 -O3 -Xcompiler -fPIC -cudart static"
+CUDA_FLAGS = "-std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden -cudart static"
 CACHE_VARIABLE = "CARICATURE_OPS_CACHE"
 TIMEOUT_SEC = 600
 

@@ -165,7 +165,7 @@ class Kernels:
         n, c, pixels = _extent(y)
         small = small_dtype(y.dtype)
         scale = None if scale is None else scale.to(small).contiguous()
-        chunks = self._chunks(y)
+        chunks = _chunks(y, channels_last)
         dx = torch.empty_like(y) if wanted[0] else None
         noise = torch.empty([n, 1, *y.shape[2:]], dtype=small, device=y.device) if wanted[2] else None
         sums = [
@@ -182,11 +182,6 @@ class Kernels:
         bias_grad = None if sums[0] is None else sums[0].sum(dim=(0, 1))
         scale_grad = None if sums[1] is None else sums[1].sum(dim=1)
         return Gradients(dx, scale_grad, noise, bias_grad)
-
-    def _chunks(self, y: Tensor) -> int:
-        """Into how many parts the pixels of a sum go: a function of the shape alone, for the same sums every time."""
-        _, c, pixels = _extent(y)
-        return min(max(c * pixels // CHUNK_ELEMENTS, 1), 64)
 
     def _call(self, function: object, arguments: Structure, x: Tensor) -> None:
         if x.is_cuda:
@@ -210,6 +205,16 @@ def dense(x: Tensor) -> tuple[Tensor, bool]:
 def small_dtype(dtype: torch.dtype) -> torch.dtype:
     """Type of scales, noise, biases and sums beside elements of `dtype`."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _chunks(y: Tensor, channels_last: bool) -> int:
+    """Into how many parts the pixels of a sum go: a function of the shape alone, for the same sums every time."""
+    n, c, pixels = _extent(y)
+    if not y.is_cuda:
+        return min(max(c * pixels // CHUNK_ELEMENTS, 1), 64)
+    # about a thousand blocks, of no fewer pixels than keep a block's threads at work
+    most = max(min(1024 // max(n, 1), pixels // (64 if channels_last else 256)), 1)
+    return 1 << (most.bit_length() - 1)
 
 
 def _extent(x: Tensor) -> tuple[int, int, int]:

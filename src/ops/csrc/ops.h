@@ -1,9 +1,10 @@
-// The interface of the compiled kernels. The CPU library (cpu.cpp) and the CUDA library (*.cu) export the same
+// The interface of the compiled kernels. The CPU library (cpu_*.cpp) and the CUDA library (*.cu) export the same
 // functions with the same arguments; src/ops/kernels.py mirrors the structures with ctypes. No PyTorch headers: a
 // library is independent of PyTorch's version and compiles in seconds.
 //
 // Tensors are dense: channels_last == 0 means [N, C, H, W] contiguous, 1 means [N, H, W, C] contiguous in memory.
-// Every function returns 0, or an error code that ops_error() words.
+// Every function returns 0, or an error code of its library that ops_error() words. Launches of the CUDA library read
+// taps when the stream comes to them; col and row are copied during the call.
 #ifndef CARICATURE_OPS_H
 #define CARICATURE_OPS_H
 
@@ -55,7 +56,8 @@ int ops_epilogue(const OpsEpilogue* a);
 // with it dx = g * scale (g without scale), dnoise[n,p] = sum over c of g, sum_g = sum over pixels of g (the bias's gradient
 // before the sum over n), sum_gx = sum over pixels of g * x (the scale's gradient). Sums are written a chunk of pixels
 // each (chunk k has pixels [k*ceil(pixels/chunks), (k+1)*ceil(pixels/chunks))), for the caller to add up: no atomics,
-// the same result in every run. Null outputs are left out; x is needed for sum_gx only. dx may be dy.
+// the same result in every run. Elements at the bound have g = 0, whatever dy is. Null outputs are left out; x is needed
+// for sum_gx only. dx may be dy.
 typedef struct {
   const void* dy;     // like x
   const void* y;      // the result of ops_epilogue

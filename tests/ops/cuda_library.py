@@ -1,0 +1,97 @@
+"""The CUDA sources compiled for the CPU (cuda_emulation) and called by ctypes, with guards around every buffer."""
+
+import ctypes
+import subprocess
+from pathlib import Path
+
+import torch
+
+SOURCES = Path(__file__).parents[2] / "src" / "ops" / "csrc"
+EMULATION = Path(__file__).parent / "cuda_emulation"
+GUARD = 64  # bytes on either side: a multiple of 16
+
+POINTER, LONG, INT, DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_double
+CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+
+
+def fields(kind, names):
+    return [(name, kind) for name in names.split()]
+
+
+class Fir(ctypes.Structure):
+    _fields_ = [
+        *fields(POINTER, "x y taps col row"),
+        *fields(LONG, "n c in_h in_w out_h out_w"),
+        *fields(INT, "kh kw up_x up_y down_x down_y pad_x0 pad_y0 flip dtype channels_last threads"),
+        ("gain", DOUBLE),
+        ("stream", POINTER),
+    ]
+
+
+class Epilogue(ctypes.Structure):
+    _fields_ = [
+        *fields(POINTER, "x y scale noise bias"),
+        *fields(LONG, "n c pixels noise_n"),
+        *fields(DOUBLE, "alpha gain clamp"),
+        *fields(INT, "dtype channels_last threads"),
+        ("stream", POINTER),
+    ]
+
+
+class EpilogueGrad(ctypes.Structure):
+    _fields_ = [
+        *fields(POINTER, "dy y x scale dx dnoise sum_g sum_gx"),
+        *fields(LONG, "n c pixels chunks"),
+        *fields(DOUBLE, "alpha gain clamp"),
+        *fields(INT, "dtype channels_last threads"),
+        ("stream", POINTER),
+    ]
+
+
+def build_emulated(folder, *options):
+    """Compile every .cu file with g++ and the stand-ins; undefined behaviour (misaligned vectors too) traps."""
+    library = folder / "emulated.so"
+    command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden"]
+    command += ["-U_FORTIFY_SOURCE"]  # its longjmp refuses to change stacks
+    command += ["-Wno-unknown-pragmas", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", *options]
+    command += [f"-I{EMULATION}", "-x", "c++", *map(str, sorted(SOURCES.glob("*.cu"))), str(EMULATION / "emulator.cpp")]
+    subprocess.run([*command, "-o", str(library)], check=True, capture_output=True, text=True)
+    loaded = ctypes.CDLL(str(library))
+    loaded.ops_error.restype = ctypes.c_char_p
+    return loaded
+
+
+class Buffer:
+    """Elements between two guards of 0xff (NaN in every type), which no kernel may write and no result may show."""
+
+    def __init__(self, tensor, offset=0):
+        flat = tensor.detach().reshape(-1)
+        self.front, self.size = GUARD + offset * flat.element_size(), flat.numel() * flat.element_size()
+        self.memory = torch.full([self.front + self.size + GUARD + 16], 0xFF, dtype=torch.uint8)
+        self.memory = self.memory[-self.memory.data_ptr() % 16 :]
+        self.shape, self.dtype = tensor.shape, tensor.dtype
+        self.bytes()[:] = flat.contiguous().view(torch.uint8)
+        self.pointer = self.memory.data_ptr() + self.front
+
+    def bytes(self):
+        return self.memory[self.front : self.front + self.size]
+
+    def read(self):
+        """The values as float64, after a look at the guards."""
+        assert (self.memory[: self.front] == 0xFF).all(), "written before the buffer"
+        assert (self.memory[self.front + self.size :] == 0xFF).all(), "written behind the buffer"
+        return self.bytes().clone().view(self.dtype).reshape(self.shape).double()
+
+
+def unwritten(shape, dtype, offset=0):
+    """An output buffer that is NaN until a kernel writes it."""
+    return Buffer(torch.full(shape, float("nan"), dtype=torch.float64).to(dtype), offset)
+
+
+def stored(x, channels_last):
+    """[N, C, H, W] in the order of memory that the library takes."""
+    return (x.permute(0, 2, 3, 1) if channels_last else x).contiguous()
+
+
+def restored(x, channels_last):
+    return x.permute(0, 3, 1, 2) if channels_last else x
