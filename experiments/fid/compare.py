@@ -26,7 +26,7 @@ from experiments.fid.random_weights import random_pictures, random_state
 from src.metrics import Evaluator, Shards, get_extractor
 from src.metrics.distances import frechet_distance, kernel_distance, kernel_subsets, polynomial_mmd
 from src.metrics.inception import FidInception, resize_like_tensorflow
-from src.weights import file_sha256, metric_files
+from src.weights import file_sha256, metric_files, remote
 
 SEED, CHUNK = 0, 32
 
@@ -34,7 +34,7 @@ SEED, CHUNK = 0, 32
 def use_weights(folder: Path) -> None:
     """Let `inception` take the random weights in `folder` for the published ones."""
     path = folder / metric_files.INCEPTION.name
-    metric_files.FOLDER = folder
+    remote.configure(folder=folder)
     metric_files.INCEPTION = dataclasses.replace(metric_files.INCEPTION, size=None, sha256=file_sha256(path))
 
 
