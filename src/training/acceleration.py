@@ -77,6 +77,7 @@ def accelerate(step: TrainingStep, choice: Acceleration) -> None:
         format_ = "tf32" if choice.tf32 else "ieee"
         torch.backends.cuda.matmul.fp32_precision = format_
         torch.backends.cudnn.conv.fp32_precision = format_  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = True  # shapes never change: let it try its convolutions once
     if choice.graphs:
         step.graphs = PhaseGraphs(CudaRecorder(choice.device))
     if choice.compile:
