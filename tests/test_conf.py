@@ -50,7 +50,7 @@ def test_files_hold_no_class_paths():
     [
         (["loss.r1_gama=1"], "unknown option loss.r1_gama"),
         (["nonsense=1"], "unknown option nonsense"),
-        (["dataset=ferrets"], "there are demo, ferg, folder, people, tfrecord"),
+        (["dataset=ferrets"], "there are demo, ferg, folder, people, tfrecord, yuanshen"),
         (["loss.lr_g=="], "loss.lr_g=="),
         (["dataset=folder"], r"dataset\.path is not set"),
         (["+nonsense=1"], r"unknown option \+nonsense=1"),

@@ -10,7 +10,10 @@ from .demo import open_portraits
 
 DEFAULT_PORTRAIT_PX = 64
 #: Data sets that prepare.py makes, and how.
-PREPARED = {"ferg": "python prepare.py dataset=ferg source=FERG_DB_256"}
+PREPARED = {
+    "ferg": ("the folder that FERG-DB's authors send", "python prepare.py dataset=ferg source=FERG_DB_256"),
+    "yuanshen": ("screenshots or illustrations", "python prepare.py dataset=yuanshen source=FOLDER"),
+}
 
 
 def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
@@ -42,7 +45,5 @@ def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
 
 def _check_prepared(name: str, path: Path) -> None:
     if name in PREPARED and not path.expanduser().exists():
-        raise UserError(
-            f"dataset.path={path}: not there yet; make it of the folder that FERG-DB's authors send, once, with: "
-            f"{PREPARED[name]} out={path}"
-        )
+        origin, command = PREPARED[name]
+        raise UserError(f"dataset.path={path}: not there yet; make it of {origin}, once, with: {command} out={path}")

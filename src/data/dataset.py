@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import UserError
 from .images import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
 from .report import DatasetReport
-from .sources import Source, open_source
+from .sources import Source, not_of_kinds, open_source
 from .tfrecord_source import MAX_CLASS
 
 MEMORY_LIMIT_MB = 2048
@@ -124,7 +124,7 @@ def open_dataset(
         raise UserError(f"dataset.on_bad={on_bad}: choose skip or error")
     colour = parse_background(background)
     source = open_source(path, resolution)
-    names = [n for n in source.names() if Path(n).suffix.lower() not in NOT_PICTURES]
+    names = not_of_kinds(source.names(), NOT_PICTURES)
     if not names:
         raise UserError(f"dataset.path={path}: no files in it; give a folder or zip of pictures")
     report = DatasetReport(source=str(path))

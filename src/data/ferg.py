@@ -74,7 +74,9 @@ def read_tree(names: Sequence[str], ignored_suffixes: frozenset[str] = frozenset
         parts = name.replace("\\", "/").split("/")
         match = _NAME.fullmatch(parts[-1])
         if match is None:
-            if f".{parts[-1].rpartition('.')[2].lower()}" not in ignored_suffixes:
+            if not parts[-1]:
+                tree.strange[name] = "a folder that cannot be read"
+            elif f".{parts[-1].rpartition('.')[2].lower()}" not in ignored_suffixes:
                 tree.strange[name] = "not named character_expression_number.png"
             continue
         cell = (match[1].lower(), match[2].lower())

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,11 @@ def source_status(source: Source, path: Path, names: Sequence[str]) -> tuple[str
 
 
 def make_manifest(
-    settings: PrepareSettings, stamp: str, pictures: list[dict[str, Any]], classes: list[str] | None
+    settings: PrepareSettings,
+    stamp: str,
+    pictures: list[dict[str, Any]],
+    classes: list[str] | None,
+    details: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Put the manifest together.
 
@@ -53,6 +57,7 @@ def make_manifest(
         stamp: digest of the source.
         pictures: of each picture, in order: its file, its source's name and hash, what was done.
         classes: names of the labels, or None.
+        details: further parts.
     """
     return {
         "made_by": MADE_BY,
@@ -67,6 +72,7 @@ def make_manifest(
         "options": settings.choices(),
         "classes": classes,
         "pictures": pictures,
+        **details,
     }
 
 

@@ -1,10 +1,8 @@
 """`prepare.py`: pictures of any kind to one clean data set, with a manifest, a report and contact sheets."""
 
-import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,49 +10,33 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..files import write_text
-from .contact import write_contact_sheets
 from .dataset import MIN_PICTURES, NOT_PICTURES, label_table
+from .drawn import prepare_faces
 from .duplicates import Duplicates
+from .face_boxes import FaceDetector
 from .ferg import Frame, read_tree
 from .ferg_choice import FergChoice, describe, first_choice
 from .manifest import is_same, key_of, make_manifest, read_manifest, source_status
-from .pack import member_name, write_tfrecord, write_zip
+from .outcome import DUPLICATE, Outcome, entries, shown, write_report
+from .pack import write_tfrecord, write_zip
 from .parallel import in_order, quiet_decoders
-from .prepare_settings import PrepareSettings, prepare_settings
+from .prepare_settings import OUT_FOLDER, PrepareSettings, prepare_settings
 from .render import Record, Renderer
-from .report import DatasetReport
 from .similarity import Similarity, fit_similarity
-from .sources import Source, open_source
+from .sources import Source, is_folder, not_of_kinds, open_source
 from .unfinished import Unfinished, remove, unfinished
 
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
-_DUPLICATE = "near-duplicate"
-
-
-@dataclass
-class Outcome:
-    """What became of a source's files.
-
-    Attributes:
-        pictures: numbers of those used, in order.
-        labels: class of each, or None.
-        left_out: file name to reason.
-        classes: names of the classes, or None.
-        facts: for the report.
-    """
-
-    pictures: list[int]
-    labels: list[int] | None
-    left_out: dict[str, str]
-    classes: list[str] | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def main(config: Mapping[str, Any]) -> None:
     """Prepare as a plain configuration composed from `conf/prepare.yaml` says."""
-    prepare(prepare_settings(config))
+    from ..weights.remote import configure
+
+    settings = prepare_settings(config)
+    configure(**config["weights"])
+    prepare(settings)
 
 
 def prepare(settings: PrepareSettings) -> Path:
@@ -67,8 +49,8 @@ def prepare(settings: PrepareSettings) -> Path:
         UserError: for a source without enough usable pictures, or a target that cannot be written or is not ours.
     """
     out = settings.out
-    source = _open(settings.source)
-    names = source.names()
+    source, names = _open(settings.source)
+    settings, detector = _with_detector(settings)
     stamp, sizes = source_status(source, settings.source, names)
     known = read_manifest(out)
     if known is not None and is_same(known, settings, stamp):
@@ -83,22 +65,37 @@ def prepare(settings: PrepareSettings) -> Path:
     with quiet_decoders(), unfinished(out, key_of(settings, stamp)) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
-        job = _Job(settings, source, names, sizes, work)
-        outcome = job.ferg() if settings.recipe == "ferg" else job.folder()
-        _write_report(settings, names, work, outcome)
+        if detector is not None:
+            outcome = prepare_faces(settings, source, names, sizes, work, detector)
+        else:
+            outcome = _Job(settings, source, names, sizes, work).make()
+        write_report(settings, names, work, outcome)
         used = len(outcome.pictures)
         if used < MIN_PICTURES:
             raise UserError(
                 f"source={settings.source}: {used} usable pictures, at least {MIN_PICTURES} needed; "
                 f"{settings.report_folder / 'report.json'} says why"
             )
-        manifest = make_manifest(settings, stamp, _entries(settings, names, work, outcome), outcome.classes)
+        manifest = make_manifest(
+            settings, stamp, entries(settings, names, work, outcome), outcome.classes, outcome.details
+        )
         _WRITERS[settings.format](out, work, outcome.pictures, outcome.labels, manifest)
         remove(work)
     print(f"written: {out}")
-    usual = settings.recipe == "ferg" and out == Path("datasets/ferg.zip")
-    print(f"train with: python train.py {'dataset=ferg' if usual else f'dataset=folder dataset.path={_shown(out)}'}")
+    usual = settings.recipe != "folder" and out == OUT_FOLDER / f"{settings.recipe}.zip"
+    options = f"dataset={settings.recipe}" if usual else f"dataset=folder dataset.path={shown(out)}"
+    print(f"train with: python train.py {options}")
     return out
+
+
+def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDetector | None]:
+    """Open the detector of faces where one is needed; what it is becomes one of the choices."""
+    if settings.faces is None:
+        return settings, None
+    from ..faces.drawn import open_face_detector  # it stands above the data: fetches its file into weights/
+
+    detector = open_face_detector(settings.faces.detector, settings.faces.sha256)
+    return replace(settings, faces=settings.faces.with_detector(detector)), detector
 
 
 class _Job:
@@ -111,13 +108,18 @@ class _Job:
         self.render = Renderer(settings, source)
         self.dropped = {number: _DROPPED for number in _dropped(settings.drop, names)}
 
+    def make(self) -> Outcome:
+        """Make what the recipe says."""
+        return self.ferg() if self.settings.recipe == "ferg" else self.folder()
+
     def folder(self) -> Outcome:
         """Make every picture of a folder, zip or TFRecords."""
         table = label_table(self.source, self.settings.source)
-        numbers = [i for i, name in enumerate(self.names) if Path(name).suffix.lower() not in NOT_PICTURES]
+        numbers = [i for i, name in enumerate(self.names) if not_of_kinds([name], NOT_PICTURES)]
         left_out = {i: self.dropped[i] for i in numbers if i in self.dropped}
         if table is not None:
-            left_out |= {i: "no label in dataset.json" for i in numbers if self.names[i] not in table}
+            listed = {i for i in numbers if self.names[i] in table or is_folder(self.names[i])}
+            left_out |= {i: "no label in dataset.json" for i in numbers if i not in listed}
         wanted = [i for i in numbers if i not in left_out]
         self._make({i: {} for i in wanted}, {})
         left_out |= self._refused(wanted)
@@ -196,14 +198,16 @@ class _Job:
                 kept.append(i)
                 continue
             earlier = self.names[kept[found[0]]]
-            left_out[i] = f"{_DUPLICATE} of {earlier} ({found[1]} of 64 bits differ)"
+            left_out[i] = f"{DUPLICATE} of {earlier} ({found[1]} of 64 bits differ)"
             pairs.append([self.names[i], earlier, found[1]])
         return pairs
 
 
-def _open(path: Path) -> Source:
+def _open(path: Path) -> tuple[Source, list[str]]:
+    """Open a source and list its names; messages speak of `source=`."""
     try:
-        return open_source(path)
+        source = open_source(path)
+        return source, source.names()
     except UserError as error:
         raise UserError(str(error).replace("dataset.path=", "source=")) from error
 
@@ -226,68 +230,3 @@ def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:
             )
         found.append(number)
     return found
-
-
-def _entries(
-    settings: PrepareSettings, names: Sequence[str], work: Unfinished, outcome: Outcome
-) -> list[dict[str, Any]]:
-    """Rows of the manifest: `file` in a zip or `record` of TFRecords, what it was made of, what was done."""
-    rows = []
-    for i, number in enumerate(outcome.pictures):
-        hidden = ("png_bytes", "colour")
-        record = {key: value for key, value in work.records[number].items() if key not in hidden}
-        label = {} if outcome.labels is None else {"label": outcome.labels[i]}
-        place = {"file": member_name(i)} if settings.format == "zip" else {"record": i}
-        rows.append({**place, "number": number, "source": names[number], **label, **record})
-    return rows
-
-
-def _write_report(settings: PrepareSettings, names: Sequence[str], work: Unfinished, outcome: Outcome) -> None:
-    """Write `report.json` and the contact sheets, and print the essence."""
-    folder = settings.report_folder
-    notes = {names[i]: work.records[i]["notes"] for i in outcome.pictures if work.records[i]["notes"]}
-    report = {
-        "out": os.fsdecode(settings.out),
-        "source": os.fsdecode(settings.source),
-        "used": len(outcome.pictures),
-        "options": settings.choices(),
-        "left_out": [{"file": name, "reason": reason} for name, reason in outcome.left_out.items()],
-        "converted": notes,
-        **outcome.facts,
-    }
-    write_text(folder / "report.json", json.dumps(report, indent=1))
-    pages = write_contact_sheets(folder, [(str(i), work.path(i)) for i in outcome.pictures])
-    kinds = {name: _DUPLICATE if r.startswith(_DUPLICATE) else r for name, r in outcome.left_out.items()}
-    print(_shown(DatasetReport(str(settings.source), len(outcome.pictures), notes, kinds).summary()))
-    for line in _lines(outcome.facts):
-        print(line)
-    if pages:
-        print(f"contact sheets: {folder}/{pages[0].name}" + (f" to {pages[-1].name}" if len(pages) > 1 else ""))
-    print(f"report: {folder / 'report.json'}")
-
-
-def _lines(facts: Mapping[str, Any]) -> list[str]:
-    """What the report of a FERG set says beyond the counts of files."""
-    lines = []
-    if "cells" in facts:
-        counts = [n for row in facts["cells"].values() for n in row.values()]
-        lines.append(f"{len(counts)} cells of {min(counts)} to {max(counts)} pictures, out of {facts['files']} files")
-    if facts.get("short"):
-        lines.append(
-            f"too few pictures, shared by the others: {_listed([f'{k} {n}' for k, n in facts['short'].items()])}"
-        )
-    if facts.get("empty"):
-        lines.append(f"no pictures at all: {_listed(facts['empty'])}")
-    if facts.get("missing_numbers"):
-        total = sum(len(numbers) for numbers in facts["missing_numbers"].values())
-        lines.append(f"{total} missing numbers, neighbours taken: {_listed(list(facts['missing_numbers']))}")
-    return lines
-
-
-def _listed(items: Sequence[str]) -> str:
-    return ", ".join(items[:6]) + (f" and {len(items) - 6} more" if len(items) > 6 else "")
-
-
-def _shown(value: Any) -> str:
-    """Text that any terminal takes: file names need not be UTF-8."""
-    return str(value).encode(errors="replace").decode()

@@ -12,11 +12,12 @@ from ..errors import UserError
 from ..rules import Rule, check_rules, choice, text, whole
 from .backdrop import BLACK, Backdrop, parse_backdrop
 from .crop import CROPS, FILTERS
+from .face_settings import DEFAULT_DEDUPE, FACE_RULES, FaceCrops, detector_kind, face_crops
 from .ferg import DEFAULT_COUNT
 from .select import SELECTIONS
 from .similarity import PADDINGS, Triple, read_points
 
-RECIPES = ("ferg", "folder")
+RECIPES = ("ferg", "yuanshen", "folder")
 FORMATS = ("zip", "tfrecord")
 OUT_FOLDER = Path("datasets")
 _CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"
@@ -38,6 +39,7 @@ RULES: dict[str, Rule] = {
     "select": choice(*SELECTIONS, null=True),
     "align.points": text(null=True),
     "align.padding": choice(*PADDINGS, null=True),
+    **FACE_RULES,
 }
 
 
@@ -46,7 +48,7 @@ class PrepareSettings:
     """Checked options; `conf/prepare.yaml` has the same names.
 
     Attributes:
-        recipe: `"ferg"` or `"folder"`.
+        recipe: `"ferg"`, `"yuanshen"` or `"folder"`.
         source: what to read.
         out: zip or folder to write.
         format: `"zip"` or `"tfrecord"`.
@@ -62,6 +64,7 @@ class PrepareSettings:
         select: how, of FERG.
         points: triple of each character, of FERG, or None.
         padding: beyond the edge of an aligned picture.
+        faces: which are cut out, of yuanshen, else None.
     """
 
     recipe: str
@@ -80,6 +83,7 @@ class PrepareSettings:
     select: str = "stride"
     points: Mapping[str, Triple] | None = None
     padding: str = "reflect"
+    faces: FaceCrops | None = None
 
     def choices(self) -> dict[str, Any]:
         """Everything that decides the result, as plain data, without the places of files."""
@@ -99,6 +103,8 @@ class PrepareSettings:
         if self.recipe == "ferg":
             points = None if self.points is None else {k: [list(p) for p in v] for k, v in sorted(self.points.items())}
             known |= {"count": self.count, "select": self.select, "align": {"points": points, "padding": self.padding}}
+        if self.faces is not None:
+            known["faces"] = self.faces.choices()
         return known
 
     @property
@@ -113,7 +119,7 @@ def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
     Raises:
         UserError: naming the first option that cannot be, or that would have no effect.
     """
-    check_rules(config, RULES, ("dataset", "align"))
+    check_rules(config, RULES, ("dataset", "align", "faces", "weights"))
     recipe = _recipe(config["dataset"])
     _check_effects(config, recipe)
     backdrop = parse_backdrop(config["background"])
@@ -132,12 +138,13 @@ def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
         aspect=_aspect(config["aspect"], config["crop"]),
         backdrop=backdrop,
         min_px=config["min_px"],
-        dedupe=config["dedupe"],
+        dedupe=DEFAULT_DEDUPE if recipe == "yuanshen" and config["dedupe"] is None else config["dedupe"],
         drop=_read_drop(config["drop"]),
         count=config["count"] or DEFAULT_COUNT,
         select=config["select"] or SELECTIONS[0],
         points=None if align["points"] is None else read_points(align["points"]),
         padding=align["padding"] or PADDINGS[0],
+        faces=face_crops(config["faces"]) if recipe == "yuanshen" else None,
     )
 
 
@@ -165,8 +172,22 @@ def _check_effects(config: Mapping[str, Any], recipe: str) -> None:
         raise UserError(f"align.padding={align['padding']}: has no effect without align.points")
     if align["points"] is not None and config["crop"] != "center":
         raise UserError(f"crop={config['crop']}: has no effect with align.points, which decide what is cut out")
-    if recipe == "ferg" and config["resolution"] is None:
-        raise UserError("resolution=null: give dataset=ferg a resolution")
+    if recipe != "folder" and config["resolution"] is None:
+        raise UserError(f"resolution=null: give dataset={recipe} a resolution")
+    _check_face_effects(config, recipe)
+
+
+def _check_face_effects(config: Mapping[str, Any], recipe: str) -> None:
+    if recipe == "yuanshen" and config["crop"] != "center":
+        raise UserError(f"crop={config['crop']}: has no effect with dataset=yuanshen: squares about faces are cut out")
+    if recipe != "yuanshen":
+        for key, value in {f"faces.{k}": v for k, v in config["faces"].items() if v is not None}.items():
+            raise UserError(f"{key}={value}: has no effect with dataset={recipe}, it is for dataset=yuanshen")
+    detector = config["faces"]["detector"]
+    fetches = recipe == "yuanshen" and detector_kind(detector) in ("usual", "url")
+    if not fetches and dict(config["weights"]) != {"folder": "weights", "mirror": None}:
+        what = f"faces.detector={detector}" if recipe == "yuanshen" else f"dataset={recipe}"
+        raise UserError(f"weights has no effect with {what}, for which nothing is fetched")
 
 
 def _resolution(config: Mapping[str, Any]) -> int | None:
@@ -202,7 +223,7 @@ def _aspect(given: Any, crop: str) -> float | None:
 def _out(given: Any, recipe: str, source: Path, form: str) -> Path:
     suffix = ".zip" if form == "zip" else ""
     if given is None:
-        stem = recipe if recipe == "ferg" else (source.resolve().stem or "pictures")
+        stem = recipe if recipe != "folder" else (source.resolve().stem or "pictures")
         out = OUT_FOLDER / f"{stem}{suffix}"
     else:
         out = Path(str(given)).expanduser()

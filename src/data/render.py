@@ -3,8 +3,9 @@
 import hashlib
 import io
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,7 @@ LARGE_PIXELS, LARGE_BYTES = 4_000_000, 32 * 2**20
 _one_large_at_a_time = threading.Lock()
 
 Record = dict[str, Any]
+Made = TypeVar("Made")
 
 
 class Renderer:
@@ -45,11 +47,7 @@ class Renderer:
             Record (`sha256`, `size`, `crop` or `quad`, `notes`, `hash`, `colour`; or `reason` alone) and PNG, or None.
         """
         try:
-            with _one_large_at_a_time if num_bytes > LARGE_BYTES else nullcontext():
-                data = self.source.read(name)
-                alone = num_bytes <= LARGE_BYTES and _num_pixels(data) > LARGE_PIXELS
-                with _one_large_at_a_time if alone else nullcontext():
-                    record, rgb = self._render(data, fit)
+            record, rgb = read_and_make(self.source, name, num_bytes, lambda data: self._render(data, fit))
         except BadPicture as error:
             return {"reason": str(error)}, None
         if self.settings.dedupe is not None:
@@ -58,11 +56,8 @@ class Renderer:
 
     def _render(self, data: bytes, fit: Similarity | None) -> tuple[Record, np.ndarray]:
         settings = self.settings
-        picture = decode_picture(data, background=settings.backdrop.behind)
-        rgb, notes = picture.rgb, list(picture.notes)
+        rgb, notes = decoded(data, settings)
         height, width = rgb.shape[:2]
-        if settings.min_px is not None and min(width, height) < settings.min_px:
-            raise BadPicture(f"{width}x{height} is smaller than min_px={settings.min_px}")
         record: Record = {"sha256": hashlib.sha256(data).hexdigest(), "size": [width, height]}
         if fit is not None:
             assert settings.resolution is not None
@@ -83,6 +78,38 @@ class Renderer:
         if enlarged:
             notes.append("enlarged")
         return record | {"notes": notes}, square
+
+
+def read_and_make(source: Source, name: str, num_bytes: int, make: Callable[[bytes], Made]) -> Made:
+    """Read a file and make something of it, large pictures one at a time over all threads.
+
+    Args:
+        source: what to read from.
+        name: of the file.
+        num_bytes: of the file where known, else 0.
+        make: is given its bytes.
+
+    Raises:
+        BadPicture: when it cannot be read, or as `make` raises.
+    """
+    with _one_large_at_a_time if num_bytes > LARGE_BYTES else nullcontext():
+        data = source.read(name)
+        alone = num_bytes <= LARGE_BYTES and _num_pixels(data) > LARGE_PIXELS
+        with _one_large_at_a_time if alone else nullcontext():
+            return make(data)
+
+
+def decoded(data: bytes, settings: PrepareSettings) -> tuple[np.ndarray, list[str]]:
+    """Decode a picture to uint8 `[H, W, 3]`, with notes on what was converted.
+
+    Raises:
+        BadPicture: with the reason, also for a picture smaller than `min_px`.
+    """
+    picture = decode_picture(data, background=settings.backdrop.behind)
+    height, width = picture.rgb.shape[:2]
+    if settings.min_px is not None and min(width, height) < settings.min_px:
+        raise BadPicture(f"{width}x{height} is smaller than min_px={settings.min_px}")
+    return picture.rgb, list(picture.notes)
 
 
 def encode_png(rgb: np.ndarray) -> bytes:

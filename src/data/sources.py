@@ -4,6 +4,7 @@ import os
 import re
 import threading
 import zipfile
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -42,7 +43,11 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """The files of a folder and its subfolders, hidden ones and link loops left out."""
+    """The files of a folder and its subfolders, hidden ones and link loops left out.
+
+    A subfolder that cannot be listed is among the names, with a slash at its end, and reading it gives the reason: so
+    every report of bad pictures names it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,10 +58,21 @@ class FolderSource:
         return cls(path) if path.is_dir() else None
 
     def names(self) -> list[str]:
-        """Relative names of all files, `img2` before `img10`."""
-        found = []
+        """Relative names of all files, `img2` before `img10`, and of subfolders that cannot be listed (`sub/`).
+
+        Raises:
+            UserError: when the folder itself cannot be listed.
+        """
+        found: list[str] = []
         seen: set[tuple[int, int]] = set()
-        for folder, folders, files in os.walk(self.path, followlinks=True):
+
+        def unreadable(error: OSError) -> None:
+            folder = Path(os.fsdecode(error.filename))
+            if folder == self.path:
+                raise UserError(f"dataset.path={self.path}: cannot be read ({error.strerror or error})") from error
+            found.append(f"{folder.relative_to(self.path)}/")
+
+        for folder, folders, files in os.walk(self.path, followlinks=True, onerror=unreadable):
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:
                 folders.clear()
@@ -70,12 +86,16 @@ class FolderSource:
         """Bytes of one file."""
         path = self.path / name
         try:
+            if is_folder(name):
+                os.listdir(path)  # raises why
+                raise BadPicture("a folder that could not be read")
             if path.exists() and not path.is_file():
                 raise BadPicture("not a regular file")
             _check_size(path.stat().st_size)
             return path.read_bytes()
         except OSError as error:
-            raise BadPicture(f"cannot be read ({error.strerror or error})") from error
+            kind = "a folder that " if is_folder(name) else ""
+            raise BadPicture(f"{kind}cannot be read ({error.strerror or error})") from error
 
     def status(self, name: str) -> tuple[int, int]:
         """Size of one file in bytes, and a number that changes when it is written; (-1, -1) when it cannot be found."""
@@ -169,6 +189,16 @@ def natural_order(name: str) -> tuple[list[tuple[int, int, str]], str]:
     parts = [part for part in re.split(r"([0-9]+)", name) if part]
     key = [(0, len(p.lstrip("0")), p.lstrip("0")) if p[0] in "0123456789" else (1, 0, p) for p in parts]
     return key, name
+
+
+def not_of_kinds(names: Iterable[str], suffixes: Collection[str]) -> list[str]:
+    """The names without those of files with such (lower-case) suffixes; folders that cannot be listed stay."""
+    return [name for name in names if is_folder(name) or Path(name).suffix.lower() not in suffixes]
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is that of a subfolder that cannot be listed."""
+    return name.endswith("/")
 
 
 def _is_hidden(name: str) -> bool:

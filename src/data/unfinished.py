@@ -18,7 +18,8 @@ class Unfinished:
 
     Attributes:
         folder: that folder.
-        records: number of a source picture to what was found and done; with `reason` it was left out.
+        records: number of a picture to what was found and done; with `reason` it was left out, with `faces` it is one
+            that faces were cut out of, which have numbers of their own.
         continued: pictures found from an earlier start.
     """
 
@@ -88,7 +89,11 @@ def _records(folder: Path) -> dict[int, Record]:
         try:
             record = json.loads(line)
             number = int(record.pop("number"))
-            whole = "reason" in record or (folder / f"{number}.png").stat().st_size == record["png_bytes"]
+            whole = (
+                "reason" in record
+                or "faces" in record
+                or (folder / f"{number}.png").stat().st_size == record["png_bytes"]
+            )
         except (ValueError, KeyError, OSError):
             continue
         if whole:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.images import BadPicture
-from ..data.sources import FolderSource, Source, ZipSource
+from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 
 NOT_PICTURES = frozenset(
@@ -62,7 +62,7 @@ def open_photos(path: str | Path) -> Source:
 
 def picture_names(source: Source) -> list[str]:
     """Names of the files that may be pictures."""
-    return [name for name in source.names() if Path(name).suffix.lower() not in NOT_PICTURES]
+    return not_of_kinds(source.names(), NOT_PICTURES)
 
 
 def read_photo(source: Source, name: str) -> bytes:

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.ndimage import laplace
 
+from ..data.sharpness import sharpness
 from .align import LEFT_EYE, RIGHT_EYE, Frame
 
-SHARPNESS_PX = 128
-LUMA = (0.299, 0.587, 0.114)
 NOSE_TIP, JAW_ENDS, CHIN = 30, (0, 16), 8
 NOSE_DEPTH = 1.25  # of the nose tip before the line between the ears, in half widths of the head
 GRID = 32
@@ -86,14 +83,6 @@ def yaw_degrees(landmarks: NDArray) -> float:
     if half <= 0:
         return 90.0
     return math.degrees(math.atan((along[NOSE_TIP] - ends.mean()) / half / NOSE_DEPTH))
-
-
-def sharpness(image: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian of the luma of a picture uint8 `[S, S, 3]`, reduced to at most 128 px."""
-    picture = Image.fromarray(image)
-    if picture.width > SHARPNESS_PX:
-        picture = picture.resize((SHARPNESS_PX, SHARPNESS_PX), Image.Resampling.BOX)
-    return float(laplace(np.asarray(picture, np.float64) @ LUMA).var())
 
 
 def outside_share(frame: Frame, photo_size: tuple[int, int]) -> float:

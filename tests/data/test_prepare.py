@@ -244,7 +244,10 @@ WRONG = [
     ("format=tfrecord out=x.zip", "out=x.zip: format=tfrecord writes a folder"),
     ("out=pics/o.zip", "lies in the source"),
     ("drop=none.txt", "drop=none.txt: cannot be read"),
-    ("dataset=demo", "dataset=demo is not prepared from files: choose dataset=ferg or dataset=folder"),
+    (
+        "dataset=demo",
+        "dataset=demo is not prepared from files: choose dataset=ferg or dataset=yuanshen or dataset=folder",
+    ),
     ("dataset.path=x", "dataset.path=x: is train.py's; say source=x"),
     ("dataset.mirror=false", "dataset.mirror=False: is train.py's and has no effect here"),
     ("align=3", "align=3"),
@@ -262,7 +265,8 @@ def test_wrong_options_are_one_line(options, words, tmp_path, monkeypatch):
 
 def test_every_option_has_a_rule():
     config = compose_config("prepare", ["source=x"])
-    names = {k for k in config if k not in ("dataset", "hydra", "align")} | {f"align.{k}" for k in config["align"]}
+    names = {k for k in config if k not in ("dataset", "hydra", "align", "faces", "weights")}
+    names |= {f"{group}.{key}" for group in ("align", "faces") for key in config[group]}
     assert names == set(RULES)
 
 
