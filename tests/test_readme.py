@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from src.cli import compose_config
@@ -122,8 +123,8 @@ def test_options_named_in_the_table_exist():
             stated = default.strip("`")
             if isinstance(value, dict):
                 assert value["name"] == stated, name
-            elif value is not None:
-                assert str(value).removesuffix(".0") == stated, name
+            elif value is not None:  # as YAML writes it
+                assert yaml.safe_dump(value).splitlines()[0].removesuffix(".0") == stated, name
 
 
 def test_linked_files_exist():

@@ -1,7 +1,7 @@
 """`prepare.py`: pictures of any kind to one clean data set, with a manifest, a report and contact sheets."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,27 +20,24 @@ from .manifest import is_same, key_of, make_manifest, read_manifest, source_stat
 from .outcome import DUPLICATE, Outcome, entries, shown, write_report
 from .pack import write_tfrecord, write_zip
 from .parallel import in_order, quiet_decoders
-from .prepare_settings import OUT_FOLDER, PrepareSettings, prepare_settings
+from .prepare_settings import OUT_FOLDER, PrepareSettings
 from .render import Record, Renderer
 from .similarity import Similarity, fit_similarity
 from .sources import Source, is_folder, not_of_kinds, open_source
 from .unfinished import Unfinished, remove, unfinished
 
+OpenDetector = Callable[[str | None, str | None], FaceDetector]
+
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
 
 
-def main(config: Mapping[str, Any]) -> None:
-    """Prepare as a plain configuration composed from `conf/prepare.yaml` says."""
-    from ..weights.remote import configure
-
-    settings = prepare_settings(config)
-    configure(**config["weights"])
-    prepare(settings)
-
-
-def prepare(settings: PrepareSettings) -> Path:
+def prepare(settings: PrepareSettings, *, open_detector: OpenDetector | None = None) -> Path:
     """Read a source and write the data set, its report and contact sheets; go on where an earlier start stopped.
+
+    Args:
+        settings: the choices.
+        open_detector: makes the detector of `settings.faces` from its name and sha256; needed where faces are cut out.
 
     Returns:
         The zip or folder.
@@ -50,7 +47,7 @@ def prepare(settings: PrepareSettings) -> Path:
     """
     out = settings.out
     source, names = _open(settings.source)
-    settings, detector = _with_detector(settings)
+    settings, detector = _with_detector(settings, open_detector)
     stamp, sizes = source_status(source, settings.source, names)
     known = read_manifest(out)
     if known is not None and is_same(known, settings, stamp):
@@ -88,13 +85,14 @@ def prepare(settings: PrepareSettings) -> Path:
     return out
 
 
-def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDetector | None]:
+def _with_detector(
+    settings: PrepareSettings, open_detector: OpenDetector | None
+) -> tuple[PrepareSettings, FaceDetector | None]:
     """Open the detector of faces where one is needed; what it is becomes one of the choices."""
     if settings.faces is None:
         return settings, None
-    from ..faces.drawn import open_face_detector  # it stands above the data: fetches its file into weights/
-
-    detector = open_face_detector(settings.faces.detector, settings.faces.sha256)
+    assert open_detector is not None
+    detector = open_detector(settings.faces.detector, settings.faces.sha256)
     return replace(settings, faces=settings.faces.with_detector(detector)), detector
 
 

@@ -17,7 +17,9 @@ DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 
 CHUNK_ELEMENTS = 1 << 16  # of a sum's chunk on a CPU: small enough for two threads, large enough for the adding up
 
 
-class _Fir(Structure):
+class Fir(Structure):
+    """`OpsFir` of csrc/ops.h."""
+
     _fields_ = [
         *((name, c_void_p) for name in ("x", "y", "taps")),
         *((name, POINTER(c_double)) for name in ("col", "row")),
@@ -29,7 +31,9 @@ class _Fir(Structure):
     ]
 
 
-class _Epilogue(Structure):
+class Epilogue(Structure):
+    """`OpsEpilogue` of csrc/ops.h."""
+
     _fields_ = [
         *((name, c_void_p) for name in ("x", "y", "scale", "noise", "bias")),
         *((name, c_int64) for name in ("n", "c", "pixels", "noise_n")),
@@ -39,7 +43,9 @@ class _Epilogue(Structure):
     ]
 
 
-class _EpilogueGrad(Structure):
+class EpilogueGrad(Structure):
+    """`OpsEpilogueGrad` of csrc/ops.h."""
+
     _fields_ = [
         *((name, c_void_p) for name in ("dy", "y", "x", "scale", "dx", "dnoise", "sum_g", "sum_gx")),
         *((name, c_int64) for name in ("n", "c", "pixels", "chunks")),
@@ -91,7 +97,7 @@ class Kernels:
         if self._library.ops_abi() != ABI:
             raise OSError(f"{path} has interface {self._library.ops_abi()}, not {ABI}")
         self._library.ops_error.restype = c_char_p
-        for name, structure in (("ops_fir", _Fir), ("ops_epilogue", _Epilogue), ("ops_epilogue_grad", _EpilogueGrad)):
+        for name, structure in (("ops_fir", Fir), ("ops_epilogue", Epilogue), ("ops_epilogue_grad", EpilogueGrad)):
             function = getattr(self._library, name)
             function.argtypes, function.restype = [POINTER(structure)], c_int
 
@@ -113,7 +119,7 @@ class Kernels:
         layout = torch.channels_last if channels_last else torch.contiguous_format
         y = torch.empty([n, c, *size], dtype=x.dtype, device=x.device, memory_format=layout)
         kh, kw = taps.f.shape
-        arguments = _Fir(
+        arguments = Fir(
             x.data_ptr(), y.data_ptr(), taps.f.data_ptr(), taps.col, taps.row,
             n, c, in_h, in_w, size[0], size[1],
             kh, kw, *up, *down, *padding,
@@ -138,7 +144,7 @@ class Kernels:
         y = x if inplace else torch.empty_like(x)
         small = small_dtype(x.dtype)
         scale, noise, bias = (None if t is None else t.to(small).contiguous() for t in (scale, noise, bias))
-        arguments = _Epilogue(
+        arguments = Epilogue(
             x.data_ptr(), y.data_ptr(), _pointer(scale), _pointer(noise), _pointer(bias),
             *_extent(x), 1 if noise is None else noise.shape[0],
             shape.alpha, shape.gain, -1.0 if shape.clamp is None else shape.clamp,
@@ -171,7 +177,7 @@ class Kernels:
         sums = [
             torch.empty([n, chunks, c], dtype=small, device=y.device) if w else None for w in (wanted[3], wanted[1])
         ]
-        arguments = _EpilogueGrad(
+        arguments = EpilogueGrad(
             dy.data_ptr(), y.data_ptr(), _pointer(x), _pointer(scale),
             _pointer(dx), _pointer(noise), _pointer(sums[0]), _pointer(sums[1]),
             n, c, pixels, chunks,

@@ -1,4 +1,4 @@
-"""Keeping freed memory: what glibc does with big tensors costs a processor up to a third of its time.
+"""Keeping freed memory: what glibc does with big tensors costs a processor time (experiments/speed).
 
 By default every tensor above some MB is mapped afresh and unmapped when it is freed, and its pages are cleared by the
 kernel one fault at a time. Told to keep them, the allocator hands the same pages out again; the process then never

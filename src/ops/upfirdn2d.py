@@ -6,7 +6,7 @@ order are again upfirdn2d: PyTorch's own double backward of a grouped convolutio
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,13 +50,14 @@ def upfirdn2d(
         raise ValueError(f"upfirdn2d takes [N, C, H, W], not {list(x.shape)}")
     upx, upy = _pair(up, "up")
     downx, downy = _pair(down, "down")
-    px0, px1, py0, py1 = _parse_padding(padding)
+    x0, x1, y0, y1 = _parse_padding(padding)
     if f is None:
         f = torch.ones([1, 1], dtype=torch.float32, device=x.device)
+    flip, gain = flip_filter, float(gain)
     if f.ndim == 1:  # separable: one pass an axis, the gain with the first
-        x = _Upfirdn2d.apply(x, f[None, :], (upx, 1), (downx, 1), (px0, px1, 0, 0), flip_filter, float(gain))
-        return _Upfirdn2d.apply(x, f[:, None], (1, upy), (1, downy), (0, 0, py0, py1), flip_filter, 1.0)
-    return _Upfirdn2d.apply(x, f, (upx, upy), (downx, downy), (px0, px1, py0, py1), flip_filter, float(gain))
+        x = _Upfirdn2d.apply(x, f[None, :], _Resampling((upx, 1), (downx, 1), (x0, x1, 0, 0), flip, gain))
+        return _Upfirdn2d.apply(x, f[:, None], _Resampling((1, upy), (1, downy), (0, 0, y0, y1), flip, 1.0))
+    return _Upfirdn2d.apply(x, f, _Resampling((upx, upy), (downx, downy), (x0, x1, y0, y1), flip, gain))
 
 
 def upsample2d(x: Tensor, f: Tensor, *, up: int = 2) -> Tensor:
@@ -73,92 +74,82 @@ def downsample2d(x: Tensor, f: Tensor, *, down: int = 2) -> Tensor:
     return upfirdn2d(x, f, down=down, padding=padding)
 
 
+class _Resampling(NamedTuple):
+    """How one 2-D pass resamples: factors `(x, y)`, padding `(x0, x1, y0, y1)`, whether it correlates, its gain."""
+
+    up: tuple[int, int]
+    down: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    flip: bool
+    gain: float
+
+    def last(self, x: Tensor, f: Tensor) -> tuple[int, int]:
+        """Last row and column of the filtered picture, before samples are dropped."""
+        x0, x1, y0, y1 = self.padding
+        return x.shape[2] * self.up[1] + y0 + y1 - f.shape[0], x.shape[3] * self.up[0] + x0 + x1 - f.shape[1]
+
+    def adjoint(self, f: Tensor, before: torch.Size, after: torch.Size) -> "_Resampling":
+        """The pass that takes gradients of `after`'s shape back to `before`'s."""
+        (up_x, up_y), (down_x, down_y), (x0, _, y0, _) = self.up, self.down, self.padding
+        kh, kw = f.shape
+        padding = (
+            kw - x0 - 1,
+            before[3] * up_x - after[3] * down_x + x0 - up_x + 1,
+            kh - y0 - 1,
+            before[2] * up_y - after[2] * down_y + y0 - up_y + 1,
+        )
+        return _Resampling(self.down, self.up, padding, not self.flip, self.gain)
+
+
 class _Upfirdn2d(torch.autograd.Function):
     """One 2-D pass; backward is the adjoint, which is again this function."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        f: Tensor,
-        up: tuple[int, int],
-        down: tuple[int, int],
-        padding: tuple[int, int, int, int],
-        flip_filter: bool,
-        gain: float,
-    ) -> Tensor:
-        y = _run(x, f, up, down, padding, flip_filter, gain)
+    def forward(ctx: Any, x: Tensor, f: Tensor, how: _Resampling) -> Tensor:
+        y = _run(x, f, how)
         ctx.save_for_backward(f)
-        ctx.settings = (up, down, padding, flip_filter, gain, x.shape, y.shape)
+        ctx.how, ctx.shapes = how, (x.shape, y.shape)
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (f,) = ctx.saved_tensors
-        (upx, upy), (downx, downy), (px0, _, py0, _), flip_filter, gain, x_shape, y_shape = ctx.settings
         if not ctx.needs_input_grad[0]:
-            return (None,) * 7
-        kh, kw = f.shape
-        padding = (
-            kw - px0 - 1,
-            x_shape[3] * upx - y_shape[3] * downx + px0 - upx + 1,
-            kh - py0 - 1,
-            x_shape[2] * upy - y_shape[2] * downy + py0 - upy + 1,
-        )
-        dx = _Upfirdn2d.apply(grads[0], f, (downx, downy), (upx, upy), padding, not flip_filter, gain)
-        return (dx,) + (None,) * 6
+            return None, None, None
+        (f,) = ctx.saved_tensors
+        return _Upfirdn2d.apply(grads[0], f, ctx.how.adjoint(f, *ctx.shapes)), None, None
 
 
-def _run(
-    x: Tensor,
-    f: Tensor,
-    up: tuple[int, int],
-    down: tuple[int, int],
-    padding: tuple[int, int, int, int],
-    flip_filter: bool,
-    gain: float,
-) -> Tensor:
+def _run(x: Tensor, f: Tensor, how: _Resampling) -> Tensor:
     """The arithmetic, without autograd."""
-    kh, kw = f.shape
-    height, width = x.shape[2], x.shape[3]
-    px0, px1, py0, py1 = padding
-    last_y, last_x = height * up[1] + py0 + py1 - kh, width * up[0] + px0 + px1 - kw
+    last_y, last_x = how.last(x, f)
     if last_y < 0 or last_x < 0:
-        raise ValueError(f"upfirdn2d: a {kh}x{kw} filter with padding {padding} leaves nothing of {height}x{width}")
+        (kh, kw), (height, width) = f.shape, x.shape[2:]
+        raise ValueError(f"upfirdn2d: a {kh}x{kw} filter with padding {how.padding} leaves nothing of {height}x{width}")
+    size = (last_y // how.down[1] + 1, last_x // how.down[0] + 1)
     kernels = kernels_for(x)
     if kernels is None:
-        return _reference(x, f, up, down, padding, flip_filter, gain)
-    size = (last_y // down[1] + 1, last_x // down[0] + 1)
-    return kernels.fir(x, kernel_taps(f, x.dtype), size, up, down, (px0, py0), flip_filter, gain)
+        return _reference(x, f, how, size)
+    before = (how.padding[0], how.padding[2])
+    return kernels.fir(x, kernel_taps(f, x.dtype), size, how.up, how.down, before, how.flip, how.gain)
 
 
-def _reference(
-    x: Tensor,
-    f: Tensor,
-    up: tuple[int, int],
-    down: tuple[int, int],
-    padding: tuple[int, int, int, int],
-    flip_filter: bool,
-    gain: float,
-) -> Tensor:
-    """Depthwise convolution, transposed where `up` > 1 and `down` = 1."""
-    kh, kw = f.shape
-    channels, height, width = x.shape[1], x.shape[2], x.shape[3]
-    px0, px1, py0, py1 = padding
-    out_h, out_w = height * up[1] + py0 + py1 - kh, width * up[0] + px0 + px1 - kw
+def _reference(x: Tensor, f: Tensor, how: _Resampling, size: tuple[int, int]) -> Tensor:
+    """Depthwise convolution to `size`, transposed where `up` > 1 and `down` = 1."""
+    up, down, (px0, px1, py0, py1) = how.up, how.down, how.padding
+    channels = x.shape[1]
     taps = f.to(torch.promote_types(f.dtype, x.dtype))
-    taps = (taps if gain == 1.0 else taps * gain).to(x.dtype)
+    taps = (taps if how.gain == 1.0 else taps * how.gain).to(x.dtype)
     if x.numel() == 0:
-        return x.new_zeros([x.shape[0], channels, out_h // down[1] + 1, out_w // down[0] + 1])
+        return x.new_zeros([x.shape[0], channels, *size])
     if up != (1, 1) and down == (1, 1):
-        return _up_transposed(x, taps if not flip_filter else taps.flip((0, 1)), up, padding, (out_h + 1, out_w + 1))
+        return _up_transposed(x, taps.flip((0, 1)) if how.flip else taps, up, how.padding, size)
     if up != (1, 1):
         x = _insert_zeros(x, up)
         # the zeros behind the last sample are part of the upsampled picture
-    kernel = (taps if flip_filter else taps.flip((0, 1)))[None, None].expand(channels, 1, kh, kw)
+    kernel = (taps if how.flip else taps.flip((0, 1)))[None, None].expand(channels, 1, *f.shape)
     symmetric = px0 == px1 >= 0 and py0 == py1 >= 0
     if not symmetric:
-        x = _pad(x, padding)
+        x = _pad(x, how.padding)
     return F.conv2d(x, kernel, stride=(down[1], down[0]), padding=(py0, px0) if symmetric else 0, groups=channels)
 
 

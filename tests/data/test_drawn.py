@@ -13,9 +13,9 @@ from src.data import open_configured_dataset, open_dataset
 from src.data.drawn import dropped_faces
 from src.data.face_boxes import FaceBox, checked_boxes
 from src.data.face_cuts import FaceCutter, cut_mirrored, outside_share, square_about
-from src.data.prepare import main
 from src.data.prepare_settings import prepare_settings
 from src.errors import UserError
+from src.faces.prepare import main
 
 from .drawn import face, screenshot
 from .trees import left_out, manifest, report, run_prepare, write_files

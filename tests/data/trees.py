@@ -13,6 +13,7 @@ from src.cli import compose_config
 from src.data.ferg import CHARACTERS, EXPRESSIONS
 from src.data.prepare import prepare
 from src.data.prepare_settings import prepare_settings
+from src.faces.drawn import open_face_detector
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -55,7 +56,8 @@ def ferg_tree(folder: Path, frames: int | Mapping[tuple[str, str], int], px: int
 
 def run_prepare(*overrides: object) -> Path:
     """prepare.py with these options, in this process: the path written."""
-    return prepare(prepare_settings(compose_config("prepare", [str(o) for o in overrides])))
+    settings = prepare_settings(compose_config("prepare", [str(o) for o in overrides]))
+    return prepare(settings, open_detector=open_face_detector)
 
 
 def manifest(out: Path) -> dict:

@@ -1,9 +1,13 @@
-"""Every test of an op runs twice: on the reference, and on the compiled kernels."""
+"""Fixtures of the ops: both implementations in turn, and the CUDA kernels on an emulated device."""
+
+import shutil
 
 import pytest
 
 from src.ops import backend, set_policy
 from src.ops.build import BuildError, build
+
+from . import cuda_library as lib
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +28,19 @@ def policy(request):
     set_policy(request.param)
     yield request.param
     set_policy(before)
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory):
+    """The CUDA library compiled for the CPU."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++")
+    return lib.build_emulated(tmp_path_factory.mktemp("emulated"))
+
+
+@pytest.fixture(params=lib.ORDERS.values(), ids=lib.ORDERS)
+def order(request, emulated):
+    """Both orders of a block's threads: a missing barrier changes the result in one of them. Few blocks: each loops."""
+    emulated.emulation_configure(*request.param)
+    yield
+    emulated.emulation_configure(*lib.ORDERS["forward"])

@@ -10,42 +10,11 @@ SOURCES = Path(__file__).parents[2] / "src" / "ops" / "csrc"
 EMULATION = Path(__file__).parent / "cuda_emulation"
 GUARD = 64  # bytes on either side: a multiple of 16
 
-POINTER, LONG, INT, DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_double
-CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 
-
-def fields(kind, names):
-    return [(name, kind) for name in names.split()]
-
-
-class Fir(ctypes.Structure):
-    _fields_ = [
-        *fields(POINTER, "x y taps col row"),
-        *fields(LONG, "n c in_h in_w out_h out_w"),
-        *fields(INT, "kh kw up_x up_y down_x down_y pad_x0 pad_y0 flip dtype channels_last threads"),
-        ("gain", DOUBLE),
-        ("stream", POINTER),
-    ]
-
-
-class Epilogue(ctypes.Structure):
-    _fields_ = [
-        *fields(POINTER, "x y scale noise bias"),
-        *fields(LONG, "n c pixels noise_n"),
-        *fields(DOUBLE, "alpha gain clamp"),
-        *fields(INT, "dtype channels_last threads"),
-        ("stream", POINTER),
-    ]
-
-
-class EpilogueGrad(ctypes.Structure):
-    _fields_ = [
-        *fields(POINTER, "dy y x scale dx dnoise sum_g sum_gx"),
-        *fields(LONG, "n c pixels chunks"),
-        *fields(DOUBLE, "alpha gain clamp"),
-        *fields(INT, "dtype channels_last threads"),
-        ("stream", POINTER),
-    ]
+TYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+ULP = {torch.float32: 2e-6, torch.float64: 1e-13, torch.float16: 1e-3, torch.bfloat16: 8e-3}
+WHOLE_GRID = 0x7FFFFFFF
+ORDERS = {"forward": (0, WHOLE_GRID), "reverse": (1, WHOLE_GRID), "3blocks": (0, 3), "2reverse": (1, 2)}
 
 
 def build_emulated(folder, *options):
@@ -95,3 +64,16 @@ def stored(x, channels_last):
 
 def restored(x, channels_last):
     return x.permute(0, 3, 1, 2) if channels_last else x
+
+
+def small_type(dtype):
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def call(library, name, arguments):
+    code = getattr(library, name)(ctypes.byref(arguments))
+    assert code == 0, library.ops_error(code).decode()
+
+
+def equal(got, expected, dtype, terms=1.0):
+    torch.testing.assert_close(got, expected, rtol=ULP[dtype], atol=ULP[dtype] * terms)
