@@ -10,7 +10,7 @@ import torch
 from ..errors import UserError
 from ..files import read_json
 from ..networks import UNRELATED, Generator, blend, kinship
-from ..ops import keep_for
+from ..ops import start_ops
 from ..sweep.grid import find_base, find_run, find_snapshots
 from ..weights import file_sha256, load_network, read_meta
 from ..weights.load import resolve_network
@@ -70,7 +70,7 @@ def open_models(settings: CaricatureSettings, runs: Path) -> Models:
         return _of_file(settings, runs, device)
     run_dir = find_run(settings.run, runs)
     found = find_base(run_dir, settings.base, device=device)
-    keep_for(device, found.G.resolution)
+    start_ops(device, found.G.resolution)
     choice = settings.blend
     sweep_dir = _find_sweep(run_dir, choice)
     best = None if sweep_dir is None else sweep_dir / "best.safetensors"
@@ -101,7 +101,7 @@ def _of_file(settings: CaricatureSettings, runs: Path, device: torch.device) -> 
     assert settings.network is not None
     path = resolve_network(settings.network)
     chosen = load_network(path, device=device, parts=("G_ema",)).G_ema
-    keep_for(device, chosen.resolution)
+    start_ops(device, chosen.resolution)
     run_dir = None
     if settings.base == "auto":
         try:

@@ -17,7 +17,7 @@ from ..data import save_png
 from ..errors import UserError
 from ..files import write_text
 from ..networks import Generator
-from ..ops import keep_for
+from ..ops import start_ops
 from ..sweep.settings import torch_device
 from ..weights import configure
 from .codes import Codes, check_layers, read_codes, seed_codes, truncate
@@ -119,7 +119,7 @@ def _open(settings: GenerateSettings) -> Job:
     else:
         chosen = choose_network(settings, device)
         G, text, folder, facts = chosen.G, chosen.text, chosen.folder, {}
-    keep_for(device, G.resolution)
+    start_ops(device, G.resolution)
     codes = _codes(settings, G)
     if settings.out is not None:
         folder = Path(settings.out).expanduser()

@@ -7,8 +7,9 @@ from .backend import KernelsRequired, backend_info, set_policy
 from .bias_act import bias_act
 from .epilogue import epilogue
 from .filters import setup_filter
-from .memory import choose_allocator, keep_for
+from .memory import choose_allocator
 from .modulated_conv import demodulation, modulate, modulated_conv2d, upsample_conv2d
+from .start import start_ops
 from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
 
 __all__ = [
@@ -19,11 +20,11 @@ __all__ = [
     "demodulation",
     "downsample2d",
     "epilogue",
-    "keep_for",
     "modulate",
     "modulated_conv2d",
     "set_policy",
     "setup_filter",
+    "start_ops",
     "upfirdn2d",
     "upsample2d",
     "upsample_conv2d",

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..files import write_text
 from ..networks import FP32, UNRELATED, Generator, kinship
-from ..ops import keep_for
+from ..ops import start_ops
 from ..weights import configure, load_network
 from .features import Collector, feature_protocol, has_features
 from .finish import finish_sweep
@@ -144,7 +144,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     precision = settings.computing(base.G.resolution)
     if precision != FP32:  # which is what the protocol of earlier sweeps means
         protocol["precision"] = f"{precision.name} from {precision.lowest} px"
-    keep_for(device, base.G.resolution)
+    start_ops(device, base.G.resolution)
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 

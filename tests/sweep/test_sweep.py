@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from src.cli import CONF
 from src.errors import UserError
+from src.ops import backend
 from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
 from src.sweep.settings import SweepSettings, settings_of_config
 from src.sweep.table import CellTable
@@ -244,3 +245,13 @@ def test_latest_is_the_run_written_to_last(run_dir):
 def test_the_configuration_file_and_the_settings_have_the_same_defaults():
     file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
     assert settings_of_config({**file, "tracker": TRACKER}) == SweepSettings((8, 16, 32))
+
+
+def test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):
+    sweep(run_dir)
+    cells = (run_dir / "sweeps" / "cartoon-low" / "cells.jsonl").read_bytes()
+    monkeypatch.setattr(backend, "_policy", None)
+    monkeypatch.setenv("CARICATURE_OPS", "fast")
+    with pytest.raises(UserError, match="CARICATURE_OPS=fast: choose one of auto, reference, required"):
+        sweep(run_dir, seed=1)
+    assert (run_dir / "sweeps" / "cartoon-low" / "cells.jsonl").read_bytes() == cells
