@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..data.images import BadPicture
 from ..data.sources import Source
@@ -102,7 +103,7 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
 
     Args:
         choice: `"auto"` (landmark files beside the pictures where there are any, face-alignment otherwise),
-            `"face-alignment"`, `"files"` (beside the pictures), or a folder or zip of landmark files.
+            `"face-alignment"`, `"dlib"`, `"files"` (beside the pictures), or a folder or zip of landmark files.
         photos: the photographs.
         device: of the detector.
 
@@ -110,7 +111,8 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
         UserError: when it cannot be opened.
     """
     from ..data.sources import open_source
-    from .detector import FaceAlignmentLandmarks
+    from .dlib_landmarks import DlibLandmarks
+    from .fan_landmarks import FaceAlignmentLandmarks
 
     beside = FileLandmarks(photos)
     if choice in ("auto", "files"):
@@ -125,12 +127,24 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
         return FaceAlignmentLandmarks(device=device)
     if choice == "face-alignment":
         return FaceAlignmentLandmarks(device=device)
+    if choice == "dlib":
+        return DlibLandmarks()
     path = Path(choice).expanduser()
     if not path.exists():
         raise UserError(
-            f"faces.landmarks={choice}: neither auto, files or face-alignment, nor a folder of landmark files"
+            f"faces.landmarks={choice}: neither auto, files, face-alignment or dlib, nor a folder of landmark files"
         )
     return FileLandmarks(open_source(path))
+
+
+def reduced_to(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
+    """Return a picture, uint8 `[H, W, 3]`, reduced to at most so many px a side where it is larger."""
+    height, width = image.shape[:2]
+    factor = max(height, width) / max_side
+    if factor <= 1:
+        return image
+    size = (max(round(width / factor), 1), max(round(height / factor), 1))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
 def parse_landmarks(data: bytes, name: str) -> list[Face]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.faces import detector
+from src.faces import fan_landmarks
 from src.weights import configure
 
 
@@ -45,33 +45,33 @@ def package(monkeypatch, tmp_path):
     api.FaceAlignment, api.LandmarksType, api.FAN = FaceAlignment, Landmarks, lambda size: torch.nn.Linear(size, 1)
     monkeypatch.setitem(sys.modules, "face_alignment", types.ModuleType("face_alignment"))
     monkeypatch.setitem(sys.modules, "face_alignment.api", api)
-    monkeypatch.setattr(detector, "FAN", replace(detector.FAN, urls=()))
-    monkeypatch.setattr(detector, "S3FD", replace(detector.S3FD, urls=()))
+    monkeypatch.setattr(fan_landmarks, "FAN", replace(fan_landmarks.FAN, urls=()))
+    monkeypatch.setattr(fan_landmarks, "S3FD", replace(fan_landmarks.S3FD, urls=()))
     configure(folder=tmp_path)
     yield tmp_path
     configure()
 
 
 def put_weights(folder, monkeypatch):
-    torch.save(torch.nn.Linear(4, 1).state_dict(), folder / detector.FAN.name)
-    torch.save({"w": torch.zeros(1)}, folder / detector.S3FD.name)
+    torch.save(torch.nn.Linear(4, 1).state_dict(), folder / fan_landmarks.FAN.name)
+    torch.save({"w": torch.zeros(1)}, folder / fan_landmarks.S3FD.name)
     for name in ("FAN", "S3FD"):
-        monkeypatch.setattr(detector, name, replace(getattr(detector, name), sha256=None))
+        monkeypatch.setattr(fan_landmarks, name, replace(getattr(fan_landmarks, name), sha256=None))
 
 
 def test_weights_come_from_the_folder_and_nothing_is_compiled(package, monkeypatch):
     put_weights(package, monkeypatch)
-    found = detector.FaceAlignmentLandmarks()
+    found = fan_landmarks.FaceAlignmentLandmarks()
     made = FaceAlignment.made
     assert (made["compile"], made["device"], made["face_detector"]) == (False, "cpu", "sfd")
-    assert made["face_detector_kwargs"] == {"path_to_detector": str(package / detector.S3FD.name)}
-    stored = torch.load(package / detector.FAN.name, weights_only=True)
+    assert made["face_detector_kwargs"] == {"path_to_detector": str(package / fan_landmarks.S3FD.name)}
+    stored = torch.load(package / fan_landmarks.FAN.name, weights_only=True)
     assert torch.equal(found.network.net.weight, stored["weight"])
 
 
 def test_large_photographs_are_reduced_for_the_detector(package, monkeypatch):
     put_weights(package, monkeypatch)
-    found = detector.FaceAlignmentLandmarks()
+    found = fan_landmarks.FaceAlignmentLandmarks()
     small = found.find(np.full([100, 160, 3], 9, np.uint8), "a")
     assert [face.score for face in small] == [0.9, 0.7]
     np.testing.assert_allclose(small[0].landmarks[0], [10, 20])
@@ -83,19 +83,19 @@ def test_large_photographs_are_reduced_for_the_detector(package, monkeypatch):
 
 def test_without_weights_one_line_says_which_file_to_put_where(package):
     with pytest.raises(UserError, match=r"2DFAN4-11f355bf06\.pth\.tar could not be fetched.*Put the file") as error:
-        detector.FaceAlignmentLandmarks()
+        fan_landmarks.FaceAlignmentLandmarks()
     assert "\n" not in str(error.value)
 
 
 def test_other_weights_of_that_name_are_refused(package, monkeypatch):
-    original = detector.FAN
+    original = fan_landmarks.FAN
     put_weights(package, monkeypatch)
-    monkeypatch.setattr(detector, "FAN", original)
+    monkeypatch.setattr(fan_landmarks, "FAN", original)
     with pytest.raises(UserError, match="is not the published file"):
-        detector.FaceAlignmentLandmarks()
+        fan_landmarks.FaceAlignmentLandmarks()
 
 
 def test_an_older_package_is_refused(package, monkeypatch):
     monkeypatch.setattr(sys.modules["face_alignment.api"], "FaceAlignment", object)
     with pytest.raises(UserError, match="too old"):
-        detector.FaceAlignmentLandmarks()
+        fan_landmarks.FaceAlignmentLandmarks()

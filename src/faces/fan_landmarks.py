@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..weights.download import fetch_file
 from ..weights.metric_files import load_matching, read_state_dict
 from ..weights.remote import RemoteFile
-from .landmarks import Face
+from .landmarks import Face, reduced_to
 
 _HOST = "https://www.adrianbulat.com/downloads/python-fan"
 _LICENCE = "BSD-3-Clause (face-alignment)"
@@ -47,13 +47,8 @@ class FaceAlignmentLandmarks:
 
     def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
         """Find the faces of a picture, in the detector's order."""
-        from PIL import Image
-
         height, width = image.shape[:2]
-        factor = max(max(height, width) / MAX_SIDE_PX, 1.0)
-        if factor > 1:
-            size = (round(width / factor), round(height / factor))
-            image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+        image = reduced_to(image, MAX_SIDE_PX)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns where there is no face
             points, _, boxes = self.network.get_landmarks_from_image(image, return_bboxes=True)
@@ -74,8 +69,8 @@ def _network(device: str) -> Any:
     except ImportError as error:
         raise UserError(
             f"finding faces needs the face-alignment package ({error}): pip install 'caricature[faces]' (in a checkout "
-            "pip install -e '.[faces]'), or give landmarks with faces.landmarks=FOLDER, or aligned pictures with "
-            "faces.aligned=true"
+            "pip install -e '.[faces]'), or take dlib's with faces.landmarks=dlib, or give landmarks with "
+            "faces.landmarks=FOLDER, or aligned pictures with faces.aligned=true"
         ) from error
     if not hasattr(api.FaceAlignment, "_load_native"):
         raise UserError("this face-alignment is too old: pip install -U 'face-alignment>=1.5,<1.6'")
