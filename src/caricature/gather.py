@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,13 +16,13 @@ from ..data import save_png
 from ..data.sources import Source
 from ..errors import UserError
 from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
-from ..faces.photos import open_photos
 from ..files import write_text
 from ..networks import Generator
 from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes
 from .settings import CaricatureSettings
 
 LANDMARKS, PROJECTIONS = "landmarks.json", "projections.json"
+KEEP_SECONDS = 20.0  # how much of the search for faces may be lost when the machine stops
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def gather(
     base_sha256: str,
     out: Path,
     *,
+    photos: Source | None = None,
     provider: LandmarkProvider | None = None,
 ) -> Gathered:
     """Find the faces and their codes.
@@ -68,15 +70,17 @@ def gather(
         base: network to project into.
         base_sha256: of its file; codes are reused while it stays the same.
         out: folder of the results: gets `faces/`, `codes/`, `landmarks.json`, `projections.json`.
+        photos: opened; None with codes.
         provider: of landmarks; None for the one that the settings name.
 
     Raises:
-        UserError: when there is no usable face or code.
+        UserError: when there is no usable face or code, or the strengths fit other faces: before anything is projected.
     """
-    if settings.codes is not None:
-        return _from_codes(Path(settings.codes), base)
-    assert settings.photos is not None
-    photos = open_photos(settings.photos)
+    if photos is None:
+        gathered = _from_codes(Path(str(settings.codes)), base, base_sha256)
+        settings.strengths([subject.name for subject in gathered.subjects])
+        return gathered
+    start = None if settings.start is None else _start_codes(settings.start, base)
     if provider is None and not settings.faces.aligned:
         provider = open_landmarks(settings.faces.landmarks, photos, device=str(settings.torch_device()))
     reports, faces = _find(photos, provider, settings, base.resolution, out / LANDMARKS)
@@ -84,23 +88,29 @@ def gather(
         lines = [report.line() for report in reports[:4]]
         more = f"; and {len(reports) - 4} more" if len(reports) > 4 else ""
         raise UserError(f"photos={settings.photos}: no usable face: {'; '.join(lines)}{more}")
+    settings.strengths([face.name for face in faces])
     for face in faces:
         save_png(out / "faces" / f"{face.name}.png", face.image)
     gathered = Gathered([], photos, reports)
-    _project(gathered, faces, settings, base, base_sha256, out)
+    _project(gathered, faces, settings, base, base_sha256, out, start)
     return gathered
 
 
-def _from_codes(path: Path, base: Generator) -> Gathered:
-    subjects = []
+def _from_codes(path: Path, base: Generator, base_sha256: str) -> Gathered:
+    subjects, strangers = [], []
     for file in find_code_files(path):
         for codes in read_codes(file, base):
+            if codes.meta.get("base_sha256") not in (None, base_sha256):
+                strangers.append(codes.name)
             meta = {k: v for k, v in codes.meta.items() if k in ("quality", "distance", "measure")}
             subjects.append(Subject(codes.name, codes, facts=meta))
     names = [subject.name for subject in subjects]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"codes={path}: {twice} is there twice; rename one of the files")
+    if strangers:
+        more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+        print(f"codes      {strangers[0]}{more}: projected into another file than base; faces may differ", flush=True)
     return Gathered(subjects)
 
 
@@ -108,21 +118,34 @@ def _find(
     photos: Source, provider: LandmarkProvider | None, settings: CaricatureSettings, resolution: int, cache: Path
 ) -> tuple[list[PhotoReport], list[FoundFace]]:
     choice = settings.faces
-    wanted = FaceSettings(resolution, choice.which, max(choice.align_px, resolution), choice.limits(resolution))
+    wanted = FaceSettings(resolution, choice.which, choice.align_px, choice.limits(resolution))
     known = _read_landmarks(cache)
-    reports, faces, found = [], [], {}
-    for report, ours, landmarks in find_faces(photos, provider, wanted, known=known):
-        print(f"photo      {report.line()}", flush=True)
-        reports.append(report)
-        faces += ours
-        found.update(landmarks)
-    if provider is not None and found != {}:
-        plain = {
-            key: [{"landmarks": f.landmarks.tolist(), "score": f.score} for f in found_faces]
-            for key, found_faces in found.items()
-        }
-        write_text(cache, json.dumps(plain) + "\n")
+    reports: list[PhotoReport] = []
+    faces: list[FoundFace] = []
+    found: dict[str, list[Face]] = {}
+    written, finished = time.monotonic(), False
+    try:
+        for report, ours, landmarks in find_faces(photos, provider, wanted, known=known):
+            print(f"photo      {report.line()}", flush=True)
+            reports.append(report)
+            faces += ours
+            found.update(landmarks)
+            if time.monotonic() - written > KEEP_SECONDS:
+                _write_landmarks(cache, known | found)
+                written = time.monotonic()
+        finished = True
+    finally:  # what was found is not looked for again, however the search ended
+        if found:
+            _write_landmarks(cache, found if finished else known | found)
     return reports, faces
+
+
+def _write_landmarks(cache: Path, found: Mapping[str, list[Face]]) -> None:
+    plain = {
+        key: [{"landmarks": face.landmarks.tolist(), "score": face.score} for face in faces]
+        for key, faces in found.items()
+    }
+    write_text(cache, json.dumps(plain) + "\n")
 
 
 def _read_landmarks(cache: Path) -> dict[str, list[Face]]:
@@ -144,9 +167,9 @@ def _project(
     base: Generator,
     base_sha256: str,
     out: Path,
+    start: Tensor | None,
 ) -> None:
     """Fill in the subjects; codes of an earlier run are taken where picture, network and settings are the same."""
-    start = None if settings.start is None else _start_codes(settings.start, base)
     protocol = _protocol(settings, base_sha256, start)
     pictures = torch.stack([torch.from_numpy(face.image.transpose(2, 0, 1).copy()) for face in faces])
     keys = [_hash({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
@@ -155,8 +178,7 @@ def _project(
     missing = [
         i
         for i, face in enumerate(faces)
-        if table.get(face.name, {}).get("key") != keys[i]
-        or not all((folder / f"{face.name}{suffix}").is_file() for suffix in (".safetensors", ".npy", ".png"))
+        if table.get(face.name, {}).get("key") != keys[i] or not _is_whole(folder, face.name, base)
     ]
     gathered.reused = len(faces) - len(missing)
 
@@ -179,6 +201,16 @@ def _project(
     for face, picture in zip(faces, pictures, strict=True):
         (codes,) = read_codes(folder / f"{face.name}.safetensors", base)
         gathered.subjects.append(Subject(face.name, codes, picture, face, table[face.name]))
+
+
+def _is_whole(folder: Path, name: str, base: Generator) -> bool:
+    """Whether the codes of an earlier run are there and can be read."""
+    if not all((folder / f"{name}{suffix}").is_file() for suffix in (".npy", ".png")):
+        return False
+    try:
+        return len(read_codes(folder / f"{name}.safetensors", base)) == 1
+    except UserError:
+        return False
 
 
 def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | None) -> dict[str, Any]:

@@ -185,10 +185,10 @@ def dialled(base: Generator, blended: Generator, strength: float) -> Generator:
     Args:
         base: strength 0.
         blended: strength 1.
-        strength: 0 and 1 give the networks themselves, bit for bit; above 1 exaggerates.
+        strength: 0 and 1 give the synthesis of the networks themselves, bit for bit; above 1 exaggerates.
 
     Returns:
-        A new generator; the mapping and the noise maps of layers are dialled too.
+        A new generator; the noise maps of layers are dialled too, the mapping is the blend's.
     """
     result = copy.deepcopy(blended)
     if strength == 1:

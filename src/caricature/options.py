@@ -16,6 +16,10 @@ from .settings import BlendChoice, CaricatureSettings, FaceChoice, TuningSetting
 GROUPS = ("blend", "faces", "projection", "tuning", "page", "paths", "weights")
 DIRECTIONS = ("cartoon_low", "cartoon_high")
 PLATEAU = ProjectionSettings.plateau
+USUAL_PROJECTION = {  # of conf/caricature.yaml
+    **{key: None for key in ("space", "steps", "noise", "start", "patience", "batch")},
+    **{"recipe": "own", "distance": "auto", "plateau": PLATEAU, "precision": "fp32"},
+}
 
 
 def _whole(low: int, *, null: bool = True) -> Rule:
@@ -90,6 +94,8 @@ def settings_of_config(config: Mapping[str, Any]) -> CaricatureSettings:
         if not rule.allows(value):
             raise UserError(f"{key}={value}: give {rule.expected}")
     _check_effects(config)
+    if config["codes"] is not None:
+        _check_with_codes(config)
     blend, projection, page = config["blend"], dict(config["projection"]), config["page"]
     start, batch = projection.pop("start"), projection.pop("batch")
     resolutions = page["resolutions"]
@@ -97,6 +103,11 @@ def settings_of_config(config: Mapping[str, Any]) -> CaricatureSettings:
         raise UserError(f"page.resolutions={resolutions}: give auto, or a list such as [8,16,32]")
     if not isinstance(page["strengths"], list | tuple):
         raise UserError(f"page.strengths={page['strengths']}: give a list such as [0,0.5,1]")
+    schedule = recipe(projection.pop("recipe"), **projection)
+    if schedule.patience is not None and schedule.patience >= schedule.steps:
+        raise UserError(
+            f"projection.patience={schedule.patience} has no effect: there are {schedule.steps} steps; give fewer"
+        )
     sweep = config["sweep"]
     return CaricatureSettings(
         photos=_as_path(config["photos"]),
@@ -111,7 +122,7 @@ def settings_of_config(config: Mapping[str, Any]) -> CaricatureSettings:
             None if sweep is None else str(sweep),
         ),
         faces=FaceChoice(**config["faces"]),
-        projection=recipe(projection.pop("recipe"), **projection),
+        projection=schedule,
         start=start,
         batch=batch,
         tuning=TuningSettings(**config["tuning"]),
@@ -130,6 +141,8 @@ def _check_effects(config: Mapping[str, Any]) -> None:
         raise UserError("tuning.lr and tuning.stop have no effect with tuning.steps=0: set the steps")
     if not config["paste"] and config["feather"] != CaricatureSettings.feather:
         raise UserError("feather has no effect with paste=false")
+    if config["network"] is not None and config["base"] != "auto" and config["run"] != "latest":
+        raise UserError("run has no effect beside network= and base=: leave one of them out")
     if config["network"] is not None and config["page"]["resolutions"] != "auto":
         raise UserError("page.resolutions has no effect with network=: its slider is of a run's blends")
     if faces["aligned"]:
@@ -139,6 +152,21 @@ def _check_effects(config: Mapping[str, Any]) -> None:
             raise UserError(
                 f"faces.{changed[0]} has no effect with faces.aligned=true: the pictures are taken as they are"
             )
+
+
+def _check_with_codes(config: Mapping[str, Any]) -> None:
+    """Nothing is found, projected or pasted where there are codes alone."""
+    usual = {
+        "faces": vars(FaceChoice()),
+        "projection": USUAL_PROJECTION,
+        "": {key: getattr(CaricatureSettings, key) for key in ("paste", "feather", "seed")},
+    }
+    for group, values in usual.items():
+        given = config[group] if group else config
+        for key, value in values.items():
+            if given[key] != value:
+                name = f"{group}.{key}" if group else key
+                raise UserError(f"{name} has no effect with codes=: they are rendered as they are")
 
 
 def _as_path(value: Any) -> Path | None:

@@ -1,21 +1,18 @@
 """The page: each face with sliders over strength and resolution of the blend. One file, nothing from elsewhere."""
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from ..tracking.page import facts, page, panel, section, table
+from .encode import face_text, jpeg_text
 from .gather import Subject
 from .render import Grid
 
-FACE_PX, PHOTO_PX, QUALITY = 256, 900, 84
+PHOTO_PX = 900
 STYLE = """<style>
 .dials{position:sticky;top:0;z-index:2;background:var(--panel)}
 .dial{display:flex;gap:10px;align-items:center;flex-wrap:wrap;font-size:.9rem}
@@ -29,9 +26,10 @@ STYLE = """<style>
 .faces h3{margin:.1em 0 .5em;font-size:1rem;overflow-wrap:anywhere}
 </style>"""
 SCRIPT = """
-const D=JSON.parse(document.getElementById('data').textContent),S=D.strengths,R=D.resolutions;
+const D=JSON.parse(document.getElementById('data').textContent),R=D.resolutions;
 const uri=b=>'data:image/jpeg;base64,'+b;
-function show(p){const f=D.faces[+p.dataset.face],v=+p.querySelector('.s').value;
+function show(p){const n=+p.dataset.face,f=D.faces[n],S=D.stops[n],q=+p.querySelector('.s').value,
+ v=S.find(x=>Math.abs(x-q)<.006)??q;
  const r=p.querySelector('.r')?+p.querySelector('.r').value:0;
  let i=S.length-1;while(i>0&&S[i]>v)i--;
  const j=Math.min(i+1,S.length-1),t=j>i?(v-S[i])/(S[j]-S[i]):0,im=p.querySelectorAll('.stack img');
@@ -55,6 +53,7 @@ def write_page(
     *,
     pasted: Mapping[str, np.ndarray] | None = None,
     photos: Sequence[Sequence[str]] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """Make the page.
 
@@ -67,25 +66,24 @@ def write_page(
         strengths: of each face, where its slider stands at first.
         pasted: photographs with caricatures, by name.
         photos: rows (photograph, faces, why not) of the report.
+        notes: what the page does not show, sentences.
 
     Returns:
         HTML.
     """
-    cards, data = [], []
-    for i, subject in enumerate(subjects):
-        rows = [[_jpeg(grid.pictures[r, s, i]) for s in range(len(grid.strengths))] for r in range(len(grid.pictures))]
-        data.append(rows)
-        cards.append(_card(i, subject, reconstructions[i], grid, strengths[i], rows))
-    stored = json.dumps({"strengths": grid.strengths, "resolutions": grid.resolutions, "faces": data})
+    cards = [_card(i, subject, reconstructions[i], grid, strengths[i]) for i, subject in enumerate(subjects)]
+    stored = json.dumps({"stops": grid.stops, "resolutions": grid.resolutions, "faces": grid.pictures})
+    everywhere = sorted({stop for stops in grid.stops for stop in stops})
     first = strengths[0] if len(set(strengths)) == 1 else 1.0
     shown = [
-        f"<figure>{_image(_jpeg_array(image, PHOTO_PX), name)}<figcaption>{escape(name)}</figcaption></figure>"
+        f"<figure>{_image(jpeg_text(image, PHOTO_PX), name)}<figcaption>{escape(name)}</figcaption></figure>"
         for name, image in (pasted or {}).items()
     ]
+    further = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     body = [
         STYLE,
         f"<h1>{escape(title)}</h1>",
-        panel(f'<div id="all"><b>All faces</b>{_dials(grid, first)}</div>', kind="dials"),
+        panel(f'<div id="all"><b>All faces</b>{_dials(grid, everywhere, first)}</div>{further}', kind="dials"),
         f'<div class="faces">{"".join(cards)}</div>',
         section("In the photographs", f'<div class="cards">{"".join(shown)}</div>' if shown else ""),
         section("Photographs", panel(table(("photograph", "faces used", "left out"), photos)) if photos else ""),
@@ -96,25 +94,25 @@ def write_page(
     return page(title, body)
 
 
-def _card(index: int, subject: Subject, reconstruction: Tensor, grid: Grid, strength: float, rows: Any) -> str:
+def _card(index: int, subject: Subject, reconstruction: Tensor, grid: Grid, strength: float) -> str:
     figures = []
     if subject.picture is not None:
-        figures.append(("picture", _image(_jpeg(subject.picture), f"{subject.name}, the picture")))
-    figures.append(("reconstruction", _image(_jpeg(reconstruction), f"{subject.name}, reconstructed")))
-    nearest = min(range(len(grid.strengths)), key=lambda s: abs(grid.strengths[s] - strength))
-    shown = _image(rows[grid.chosen][nearest], f"{subject.name}, caricature")
-    figures.append(("caricature", f'<div class="stack">{shown}{_image(rows[grid.chosen][nearest], "")}</div>'))
+        figures.append(("picture", _image(face_text(subject.picture), f"{subject.name}, the picture")))
+    figures.append(("reconstruction", _image(face_text(reconstruction), f"{subject.name}, reconstructed")))
+    now = grid.pictures[index][grid.chosen][grid.stops[index].index(strength)]
+    shown = f"{_image(now, f'{subject.name}, caricature')}{_image(now, '')}"
+    figures.append(("caricature", f'<div class="stack">{shown}</div>'))
     inner = "".join(f"<figure>{image}<figcaption>{name}</figcaption></figure>" for name, image in figures)
     quality = subject.facts.get("quality")
     known = "" if quality is None else f"<p class='note'>projection quality {quality:.2f}</p>"
     return (
         f'<div class="panel one" data-face="{index}"><h3>{escape(subject.name)}</h3><div class="face">{inner}</div>'
-        f"{_dials(grid, strength)}{known}</div>"
+        f"{_dials(grid, grid.stops[index], strength)}{known}</div>"
     )
 
 
-def _dials(grid: Grid, strength: float) -> str:
-    low, high = min(grid.strengths), max(grid.strengths)
+def _dials(grid: Grid, stops: Sequence[float], strength: float) -> str:
+    low, high = stops[0], stops[-1]
     value = min(max(strength, low), high)
     dials = ""
     if high > low:
@@ -137,16 +135,3 @@ def _dial(name: str, kind: str, shape: str, shown: str) -> str:
 
 def _image(data: str, alt: str) -> str:
     return f'<img src="data:image/jpeg;base64,{data}" alt="{escape(alt, quote=True)}">'
-
-
-def _jpeg(picture: Tensor) -> str:
-    return _jpeg_array(picture.permute(1, 2, 0).numpy(), FACE_PX)
-
-
-def _jpeg_array(pixels: np.ndarray, width: int) -> str:
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    if image.width > width:
-        image = image.resize((width, max(round(image.height * width / image.width), 1)), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=QUALITY)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from ..data import to_uint8
 from ..networks import Generator
 from ..projection import stacked
+from .encode import face_text
 from .gather import Subject
 from .models import Models, dialled
 
@@ -22,14 +23,14 @@ class Grid:
 
     Attributes:
         resolutions: of the switch; empty for a network file.
-        strengths: of the caricature.
-        pictures: uint8 `[max(R, 1), S, N, 3, r, r]`.
+        stops: each face's strengths, increasing: those of the slider and the face's own.
+        pictures: as `face_text` makes them, by face, resolution (one for a network file) and stop.
         chosen: index into the resolutions of the blend that was asked for.
     """
 
     resolutions: list[int]
-    strengths: list[float]
-    pictures: Tensor
+    stops: list[list[float]]
+    pictures: list[list[list[str]]]
     chosen: int
 
 
@@ -56,14 +57,19 @@ def render_strengths(models: Models, subjects: Sequence[Subject], strengths: Seq
 
 
 def render_grid(
-    models: Models, subjects: Sequence[Subject], strengths: Sequence[float], resolutions: Sequence[int] | None
+    models: Models,
+    subjects: Sequence[Subject],
+    own: Sequence[float],
+    strengths: Sequence[float],
+    resolutions: Sequence[int] | None,
 ) -> Grid:
     """Render all subjects at all strengths of all blends.
 
     Args:
         models: the networks.
         subjects: the faces.
-        strengths: stops of the slider.
+        own: strength of each face, a stop of its slider too.
+        strengths: stops of all sliders.
         resolutions: of the other slider; None for all that differ from the low network.
     """
     if models.ends is None:
@@ -71,13 +77,18 @@ def render_grid(
     else:
         switches = sorted({*(models.resolutions() if resolutions is None else resolutions), models.resolution or 0})
     networks = [models.at(r) for r in switches] if switches else [models.chosen]
-    rows = []
-    with tqdm(total=len(networks) * len(strengths), desc="rendering the page", leave=False, disable=None) as bar:
+    stops = [sorted({*strengths, strength}) for strength in own]
+    wanted = {s: [i for i in range(len(subjects)) if s in stops[i]] for s in sorted({*strengths, *own})}
+    pictures: list[list[list[str]]] = [[] for _ in subjects]
+    with tqdm(total=len(networks) * len(wanted), desc="rendering the page", leave=False, disable=None) as bar:
         for blended in networks:
-            row = []
-            for strength in strengths:
-                row.append(render(dialled(models.base, blended, strength), subjects))
+            rows: list[list[str]] = [[] for _ in subjects]
+            for strength, chosen in wanted.items():  # increasing, as the stops are
+                images = render(dialled(models.base, blended, strength), [subjects[i] for i in chosen])
+                for i, image in zip(chosen, images, strict=True):
+                    rows[i].append(face_text(image))
                 bar.update()
-            rows.append(torch.stack(row))
-    chosen = switches.index(models.resolution) if models.resolution in switches else 0
-    return Grid(switches, list(strengths), torch.stack(rows), chosen)
+            for mine, row in zip(pictures, rows, strict=True):
+                mine.append(row)
+    chosen_index = switches.index(models.resolution) if models.resolution in switches else 0
+    return Grid(switches, stops, pictures, chosen_index)

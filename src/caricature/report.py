@@ -1,0 +1,103 @@
+"""What a caricature run says of itself: `report.json`, and the page."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .gather import Gathered
+from .models import Models
+from .page import write_page
+from .render import render, render_grid
+from .settings import CaricatureSettings
+
+PAGE_FACES = 100  # of the page, and of one sheet
+PAGE_PHOTOS = 24
+
+
+def report_of(models: Models, gathered: Gathered, strengths: Sequence[float], sheets: Sequence[str]) -> dict[str, Any]:
+    """The content of `report.json`: photographs, faces with what was measured of them, networks, sheets."""
+    return {
+        "photos": [r.as_dict() for r in gathered.reports],
+        "faces": [
+            {
+                "name": subject.name,
+                "strength": strength,
+                **({} if subject.face is None else {"photo": subject.face.photo}),
+                **{
+                    k: v
+                    for k, v in subject.facts.items()
+                    if k in ("quality", "distance", "average_face", "measure", "steps")
+                },
+                **(vars(subject.face.quality) if subject.face is not None and subject.face.quality else {}),
+            }
+            for subject, strength in zip(gathered.subjects, strengths, strict=True)
+        ],
+        "sheets": list(sheets),
+        "rendered_in": models.description,
+        "base": str(models.base_path),
+        "base_sha256": models.base_sha256,
+        "reused": gathered.reused,
+    }
+
+
+def page_of(
+    settings: CaricatureSettings,
+    models: Models,
+    gathered: Gathered,
+    strengths: Sequence[float],
+    pasted: Mapping[str, str],
+    out: Path,
+) -> str:
+    """The page of the first faces and photographs.
+
+    Args:
+        settings: what was asked for.
+        models: the networks.
+        gathered: the faces.
+        strengths: of each face.
+        pasted: names of the photographs by those of the files in `photos/`.
+        out: folder of the results.
+
+    Returns:
+        HTML.
+    """
+    subjects, own = gathered.subjects[:PAGE_FACES], strengths[:PAGE_FACES]
+    shown = dict(list(pasted.items())[:PAGE_PHOTOS])
+    notes = []
+    if len(gathered.subjects) > len(subjects):
+        notes.append(f"The first {len(subjects)} of {len(gathered.subjects)} faces; all are in caricatures/.")
+    if len(pasted) > len(shown):
+        notes.append(f"The first {len(shown)} of {len(pasted)} photographs; all are in photos/.")
+    return write_page(
+        f"caricatures of {Path(str(settings.photos or settings.codes)).name}",
+        _description(settings, models),
+        subjects,
+        render(models.base, subjects),
+        render_grid(models, subjects, own, settings.page_strengths, settings.page_resolutions),
+        own,
+        pasted={photo: np.array(Image.open(out / "photos" / f"{name}.jpg")) for name, photo in shown.items()},
+        photos=[[escape(r.photo), escape(", ".join(r.used)), escape("; ".join(r.refused))] for r in gathered.reports],
+        notes=notes,
+    )
+
+
+def _description(settings: CaricatureSettings, models: Models) -> list[tuple[str, object]]:
+    if settings.codes is not None:
+        how: list[tuple[str, object]] = [("codes", settings.codes), ("base network", models.base_path)]
+    else:
+        how = [
+            ("projected into", f"{models.base_path} (the base network: real faces lie in its range)"),
+            ("space", settings.projection.space.upper()),
+            ("steps", settings.projection.steps),
+            ("noise maps", "optimised" if settings.projection.noise else "the network's"),
+        ]
+    return [
+        ("rendered in", models.description),
+        *how,
+        ("strength", settings.strength),
+        ("base sha256", models.base_sha256),
+    ]

@@ -1,0 +1,139 @@
+"""The folder of a caricature run's results: which one it is, what it was made from, what in it is out of date."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..data.sources import FolderSource, Source
+from ..errors import UserError
+from ..faces.photos import open_photos, picture_names
+from ..files import write_text
+from .settings import CaricatureSettings
+
+FOLDER = "caricatures"
+SOURCE, REPORT = "source.json", "report.json"
+
+
+class WithoutResults:
+    """Photographs without what caricature runs wrote among them.
+
+    Args:
+        photos: a folder.
+        left_out: names of folders in it, relative, with a slash at the end.
+    """
+
+    def __init__(self, photos: FolderSource, left_out: Sequence[str]) -> None:
+        self.photos, self.left_out = photos, tuple(left_out)
+
+    @classmethod
+    def open(cls, path: Path, resolution: int | None = None) -> None:
+        """Nothing is of this kind by itself."""
+        return None
+
+    def names(self) -> list[str]:
+        """Names of the other files."""
+        return [name for name in self.photos.names() if not name.startswith(self.left_out)]
+
+    def read(self, name: str) -> bytes:
+        """Bytes of one file."""
+        return self.photos.read(name)
+
+
+def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Path:
+    """Make the folder of the results, and note in it what they are made from.
+
+    Args:
+        settings: `out` is used, and what is rendered.
+        run_dir: in which results lie by default, each under its source's name; None for the current folder.
+
+    Returns:
+        The folder; never one that holds the results of other photographs or codes.
+
+    Raises:
+        UserError: when `out` holds those of others, or cannot be written.
+    """
+    given = Path(str(settings.photos or settings.codes)).expanduser()
+    source = str(given.resolve())
+    if settings.out is not None:
+        out = Path(settings.out)
+        if settings.photos is not None and out.resolve() == given.resolve():
+            raise UserError(f"out={out}: is the folder of the photographs; give another, such as {out / FOLDER}")
+        other = _source_of(out)
+        if other not in (None, source):
+            raise UserError(f"out={out}: holds what was made from {other}; give another out=, or remove it")
+    else:
+        resolved = given.resolve()
+        name = (resolved.name if resolved.is_dir() else resolved.stem) or FOLDER
+        parent, number = (run_dir or Path()) / FOLDER, 1
+        out = parent / name
+        while _source_of(out) not in (None, source):
+            number += 1
+            out = parent / f"{name}-{number}"
+    write_text(out / SOURCE, json.dumps({"made_from": source}) + "\n")
+    return out
+
+
+def open_photographs(path: str | Path, *left_out: Path) -> Source:
+    """Open photographs, without results of caricature runs that lie among them.
+
+    Args:
+        path: a photograph, a folder or a zip.
+        left_out: further folders, whose files are not photographs either.
+
+    Raises:
+        UserError: when there are none.
+    """
+    photos = open_photos(path)
+    if not isinstance(photos, FolderSource):
+        return photos
+    root = photos.path.resolve()
+    known = {folder.resolve() for folder in left_out}
+    parents = {parent for name in photos.names() for parent in Path(name).parents if parent != Path()}
+    ours = sorted(
+        f"{parent.as_posix()}/"
+        for parent in parents
+        if root / parent in known or _source_of(photos.path / parent) is not None
+    )
+    if not ours:
+        return photos
+    print(f"photos     {', '.join(ours)} left out: results", flush=True)
+    rest = WithoutResults(photos, ours)
+    if not picture_names(rest):
+        raise UserError(f"photos={path}: no pictures in it but results of earlier runs")
+    return rest
+
+
+def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) -> None:
+    """Remove pictures that an earlier run wrote, by its report, and this one did not.
+
+    Args:
+        out: folder of the results, with the earlier report.
+        report: of this run.
+        pasted: names of this run's files in `photos/`.
+    """
+    try:
+        before = json.loads((out / REPORT).read_text())
+        names = [str(face["name"]) for face in before["faces"]]
+        sheets = [str(name) for name in before.get("sheets", [])]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return
+    now = {face["name"] for face in report["faces"]}
+    stale = [out / "caricatures" / f"{name}.png" for name in names if name not in now]
+    stale += [out / "photos" / f"{name}.jpg" for name in names if name not in pasted]
+    stale += [out / name for name in sheets if name not in report["sheets"]]
+    for path in stale:
+        if path.parent in (out, out / "caricatures", out / "photos"):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    with suppress(OSError):
+        (out / "photos").rmdir()  # where it has become empty
+
+
+def _source_of(folder: Path) -> str | None:
+    """What the results in a folder were made from; None for another folder."""
+    try:
+        return str(json.loads((folder / SOURCE).read_text())["made_from"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
