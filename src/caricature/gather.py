@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
 from ..files import write_text
 from ..networks import Generator
-from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes
+from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes, structural_similarity
 from .settings import CaricatureSettings
 
 LANDMARKS, PROJECTIONS = "landmarks.json", "projections.json"
@@ -102,7 +102,7 @@ def _from_codes(path: Path, base: Generator, base_sha256: str) -> Gathered:
         for codes in read_codes(file, base):
             if codes.meta.get("base_sha256") not in (None, base_sha256):
                 strangers.append(codes.name)
-            meta = {k: v for k, v in codes.meta.items() if k in ("quality", "distance", "measure")}
+            meta = {k: v for k, v in codes.meta.items() if k in ("quality", "ssim", "distance", "measure")}
             subjects.append(Subject(codes.name, codes, facts=meta))
     names = [subject.name for subject in subjects]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -183,10 +183,11 @@ def _project(
     gathered.reused = len(faces) - len(missing)
 
     def keep(first: int, projection: Projection) -> None:
-        for k in range(len(projection.codes)):
-            index = missing[first + k]
+        indices = missing[first : first + len(projection.codes)]
+        similarities = structural_similarity(projection.images, pictures[indices])
+        for k, index in enumerate(indices):
             name = faces[index].name
-            facts = _facts(projection, k)
+            facts = {**_facts(projection, k), "ssim": round(float(similarities[k]), 4)}
             noise = None if projection.noise is None else tuple(maps[k] for maps in projection.noise)
             save_codes(folder, Codes(name, projection.codes[k], noise, {**facts, "base_sha256": base_sha256}))
             save_png(folder / f"{name}.png", projection.images[k].permute(1, 2, 0))

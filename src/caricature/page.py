@@ -103,8 +103,9 @@ def _card(index: int, subject: Subject, reconstruction: Tensor, grid: Grid, stre
     shown = f"{_image(now, f'{subject.name}, caricature')}{_image(now, '')}"
     figures.append(("caricature", f'<div class="stack">{shown}</div>'))
     inner = "".join(f"<figure>{image}<figcaption>{name}</figcaption></figure>" for name, image in figures)
-    quality = subject.facts.get("quality")
-    known = "" if quality is None else f"<p class='note'>projection quality {quality:.2f}</p>"
+    measured = [("quality", subject.facts.get("quality")), ("SSIM", subject.facts.get("ssim"))]
+    words = ", ".join(f"{name} {value:.2f}" for name, value in measured if value is not None)
+    known = f"<p class='note'>projection: {words}</p>" if words else ""
     return (
         f'<div class="panel one" data-face="{index}"><h3>{escape(subject.name)}</h3><div class="face">{inner}</div>'
         f"{_dials(grid, grid.stops[index], strength)}{known}</div>"

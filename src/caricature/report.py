@@ -30,7 +30,7 @@ def report_of(models: Models, gathered: Gathered, strengths: Sequence[float], sh
                 **{
                     k: v
                     for k, v in subject.facts.items()
-                    if k in ("quality", "distance", "average_face", "measure", "steps")
+                    if k in ("quality", "ssim", "distance", "average_face", "measure", "steps")
                 },
                 **(vars(subject.face.quality) if subject.face is not None and subject.face.quality else {}),
             }
@@ -94,6 +94,11 @@ def _description(settings: CaricatureSettings, models: Models) -> list[tuple[str
             ("space", settings.projection.space.upper()),
             ("steps", settings.projection.steps),
             ("noise maps", "optimised" if settings.projection.noise else "the network's"),
+            ("quality", "1 the picture itself, 0 the average face, by the distance that the projection minimised"),
+            (
+                "SSIM",
+                "structural similarity of picture and reconstruction, which it did not minimise; 1 for equals",
+            ),
         ]
     return [
         ("rendered in", models.description),

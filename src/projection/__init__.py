@@ -1,6 +1,7 @@
 """Pictures to codes: a perceptual distance, a projector, files of codes."""
 
 from .codes import Codes, find_code_files, read_codes, save_codes, stacked
+from .likeness import structural_similarity
 from .perceptual import LpipsDistance, PerceptualDistance, perceptual_distance
 from .projector import Projection, project
 from .schedule import RECIPES, ProjectionSettings, recipe
@@ -21,5 +22,6 @@ __all__ = [
     "recipe",
     "save_codes",
     "stacked",
+    "structural_similarity",
     "tune",
 ]

@@ -18,7 +18,7 @@ from src.cli import compose_config
 from src.data import to_uint8
 from src.errors import UserError
 from src.networks import blend
-from src.projection import read_codes
+from src.projection import read_codes, structural_similarity
 from src.weights import load_network, read_meta
 
 from .conftest import KIMG, RESOLUTION
@@ -54,6 +54,11 @@ def test_the_whole_way(settings, run_dir, capsys):
     report = json.loads((out / "report.json").read_text())
     assert [face["name"] for face in report["faces"]] == result.names
     assert all(face["quality"] > 0 and face["strength"] == 1 for face in report["faces"])
+    for face in report["faces"]:
+        pair = (torch.from_numpy(picture(out / d / f"{face['name']}.png").copy()) for d in ("codes", "faces"))
+        similarity = structural_similarity(*(image.permute(2, 0, 1)[None] for image in pair))
+        assert face["ssim"] == pytest.approx(float(similarity), abs=1e-3)
+        assert f"SSIM {face['ssim']:.2f}" in result.page.read_text()
     reasons = {photo["photo"]: photo.get("refused") for photo in report["photos"]}
     assert reasons["broken.jpg"] == ["not a picture that can be read"]
     assert reasons["nobody.png"] == ["no face found"]
