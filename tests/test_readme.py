@@ -81,9 +81,8 @@ def test_command_runs(desk, command):
         assert all((desk / name).exists() for name in written) and done.stdout.strip()
     elif script == "generate.py":
         folder = desk / done.stdout.split("pictures: ")[1].strip()
-        assert [p for p in folder.iterdir() if p.suffix in (".jpg", ".webp", ".mp4")] and any(
-            folder.glob("codes/*.npy")
-        )
+        (path,) = [p for p in folder.iterdir() if p.suffix in (".jpg", ".webp", ".mp4")]
+        assert any(folder.glob(f"codes/{path.stem}/*.npy"))
     else:
         assert "report:" in done.stdout
 

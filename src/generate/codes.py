@@ -98,7 +98,7 @@ def read_codes(path: str | Path, G: Generator) -> Codes:
     Raises:
         UserError: for a missing, damaged or other file, or codes of another network's shape.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     found: list[PictureCodes] = []
     for file in sorted(find_code_files(path), key=lambda f: natural_order(f.name)):
         found += read_code_file(file, G)
@@ -108,8 +108,16 @@ def read_codes(path: str | Path, G: Generator) -> Codes:
         print(f"note       {path}: noise maps beside the codes are not used here")
     names = [codes.name for codes in found]
     _check_names(path, names)
-    text = shortened(path.stem or path.resolve().name, len(names))
+    text = shortened(_name(path), len(names))
     return Codes(names, torch.stack([codes.ws for codes in found]).to(G.mapping.w_avg.device), text)
+
+
+def _name(path: Path) -> str:
+    """What a file or folder of codes is called; a folder that is called just `codes` after the one that it lies in."""
+    whole = path.resolve()
+    if not whole.is_dir():
+        return path.stem
+    return f"{whole.parent.name}-codes" if whole.name == "codes" else whole.name
 
 
 def _check_names(path: Path, names: list[str]) -> None:

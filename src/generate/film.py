@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,14 @@ def loop(ws: Tensor, frames: int) -> Tensor:
     return torch.from_numpy(path).to(ws.device)
 
 
-def write_film(path: Path, frames: Iterator[np.ndarray], fps: float) -> Path:
+def write_film(path: Path, frames: Iterator[np.ndarray], fps: float, count: int) -> Path:
     """Write frames uint8 `[H, W, 3]` as the suffix says, whole or not at all; frames are taken as they come.
+
+    Args:
+        path: of the film.
+        frames: in order.
+        fps: frames a second.
+        count: how many frames there are.
 
     Raises:
         UserError: when the encoder fails.
@@ -63,7 +69,7 @@ def write_film(path: Path, frames: Iterator[np.ndarray], fps: float) -> Path:
         if path.suffix == ".mp4":
             _write_mp4(partial, frames, fps)
         else:
-            _write_animation(partial, frames, fps)
+            _write_animation(partial, frames, durations(fps, count, 10 if path.suffix == ".gif" else 1))
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: the film cannot be written ({error})") from error
@@ -72,10 +78,16 @@ def write_film(path: Path, frames: Iterator[np.ndarray], fps: float) -> Path:
     return path
 
 
-def _write_animation(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+def durations(fps: float, count: int, step: int) -> list[int]:
+    """Milliseconds that each frame is shown: multiples of `step` whose sum is right at every frame."""
+    ends = [round(number * 1000 / fps / step) * step for number in range(count + 1)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def _write_animation(path: Path, frames: Iterator[np.ndarray], shown: list[int]) -> None:
     pictures = (Image.fromarray(frame) for frame in frames)
     options: dict[str, Any] = {"quality": 90, "method": 3} if path.suffix == ".webp" else {"disposal": 1}
-    next(pictures).save(path, save_all=True, append_images=pictures, duration=round(1000 / fps), loop=0, **options)
+    next(pictures).save(path, save_all=True, append_images=pictures, duration=shown, loop=0, **options)
 
 
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:

@@ -1,6 +1,7 @@
 """What `generate.py` is asked to do, checked before anything is opened or written."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ PAIR_COLUMNS = ("best", "resolutions", "snapshots")
 SEEDS = {"grid": 36, "truncation": 6, "mix": 4, "pairs": 8, "film": 6}  # how many, when none are asked for
 PSI, ROWS_OF_PSI, MIX_SEEDS = 0.7, (0.0, 0.25, 0.5, 0.75, 1.0), range(100, 106)
 FRAMES, FPS, MAX_FPS = 24, 24, 120
+MAX_GIF_FPS = 50  # a GIF counts in hundredths of a second; players show what is given less than two for ten
 MAX_SEED, MAX_CLASS, MAX_LAYER = 2**32 - 1, 9999, 63
 MAX_PSI = 4
 
@@ -91,14 +93,14 @@ def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
     seeds, mix_seeds = _numbers("seeds", config["seeds"], MAX_SEED), _numbers("mix.seeds", mix["seeds"], MAX_SEED)
     return GenerateSettings(
         mode=mode,
-        network=config["network"] if config["network"] is None else str(config["network"]),
-        run=str(config["run"]),
-        runs=config["paths"]["runs"],
+        network=_place(config["network"]),
+        run=os.path.expanduser(str(config["run"])),
+        runs=os.path.expanduser(config["paths"]["runs"]),
         snapshot=_snapshot(config),
-        base="auto" if config["base"] is None else config["base"],
+        base=_place(config["base"]) or "auto",
         blend=_blend(config),
         seeds=list(range(SEEDS[mode])) if seeds is None else seeds,
-        codes=config["codes"],
+        codes=_place(config["codes"]),
         psi=_psi(config),
         cutoff=config["cutoff"],
         classes=_numbers("classes", config["classes"], MAX_CLASS),
@@ -114,7 +116,7 @@ def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
         format=config["format"] or "jpg",
         singles=config["singles"],
         save_codes=config["save_codes"],
-        out=config["out"],
+        out=_place(config["out"]),
         device=config["device"],
     )
 
@@ -153,6 +155,11 @@ def _check_numbers_and_choices(config: Mapping[str, Any]) -> None:
     _whole("film.frames", film["frames"], 1, 1000)
     if film["fps"] is not None and (not _is_number(film["fps"]) or not 1 <= film["fps"] <= MAX_FPS):
         raise UserError(f"film.fps={film['fps']}: give a number from 1 to {MAX_FPS}")
+    if film["format"] == "gif" and (film["fps"] or FPS) > MAX_GIF_FPS:
+        raise UserError(
+            f"film.fps={film['fps']}: players slow down a GIF of more than {MAX_GIF_FPS} frames a second: choose "
+            "film.format=webp or mp4, or fewer"
+        )
     torch_device(config["device"])
 
 
@@ -236,6 +243,11 @@ def _rows_of_psi(value: Any) -> list[float]:
     for psi in rows:
         _check_psi("truncation.psi", psi)
     return [float(psi) for psi in rows]
+
+
+def _place(value: Any) -> str | None:
+    """A path or name, `~` written out."""
+    return None if value is None else os.path.expanduser(str(value))
 
 
 def _numbers(key: str, value: Any, high: int) -> list[int] | None:

@@ -58,11 +58,11 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
         UserError: when there is none, or what is asked for cannot be.
     """
     if settings.network is not None:
-        path = Path(settings.network).expanduser()
+        path = Path(settings.network)
         if next(path.glob(SNAPSHOTS), None) is None:
             source = path if path.exists() else settings.network
             G = load_network(source, device=device, parts=("G_ema",)).G_ema
-            return Chosen(G, str(settings.network), Path(OUT) / (path.stem or path.resolve().name))
+            return Chosen(G, str(settings.network), Path(OUT) / _name(path))
         run_dir = path
     else:
         run_dir = _run(settings)
@@ -122,6 +122,11 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
 def recommended(run_dir: Path) -> Path | None:
     """The blend that the run's last sweep recommends, or None."""
     return max(run_dir.glob(BEST), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _name(path: Path) -> str:
+    """What a network's file or folder is called."""
+    return path.resolve().name if path.is_dir() else path.stem
 
 
 def _run(settings: GenerateSettings) -> Path:

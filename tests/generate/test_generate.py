@@ -93,6 +93,8 @@ def test_truncation_rows_and_cutoff(render, runs):
     found = tiles(sheet_of(folder), 2, 3, **margins(sheet_of(folder), 2, 3))
     rows = [expected(load(one), [4, 9], psi=psi, cutoff=3) for psi in (0, 0.5, 1.2)]
     assert close(found, torch.cat(rows)) and margins(sheet_of(folder), 2, 3)["left"] > 10
+    facts = json.loads(sheet_of(folder).with_suffix(".json").read_text())
+    assert "psi" not in facts and facts["rows_of_psi"] == [0, 0.5, 1.2]
 
 
 def test_mixing_takes_layers_of_the_columns(render, runs):
@@ -148,6 +150,20 @@ def test_a_film_is_a_loop_through_the_seeds(render, runs, kind):
     assert close(torch.from_numpy(keys), expected(load(one), range(3)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "fps", "shown"), [("gif", 30, {30, 40}), ("gif", 50, {20}), ("webp", 24, {41, 42}), ("webp", 120, {8, 9})]
+)
+def test_a_film_is_as_long_as_its_frames(tmp_path, kind, fps, shown):
+    frames = (np.full([16, 16, 3], 200 * (i % 2), np.uint8) for i in range(fps))
+    with Image.open(film_module.write_film(tmp_path / f"film.{kind}", frames, fps, fps)) as film:
+        found = []
+        for number in range(film.n_frames):
+            film.seek(number)
+            film.load()
+            found.append(film.info["duration"])
+    assert len(found) == fps and set(found) == shown and sum(found) == 1000
+
+
 def test_the_loop_is_smooth_where_it_closes():
     ws = torch.randn([4, 6, 8], generator=torch.Generator().manual_seed(0))
     path = loop(ws, 10)
@@ -178,7 +194,7 @@ def test_a_failing_film_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        film_module.write_film(tmp_path / "film.webp", frames(), 10)
+        film_module.write_film(tmp_path / "film.webp", frames(), 10, 5)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,11 +202,12 @@ def test_singles_and_codes_and_back(render, runs, tmp_path):
     one = runs / "first/snapshots/kimg-000001.00.safetensors"
     folder = render(f"network={one}", "seeds=[7,12]", "singles=true", "save_codes=true", f"out={tmp_path}/mine")
     assert folder == tmp_path / "mine"
-    codes = np.load(folder / "codes" / "seed0007.npy")
+    name = sheet_of(folder).stem
+    codes = np.load(folder / "codes" / name / "seed0007.npy")
     assert codes.shape == (8, 16) and codes.dtype == np.float32
-    single = np.array(Image.open(folder / "singles" / "seed0007.png")).transpose(2, 0, 1)
+    single = np.array(Image.open(folder / "singles" / name / "seed0007.png")).transpose(2, 0, 1)
     assert close(torch.from_numpy(single), expected(load(one), [7])[0])
-    again = render(f"network={one}", f"codes={folder}/codes", "format=png", f"out={tmp_path}/again")
+    again = render(f"network={one}", f"codes={folder}/codes/{name}", "format=png", f"out={tmp_path}/again")
     assert close(tiles(sheet_of(again), 2, 1), expected(load(one), [7, 12]))
 
 
@@ -230,6 +247,7 @@ def test_given_codes_can_be_truncated_too(render, runs, tmp_path):
     one = runs / "first/snapshots/kimg-000001.00.safetensors"
     saved = render(f"network={one}", "seeds=0-1", "psi=1", "save_codes=true", f"out={tmp_path}/whole")
     folder = render(
-        f"network={one}", f"codes={saved}/codes", "psi=0.4", "cutoff=5", "format=png", f"out={tmp_path}/cut"
+        *(f"network={one}", f"codes={saved}/codes/{sheet_of(saved).stem}", "psi=0.4", "cutoff=5", "format=png"),
+        f"out={tmp_path}/cut",
     )
     assert close(tiles(sheet_of(folder), 2, 1), expected(load(one), [0, 1], psi=0.4, cutoff=5))

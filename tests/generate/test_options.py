@@ -53,6 +53,7 @@ def test_numbers_as_names():
         (["format=bmp"], "format=bmp: choose jpg or png"),
         (["grid.columns=0"], "grid.columns=0"),
         (["mode=film", "film.fps=0"], "film.fps=0"),
+        (["mode=film", "film.fps=60", "film.format=gif"], "film.fps=60: .* more than 50 .* film.format=webp or mp4"),
         (["mode=film", "film.frames=1.5"], "film.frames=1.5"),
         (["mode=film", "film.format=avi"], "film.format=avi: choose mp4, webp or gif"),
         (["mode=film", "format=png"], "format=png has no effect with mode=film"),

@@ -1,0 +1,132 @@
+"""What a mode works with: checked settings, the network with its codes, and names that lose no earlier picture."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..data import save_png
+from ..files import write_text
+from ..networks import Generator
+from .codes import Codes
+from .numbers import MAX_TEXT
+from .settings import GenerateSettings
+from .sheet import render
+
+
+@dataclass
+class Job:
+    """What a mode needs: checked settings, the network with its codes, and where pictures go.
+
+    Attributes:
+        G: network that renders; of pairs the base, whose mapping makes the codes.
+        codes: as they are rendered, truncated.
+        network: its name, for the names of files in a folder of the user's.
+        facts: written beside the result.
+        path: of the sheet or film, from `start` on; singles and codes go into folders of its name.
+    """
+
+    settings: GenerateSettings
+    G: Generator
+    codes: Codes
+    folder: Path
+    network: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    path: Path = field(init=False)
+
+    def render(self, ws: Tensor, G: Generator | None = None) -> Iterator[Tensor]:
+        """Render codes with a progress bar: chunks of uint8 `[n, 3, H, W]`."""
+        with tqdm(total=len(ws), desc="rendering", unit="img", disable=None, leave=False) as bar:
+            for images in render(G or self.G, ws, self.settings.noise):
+                yield images
+                bar.update(len(images))
+
+    def pictures(self, ws: Tensor, G: Generator | None = None) -> Tensor:
+        """Render codes: uint8 `[N, 3, H, W]`."""
+        return torch.cat(list(self.render(ws, G)))
+
+    def start(self, what: str, suffix: str, **facts: Any) -> Path:
+        """Take a name and write beside it, as JSON, what makes the pictures.
+
+        What decides the pictures is in the name: `grid-0-35-psi0.7.jpg`, with `out=` after the network's name. What of
+        that name was made otherwise, as its JSON says, stays: the next takes `-2`, `-3`, …; the same command replaces
+        its own.
+        """
+        self.facts |= facts
+        text, stem = json.dumps(self._made(), indent=2) + "\n", self._stem(what)
+        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        name = next(name for name in names if self._is_free(name, suffix, text))
+        self.path = self.folder / f"{name}.{suffix}"
+        write_text(self.folder / f"{name}.json", text)
+        return self.path
+
+    def single(self, name: str, image: Tensor) -> None:
+        """Write one picture `[3, H, W]` as a PNG of its own, when that is asked for."""
+        if self.settings.singles:
+            save_png(self.folder / "singles" / self.path.stem / f"{name}.png", image.permute(1, 2, 0))
+
+    def save_codes(self, codes: Codes | None = None) -> None:
+        """Write codes, when that is asked for."""
+        codes = codes or self.codes
+        for name, ws in zip(codes.names, codes.ws.cpu().numpy(), strict=True):
+            if self.settings.save_codes:
+                _save_array(self.folder / "codes" / self.path.stem / f"{name}.npy", ws)
+
+    def _stem(self, what: str) -> str:
+        s = self.settings
+        parts = [what, *([self.network[:MAX_TEXT]] if s.out is not None else []), self.codes.text]
+        parts += [f"psi{s.psi:g}"] if s.mode != "truncation" and (s.psi != 1 or s.codes is None) else []
+        parts += [f"cutoff{s.cutoff}"] if s.cutoff is not None else []
+        parts += ["class" + "_".join(map(str, s.classes[:8]))] if s.classes is not None else []
+        parts += [f"noise-{s.noise}"] if s.noise != "const" else []
+        return "-".join(parts)
+
+    def _made(self) -> dict[str, Any]:
+        s = self.settings
+        made = {"mode": s.mode, **self.facts}
+        made |= {"psi": s.psi} if s.mode != "truncation" else {}
+        made |= {"cutoff": s.cutoff, "noise": s.noise, "classes": s.classes}
+        if s.codes is None:
+            return made | {"seeds": s.seeds}
+        return made | {"codes": s.codes, "codes_sha256": digest_of([self.codes.ws])}
+
+    def _is_free(self, name: str, suffix: str, text: str) -> bool:
+        """Whether nothing is there under a name, or what is was made as `text` says."""
+        facts = self.folder / f"{name}.json"
+        if facts.exists():
+            return facts.is_file() and facts.read_bytes() == text.encode()
+        there = (f"{name}.{suffix}", f"singles/{name}", f"codes/{name}")
+        return not any((self.folder / place).exists() for place in there)
+
+
+def digest_of_network(G: Generator) -> str:
+    """SHA-256 of a network's weights."""
+    return digest_of([tensor for _, tensor in sorted(G.state_dict().items())])
+
+
+def digest_of(tensors: list[Tensor]) -> str:
+    """SHA-256 of tensors' contents."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            np.save(file, array)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
