@@ -69,6 +69,7 @@ def make_manifest(
         },
         "source": os.fsdecode(settings.source.name),
         "source_stamp": stamp,
+        "source_place": _place(settings),
         "options": settings.choices(),
         "classes": classes,
         "pictures": pictures,
@@ -97,6 +98,16 @@ def is_same(manifest: dict[str, Any], settings: PrepareSettings, stamp: str) -> 
         and manifest.get("source_stamp") == stamp
         and manifest.get("options") == json.loads(json.dumps(settings.choices()))
     )
+
+
+def is_same_source(manifest: dict[str, Any], settings: PrepareSettings, stamp: str) -> bool:
+    """Whether a finished set was made of this source, even if its files changed or moved since."""
+    return manifest.get("source_stamp") == stamp or manifest.get("source_place") == _place(settings)
+
+
+def _place(settings: PrepareSettings) -> str:
+    """Digest of where the source is: it tells two of one name apart, and does not say where they are."""
+    return hashlib.sha256(os.fsencode(settings.source.resolve())).hexdigest()
 
 
 def key_of(settings: PrepareSettings, stamp: str) -> str:

@@ -16,7 +16,7 @@ from .duplicates import Duplicates
 from .face_boxes import FaceDetector
 from .ferg import Frame, read_tree
 from .ferg_choice import FergChoice, describe, first_choice
-from .manifest import is_same, key_of, make_manifest, read_manifest, source_status
+from .manifest import is_same, is_same_source, key_of, make_manifest, read_manifest, source_status
 from .outcome import DUPLICATE, Outcome, entries, shown, write_report
 from .pack import write_tfrecord, write_zip
 from .parallel import in_order, quiet_decoders
@@ -53,12 +53,10 @@ def prepare(settings: PrepareSettings, *, open_detector: OpenDetector | None = N
     if known is not None and is_same(known, settings, stamp):
         shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
         print(f"{out} is there already, made of the same pictures with the same options: nothing to do")
-        print(f"report: {settings.report_folder / 'report.json'}")
+        if (settings.report_folder / "report.json").is_file():
+            print(f"report: {settings.report_folder / 'report.json'}")
         return out
-    if known is None and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"out={out}: exists and was not made by prepare.py; move it away, or choose another out=")
-    if known is not None:
-        print(f"{out} was made with other options or pictures: it will be replaced")
+    _check_target(settings, known, stamp)
     with quiet_decoders(), unfinished(out, key_of(settings, stamp)) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
@@ -83,6 +81,25 @@ def prepare(settings: PrepareSettings, *, open_detector: OpenDetector | None = N
     options = f"dataset={settings.recipe}" if usual else f"dataset=folder dataset.path={shown(out)}"
     print(f"train with: python train.py {options}")
     return out
+
+
+def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp: str) -> None:
+    """Say that a set will be replaced.
+
+    Raises:
+        UserError: for what is not ours, and, unless `out` was asked for, for a set of another source.
+    """
+    out = settings.out
+    if known is None:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise UserError(f"out={out}: exists and was not made by prepare.py; move it away, or choose another out=")
+        return
+    if not settings.out_given and not is_same_source(known, settings, stamp):
+        raise UserError(
+            f"{out} was made of another source ({shown(known.get('source'))}): give another out=, or out={out} to "
+            "replace it"
+        )
+    print(f"{out} was made with other options or pictures: it will be replaced")
 
 
 def _with_detector(

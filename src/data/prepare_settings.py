@@ -1,5 +1,6 @@
 """What `prepare.py` is asked to do: the range of every option, and one checked object."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class PrepareSettings:
         recipe: `"ferg"`, `"yuanshen"` or `"folder"`.
         source: what to read.
         out: zip or folder to write.
+        out_given: whether it was asked for; the usual place is not taken from a set of another source.
         format: `"zip"` or `"tfrecord"`.
         resolution: px a side, or None to keep the size.
         filter: of resizing.
@@ -84,6 +86,7 @@ class PrepareSettings:
     points: Mapping[str, Triple] | None = None
     padding: str = "reflect"
     faces: FaceCrops | None = None
+    out_given: bool = True
 
     def choices(self) -> dict[str, Any]:
         """Everything that decides the result, as plain data, without the places of files."""
@@ -110,7 +113,8 @@ class PrepareSettings:
     @property
     def report_folder(self) -> Path:
         """Where report and contact sheets go."""
-        return self.out.with_name(f"{self.out.stem}-report")
+        name = self.out.stem if self.format == "zip" else self.out.name
+        return self.out.with_name(f"{name}-report")
 
 
 def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
@@ -126,7 +130,7 @@ def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
     align = config["align"]
     if align["padding"] == "background" and backdrop.colour is None:
         raise UserError(f"align.padding=background: background={backdrop.option} is no colour; choose reflect")
-    source = Path(str(config["source"])).expanduser()
+    source = Path(os.path.expanduser(str(config["source"])))
     return PrepareSettings(
         recipe,
         source,
@@ -145,6 +149,7 @@ def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
         points=None if align["points"] is None else read_points(align["points"]),
         padding=align["padding"] or PADDINGS[0],
         faces=face_crops(config["faces"]) if recipe == "yuanshen" else None,
+        out_given=config["out"] is not None,
     )
 
 
@@ -223,10 +228,11 @@ def _aspect(given: Any, crop: str) -> float | None:
 def _out(given: Any, recipe: str, source: Path, form: str) -> Path:
     suffix = ".zip" if form == "zip" else ""
     if given is None:
-        stem = recipe if recipe != "folder" else (source.resolve().stem or "pictures")
-        out = OUT_FOLDER / f"{stem}{suffix}"
+        whole = source.resolve()
+        name = whole.name if whole.is_dir() else whole.stem
+        out = OUT_FOLDER / f"{recipe if recipe != 'folder' else name or 'pictures'}{suffix}"
     else:
-        out = Path(str(given)).expanduser()
+        out = Path(os.path.expanduser(str(given)))
     if (out.suffix.lower() == ".zip") != (form == "zip"):
         raise UserError(f"out={out}: {'must end in .zip' if form == 'zip' else 'format=tfrecord writes a folder'}")
     here, there = out.resolve(), source.resolve()
@@ -239,7 +245,7 @@ def _read_drop(given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
     try:
-        lines = Path(str(given)).expanduser().read_text().splitlines()
+        lines = Path(os.path.expanduser(str(given))).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"drop={given}: cannot be read ({error}); give a text file, one name or number a line"

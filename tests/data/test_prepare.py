@@ -162,6 +162,71 @@ def test_a_finished_set_is_left_alone_and_a_change_is_noticed(tmp_path, capsys):
     assert (tmp_path / "o.zip").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("form", ["zip", "tfrecord"])
+def test_sources_of_one_name_do_not_replace_each_other(tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    for seed, place in enumerate(("A/faces", "B/faces")):
+        write_files(tmp_path / place, {f"{i}.png": encoded(noise(10 * seed + i)) for i in range(3)})
+    options = [f"format={form}", "resolution=16"]
+    suffix = ".zip" if form == "zip" else ""
+    out = run_prepare("source=A/faces", *options)
+    assert out == Path(f"datasets/faces{suffix}")
+    before = open_dataset(out).images
+    with pytest.raises(UserError, match=f"^{out} was made of another source .faces.: .* out={out} to replace") as error:
+        run_prepare("source=B/faces", *options)
+    assert "\n" not in str(error.value) and torch.equal(open_dataset(out).images, before)
+    (tmp_path / "A/faces/new.png").write_bytes(encoded(noise(99)))
+    assert len(open_dataset(run_prepare("source=A/faces", *options))) == 4  # the same source, with a picture more
+    (tmp_path / "A/faces").rename(tmp_path / "A/moved")
+    run_prepare("source=A/moved", f"out={out}", *options)  # nothing to do
+    assert not torch.equal(open_dataset(run_prepare("source=B/faces", *options, f"out={out}")).images[:3], before)
+    assert str(tmp_path) not in json.dumps(_manifest(out))
+
+
+def _manifest(out):
+    return json.loads((out / "manifest.json").read_text()) if out.is_dir() else manifest(out)
+
+
+def test_sets_of_a_recipe_do_not_replace_those_of_another_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in ("A", "B"):
+        ferg_tree(tmp_path / place, 2)
+    options = ["dataset=ferg", "count=44", "resolution=16"]
+    out = run_prepare(*options, "source=A")
+    before = out.read_bytes()
+    with pytest.raises(UserError, match=r"was made of another source .A.: give another out="):
+        run_prepare(*options, "source=B")
+    assert out.read_bytes() == before
+    run_prepare(*options[:1], "count=50", "resolution=16", "source=A")
+    assert out.read_bytes() != before
+
+
+@pytest.mark.parametrize("form", ["zip", "tfrecord"])
+def test_what_follows_a_dot_belongs_to_a_folders_name(tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    outs = []
+    for name in ("2024.06.01", "2024.06.02"):
+        write_files(tmp_path / name, pictures(3))
+        outs.append(run_prepare(f"source={name}", f"format={form}", "resolution=16"))
+    suffix = ".zip" if form == "zip" else ""
+    assert [out.name for out in outs] == [f"2024.06.01{suffix}", f"2024.06.02{suffix}"]
+    reports = sorted(path.name for path in (tmp_path / "datasets").glob("*-report"))
+    assert reports == ["2024.06.01-report", "2024.06.02-report"]
+    archive = shutil.make_archive(str(tmp_path / "2024.07"), "zip", tmp_path / "2024.06.01")
+    assert run_prepare(f"source={archive}", "resolution=16").name == "2024.07.zip"
+
+
+def test_a_report_that_was_deleted_is_not_pointed_at(tmp_path, capsys):
+    options = [f"source={write_files(tmp_path / 'in', pictures(3))}", f"out={tmp_path}/o.zip", "resolution=16"]
+    run_prepare(*options)
+    run_prepare(*options)
+    assert capsys.readouterr().out.count("report: ") == 2
+    shutil.rmtree(tmp_path / "o-report")
+    run_prepare(*options)
+    printed = capsys.readouterr().out
+    assert "nothing to do" in printed and "report: " not in printed
+
+
 @pytest.mark.parametrize("recipe", ["folder", "ferg"])
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, monkeypatch, recipe, capsys):
     source = ferg_tree(tmp_path / "in", 3) if recipe == "ferg" else write_files(tmp_path / "in", pictures(30))
@@ -240,6 +305,7 @@ WRONG = [
     ("dataset=ferg align.points=p.yaml align.padding=background background=own", "background=own is no colour"),
     ("dataset=ferg align.points=p.yaml", "align.points=p.yaml: cannot be read"),
     ("background=blurple", "background=blurple: give a colour name, #rrggbb, own, or the file of a picture"),
+    ("out='~nobody-at-all/x'", "out=~nobody-at-all/x: must end in .zip"),
     ("out=x.png", "out=x.png: must end in .zip"),
     ("format=tfrecord out=x.zip", "out=x.zip: format=tfrecord writes a folder"),
     ("out=pics/o.zip", "lies in the source"),
