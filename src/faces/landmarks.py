@@ -1,22 +1,27 @@
 """Where landmarks come from: a small interface, files beside the pictures, the built-in portraits' own."""
 
 import hashlib
+import io
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.images import BadPicture
-from ..data.sources import Source
+from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from .align import NUM_LANDMARKS
+from .photos import NOT_PICTURES
 
 SUFFIXES = (".json", ".npy", ".txt")
+_MALFORMED = (ValueError, TypeError, KeyError, EOFError, AttributeError, OverflowError, RecursionError, BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,76 @@ class FileLandmarks:
         file = self._file(name)
         return "no file" if file is None else hashlib.sha256(self.source.read(file)).hexdigest()
 
-    def _file(self, name: str) -> str | None:
+    def candidates(self, name: str) -> list[str]:
+        """Files that may hold a picture's landmarks, going by their names; the first is the one that is read."""
         stems = [str(Path(name).with_suffix("")), name]  # holiday.json, or holiday.jpg.json
-        return next((stem + suffix for stem in stems for suffix in SUFFIXES if stem + suffix in self.names), None)
+        return [stem + suffix for stem in stems for suffix in SUFFIXES if stem + suffix in self.names]
+
+    def _file(self, name: str) -> str | None:
+        return next(iter(self.candidates(name)), None)
+
+
+class AutoLandmarks:
+    """For each picture the file beside it that holds landmarks, and a detector for the pictures that have none.
+
+    Files of those names that hold something else, such as captions or a photo service's metadata, are passed over.
+
+    Args:
+        photos: the photographs and what lies beside them.
+        detector: opens the detector; called when the first picture needs it, and at once where one is known to.
+
+    Raises:
+        UserError: when a picture needs the detector and it cannot be opened.
+    """
+
+    def __init__(self, photos: Source, detector: Callable[[], LandmarkProvider]) -> None:
+        self.files = FileLandmarks(photos)
+        self._open = detector
+        self._detector: LandmarkProvider | None = None
+        self._chosen: dict[str, str | None] = {}
+        pictures = not_of_kinds(photos.names(), NOT_PICTURES)
+        needing = next((n for n in pictures if self._file(n) is None and _is_picture(photos, n)), None)
+        if needing is not None:
+            self._open_for(needing)
+
+    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
+        """Read the faces of a picture, or find them."""
+        file = self._file(name)
+        if file is None:
+            return self._open_for(name).find(image, name)
+        return parse_landmarks(self.files.source.read(file), file)
+
+    def identity(self, name: str) -> str:
+        """Digest of the landmark file, or the detector's."""
+        file = self._file(name)
+        if file is None:
+            return self._open_for(name).identity(name)
+        return hashlib.sha256(self.files.source.read(file)).hexdigest()
+
+    def _file(self, name: str) -> str | None:
+        if name not in self._chosen:
+            self._chosen[name] = next((f for f in self.files.candidates(name) if self._holds_landmarks(f)), None)
+        return self._chosen[name]
+
+    def _holds_landmarks(self, file: str) -> bool:
+        try:
+            faces = parse_landmarks(self.files.source.read(file), file)
+        except BadPicture:
+            return False
+        return bool(faces) or not file.endswith(".txt")  # an empty text is no word on faces, an empty list is
+
+    def _open_for(self, name: str) -> LandmarkProvider:
+        if self._detector is None:
+            try:
+                self._detector = self._open()
+            except UserError as error:
+                if not any(self._chosen.values()):
+                    raise
+                raise UserError(
+                    f"{name!a} has no landmarks beside it: {error}, "
+                    "or leave such pictures out with faces.landmarks=files"
+                ) from error
+        return self._detector
 
 
 class PortraitLandmarks:
@@ -102,7 +174,7 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
     """Open what `faces.landmarks` names.
 
     Args:
-        choice: `"auto"` (landmark files beside the pictures where there are any, face-alignment otherwise),
+        choice: `"auto"` (for each picture its landmark file where there is one, face-alignment for the others),
             `"face-alignment"`, `"dlib"`, `"files"` (beside the pictures), or a folder or zip of landmark files.
         photos: the photographs.
         device: of the detector.
@@ -110,31 +182,54 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
     Raises:
         UserError: when it cannot be opened.
     """
-    from ..data.sources import open_source
     from .dlib_landmarks import DlibLandmarks
     from .fan_landmarks import FaceAlignmentLandmarks
 
-    beside = FileLandmarks(photos)
-    if choice in ("auto", "files"):
-        pictures = {str(Path(n).with_suffix("")) for n in beside.names if Path(n).suffix.lower() not in SUFFIXES}
-        known = {stem for stem in (*pictures, *beside.names) for s in SUFFIXES if stem + s in beside.names}
-        if known:
-            return beside
-        if choice == "files":
-            raise UserError(
-                "faces.landmarks=files: no photograph has a file of landmarks beside it (<stem>.json, .npy or .txt)"
-            )
-        return FaceAlignmentLandmarks(device=device)
+    if choice == "auto":
+        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device))
+    if choice == "files":
+        return _beside(photos)
     if choice == "face-alignment":
         return FaceAlignmentLandmarks(device=device)
     if choice == "dlib":
         return DlibLandmarks()
+    return _elsewhere(choice)
+
+
+def _beside(photos: Source) -> FileLandmarks:
+    beside = FileLandmarks(photos)
+    pictures = {str(Path(n).with_suffix("")) for n in beside.names if Path(n).suffix.lower() not in SUFFIXES}
+    if not any(stem + s in beside.names for stem in (*pictures, *beside.names) for s in SUFFIXES):
+        raise UserError(
+            "faces.landmarks=files: no photograph has a file of landmarks beside it (<stem>.json, .npy or .txt)"
+        )
+    return beside
+
+
+def _elsewhere(choice: str) -> FileLandmarks:
     path = Path(choice).expanduser()
     if not path.exists():
         raise UserError(
             f"faces.landmarks={choice}: neither auto, files, face-alignment or dlib, nor a folder of landmark files"
         )
-    return FileLandmarks(open_source(path))
+    if not path.is_dir() and not is_zipfile(path):
+        raise UserError(f"faces.landmarks={choice}: neither a folder nor a zip of landmark files")
+    try:
+        return FileLandmarks(FolderSource(path) if path.is_dir() else ZipSource(path))
+    except (OSError, UserError, BadZipFile) as error:
+        reason = str(error).removeprefix(f"dataset.path={path}: ")
+        raise UserError(f"faces.landmarks={choice}: {reason}") from error
+
+
+def _is_picture(photos: Source, name: str) -> bool:
+    """Whether a file calls itself a picture; nothing is decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(io.BytesIO(photos.read(name))).close()
+        return True
+    except Exception:  # whatever is wrong with it, its own report says so
+        return False
 
 
 def reduced_to(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
@@ -155,8 +250,6 @@ def parse_landmarks(data: bytes, name: str) -> list[Face]:
     """
     try:
         if name.lower().endswith(".npy"):
-            import io
-
             return _faces(np.load(io.BytesIO(data), allow_pickle=False).tolist())
         text = data.decode()
         if name.lower().endswith(".json"):
@@ -164,13 +257,15 @@ def parse_landmarks(data: bytes, name: str) -> list[Face]:
         numbers = [[float(v) for v in line.replace(",", " ").split()] for line in text.splitlines() if line.strip()]
         points = np.array(numbers, np.float64)
         return _faces(points.reshape(-1, NUM_LANDMARKS, 2).tolist())
-    except (ValueError, TypeError, KeyError, EOFError) as error:
+    except _MALFORMED as error:
         raise BadPicture(f"its landmarks in {name} cannot be read ({_short(error)})") from error
 
 
 def _faces(value: Any) -> list[Face]:
     if isinstance(value, dict):
         value = value["faces"]
+    if not isinstance(value, list):
+        raise ValueError("no list of faces")
     if not value:
         return []
     if not isinstance(value[0], dict) and np.ndim(value) == 2:
