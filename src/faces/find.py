@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from .quality import FaceQuality, Limits, measure_face, why_refused
 
 CHOICES = ("largest", "all")
 TRANSFORM_FACTOR = 4
+MAX_NAME_BYTES = 120  # of a face's name: file systems take 255, and other names are made of it
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class FoundFace:
     """An aligned face.
 
     Attributes:
-        name: unique among the photographs: the photograph's stem, with `-2`, `-3`, … for further faces.
+        name: unique among the photographs: the photograph's stem, with `-2`, `-3`, … for further faces; a very long
+            name is shortened, one that is no UTF-8 is mended, and both end in a hash.
         photo: name of the photograph's file.
         image: uint8 `[r, r, 3]`.
         frame: where it was cut out; None for a picture that was aligned already.
@@ -94,7 +96,7 @@ class PhotoReport:
     def line(self) -> str:
         """One line for the terminal."""
         used = f"{len(self.used)} of {self.found} faces used" if self.found else "no face used"
-        return f"{self.photo}: {used}" + (f" ({'; '.join(self.refused)})" if self.refused else "")
+        return f"{readable(self.photo)}: {used}" + (f" ({'; '.join(self.refused)})" if self.refused else "")
 
 
 def find_faces(
@@ -141,6 +143,11 @@ def find_faces(
         yield report, faces, found
 
 
+def readable(name: str) -> str:
+    """Return a file's name with `_` for each byte that is no UTF-8, as in Latin-1 names."""
+    return re.sub(r"[\ud800-\udfff]", "_", name)
+
+
 def landmark_key(provider: LandmarkProvider, name: str, sha256: str) -> str:
     """Name of a photograph's landmarks in a cache."""
     return f"{sha256} {provider.identity(name)}"
@@ -174,7 +181,7 @@ def _cut_out(
             report.refused.append("not the largest face (faces.which=all takes all)")
             continue
         try:
-            made = _cut_one(rgb, face, settings, report.photo, len(faces), taken)
+            made = _cut_one(rgb, face, settings, report.photo, len(faces), {*taken, *(f.name for f in faces)})
         except UserError as error:
             report.refused.append(str(error))
             continue
@@ -187,7 +194,7 @@ def _cut_out(
 
 
 def _cut_one(
-    rgb: NDArray[np.uint8], face: Face, settings: FaceSettings, photo: str, index: int, taken: set[str]
+    rgb: NDArray[np.uint8], face: Face, settings: FaceSettings, photo: str, index: int, taken: Collection[str]
 ) -> FoundFace:
     size = settings.align_px
     aligned = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
@@ -202,11 +209,25 @@ def _reduced(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.LANCZOS))
 
 
-def _unique(photo: str, index: int, taken: set[str]) -> str:
+def _unique(photo: str, index: int, taken: Collection[str]) -> str:
     """The stem, with the folders before it and a number behind it where needed; also the suffix where two share it."""
     path = Path(photo)
     number = f"-{index + 1}" if index else ""
     stem = re.sub(r"[/\\\x00-\x1f]+", "", "-".join([*path.parent.parts, path.stem])).lstrip(".-") or "face"
-    candidates = [f"{stem}{number}", f"{stem}-{path.suffix.lstrip('.')}{number}"]
-    candidates += [f"{stem}{number}-{i}" for i in range(2, len(taken) + 3)]
+    base, other = (_file_name(text, photo) for text in (stem, f"{stem}-{path.suffix.lstrip('.')}"))
+    candidates = [f"{base}{number}", f"{other}{number}"]
+    candidates += [f"{base}{number}-{i}" for i in range(2, len(taken) + 3)]
     return next(name for name in candidates if name not in taken)
+
+
+def _file_name(text: str, photo: str) -> str:
+    """A name that every file system and format takes; one that had to be changed ends in a hash of the photograph's.
+
+    Shortened are names of more than `MAX_NAME_BYTES`, replaced are bytes that are no UTF-8.
+    """
+    name = readable(text)
+    if len(name.encode()) > MAX_NAME_BYTES:
+        name = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    if name == text:
+        return text
+    return f"{name}-{hashlib.sha256(photo.encode(errors='surrogatepass')).hexdigest()[:8]}"
