@@ -16,10 +16,12 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..files import whole_file
+from .icc import to_srgb
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 8
 RESIZE_FILTER = "lanczos"
+_HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _STRIP_PX = 4_000_000  # what is converted at once: a picture of 100 million pixels stays below 1 GB
 
 #: Behind transparent parts: a colour, a picture that covers them, or None for the pixels' own colours.
@@ -64,7 +66,7 @@ def parse_background(name: str) -> tuple[int, int, int]:
 def decode_picture(
     source: bytes | str | Path, *, background: Background = (0, 0, 0), max_pixels: int = MAX_PIXELS
 ) -> DecodedPicture:
-    """Decode any picture to RGB: EXIF orientation applied, alpha composited on `background`.
+    """Decode any picture to RGB: EXIF orientation applied, colours to sRGB by an embedded profile, alpha composited.
 
     Args:
         source: a file's bytes or its path.
@@ -88,13 +90,26 @@ def decode_picture(
     except BadPicture:
         raise
     except UnidentifiedImageError as error:
-        raise BadPicture("not a picture that can be read") from error
+        raise BadPicture(_phone_format(data) or "not a picture that can be read") from error
     except Image.DecompressionBombError as error:
         bound = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))  # Pillow has a bound of its own
         raise BadPicture(f"more than {bound / 1e6:.0f} million pixels") from error
     except Exception as error:  # decoders fail in many ways on damaged files
         reason = "cut short" if "truncated" in str(error) else str(error) or type(error).__name__
         raise BadPicture(f"damaged ({reason})") from error
+
+
+def _phone_format(data: bytes) -> str | None:
+    """What to do with an HEIC or AVIF file that Pillow does not read; None for all others."""
+    if data[4:8] != b"ftyp":
+        return None
+    box = data[8 : min(int.from_bytes(data[:4]), 256)]
+    brands = {box[i : i + 4] for i in range(0, len(box), 4)}
+    if brands & {b"avif", b"avis"}:
+        return "an AVIF picture that this Pillow cannot read: convert it to JPEG or PNG"
+    if brands & _HEIC:
+        return "an HEIC photograph, as iPhones take them: convert it to JPEG (heif-convert A.heic A.jpg)"
+    return None
 
 
 def resize_square(rgb: np.ndarray, resolution: int) -> np.ndarray:
@@ -142,10 +157,9 @@ def _decode(picture: Image.Image, background: Background, max_pixels: int) -> De
     if orientation not in (0, 1):
         notes.append("turned as its EXIF says")
         picture = ImageOps.exif_transpose(picture)
+    picture, profile_note = to_srgb(picture)
     rgb, note = _to_rgb(picture, background)
-    if note:
-        notes.append(note)
-    return DecodedPicture(rgb, notes)
+    return DecodedPicture(rgb, notes + [n for n in (profile_note, note) if n])
 
 
 def _to_rgb(picture: Image.Image, background: Background) -> tuple[np.ndarray, str | None]:
