@@ -1,11 +1,11 @@
 """Style codes in and out of files: this project's, and those of other projectors. Nothing in a file is executed.
 
-Read are `.npy` (`[L, w_dim]` as project_images.py writes them, `[N, L, w_dim]`, or one w), NVIDIA's `projected_w.npz`,
-rosinality's `.pt` (with its noise maps), and this project's `.safetensors` (codes with optimised noise maps).
+Read are `.npy` (`[L, w_dim]` as project_images.py writes them, `[N, L, w_dim]`, `[N, 1, w_dim]`, or one w), NVIDIA's
+`projected_w.npz`, rosinality's `.pt` (with its noise maps), and this project's `.safetensors` (codes with optimised
+noise maps).
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
+from ..files import whole_file
 from ..networks import Generator
 from ..weights.refused import Refused
 from ..weights.tensors import as_tensor
@@ -59,7 +60,7 @@ def read_codes(path: str | Path, G: Generator) -> list[Codes]:
     Raises:
         UserError: when the file cannot be read, or its codes or noise maps do not fit the network.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"{path}: no such file of codes")
     readers = {".npy": _read_npy, ".npz": _read_npz, ".pt": _read_torch, ".pth": _read_torch}
@@ -86,46 +87,73 @@ def read_codes(path: str | Path, G: Generator) -> list[Codes]:
 def find_code_files(folder: str | Path) -> list[Path]:
     """Files of codes at a path: the file itself, or those in a folder; of one stem the one that holds the most.
 
+    Where a `.npy` holds other codes than the `.safetensors` of its stem, somebody has edited it: it is taken, without
+    noise maps, and a line says so.
+
     Raises:
-        UserError: when there are none.
+        UserError: when there are none, or the folder cannot be read.
     """
     folder = Path(folder).expanduser()
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
         raise UserError(f"codes={folder}: no such file or folder")
-    chosen: dict[str, Path] = {}
-    for suffix in SUFFIXES:
-        for path in sorted(folder.glob(f"*{suffix}")):
-            if not path.name.startswith("."):
-                chosen.setdefault(path.stem, path)
-    if not chosen:
+    files: dict[str, dict[str, Path]] = {}
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"codes={folder}: cannot be read ({error.strerror or error})") from error
+    for path in paths:
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            files.setdefault(path.stem, {}).setdefault(path.suffix.lower(), path)
+    if not files:
         raise UserError(f"codes={folder}: no files of codes in it ({', '.join(SUFFIXES)})")
-    return [chosen[stem] for stem in sorted(chosen)]
+    return [_richest(files[stem]) for stem in sorted(files)]
+
+
+def _richest(files: Mapping[str, Path]) -> Path:
+    first = next(files[suffix] for suffix in SUFFIXES if suffix in files)
+    npy = files.get(".npy")
+    if npy is None or first.suffix.lower() != ".safetensors" or not _differ(npy, first):
+        return first
+    print(f"note       {npy}: other codes than in {first.name}: taken as edited, without that file's noise maps")
+    return npy
+
+
+def _differ(npy: Path, full: Path) -> bool:
+    """Whether two files of codes hold different numbers; a file that cannot be read is no other codes."""
+    try:
+        (edited,) = _read_npy(npy)
+        with safe_open(full, framework="pt", device="cpu") as file:
+            written = file.get_tensor("ws").float()
+    except (Refused, OSError, SafetensorError):
+        return False
+    return not torch.equal(edited.ws.reshape(-1), written.reshape(-1))
 
 
 def save_codes(folder: str | Path, codes: Codes) -> Path:
     """Write `<name>.npy` (codes alone, as others read them) and `<name>.safetensors` (with noise maps and facts).
 
+    Each is written whole or not at all.
+
     Returns:
         Path of the safetensors file.
+
+    Raises:
+        UserError: when they cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     ws = codes.ws.detach().cpu().float().contiguous()
     tensors = {"ws": ws}
     tensors |= {f"noise.{i:02d}": m.detach().cpu().float().contiguous() for i, m in enumerate(codes.noise or ())}
-    target = folder / f"{codes.name}.safetensors"
-    partial = folder / f".{codes.name}.{os.getpid()}.partial"
+    target = Path(folder) / f"{codes.name}.safetensors"
     header = {_HEADER_KEY: json.dumps(dict(codes.meta), allow_nan=False)}
     try:
-        with open(partial, "wb") as file:
+        with whole_file(target.with_name(f"{codes.name}.npy")) as partial, open(partial, "wb") as file:
             np.save(file, ws.numpy())
-        os.replace(partial, folder / f"{codes.name}.npy")
-        save_file(tensors, partial, metadata=header)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+        with whole_file(target) as partial:
+            save_file(tensors, partial, metadata=header)
+    except OSError as error:  # of the name itself, such as one that is too long
+        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
     return target
 
 
@@ -247,6 +275,9 @@ def _wrong_shape(given: list[int], G: Generator, path: Path) -> str:
     hint = ""
     if len(given) >= 2 and given[-1] == G.w_dim and given[-2] % 2 == 0 and 4 <= given[-2] <= 20:
         hint = f"; they are of a {2 ** (given[-2] // 2 + 1)} px network"
+    if len(given) == 2 and given[1] == G.w_dim:
+        many = f"{given[0]} pictures with one w each, which are to be saved as [{given[0]}, 1, {G.w_dim}]"
+        hint = f"{hint}, or {many}" if hint else f"; they may be {many}"
     return f"{path}: codes of shape {given}; a {G.resolution} px network takes {wanted}{hint}"
 
 

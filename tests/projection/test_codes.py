@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 
 import numpy as np
@@ -157,3 +158,67 @@ def test_own_noise_is_rendered_and_others_keep_the_networks(G, ws):
     assert stacked([without], G)[1] == "const"
     with pytest.raises(ValueError, match="noise map for each of 5 convolutions"):
         G.synthesis(both, noise=noise[:2])
+
+
+def test_a_path_may_begin_with_home(G, ws, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.save(tmp_path / "a.npy", ws.numpy())
+    assert torch.equal(read_codes("~/a.npy", G)[0].ws, ws)
+    assert find_code_files("~") == [tmp_path / "a.npy"]
+
+
+def test_suffixes_in_capitals(G, ws, tmp_path):
+    np.save(tmp_path / "a.npy", ws.numpy())
+    (tmp_path / "a.npy").rename(tmp_path / "A.NPY")
+    (file,) = find_code_files(tmp_path)
+    assert torch.equal(read_codes(file, G)[0].ws, ws)
+
+
+def test_an_edited_npy_goes_before_what_was_written_with_it(G, ws, tmp_path, capsys):
+    save_codes(tmp_path, Codes("anna", ws, noise_of(G)))
+    save_codes(tmp_path, Codes("bert", ws, noise_of(G)))
+    np.save(tmp_path / "anna.npy", ws.numpy() + 1)
+    np.save(tmp_path / "bert.npy", ws[None].double().numpy())  # the same codes in another form
+    anna, bert = find_code_files(tmp_path)
+    assert (anna.name, bert.name) == ("anna.npy", "bert.safetensors")
+    (codes,) = read_codes(anna, G)
+    assert torch.equal(codes.ws, ws + 1) and codes.noise is None
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "anna.npy: other codes than in anna.safetensors: taken as edited, without that file's noise maps" in line
+    (tmp_path / "anna.npy").write_bytes(b"damaged")
+    assert [p.name for p in find_code_files(tmp_path)] == ["anna.safetensors", "bert.safetensors"]
+
+
+def test_writing_is_whole_or_one_line(ws, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for folder, name in ((tmp_path / "file", "a"), (tmp_path, "a" * 300)):
+        with pytest.raises(UserError, match="cannot be written") as error:
+            save_codes(folder, Codes(name, ws))
+        assert "\n" not in str(error.value)
+    save_codes(tmp_path, Codes("a", ws))
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def full(file, array):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    save_codes(tmp_path, Codes("b", ws))
+    assert len(synced) == 2
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(UserError, match=r"a\.npy: cannot be written \(No space left on device\)"):
+        save_codes(tmp_path, Codes("a", ws + 1))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.stem != "b"} == before
+
+
+def test_several_w_without_layers_name_both_readings(G, tmp_path):
+    for rows, words in {
+        4: r"they are of a 8 px network, or 4 pictures with one w each, which are to be saved as \[4, 1, 8\]",
+        3: r"they may be 3 pictures with one w each, which are to be saved as \[3, 1, 8\]",
+    }.items():
+        np.save(tmp_path / "w.npy", np.ones([rows, G.w_dim], np.float32))
+        with pytest.raises(UserError, match=words):
+            read_codes(tmp_path / "w.npy", G)
+        np.save(tmp_path / "w.npy", np.ones([rows, 1, G.w_dim], np.float32))
+        assert len(read_codes(tmp_path / "w.npy", G)) == rows
