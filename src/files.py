@@ -26,8 +26,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: when it cannot be written, or is something else than a file.
     """
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if target.exists() and not target.is_file():
+    try:
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        there = target.exists() and not target.is_file()
+    except OSError as error:  # a name that is too long
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    if there:
         raise UserError(f"{path} is not a file: give the name of one")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..faces.find import readable
 from .gather import Gathered
 from .models import Models
 from .page import write_page
@@ -72,33 +73,32 @@ def page_of(
         notes.append(f"The first {len(subjects)} of {len(gathered.subjects)} faces; all are in caricatures/.")
     if len(pasted) > len(shown):
         notes.append(f"The first {len(shown)} of {len(pasted)} photographs; all are in photos/.")
+    pictures = {readable(photo): np.array(Image.open(out / "photos" / f"{name}.jpg")) for name, photo in shown.items()}
+    rows = [[readable(r.photo), ", ".join(r.used), "; ".join(r.refused)] for r in gathered.reports]
     return write_page(
-        f"caricatures of {Path(str(settings.photos or settings.codes)).name}",
+        readable(f"caricatures of {Path(str(settings.photos or settings.codes)).name}"),
         _description(settings, models),
         subjects,
         render(models.base, subjects),
         render_grid(models, subjects, own, settings.page_strengths, settings.page_resolutions),
         own,
-        pasted={photo: np.array(Image.open(out / "photos" / f"{name}.jpg")) for name, photo in shown.items()},
-        photos=[[escape(r.photo), escape(", ".join(r.used)), escape("; ".join(r.refused))] for r in gathered.reports],
+        pasted=pictures,
+        photos=[[escape(cell) for cell in row] for row in rows],
         notes=notes,
     )
 
 
 def _description(settings: CaricatureSettings, models: Models) -> list[tuple[str, object]]:
-    if settings.codes is not None:
-        how: list[tuple[str, object]] = [("codes", settings.codes), ("base network", models.base_path)]
-    else:
+    base = readable(str(models.base_path))
+    how: list[tuple[str, object]] = [("codes", readable(str(settings.codes))), ("base network", base)]
+    if settings.photos is not None:
         how = [
-            ("projected into", f"{models.base_path} (the base network: real faces lie in its range)"),
+            ("projected into", f"{base} (the base network: real faces lie in its range)"),
             ("space", settings.projection.space.upper()),
             ("steps", settings.projection.steps),
             ("noise maps", "optimised" if settings.projection.noise else "the network's"),
             ("quality", "1 the picture itself, 0 the average face, by the distance that the projection minimised"),
-            (
-                "SSIM",
-                "structural similarity of picture and reconstruction, which it did not minimise; 1 for equals",
-            ),
+            ("SSIM", "structural similarity of picture and reconstruction, which it did not minimise; 1 for equals"),
         ]
     return [
         ("rendered in", models.description),

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..data.sources import FolderSource, Source
 from ..errors import UserError
+from ..faces.find import readable
 from ..faces.photos import open_photos, picture_names
 from ..files import write_text
 from .settings import CaricatureSettings
@@ -98,7 +99,7 @@ def open_photographs(path: str | Path, *left_out: Path) -> Source:
     )
     if not ours:
         return photos
-    print(f"photos     {', '.join(ours)} left out: results", flush=True)
+    print(f"photos     {readable(', '.join(ours))} left out: results", flush=True)
     rest = WithoutResults(photos, ours)
     if not picture_names(rest):
         raise UserError(f"photos={path}: no pictures in it but results of earlier runs")

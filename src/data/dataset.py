@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from .icc import TO_SRGB
 from .images import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
 from .report import DatasetReport
 from .sources import Source, not_of_kinds, open_source
@@ -198,6 +199,8 @@ class _Check:
         self.report.used += 1
         self.kept.append(name)
         self.digest.update(name.encode(errors="surrogateescape") + b"\0" + hashlib.sha256(data).digest())
+        if TO_SRGB in notes:
+            self.digest.update(TO_SRGB.encode())  # features of such a set that were kept before are of other pixels
         if self._pictures is not None:
             self._pictures.append(rgb)
             self._bytes += rgb.nbytes

@@ -1,6 +1,7 @@
 """The folder of the results: nothing of another source is overwritten, nothing stale stays, nothing is found anew."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -148,6 +149,17 @@ def test_an_interrupted_search_goes_on_where_it_stopped(settings, run_dir):
         "person-01.png",
         "person-02.png",
     ]  # two were known
+
+
+def test_a_latin_1_name_is_shown_readable(settings, run_dir, holiday, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for suffix in (b".png", b".json"):
+        name = photos / os.fsdecode(b"M\xfcller" + suffix)
+        shutil.copy(holiday / f"person-00{suffix.decode()}", name)
+    result = make(settings, run_dir, photos=photos)
+    assert len(result.names) == 1 and result.names[0].startswith("M_ller")
+    assert "M_ller.png" in result.page.read_text()
 
 
 def test_many_faces_have_several_sheets(from_codes, run_dir, tmp_path):
