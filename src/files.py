@@ -60,6 +60,14 @@ def _umask() -> int:
     return mask
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder for a leading `~`, which shells leave alone in `key=~/x`.
+
+    The `~name` of an unknown user stays as it is.
+    """
+    return Path(os.path.expanduser(path))
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write a text file, whole or not at all.
 

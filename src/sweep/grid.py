@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from ..errors import UserError
+from ..files import expanded
 from ..networks import Generator
 from ..weights import file_sha256, load_network, read_meta
 from ..weights.load import resolve_network
@@ -50,12 +51,13 @@ def find_run(run: str | Path, runs: Path) -> Path:
     Raises:
         UserError: when there is none.
     """
+    runs = expanded(runs)
     if str(run) == "latest":
         folders = [folder for folder in sorted(runs.glob("*")) if next(folder.glob(SNAPSHOTS), None) is not None]
         if not folders:
             raise UserError(f"no run with snapshots in {runs}: train one first, or name its folder with run=PATH")
         return max(folders, key=_last_change)
-    for path in (runs / str(run), Path(run)):
+    for path in (runs / str(run), expanded(run)):
         if (path / "run.json").is_file() or (path / "snapshots").is_dir():
             return path
     raise UserError(f"run={run}: neither a run in {runs} nor the folder of one")
@@ -176,5 +178,5 @@ def _as_kimg(item: str | float) -> float | None:
 
 
 def _last_change(run_dir: Path) -> float:
-    files = [run_dir / "run.json", run_dir / "log.jsonl", run_dir / "metrics.jsonl"]
-    return max(path.stat().st_mtime for path in files if path.exists())
+    files = [run_dir / "run.json", run_dir / "log.jsonl", run_dir / "metrics.jsonl", *run_dir.glob(SNAPSHOTS)]
+    return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

@@ -19,7 +19,7 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
-from ..files import read_json, write_text
+from ..files import expanded, read_json, write_text
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
 FREE_KEYS = (
@@ -112,11 +112,11 @@ def update_run_json(folder: Path, **facts: Any) -> None:
 
 
 def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
-    runs, name = Path(config["paths"]["runs"]), config["run"]
+    runs, name = expanded(config["paths"]["runs"]), config["run"]
     if name is None:
         digest = hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
         name = f"{config['dataset']['name']}-{config['pretrained']['name']}-{digest}"
-    path = Path(str(name))
+    path = expanded(str(name))
     if path.is_absolute() or len(path.parts) > 1:
         return path
     if str(name) in ("", ".", "..", "latest"):

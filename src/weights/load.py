@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError
+from ..files import expanded
 from .catalog import CatalogEntry, catalog_names, check_architecture, find_entry
 from .checksums import forget
 from .native import read_native
@@ -50,7 +51,7 @@ def resolve_network(source: str | Path) -> Path:
     entry = find_entry(str(source))
     if entry is not None:
         return entry.fetch()
-    path = SHIPPED.get(str(source), Path(source))
+    path = SHIPPED.get(str(source)) or expanded(source)
     if path.is_dir():
         path /= IN_RUN
     if path.is_file():

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import UserError
+from ..files import expanded
 
 SCHEMES = ("http", "https", "file")
 MIN_HASH_DIGITS, HASH_DIGITS = 8, 64
@@ -99,7 +100,7 @@ def configure(*, folder: Any = "weights", mirror: Any = None, patience: Patience
         if not isinstance(mirror, str) or not mirror:
             raise UserError(f"weights.mirror={mirror}: give a text or null")
         mirror_base(mirror)
-    _current = Settings(Path(folder).expanduser(), mirror, patience or Patience())
+    _current = Settings(expanded(folder), mirror, patience or Patience())
 
 
 def settings() -> Settings:
@@ -126,7 +127,7 @@ def mirror_base(mirror: str) -> str | Path:
         UserError: for a scheme that is not opened.
     """
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", mirror):
-        return Path(mirror).expanduser()
+        return expanded(mirror)
     if check_scheme(mirror, "weights.mirror") == "file":
         return local_path(mirror)
     return mirror.rstrip("/")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 from src.cli import CONF
 from src.errors import UserError
 from src.ops import backend
+from src.sweep.grid import find_base, find_run
 from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
 from src.sweep.settings import SweepSettings, settings_of_config
 from src.sweep.table import CellTable
@@ -240,6 +242,33 @@ def test_latest_is_the_run_written_to_last(run_dir):
     os.utime(run_dir / "run.json", (1, 1))
     config = {**config_of(run_dir, (8,)), "run": "latest", "paths": {"runs": str(run_dir.parent)}}
     assert open_configured_sweep(config).run_dir == other
+
+
+def test_latest_counts_the_snapshots_where_a_run_has_nothing_else(run_dir):
+    import os
+
+    bare = run_dir.with_name("bare")
+    shutil.copytree(run_dir / "snapshots", bare / "snapshots")
+    assert find_run("latest", run_dir.parent) in (run_dir, bare)
+    for path in [*run_dir.rglob("*"), run_dir]:
+        os.utime(path, (1, 1))
+    assert find_run("latest", run_dir.parent) == bare
+    os.utime(run_dir / "snapshots" / "kimg-000002.00.safetensors")
+    for path in (bare / "snapshots").iterdir():
+        os.utime(path, (2, 2))
+    assert find_run("latest", run_dir.parent) == run_dir
+    for path in (bare / "snapshots").iterdir():  # what links to nowhere was never written
+        path.unlink()
+        path.symlink_to("nowhere")
+    assert find_run("latest", run_dir.parent) == run_dir
+
+
+def test_runs_and_bases_in_the_home_folder(run_dir, base, monkeypatch):
+    monkeypatch.setenv("HOME", str(run_dir.parent.parent))
+    save_network(run_dir.parent.parent / "base.safetensors", G_ema=base)
+    assert find_run("~/runs/first", Path("none")) == run_dir
+    assert find_run("first", Path("~/runs")) == find_run("latest", Path("~/runs")) == run_dir
+    assert find_base(run_dir, "~/base.safetensors").path == run_dir.parent.parent / "base.safetensors"
 
 
 def test_the_configuration_file_and_the_settings_have_the_same_defaults():
