@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError
+from .texts import quoted
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 VERSION_BASE = "1.3"
@@ -59,11 +60,14 @@ def script(
 
 
 def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -> Any:
-    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2, Ctrl-C `stopped`."""
+    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2, Ctrl-C `stopped`.
+
+    So does what OmegaConf cannot resolve: no traceback of it says more than its line.
+    """
     try:
         return call()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, OmegaConfBaseException) as error:
+        print(f"error: {error if isinstance(error, UserError) else _unresolved(error)}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
@@ -74,39 +78,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def quoted(argument: str) -> str:
-    """Put the value of `key=value` in quotes where Hydra's grammar does not take it as it is.
-
-    So that `dataset.path=~/my pictures (1)` and `dataset.background=#ff0000` mean what they say.
-    """
-    key, equals, value = argument.partition("=")
-    if not equals or not value or argument.startswith("-") or _parses(argument):
-        return argument
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'" if _parses(f"{key}='{escaped}'") else argument
-
-
-def _parses(argument: str) -> bool:
-    try:
-        OverridesParser.create().parse_overrides([argument])
-    except HydraException:
-        return False
-    return True
-
-
 def plain(config: DictConfig) -> dict[str, Any]:
     """Resolve to plain containers, naming a value that is still missing.
 
     Raises:
         UserError: for a missing (`???`) or unresolvable value.
     """
-    missing = sorted(str(key) for key in OmegaConf.missing_keys(config))
-    if missing:
-        raise UserError(f"{missing[0]} is not set: add {missing[0]}=... to the command")
     try:
+        missing = sorted(str(key) for key in OmegaConf.missing_keys(config))
+        if missing:
+            raise UserError(f"{missing[0]} is not set: add {missing[0]}=... to the command")
         container = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(_first_line(error)) from error
+        raise UserError(_unresolved(error)) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
@@ -119,7 +103,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     try:
         with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
-            return plain(compose(config_name=name, overrides=list(overrides)))
+            return plain(compose(config_name=name, overrides=[quoted(override) for override in overrides]))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, list(overrides))) from error
     finally:
@@ -142,8 +126,12 @@ def check_overrides(name: str, arguments: list[str]) -> None:
         with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
             compose(
                 config_name=name,
-                overrides=[_single(o) for o in parsed if not (o.key_or_group or "").startswith("hydra")],
+                overrides=[_single(o) for o in parsed if not _is_hydras(o)],
             )
+            if any(_is_hydras(o) for o in parsed):
+                whole = compose(config_name=name, overrides=[_single(o) for o in parsed], return_hydra_config=True)
+                for key in ("hydra.run.dir", "hydra.output_subdir"):  # Hydra resolves them before the job
+                    OmegaConf.select(whole, key)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(_explain(error, overrides)) from error
     finally:
@@ -153,7 +141,7 @@ def check_overrides(name: str, arguments: list[str]) -> None:
 def _check_form(name: str, override: Override) -> None:
     """Refuse what would add or delete keys, and several values where one is wanted."""
     key, text = override.key_or_group or "", override.input_line or ""
-    if key.startswith("hydra"):
+    if _is_hydras(override):
         return
     if override.is_add() or override.is_force_add() or override.is_delete():
         raise UserError(f"unknown option {text}: options can be set, not added or deleted (conf/ has them all)")
@@ -162,6 +150,10 @@ def _check_form(name: str, override: Override) -> None:
         raise UserError(
             f"{text}: {key} takes one value; a list is written {key}=[{values}], one text {key}=\"'{values}'\""
         )
+
+
+def _is_hydras(override: Override) -> bool:
+    return (override.key_or_group or "").startswith("hydra")
 
 
 def _single(override: Override) -> str:
@@ -188,6 +180,10 @@ def _explain(error: Exception, overrides: list[str]) -> str:
             known += " (a file or run of yours: pretrained=file pretrained.source=PATH)"
         return message.replace("Could not find", "no such choice:") + known
     return f"{message} (in {' '.join(overrides)})"
+
+
+def _unresolved(error: OmegaConfBaseException) -> str:
+    return f"{error.full_key}: {_first_line(error)}" if error.full_key else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from ..cli import plain, with_errors_as_lines
 from ..errors import UserError
+from ..texts import quote
 
 LISTS = ("blend.res", "snapshot")
 
@@ -49,7 +50,10 @@ class SnapshotSweeper(Sweeper):
         sweep = run.open_configured_sweep(plain_task(composed))
         reused = run.prepare(sweep)
         pending = run.pending_snapshots(sweep)
-        shared = [f"run='{sweep.run_dir.resolve()}'", *(o for o in overrides if not _is_key(o, "run", "snapshot"))]
+        shared = [
+            f"run={quote(str(sweep.run_dir.resolve()))}",
+            *(o for o in overrides if not _is_key(o, "run", "snapshot")),
+        ]
         jobs = [[*shared, f"snapshot=[{snapshot.name}]"] for snapshot in pending]
         if jobs:
             _raise_failures(self.jobs.launch(jobs, initial_job_idx=0), lambda: run.scored_line(sweep, reused))

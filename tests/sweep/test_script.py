@@ -77,3 +77,13 @@ def test_a_failing_job_is_said_once_and_the_others_finish(run_dir):
     assert "Traceback" not in result.stderr
     rows = read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")
     assert {row["kimg"] for row in rows} == {0.0, 2.0} and len(rows) == 4
+
+
+def test_a_run_is_found_by_any_name_and_in_the_home_folder(run_dir, monkeypatch):
+    monkeypatch.setenv("HOME", str(run_dir.parent.parent))
+    odd = run_dir.rename(run_dir.with_name("it's ${x}"))
+    done = script(f"run={odd.name}", "paths.runs=~/runs", "snapshot=1,2", "blend.res=8", "name=2024.10", *FAST)
+    assert done.returncode == 0, done.stderr
+    assert {row["kimg"] for row in read_rows(odd / "sweeps" / "2024.10" / "cells.jsonl")} == {1.0, 2.0}
+    again = script(f"run=~/runs/{odd.name}", "snapshot=1,2", "blend.res=8", "name=2024.10", *FAST)
+    assert again.returncode == 0 and "scored 0 new cells, 2 reused" in again.stdout, again.stderr

@@ -1,0 +1,54 @@
+"""Names and paths on the command line: taken as they were typed, not as YAML or Hydra would read them.
+
+Hydra reads `2024.10` as a number, `12_34` as another, `a,b` as two values, and OmegaConf `${x}` as a reference.
+"""
+
+import re
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+#: Options of all scripts that are names, paths or other free texts (the tests compare them with the rules).
+TEXTS = frozenset(
+    (
+        *("photos", "codes", "out", "source", "drop", "background", "aspect"),
+        *("run", "base", "network", "sweep", "name", "device"),
+        *("dataset.path", "dataset.background", "pretrained.source", "augment.pipe", "metrics.weights_sha256"),
+        *("faces.landmarks", "faces.detector", "faces.sha256", "align.points", "projection.start"),
+        *("paths.runs", "weights.folder", "weights.mirror", "tracker.project"),
+    )
+)
+NAMED = "strength"  # {name:number}: with names that Hydra's grammar cannot express
+
+
+def quoted(argument: str) -> str:
+    """Put the value of `key=value` in quotes where it is a text, or where Hydra's grammar does not take it as it is.
+
+    So that `photos=2024.10`, `dataset.path=~/my pictures (1)` and `dataset.background=#ff0000` mean what they say.
+    null stays null, and what is in quotes already stays as it is.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or not value or argument.startswith("-"):
+        return argument
+    override = _parsed(argument)
+    if key in TEXTS or (key == NAMED and value.startswith("{")):
+        ready = override is not None and isinstance(override._value, QuotedString)
+        return argument if ready or value.lower() == "null" else f"{key}={quote(value)}"
+    if override is not None:
+        return argument
+    within = f"{key}={quote(value)}"
+    return within if _parsed(within) is not None else argument
+
+
+def quote(text: str) -> str:
+    """A text in quotes, from which Hydra and OmegaConf make the same text."""
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return QuotedString(literal, Quote.single).with_quotes()
+
+
+def _parsed(argument: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_overrides([argument])[0]
+    except HydraException:
+        return None
