@@ -1,6 +1,7 @@
 """What `caricature.py` is asked to do: one checked object (from `conf/caricature.yaml`: options.py)."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..projection import ProjectionSettings
 from ..sweep.settings import torch_device
 
 MAX_STRENGTH = 1.5
+#: One of `strength={NAME:NUMBER,…}`: a name may stand in quotes, and must where it has a comma.
+NAMED = re.compile(r"""\s*(?:'([^']*)'|"([^"]*)"|([^,]*?))\s*:\s*([^,:]*?)\s*(?:,|$)""")
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class CaricatureSettings:
         base: network to project into; `"auto"` for the run's.
         network: a network file to render with instead of the run's blends.
         blend: which blend.
-        strength: how much of the caricature, 0 to 1.5: for all faces, one a face, or by name with a `default`.
+        strength: how much of the caricature, 0 to 1.5: for all faces, one a face, or by name with a `default`; the
+            last also as the text `{NAME:NUMBER,…}`.
         paste: whether to put the caricatures back into their photographs.
         feather: see `faces.paste_back`.
         faces: which faces.
@@ -100,7 +104,7 @@ class CaricatureSettings:
     base: str = "auto"
     network: str | None = None
     blend: BlendChoice = BlendChoice()
-    strength: float | Sequence[float] | Mapping[str, float] = 1.0
+    strength: str | float | Sequence[float] | Mapping[str, float] = 1.0
     paste: bool = True
     feather: float = 0.15
     faces: FaceChoice = FaceChoice()
@@ -120,6 +124,13 @@ class CaricatureSettings:
             raise UserError("network= renders with that file: snapshot=, sweep= and blend.* have no effect beside it")
         if self.codes is not None and self.tuning.steps:
             raise UserError("tuning.steps needs the faces' pictures: give photos= instead of codes=")
+        if isinstance(self.strength, str) and self.strength.startswith("{"):
+            object.__setattr__(self, "strength", _named_strengths(self.strength))
+        self._check_range()
+        if not self.page_strengths:
+            raise UserError("page.strengths is empty: give at least one strength such as [1]")
+
+    def _check_range(self) -> None:
         values: Sequence[Any] = [self.strength]
         if isinstance(self.strength, Mapping):
             values = list(self.strength.values())
@@ -131,11 +142,9 @@ class CaricatureSettings:
                     raise UserError(
                         f"{name}={value}: give a number from 0 (no caricature) to {MAX_STRENGTH}, 1 the blend"
                     )
-        if not self.page_strengths:
-            raise UserError("page.strengths is empty: give at least one strength such as [1]")
 
     def strengths(self, names: Sequence[str]) -> list[float]:
-        """Strength of each face.
+        """Strength of each face; it takes nothing but their names, so that it can be asked before anything is computed.
 
         Raises:
             UserError: for a list of another length, or a name that no face has.
@@ -160,6 +169,30 @@ class CaricatureSettings:
             UserError: when it is not there.
         """
         return torch_device(self.device)
+
+
+def _named_strengths(text: str) -> dict[str, Any]:
+    """Read `{NAME:NUMBER,…}`; a value that is no number stays a text."""
+    inner, found, at = text.strip()[1:-1], {}, 0
+    if not text.rstrip().endswith("}"):
+        raise UserError(f"strength={text}: the closing }} is missing")
+    while at < len(inner):
+        match = NAMED.match(inner, at)
+        name = next((part for part in match.groups()[:3] if part), None) if match else None
+        if match is None or name is None:
+            raise UserError(f"strength={text}: give names and numbers such as {{anna:0.5,default:1}}")
+        if name in found:
+            raise UserError(f"strength={text}: {name} stands in it twice")
+        found[name] = _as_number(match[4])
+        at = match.end()
+    return found
+
+
+def _as_number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _is_number(value: Any) -> bool:
