@@ -83,7 +83,7 @@ def test_numbers_as_names():
         (["snapshot=[1,2]"], "give one snapshot"),
         (["device=abacus"], "device=abacus"),
         (["singles=perhaps"], "singles=perhaps: give true or false"),
-        (["out=3"], "out=3: give a path"),
+        (["out=''"], "out=: give a path"),
         (["grid=3"], "grid=3: is a group of options"),
     ],
 )

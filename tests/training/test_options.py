@@ -15,7 +15,7 @@ WRONG = [
     ("total_kimg=inf", "total_kimg=inf"),
     ("total_kimg=nan", "total_kimg=nan"),
     ("resume=perhaps", "resume=perhaps: give true or false"),
-    ("run=[a]", "run="),
+    ("run=''", "run=: give a name, a folder, or null"),
     ("log_kimg=0", "log_kimg=0: give a number above 0"),
     ("snapshot.dtype=fp64", "snapshot.dtype=fp64: give fp32 or fp16"),
     ("snapshot.keep_best=0", "snapshot.keep_best=0"),

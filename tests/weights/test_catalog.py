@@ -207,7 +207,7 @@ def test_scripts_take_folder_and_mirror(tmp_path):
     ("override", "words"),
     [
         ("weights.folder=null", "weights.folder=None: give a text"),
-        ("weights.mirror=3", "weights.mirror=3: give a text or null"),
+        ("weights.mirror=''", "weights.mirror=: give a text or null"),
         ("weights.mirror=ftp://host", "weights.mirror=ftp://host: only http, https, file URLs are opened"),
         ("weights=3", "weights=3: is a group of options"),
     ],
