@@ -111,7 +111,7 @@ def test_prepare_reads_and_writes_the_folders_that_were_typed(tmp_path):
     ],
 )
 def test_what_cannot_be_resolved_is_one_line(script, argument, words, tmp_path):
-    more = ["photos=x"] if script == "caricature.py" else []
+    more = ["codes=x"] if script == "caricature.py" else []
     done = start(script, argument, *more, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr

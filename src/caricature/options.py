@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..faces.find import CHOICES
+from ..files import expanded
 from ..projection import RECIPES, ProjectionSettings, recipe
 from ..projection.perceptual import KINDS
 from ..projection.schedule import PRECISIONS, SPACES
@@ -170,7 +171,7 @@ def _check_with_codes(config: Mapping[str, Any]) -> None:
 
 
 def _as_path(value: Any) -> Path | None:
-    return None if value is None else Path(str(value)).expanduser()
+    return None if value is None else expanded(str(value))
 
 
 def _are_whole(values: Any) -> bool:

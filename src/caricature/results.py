@@ -10,7 +10,7 @@ from ..data.sources import FolderSource, Source
 from ..errors import UserError
 from ..faces.find import readable
 from ..faces.photos import open_photos, picture_names
-from ..files import write_text
+from ..files import expanded, write_text
 from .settings import CaricatureSettings
 
 FOLDER = "caricatures"
@@ -55,7 +55,7 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Path:
     Raises:
         UserError: when `out` holds those of others, or cannot be written.
     """
-    given = Path(str(settings.photos or settings.codes)).expanduser()
+    given = expanded(str(settings.photos or settings.codes))
     source = str(given.resolve())
     if settings.out is not None:
         out = Path(settings.out)

@@ -2,12 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import UserError
+from ..files import expanded
 from .images import Background, BadPicture, decode_picture, parse_background
 
 OWN = "own"
@@ -50,7 +50,7 @@ def parse_backdrop(option: str) -> Backdrop:
     """
     if option == OWN:
         return Backdrop(option, None)
-    path = Path(option).expanduser()
+    path = expanded(option)
     try:
         return Backdrop(option, parse_background(option))
     except UserError as error:

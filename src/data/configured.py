@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..files import expanded
 from .dataset import PictureDataset, open_dataset
 from .demo import open_portraits
 
@@ -44,6 +45,6 @@ def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
 
 
 def _check_prepared(name: str, path: Path) -> None:
-    if name in PREPARED and not path.expanduser().exists():
+    if name in PREPARED and not expanded(path).exists():
         origin, command = PREPARED[name]
         raise UserError(f"dataset.path={path}: not there yet; make it of {origin}, once, with: {command} out={path}")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..files import expanded
 from .icc import TO_SRGB
 from .images import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
 from .report import DatasetReport
@@ -120,7 +121,7 @@ def open_dataset(
         UserError: for a missing path, no usable picture, sizes that differ without `resolution`, a wrong label file,
             damaged TFRecords.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if on_bad not in ("skip", "error"):
         raise UserError(f"dataset.on_bad={on_bad}: choose skip or error")
     colour = parse_background(background)

@@ -1,6 +1,5 @@
 """What `prepare.py` is asked to do: the range of every option, and one checked object."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
+from ..files import expanded
 from ..rules import Rule, check_rules, choice, text, whole
 from .backdrop import BLACK, Backdrop, parse_backdrop
 from .crop import CROPS, FILTERS
@@ -130,7 +130,7 @@ def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
     align = config["align"]
     if align["padding"] == "background" and backdrop.colour is None:
         raise UserError(f"align.padding=background: background={backdrop.option} is no colour; choose reflect")
-    source = Path(os.path.expanduser(str(config["source"])))
+    source = expanded(str(config["source"]))
     return PrepareSettings(
         recipe,
         source,
@@ -232,7 +232,7 @@ def _out(given: Any, recipe: str, source: Path, form: str) -> Path:
         name = whole.name if whole.is_dir() else whole.stem
         out = OUT_FOLDER / f"{recipe if recipe != 'folder' else name or 'pictures'}{suffix}"
     else:
-        out = Path(os.path.expanduser(str(given)))
+        out = expanded(str(given))
     if (out.suffix.lower() == ".zip") != (form == "zip"):
         raise UserError(f"out={out}: {'must end in .zip' if form == 'zip' else 'format=tfrecord writes a folder'}")
     here, there = out.resolve(), source.resolve()
@@ -245,7 +245,7 @@ def _read_drop(given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
     try:
-        lines = Path(os.path.expanduser(str(given))).read_text().splitlines()
+        lines = expanded(str(given)).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"drop={given}: cannot be read ({error}); give a text file, one name or number a line"

@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from ..errors import UserError
+from ..files import expanded
 from .crop import resize
 from .images import BadPicture
 
@@ -63,7 +64,7 @@ def read_points(path: str | Path) -> dict[str, Triple]:
     Raises:
         UserError: for a file that cannot be read or is something else, and eyes that are swapped.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     try:
         table = yaml.safe_load(path.read_text())
     except OSError as error:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..data.face_boxes import FaceDetector
 from ..data.face_settings import detector_kind
 from ..errors import UserError
+from ..files import expanded
 from ..weights.checksums import wrong_bytes
 from ..weights.download import fetch_file
 from ..weights.remote import RemoteFile
@@ -83,7 +84,7 @@ def open_face_detector(choice: str | None, sha256: str | None = None) -> FaceDet
         if not name:
             raise UserError(f"faces.detector={choice}: names no file; {_KINDS}")
         return CascadeDetector(_fetched(RemoteFile(name, (choice,), "unknown", sha256=sha256)))
-    path = Path(choice).expanduser()
+    path = expanded(choice)
     if not path.is_file():
         raise UserError(f"faces.detector={choice}: no such file; {_KINDS}")
     if sha256 is not None:

@@ -17,6 +17,7 @@ from PIL import Image
 from ..data.images import BadPicture
 from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
+from ..files import expanded
 from .align import NUM_LANDMARKS
 from .photos import NOT_PICTURES
 
@@ -207,7 +208,7 @@ def _beside(photos: Source) -> FileLandmarks:
 
 
 def _elsewhere(choice: str) -> FileLandmarks:
-    path = Path(choice).expanduser()
+    path = expanded(choice)
     if not path.exists():
         raise UserError(
             f"faces.landmarks={choice}: neither auto, files, face-alignment or dlib, nor a folder of landmark files"

@@ -7,6 +7,7 @@ from typing import Any
 from ..data.images import BadPicture
 from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
+from ..files import expanded
 
 NOT_PICTURES = frozenset(
     (
@@ -46,7 +47,7 @@ def open_photos(path: str | Path) -> Source:
     Raises:
         UserError: when there are none at the path.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists():
         raise UserError(f"photos={path}: no such file, folder or zip")
     kind: Any = FileSource

@@ -1,12 +1,12 @@
 """What `generate.py` is asked to do, checked before anything is opened or written."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError
+from ..files import expanded
 from ..sweep.settings import SweepSettings, torch_device
 from .numbers import parse_numbers
 
@@ -94,8 +94,8 @@ def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
     return GenerateSettings(
         mode=mode,
         network=_place(config["network"]),
-        run=os.path.expanduser(str(config["run"])),
-        runs=os.path.expanduser(config["paths"]["runs"]),
+        run=str(expanded(str(config["run"]))),
+        runs=str(expanded(config["paths"]["runs"])),
         snapshot=_snapshot(config),
         base=_place(config["base"]) or "auto",
         blend=_blend(config),
@@ -247,7 +247,7 @@ def _rows_of_psi(value: Any) -> list[float]:
 
 def _place(value: Any) -> str | None:
     """A path or name, `~` written out."""
-    return None if value is None else os.path.expanduser(str(value))
+    return None if value is None else str(expanded(str(value)))
 
 
 def _numbers(key: str, value: Any, high: int) -> list[int] | None:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import expanded, whole_file
 from ..networks import Generator
 from ..weights.refused import Refused
 from ..weights.tensors import as_tensor
@@ -60,7 +60,7 @@ def read_codes(path: str | Path, G: Generator) -> list[Codes]:
     Raises:
         UserError: when the file cannot be read, or its codes or noise maps do not fit the network.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file of codes")
     readers = {".npy": _read_npy, ".npz": _read_npz, ".pt": _read_torch, ".pth": _read_torch}
@@ -93,7 +93,7 @@ def find_code_files(folder: str | Path) -> list[Path]:
     Raises:
         UserError: when there are none, or the folder cannot be read.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
