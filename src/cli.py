@@ -14,9 +14,11 @@ from typing import Any
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -28,6 +30,7 @@ VERSION_BASE = "1.3"
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
+MULTIRUN = ("-m", "--multirun")
 
 
 def script(
@@ -44,15 +47,26 @@ def script(
     """
 
     def decorate(function: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
+        failed: list[int] = []  # jobs of a multirun: the others go on
+
         @hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name=name)
         def job(config: DictConfig) -> Any:
-            return with_errors_as_lines(lambda: function(plain(config)))
+            run = HydraConfig.get()
+            if name in TAKE_LISTS or run.mode != RunMode.MULTIRUN:
+                return with_errors_as_lines(lambda: function(plain(config)))
+            try:
+                return function(plain(config))
+            except UserError as error:
+                failed.append(run.job.num + 1)
+                print(f"error: {error} (job {failed[-1]}; the others go on)", file=sys.stderr)
 
         def main() -> None:
             signal.signal(signal.SIGTERM, _interrupt)  # a training run listens by itself while it trains
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
             with_errors_as_lines(job)
+            if failed:
+                sys.exit(EXIT_USER_ERROR)
 
         return main
 
@@ -116,13 +130,15 @@ def check_overrides(name: str, arguments: list[str]) -> None:
     Raises:
         UserError: for an override that does not parse, an unknown key, or an unknown choice of a group.
     """
+    several = any(a in MULTIRUN for a in arguments)
+    arguments = [a for a in arguments if a not in MULTIRUN]
     overrides = [a for a in arguments if not a.startswith("-")]
-    if len(overrides) != len(arguments):  # --help, --cfg, -m …: Hydra's own business
+    if len(overrides) != len(arguments):  # --help, --cfg, …: Hydra's own business
         return
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
-            _check_form(name, override)
+            _check_form(override, takes_lists=several or name in TAKE_LISTS)
         with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
             compose(
                 config_name=name,
@@ -138,17 +154,18 @@ def check_overrides(name: str, arguments: list[str]) -> None:
         GlobalHydra.instance().clear()
 
 
-def _check_form(name: str, override: Override) -> None:
+def _check_form(override: Override, *, takes_lists: bool) -> None:
     """Refuse what would add or delete keys, and several values where one is wanted."""
     key, text = override.key_or_group or "", override.input_line or ""
     if _is_hydras(override):
         return
     if override.is_add() or override.is_force_add() or override.is_delete():
         raise UserError(f"unknown option {text}: options can be set, not added or deleted (conf/ has them all)")
-    if override.is_sweep_override() and name not in TAKE_LISTS:
+    if override.is_sweep_override() and not takes_lists:
         values = text.split("=", 1)[-1]
         raise UserError(
-            f"{text}: {key} takes one value; a list is written {key}=[{values}], one text {key}=\"'{values}'\""
+            f"{text}: {key} takes one value (a run for each: add -m); a list is written {key}=[{values}], one text "
+            f"{key}=\"'{values}'\""
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in me
 #: Of a protocol: numbers that differ in one of these are no series (a Fréchet distance falls with the number of fakes).
 MEASURE = ("extractor", "extractor_sha256", "resizer", "psi", "n_fake", "n_real")
 SHEET_PX, SAMPLE_PX, CELL_PX = 1000, 520, 520
+SHOWN_BAD = 40
 
 
 def write_run_report(run_dir: Path) -> Path:
@@ -30,7 +32,8 @@ def write_run_report(run_dir: Path) -> Path:
     run, metrics = _read_json(run_dir / "run.json"), _known(read_rows(run_dir / "metrics.jsonl"), "kimg")
     sweeps = [p.parent for p in (run_dir / "sweeps").glob("*/ranking.json")]
     newest = max(sweeps, key=lambda p: (p / "ranking.json").stat().st_mtime, default=None)
-    body = [f"<p class='note'>caricature run</p><h1>{escape(str(run.get('name', run_dir.name)))}</h1>"]
+    name = run_dir.resolve().name
+    body = [f"<p class='note'>caricature run</p><h1>{escape(name)}</h1>"]
     if newest is not None:
         body += _sweep_parts(newest, run_dir)
     else:
@@ -40,7 +43,7 @@ def write_run_report(run_dir: Path) -> Path:
         _curves(metrics, read_rows(run_dir / "log.jsonl")),
         _what_was_run(run_dir, run),
     ]
-    return write_text(run_dir / "report.html", page(f"{run.get('name', run_dir.name)}: caricature run", body))
+    return write_text(run_dir / "report.html", page(f"{name}: caricature run", body))
 
 
 def write_sweep_report(sweep_dir: Path) -> Path:
@@ -158,7 +161,7 @@ def _snapshots(run_dir: Path, metrics: Sequence[Row]) -> str:
     lowest = min((row for row in comparable if row.get("kid") is not None), key=lambda r: r["kid"], default=None)
     frechet = {key: name for key, name in FRECHET_NAMES.items() if any(row.get(key) is not None for row in metrics)}
     rows = []
-    for row in metrics:
+    for row in sorted([*metrics, *_unmeasured(run_dir, metrics)], key=lambda row: row["kimg"]):
         tags = ""
         if row is lowest:
             tags += '<span class="tag best">lowest KID</span> '
@@ -171,6 +174,16 @@ def _snapshots(run_dir: Path, metrics: Sequence[Row]) -> str:
     columns = ["kimg", "samples", "KID", *frechet.values(), "precision", "recall", "memorisation", ""]
     numeric = [i for i in range(len(columns) - 1) if i != 1]
     return section("Snapshots", panel(table(columns, rows, numeric=numeric)), _protocol(metrics)) if rows else ""
+
+
+def _unmeasured(run_dir: Path, metrics: Sequence[Row]) -> list[Row]:
+    """Rows for the samples of snapshots that were not evaluated."""
+    known = {str(row.get("sample")) for row in metrics}
+    rows = []
+    for path in run_dir.glob("samples/kimg-*.jpg"):
+        with suppress(ValueError):
+            rows.append({"kimg": float(path.stem.removeprefix("kimg-")), "sample": f"samples/{path.name}"})
+    return [row for row in rows if row["sample"] not in known]
 
 
 def _curves(metrics: Sequence[Row], log: Sequence[Row]) -> str:
@@ -198,6 +211,7 @@ def _what_was_run(run_dir: Path, run: Mapping[str, Any]) -> str:
     data, machine = run.get("dataset") or {}, run.get("machine") or {}
     report = data.get("report") or {}
     bad = report.get("skipped") or {}
+    more = [f"and {len(bad) - SHOWN_BAD} more, in run.json"] if len(bad) > SHOWN_BAD else []
     pairs: list[tuple[str, object]] = [
         ("command", run.get("command")),
         ("started", run.get("created")),
@@ -213,7 +227,7 @@ def _what_was_run(run_dir: Path, run: Mapping[str, Any]) -> str:
         ),
         ("fingerprint", data.get("fingerprint")),
         ("converted", f"{report['num_converted']} pictures" if report.get("num_converted") else None),
-        ("left out", "; ".join(f"{name}: {why}" for name, why in list(bad.items())[:40])),
+        ("left out", "; ".join([*(f"{name}: {why}" for name, why in list(bad.items())[:SHOWN_BAD]), *more])),
         ("pretrained", _joined(run.get("pretrained"))),
     ]
     reals = picture(run_dir / "reals.jpg", width=SAMPLE_PX, alt="pictures of the data set")

@@ -159,13 +159,13 @@ def open_tracker(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a JSONL file; a last line cut short by a crash is left out. Missing file: no rows."""
+    """Read a JSONL file; what is no row, such as a last line that a crash cut short, is left out. No file: no rows."""
     rows = []
     if path.exists():
         for line in path.read_text().splitlines():
             with contextlib.suppress(ValueError):
                 rows.append(json.loads(line))
-    return rows
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def _wandb() -> Any:

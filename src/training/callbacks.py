@@ -199,7 +199,10 @@ class CheckpointCallback(KimgCallback):
 
 
 class StopCallback(KimgCallback):
-    """Ends the run at `total_kimg`, or after the iteration in which SIGINT or SIGTERM arrived; saves before it ends."""
+    """Ends the run at `total_kimg`, or after the iteration in which SIGINT or SIGTERM arrived.
+
+    Before it ends it saves, and takes a snapshot if there is none of this moment.
+    """
 
     def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, snapshots: SnapshotCallback) -> None:
         self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
@@ -223,7 +226,7 @@ class StopCallback(KimgCallback):
         if not self.due(module):
             return
         self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
-        if self.signal_name is not None and self.snapshots.taken_nimg != module.nimg:
+        if self.snapshots.taken_nimg != module.nimg:  # the end is worth a look, even between marks
             self.snapshots.take_now(module.nimg / 1000, module.nimg)
         trainer.should_stop = True
 

@@ -133,6 +133,31 @@ def test_missing_parts_are_left_out(run, tmp_path):
     assert "Snapshots" in write_run_report(run).read_text()
 
 
+def test_snapshots_that_were_not_evaluated_are_shown_by_their_samples(run):
+    rows = (run / "metrics.jsonl").read_text().splitlines()
+    shown = write_run_report(run).read_text().count("samples at ")
+    (run / "metrics.jsonl").write_text(rows[0] + "\n")
+    Image.new("RGB", (64, 64)).save(run / "samples" / "kimg-000077.50.jpg")
+    text = write_run_report(run).read_text()
+    assert "samples at 77.5 kimg" in text
+    assert text.count("samples at ") == len(list((run / "samples").glob("*.jpg")))
+    (run / "metrics.jsonl").write_text("\n".join(rows) + "\n")
+    assert write_run_report(run).read_text().count("samples at ") == shown + 1
+
+
+def test_a_renamed_run_is_called_by_its_folder(run, tmp_path):
+    moved = run.rename(tmp_path / "another name")
+    assert "<h1>another name</h1>" in write_run_report(moved).read_text()
+
+
+def test_what_is_not_listed_is_counted(run):
+    facts = json.loads((run / "run.json").read_text())
+    facts["dataset"]["report"] = {"skipped": {f"{i}.png": "empty file" for i in range(60)}}
+    (run / "run.json").write_text(json.dumps(facts))
+    text = write_run_report(run).read_text()
+    assert "39.png: empty file; and 20 more, in run.json" in text and "40.png" not in text
+
+
 def test_a_sweep_without_a_recommendation(run):
     path = run / "sweeps/s/ranking.json"
     ranking = {**json.loads(path.read_text()), "recommended": None, "sentence": "No blend is recommended."}

@@ -36,6 +36,11 @@ def test_a_line_cut_short_is_left_out(tmp_path):
     assert read_rows(tmp_path / "absent.jsonl") == []
 
 
+def test_lines_that_are_no_rows_are_left_out(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"kimg": 1}\n5\n[2]\nnull\n{"kimg": 2}\n')
+    assert read_rows(tmp_path / "log.jsonl") == [{"kimg": 1}, {"kimg": 2}]
+
+
 def test_another_mode_is_refused(tmp_path):
     with pytest.raises(UserError, match="choose one of auto"):
         open_tracker(tmp_path, config={}, mode="sometimes")
