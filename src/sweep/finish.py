@@ -1,11 +1,16 @@
-"""The end of a sweep: rank, rewrite the rows, write the recommended network and the report, tell the tracker."""
+"""The end of a sweep: rank, write the recommended network, pictures, rows and report, tell the tracker."""
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from ..data import open_configured_dataset
@@ -17,6 +22,7 @@ from ..weights import file_sha256, load_network, save_network
 from .features import EXTRACTOR, feature_protocol, has_features, load_features, save_arrays
 from .grid import run_config
 from .ranking import Anchors, rank
+from .table import copy_file
 
 if TYPE_CHECKING:
     from .run import Sweep
@@ -36,14 +42,16 @@ def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
     Returns:
         The ranking, as written to `ranking.json`.
     """
-    rows = list(sweep.table.rows().values())
+    rows = list(sweep.rows().values())
     cells = {row["label"]: load_features(sweep.table.features_path(row["key"])) for row in rows}
     rows, facts = rank(rows, cells, _anchors(sweep), sweep.settings)
     ranking = {**facts, "base": sweep.base.path.name, "protocol": sweep.protocol}
     path = sweep.folder / "ranking.json"
     same = path.is_file() and path.read_text() == _json(ranking)
+    best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
+    _show_pictures(sweep, rows)
+    write_text(sweep.folder / "config.yaml", yaml.safe_dump(_plain(asdict(sweep.settings)), sort_keys=False))
     sweep.table.replace(rows)
-    best = _write_best(sweep, ranking)
     write_text(path, _json(ranking))
     report = write_sweep_report(sweep.folder)
     if changed or not same:
@@ -118,6 +126,24 @@ def _write_best(sweep: "Sweep", ranking: dict[str, Any]) -> Path | None:
         "protocol": sweep.protocol,
     }
     return save_network(path, G_ema=sweep.settings.blend(G, sweep.base.G, choice["resolution"]), meta=meta)
+
+
+def _show_pictures(sweep: "Sweep", rows: list[dict[str, Any]]) -> None:
+    """Make `cells/` the pictures of this grid under this protocol; those of others stay in `features/` alone."""
+    folder, kept = sweep.folder / "cells", sweep.table.picture_path
+    shown = {"base": sweep.base_key, **{s.name: sweep.unblended_key(s) for s in sweep.snapshots}}
+    shown |= {Path(row["picture"]).stem: row["key"] for row in rows}
+    for name, key in shown.items():
+        copy_file(kept(key), folder / f"{name}.jpg")
+    for path in folder.glob("*.jpg"):
+        copies = () if path.stem in shown else sweep.folder.glob(f"features/{escape(path.stem)}-*.jpg")
+        with suppress(FileNotFoundError):  # another sweep has just taken it away
+            if any(copy.read_bytes() == path.read_bytes() for copy in copies):
+                path.unlink()
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def _track(sweep: "Sweep", rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:

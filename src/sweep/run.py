@@ -9,20 +9,18 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..files import write_text
 from ..networks import FP32, UNRELATED, Generator, kinship
 from ..ops import start_ops
 from ..weights import configure, load_network
-from .features import Collector, feature_protocol, has_features
+from .features import Collector, feature_protocol
 from .finish import finish_sweep
 from .grid import Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from .pictures import UNBLENDED, common_codes, render, render_snapshot
@@ -52,8 +50,12 @@ class Sweep:
 
     @property
     def table(self) -> CellTable:
-        """The sweep's rows."""
+        """The folder's rows."""
         return CellTable(self.folder)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The finished cells of the grid by key."""
+        return self.table.rows(self.keys())
 
     @property
     def num_cells(self) -> int:
@@ -149,7 +151,9 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
 
 
 def prepare(sweep: Sweep) -> int:
-    """Write the folder's beginnings and make what all jobs share: the base network's features.
+    """Make the folder's beginnings and what all jobs share: the base network's features.
+
+    What the last finished sweep of this name left stays as it is until this one is ranked.
 
     Returns:
         How many of the grid's cells are there already.
@@ -161,25 +165,25 @@ def prepare(sweep: Sweep) -> int:
     if not any(snapshot.kimg > 0 for snapshot in sweep.snapshots):
         folder = sweep.run_dir / "snapshots"
         raise UserError(f"{folder}: a sweep needs a snapshot later than 0 kimg, the network that training started from")
-    write_text(sweep.folder / "config.yaml", yaml.safe_dump(_plain(asdict(settings)), sort_keys=False))
-    dropped = sweep.table.open(sweep.keys(), sweep.protocol)
+    table = sweep.table
+    others = table.open(sweep.protocol)
+    reused = len(sweep.rows())
     count = f"{len(sweep.snapshots)} snapshots x {len(settings.resolutions)} resolutions"
     print(f"sweep      {sweep.folder}: {count}, {sweep.protocol['n_latents']} codes", flush=True)
-    if dropped:
-        print(f"           {dropped} cells of another protocol (codes, extractor or base) are scored anew", flush=True)
-    features = sweep.table.features_path(sweep.base_key)
-    if not has_features(features):
+    if others and not reused:
+        print(f"           {others} cells of another protocol (codes, extractor or base) are kept", flush=True)
+    if not table.has(sweep.base_key):
         collector = Collector()
         precision = settings.computing(sweep.base.G.resolution)
         for pictures in render(sweep.base.G, sweep.codes(), precision):
             collector.add(pictures)
-        collector.save(features, sweep.folder / "cells" / "base.jpg")
-    return len(sweep.table.rows())
+        collector.save(table.features_path(sweep.base_key), table.picture_path(sweep.base_key))
+    return reused
 
 
 def pending_snapshots(sweep: Sweep) -> list[Snapshot]:
     """Snapshots with work left."""
-    rows = sweep.table.rows()
+    rows = sweep.rows()
     return [s for s in sweep.snapshots if _missing(sweep, s, rows)]
 
 
@@ -192,7 +196,7 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    missing = _missing(sweep, snapshot, sweep.table.rows())
+    missing = _missing(sweep, snapshot, sweep.rows())
     started = time.perf_counter()
     G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     relation = kinship(sweep.base.G, G)
@@ -208,12 +212,12 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
         for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), sweep.settings, resolutions):
             collectors[r].add(pictures)
             bar.update(len(pictures))
-    unblended = sweep.table.features_path(sweep.unblended_key(snapshot))
-    collectors[UNBLENDED].save(unblended, sweep.folder / "cells" / f"{snapshot.name}.jpg")
+    table, key = sweep.table, sweep.unblended_key(snapshot)
+    collectors[UNBLENDED].save(table.features_path(key), table.picture_path(key))
     for r in resolutions:
         row = _row(sweep, snapshot, r, relation)
-        collectors[r].save(sweep.table.features_path(row["key"]), sweep.folder / row["picture"])
-        sweep.table.append(row)
+        collectors[r].save(table.features_path(row["key"]), table.picture_path(row["key"]))
+        table.append(row)
     took = time.perf_counter() - started
     print(f"{snapshot.name}  {len(resolutions)} cells, {total} pictures in {took:.1f} s", flush=True)
     return len(resolutions)
@@ -222,12 +226,12 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
 def conclude(sweep: Sweep, reused: int) -> dict[str, Any]:
     """Say how many cells were new, then rank."""
     print(scored_line(sweep, reused), flush=True)
-    return finish_sweep(sweep, changed=len(sweep.table.rows()) > reused)
+    return finish_sweep(sweep, changed=len(sweep.rows()) > reused)
 
 
 def scored_line(sweep: Sweep, reused: int) -> str:
     """`scored 9 new cells, 0 reused`."""
-    return f"scored {len(sweep.table.rows()) - reused} new cells, {reused} reused"
+    return f"scored {len(sweep.rows()) - reused} new cells, {reused} reused"
 
 
 def cell_name(snapshot: Snapshot, resolution: int) -> str:
@@ -238,7 +242,7 @@ def cell_name(snapshot: Snapshot, resolution: int) -> str:
 def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[int]:
     """Resolutions of a snapshot that are to be made; `UNBLENDED` for the snapshot itself."""
     missing = [r for r in sweep.settings.resolutions if sweep.cell_key(snapshot, r) not in rows]
-    known = has_features(sweep.table.features_path(sweep.unblended_key(snapshot)))
+    known = sweep.table.has(sweep.unblended_key(snapshot))
     return missing if known else [UNBLENDED, *missing]
 
 
@@ -274,7 +278,3 @@ def _digest(G: Generator) -> str:
 
 def _hash(facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -1,16 +1,20 @@
-"""`cells.jsonl`: a row a cell. Jobs append to it, also from several processes; the end of a sweep rewrites it scored.
+"""The rows of a sweep, a row a cell, in two files.
 
-It holds the rows of the grid that was asked for last. Rows of the same protocol outside that grid (another choice of
-resolutions or snapshots) wait in `features/cells.jsonl`, so that coming back to them costs nothing.
+`features/cells.jsonl` holds all that were ever made, not scored; jobs append to it, also from several processes, and
+nothing is taken out. Rows of other settings or of another grid stay there with their features and pictures, so that
+coming back to them costs nothing. `cells.jsonl` holds the scored rows of the grid that was ranked last.
 """
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
+from ..errors import UserError
+from ..files import whole_file, write_text
 from ..tracking import read_rows
 from .features import has_features
 
@@ -29,52 +33,74 @@ class CellTable:
         self.path = folder / "cells.jsonl"
         self.kept_path = folder / "features" / "cells.jsonl"
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """The grid's rows by key."""
-        return {row["key"]: row for row in read_rows(self.path)}
+    def rows(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """A grid's rows by key, in its order, as far as their files are there and whole."""
+        known = self._kept()
+        return {key: known[key] for key in keys if key in known and self.has(key)}
 
-    def open(self, keys: Sequence[str], protocol: Mapping[str, Any]) -> int:
-        """Make the table that of a grid: its known rows stand in it, in the grid's order, not scored yet.
-
-        Args:
-            keys: of the grid's cells.
-            protocol: rows of another one are dropped.
+    def open(self, protocol: Mapping[str, Any]) -> int:
+        """Make the folder's beginnings, and keep what an earlier version of the program left in `cells.jsonl` alone.
 
         Returns:
-            How many rows of another protocol were dropped.
+            How many rows of another protocol there are.
+
+        Raises:
+            UserError: when the folder cannot be written to.
         """
-        known = {row["key"]: row for row in read_rows(self.kept_path)} | self.rows()
-        usable = {key: row for key, row in known.items() if row["protocol"] == dict(protocol) and self.complete(row)}
-        if known:
-            cleared = {key: {**row, **dict.fromkeys(SCORES), "gates": {}} for key, row in usable.items()}
-            write_rows(self.kept_path, (row for key, row in cleared.items() if key not in keys))
-            write_rows(self.path, (cleared[key] for key in keys if key in cleared))
+        known = self._kept()
+        with self._appending():
+            pass
+        for row in read_rows(self.path):
+            picture = self.folder / row["picture"]
+            if row["key"] in known or not picture.is_file():
+                continue
+            if not self.picture_path(row["key"]).is_file():
+                copy_file(picture, self.picture_path(row["key"]))
+            known[row["key"]] = {**row, **dict.fromkeys(SCORES), "gates": {}}
+            self.append(known[row["key"]])
         return sum(row["protocol"] != dict(protocol) for row in known.values())
 
-    def complete(self, row: Mapping[str, Any]) -> bool:
-        """Whether the row's files are there and whole."""
-        return has_features(self.features_path(row["key"])) and (self.folder / row["picture"]).is_file()
+    def has(self, key: str) -> bool:
+        """Whether the features and the picture under `key` are there and whole."""
+        return has_features(self.features_path(key)) and self.picture_path(key).is_file()
 
     def features_path(self, key: str) -> Path:
         """Where the features under `key` are."""
         return self.folder / "features" / f"{key}.npz"
 
+    def picture_path(self, key: str) -> Path:
+        """Where the picture under `key` is kept."""
+        return self.folder / "features" / f"{key}.jpg"
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a row in a single write, so that rows of parallel jobs do not mix."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        target = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
+        with self._appending() as target:
             size = os.fstat(target).st_size
             torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # a crash cut the last row short
             os.write(target, (("\n" if torn else "") + json.dumps(row) + "\n").encode())
-        finally:
-            os.close(target)
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Rewrite the table, whole or not at all."""
-        write_rows(self.path, rows)
+        """Rewrite `cells.jsonl`, whole or not at all."""
+        write_text(self.path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+    def _kept(self) -> dict[str, dict[str, Any]]:
+        return {row["key"]: row for row in read_rows(self.kept_path)}
+
+    @contextmanager
+    def _appending(self) -> Iterator[int]:
+        try:
+            self.kept_path.parent.mkdir(parents=True, exist_ok=True)
+            target = os.open(self.kept_path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                yield target
+            finally:
+                os.close(target)
+        except OSError as error:
+            raise UserError(f"{self.kept_path}: cannot be written ({error.strerror or error})") from error
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a JSONL file, whole or not at all."""
-    write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with whole_file(target) as partial:
+            shutil.copyfile(source, partial)

@@ -75,7 +75,7 @@ def test_a_failing_job_is_said_once_and_the_others_finish(run_dir):
     assert result.returncode == 2
     assert result.stderr.count("nothing in common") == 1 and "scored 4 new cells" in result.stdout
     assert "Traceback" not in result.stderr
-    rows = read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")
+    rows = read_rows(run_dir / "sweeps" / "cartoon-low" / "features" / "cells.jsonl")
     assert {row["kimg"] for row in rows} == {0.0, 2.0} and len(rows) == 4
 
 

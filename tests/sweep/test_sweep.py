@@ -133,7 +133,11 @@ def test_a_retrained_snapshot_or_a_lost_file_is_made_again(swept, tmp_path, caps
     networks = load_network(path)
     save_network(path, G_ema=networks.G_ema, meta={"kimg": 2.0, "note": "another file"})
     sweep(run_dir)
-    assert "scored 4 new cells, 2 reused" in capsys.readouterr().out
+    assert "scored 3 new cells, 3 reused" in capsys.readouterr().out
+    assert (run_dir / "sweeps" / "cartoon-low" / "cells" / "kimg-000001.00-res016.jpg").is_file()
+    next((run_dir / "sweeps" / "cartoon-low" / "features").glob("kimg-000001.00-res016-*.jpg")).unlink()
+    sweep(run_dir)
+    assert "scored 1 new cells, 5 reused" in capsys.readouterr().out
 
 
 def test_finished_cells_survive_a_failing_snapshot(run_dir, capsys):
@@ -142,7 +146,7 @@ def test_finished_cells_survive_a_failing_snapshot(run_dir, capsys):
     with pytest.raises(UserError, match=r"was not fine-tuned from.*nothing in common"):
         sweep(run_dir)
     folder = run_dir / "sweeps" / "cartoon-low"
-    assert len(read_rows(folder / "cells.jsonl")) == 4 and not (folder / "ranking.json").exists()
+    assert len(read_rows(folder / "features" / "cells.jsonl")) == 4 and not (folder / "ranking.json").exists()
     sweep(run_dir, snapshot=[0, 1])
     assert "scored 0 new cells, 4 reused" in capsys.readouterr().out
 
@@ -152,7 +156,7 @@ def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir)
     for chosen, new in ((["kimg-000000.00"], 2), (["kimg-000001.00"], 2), ([1], 0)):
         one = open_configured_sweep({**config, "snapshot": chosen})
         assert [score_snapshot(one, snapshot) for snapshot in one.snapshots] == [new]
-    mine = open_configured_sweep(config).table.rows()
+    mine = open_configured_sweep(config).rows()
     theirs = CellTable(swept[0] / "sweeps" / "cartoon-low")
     assert {key.rsplit("-", 1)[0] for key in mine} == {f"kimg-00000{k}.00-res{r:03d}" for k in (0, 1) for r in (8, 16)}
     for key in mine:
@@ -163,9 +167,10 @@ def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir)
 
 def test_a_torn_row_does_not_take_the_next_one_with_it(tmp_path):
     table = CellTable(tmp_path)
-    table.path.write_text('{"key": "torn", "resol')
+    table.kept_path.parent.mkdir()
+    table.kept_path.write_text('{"key": "torn", "resol')
     table.append({"key": "whole"})
-    assert read_rows(table.path) == [{"key": "whole"}]
+    assert read_rows(table.kept_path) == [{"key": "whole"}]
 
 
 def test_the_other_direction_has_its_own_folder_and_base_codes(run_dir):

@@ -1,0 +1,144 @@
+"""Sweeps of one name under several settings: each has its own pictures, and none takes another's away."""
+
+import json
+import shutil
+
+import pytest
+
+from src.errors import UserError
+from src.sweep import run
+from src.sweep.run import run_sweep
+from src.sweep.settings import SweepSettings
+from src.tracking import read_rows
+
+FAST = {"n_latents": 48, "n_bootstrap": 200, "gates": False}
+
+
+def sweep(run_dir, resolutions=(8, 16), **options):
+    return run_sweep(run_dir, resolutions, **{**FAST, **options})[1]
+
+
+def shown(folder):
+    """What people look at, by name."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in [*folder.glob("*"), *folder.glob("cells/*")] if p.is_file()
+    }
+
+
+def scored(capsys):
+    return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("scored"))
+
+
+@pytest.fixture(scope="module")
+def finished(trained_run, tmp_path_factory):
+    run_dir = shutil.copytree(trained_run, tmp_path_factory.mktemp("protocols") / "first")
+    sweep(run_dir)
+    return run_dir
+
+
+@pytest.fixture
+def swept(finished, tmp_path):
+    """A run with a finished sweep, and the sweep's folder."""
+    run_dir = shutil.copytree(finished, tmp_path / "runs" / "first")
+    return run_dir, run_dir / "sweeps" / "cartoon-low"
+
+
+def test_all_pictures_are_those_of_the_present_settings_and_going_back_scores_nothing(swept, capsys):
+    run_dir, folder = swept
+    before = shown(folder)
+    assert len([name for name in before if name.startswith("cells/")]) == 1 + 3 + 6
+    for options in ({"seed": 1}, {"psi": 0.5}):
+        sweep(run_dir, **options)
+        assert scored(capsys) == "scored 6 new cells, 0 reused"
+        other = shown(folder)
+        assert all(other[name] != before[name] for name in before)
+        sweep(run_dir)
+        assert scored(capsys) == "scored 0 new cells, 6 reused"
+        assert shown(folder) == before
+        sweep(run_dir, **options)
+        assert scored(capsys) == "scored 0 new cells, 6 reused"
+        assert shown(folder) == other
+
+
+def test_pictures_of_cells_outside_the_grid_do_not_stay_beside_those_of_other_settings(swept, capsys):
+    run_dir, folder = swept
+    before = shown(folder)
+    mine = folder / "cells" / "mine.jpg"
+    mine.write_bytes(b"of the user")
+    sweep(run_dir, (8,), snapshot=[2], seed=1)
+    assert {p.name for p in (folder / "cells").iterdir()} == {
+        *("base.jpg", "kimg-000002.00.jpg", "kimg-000002.00-res008.jpg", "mine.jpg")
+    }
+    mine.unlink()
+    sweep(run_dir)
+    assert shown(folder) == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, UserError("nothing to tell apart")])
+@pytest.mark.parametrize("step", ["score_snapshot", "finish_sweep"])
+def test_a_sweep_that_does_not_finish_leaves_the_last_one_whole(swept, step, error, monkeypatch, capsys):
+    run_dir, folder = swept
+    before = shown(folder)
+
+    def fail(*arguments, **options):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, step, fail)
+        with pytest.raises(type(error) if isinstance(error, Exception) else error):
+            sweep(run_dir, seed=7, n_latents=32)
+    assert shown(folder) == before
+    capsys.readouterr()
+    sweep(run_dir)
+    assert scored(capsys) == "scored 0 new cells, 6 reused"
+    assert shown(folder) == before
+
+
+def test_a_failed_ranking_leaves_the_last_one_whole(swept, monkeypatch, capsys):
+    run_dir, folder = swept
+    before = shown(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("src.sweep.ranking.fit_anchors", _cannot_tell)
+        with pytest.raises(UserError, match="cannot be told"):
+            sweep(run_dir, seed=7)
+    assert shown(folder) == before
+    capsys.readouterr()
+    sweep(run_dir, seed=7)  # what was scored before the ranking failed is not scored again
+    assert scored(capsys) == "scored 0 new cells, 6 reused"
+    ranking = json.loads((folder / "ranking.json").read_text())
+    assert {row["protocol"]["seed"] for row in read_rows(folder / "cells.jsonl")} == {7} == {ranking["seed"]}
+
+
+def _cannot_tell(*arguments, **options):
+    raise UserError("its rendering cannot be told from the base's")
+
+
+def test_the_rows_of_an_earlier_version_are_used(swept, capsys):
+    """It kept the present grid's rows in cells.jsonl and their pictures in cells/ alone."""
+    run_dir, folder = swept
+    before = shown(folder)
+    (folder / "features" / "cells.jsonl").unlink()
+    for path in (folder / "features").glob("*.jpg"):
+        path.unlink()
+    (folder / "cells" / "base.jpg").write_bytes(b"of another seed")  # as that version could leave it
+    sweep(run_dir)
+    assert scored(capsys) == "scored 0 new cells, 6 reused"
+    assert shown(folder) == before
+
+
+def test_two_sweeps_at_once_end_with_one_whole_sweep(run_dir, finished, capsys):
+    """The other one starts and ends while this one is under way."""
+    one = run.open_sweep(run_dir, SweepSettings((8, 16), **FAST))
+    reused = run.prepare(one)
+    sweep(run_dir)
+    for snapshot in run.pending_snapshots(one):
+        run.score_snapshot(one, snapshot)
+    run.conclude(one, reused)
+    assert shown(run_dir / "sweeps" / "cartoon-low") == shown(finished / "sweeps" / "cartoon-low")
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_anything_is_rendered(run_dir):
+    (run_dir / "sweeps" / "cartoon-low").mkdir(parents=True)
+    (run_dir / "sweeps" / "cartoon-low" / "features").write_text("a file")
+    with pytest.raises(UserError, match=r"features/cells\.jsonl: cannot be written"):
+        sweep(run_dir)
