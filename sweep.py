@@ -1,9 +1,13 @@
-"""Blend every snapshot at every resolution, score, recommend: python sweep.py blend.res=8,16,32,64,128."""
+"""Blend every snapshot at every resolution, score, recommend: python sweep.py blend.res=8,16,32,64,128.
 
+With hydra.mode=RUN the whole sweep runs in this process, without Hydra's jobs.
+"""
+
+import sys
 from typing import Any
 
-import src.sweep.sweeper  # noqa: F401 (makes `hydra/sweeper: snapshots` known)
-from src.cli import script
+from src.cli import script, with_errors_as_lines
+from src.sweep.sweeper import as_lists  # makes `hydra/sweeper: snapshots` known as well
 
 
 @script("sweep")
@@ -15,4 +19,5 @@ def main(config: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = with_errors_as_lines(lambda: as_lists(sys.argv[1:]))
     main()

@@ -76,7 +76,7 @@ def test_a_sweep_scores_its_cells_once(trained, options):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["sweep.py", "blend.res=128"], "blend.res=128: a 32 px network can be blended at 4, 8, 16, 32"),
+        (["sweep.py", "blend.res=128"], "blend.res=128: a 32 px network can be blended at 4, 8, 16\n"),
         (["sweep.py", "blend.res=8", "snapshot=7"], "snapshot=7: the run has snapshots at 0, 0.1, 0.2 kimg"),
         (["sweep.py", "blend.res=8", "alpha=2"], "alpha=2: must lie between 0"),
         (["sweep.py", "blend.rez=8,16"], "unknown option blend.rez"),

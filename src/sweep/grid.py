@@ -71,16 +71,27 @@ def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = 
         chosen: `"all"`, or names or kimg.
 
     Raises:
-        UserError: when there is none, or a chosen one is missing.
+        UserError: when there is none, or a chosen one is missing or damaged.
     """
     folder = run_dir / "snapshots"
     paths = sorted(folder.glob("kimg-*.safetensors"))
     if not paths:
         raise UserError(f"{folder} holds no snapshots: run train.py first (snapshot.kimg says when it takes them)")
-    found = sorted((Snapshot(path, float(read_meta(path)["kimg"])) for path in paths), key=lambda s: s.kimg)
-    if chosen != "all":
-        found = _choose(found, chosen)
-    return found
+    found, damaged = [], {}
+    for path in paths:
+        try:
+            found.append(Snapshot(path, _kimg(path)))
+        except UserError as error:
+            damaged[path] = error
+    wanted = [chosen] if isinstance(chosen, str | int | float) else list(chosen)
+    for path, reason in damaged.items():
+        kimg = _as_kimg(path.stem.removeprefix("kimg-"))
+        if chosen == "all" or any(_means(item, path, kimg) for item in wanted):
+            raise UserError(
+                f"{path.name} cannot be used: restore or delete it, or name the others with snapshot= ({reason})"
+            ) from reason
+    found.sort(key=lambda s: s.kimg)
+    return found if chosen == "all" else _choose(found, wanted)
 
 
 def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -> Base:
@@ -111,7 +122,10 @@ def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -
             raise UserError(f"{path} is missing: name the network that the run started from with base=FILE")
         path = resolve_network(source)
         _check_parent(run_dir, path)
-    return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
+    try:
+        return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
+    except UserError as error:
+        raise UserError(f"{error}; or name the original network with base=FILE") from error
 
 
 def check_family(snapshots: Sequence[Snapshot], base: Base) -> None:
@@ -155,13 +169,24 @@ def _check_parent(run_dir: Path, path: Path) -> None:
             )
 
 
-def _choose(snapshots: list[Snapshot], chosen: str | float | Sequence[str | float]) -> list[Snapshot]:
-    wanted = [chosen] if isinstance(chosen, str | int | float) else list(chosen)
+def _kimg(path: Path) -> float:
+    try:
+        return float(read_meta(path)["kimg"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: its header does not say its kimg") from error
+
+
+def _means(item: str | float, path: Path, kimg: float | None) -> bool:
+    """Whether a name or kimg is that of a snapshot."""
+    return str(item) in (path.stem, path.name) or (kimg is not None and _as_kimg(item) == kimg)
+
+
+def _choose(snapshots: list[Snapshot], wanted: Sequence[str | float]) -> list[Snapshot]:
     if not wanted:
         raise UserError("snapshot is empty: give names or kimg such as snapshot=[1,2,4], or all")
     found = []
     for item in wanted:
-        match = [s for s in snapshots if str(item) in (s.name, s.path.name) or _as_kimg(item) == s.kimg]
+        match = [s for s in snapshots if _means(item, s.path, s.kimg)]
         if not match:
             known = [f"{s.kimg:g}" for s in snapshots]
             more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""

@@ -94,7 +94,9 @@ class SweepSettings:
         blend_weights(max(self.resolutions), max(self.resolutions), level=self.level, width=self.width)
 
     def _check_score(self) -> None:
-        if self.n_latents is not None and not (_is_int(self.n_latents) and self.n_latents >= MIN_LATENTS):
+        if self.n_latents is not None and not _is_int(self.n_latents):
+            raise UserError(f"n_latents={self.n_latents}: must be a whole number such as {LATENTS_CPU}, or null")
+        if self.n_latents is not None and self.n_latents < MIN_LATENTS:
             raise UserError(f"n_latents={self.n_latents}: at least {MIN_LATENTS} codes are needed to compare blends")
         if not _is_number(self.psi) or not 0 < self.psi <= 1:
             raise UserError(f"psi={self.psi}: truncation lies above 0 (all pictures alike) and up to 1 (none)")
@@ -102,7 +104,9 @@ class SweepSettings:
             raise UserError(f"seed={self.seed}: must be a whole number from 0 up")
         if not _is_number(self.alpha) or not 0 < self.alpha < 1:
             raise UserError(f"alpha={self.alpha}: must lie between 0 (rendering alone) and 1 (structure alone)")
-        if not _is_int(self.n_bootstrap) or self.n_bootstrap < 100:
+        if not _is_int(self.n_bootstrap):
+            raise UserError(f"n_bootstrap={self.n_bootstrap}: must be a whole number such as 1000")
+        if self.n_bootstrap < 100:
             raise UserError(f"n_bootstrap={self.n_bootstrap}: at least 100 are needed for an interval")
         if not isinstance(self.gates, bool):
             raise UserError(f"gates={self.gates}: must be true or false")
@@ -127,9 +131,14 @@ class SweepSettings:
         Raises:
             UserError: for a resolution that the network does not have, or at which a blend is the low network itself.
         """
+        known = G.synthesis.resolutions
+        taken = [r for r in known if any(blend_weights(G.resolution, r, level=self.level, width=self.width).values())]
         for r in self.resolutions:
-            weights = blend_weights(G.resolution, r, level=self.level, width=self.width)
-            if not any(weights.values()):
+            if r not in known:
+                raise UserError(
+                    f"blend.res={r}: a {G.resolution} px network can be blended at {', '.join(map(str, taken))}"
+                )
+            if r not in taken:
                 raise UserError(
                     f"blend.res={r}: on a {G.resolution} px network this is the un-blended low network, which is "
                     f"shown anyway; choose {r // 2} or less"
@@ -196,9 +205,12 @@ def settings_of_config(config: Mapping[str, Any]) -> SweepSettings:
     Raises:
         UserError: naming the value that cannot be.
     """
-    for group in ("blend", "tracker", "weights"):
+    for group in ("blend", "paths", "tracker", "weights"):
         if not isinstance(config.get(group), Mapping):
             raise UserError(f"{group}={config.get(group)}: is a group of options (see conf/), it cannot be replaced")
+    for key, value in (("run", config["run"]), ("paths.runs", config["paths"]["runs"])):
+        if not isinstance(value, str) or not value:
+            raise UserError(f"{key}={value}: give a text")
     given = config["blend"]["res"]
     kept = (
         "snapshot",

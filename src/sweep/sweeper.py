@@ -14,13 +14,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from ..cli import plain, with_errors_as_lines
 from ..errors import UserError
-from ..texts import quote
+from ..texts import quote, quoted
 
 LISTS = ("blend.res", "snapshot")
 
@@ -90,6 +91,26 @@ def grouped(override: Override) -> str:
     if key not in LISTS or not override.is_discrete_sweep():
         raise UserError(f"{text}: one value at a time; only {' and '.join(LISTS)} take several, separated by commas")
     return f"{key}=[{','.join(override.sweep_string_iterator())}]"
+
+
+def as_lists(arguments: list[str]) -> list[str]:
+    """A command line for Hydra's `hydra.mode=RUN`, which takes `blend.res=[8,16]` alone; another one as it is.
+
+    Raises:
+        UserError: when another key is given several values.
+    """
+    if "hydra.mode=RUN" not in arguments:
+        return arguments
+    return [_as_list(argument) for argument in arguments]
+
+
+def _as_list(argument: str) -> str:
+    text = quoted(argument)
+    try:
+        overrides = [] if text.startswith("-") else OverridesParser.create().parse_overrides([text])
+    except HydraException:  # said later, with the other mistakes
+        return argument
+    return grouped(overrides[0]) if overrides and overrides[0].is_sweep_override() else argument
 
 
 def plain_task(composed: DictConfig) -> dict[str, Any]:

@@ -59,14 +59,24 @@ def test_a_job_a_snapshot_then_the_ranking_then_nothing_new(run_dir):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["blend.res=128"], "blend.res=128: a 32 px network can be blended at 4, 8, 16, 32"),
+        (["blend.res=128"], "blend.res=128: a 32 px network can be blended at 4, 8, 16\n"),
         (["blend.size=8"], "unknown option blend.size"),
+        (["paths=x"], "paths=x: is a group of options"),
+        (["hydra.mode=RUN", "seed=1,2"], "seed=1,2: one value at a time"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(trained_run, arguments, message):
     result = script(f"run={trained_run}", *arguments, *FAST)
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and message in result.stderr
+
+
+def test_in_one_process_lists_are_written_alike(run_dir):
+    command = ["hydra.mode=RUN", f"run={run_dir}", "name='it is'", *FAST]
+    done = script(*command, "blend.res=8,16", "snapshot=1,2")
+    assert done.returncode == 0 and "scored 4 new cells, 0 reused" in done.stdout, done.stderr
+    again = script(*command, "blend.res=[8,16]", "snapshot=[1,2]")
+    assert again.returncode == 0 and "scored 0 new cells, 4 reused" in again.stdout, again.stderr
 
 
 def test_a_failing_job_is_said_once_and_the_others_finish(run_dir):

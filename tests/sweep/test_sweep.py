@@ -193,14 +193,17 @@ def test_without_the_training_pictures_that_gate_is_named_as_not_measured(run_di
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resolutions": (128,)}, "blend.res=128: a 32 px network can be blended at 4, 8, 16, 32"),
+        ({"resolutions": (128,)}, "blend.res=128: a 32 px network can be blended at 4, 8, 16$"),
         ({"resolutions": (12,)}, "blend.res=12: must be a power of two"),
         ({"resolutions": (RESOLUTION,)}, "blend.res=32: .*un-blended low network.*choose 16 or less"),
         ({"resolutions": ()}, "blend.res is empty"),
         ({"direction": "up"}, "blend.direction=up: choose cartoon_low or cartoon_high"),
         ({"level": 2}, "blend.level=2"),
         ({"width": 0}, "blend.width=0: give a width above 0"),
-        ({"n_latents": 4}, "n_latents=4"),
+        ({"resolutions": (64,), "width": 1.0}, "blend.res=64: a 32 px network can be blended at 4, 8, 16, 32$"),
+        ({"n_latents": 4}, "n_latents=4: at least 16"),
+        ({"n_latents": 1e9}, "n_latents=1000000000.0: must be a whole number"),
+        ({"n_bootstrap": 1e3}, "n_bootstrap=1000.0: must be a whole number"),
         ({"psi": 0}, "psi=0"),
         ({"alpha": 1}, "alpha=1"),
         ({"snapshot": [7]}, "snapshot=7: the run has snapshots at 0, 1, 2 kimg"),
@@ -215,6 +218,36 @@ def test_what_cannot_be_is_one_clear_line_and_nothing_is_written(trained_run, op
     with pytest.raises(UserError, match=message) as caught:
         sweep(trained_run, **arguments)
     assert "\n" not in str(caught.value) and not (trained_run / "sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"paths": "x"}, "paths=x: is a group of options"),
+        ({"paths": {"runs": None}}, "paths.runs=None: give a text"),
+        ({"run": None}, "run=None: give a text"),
+    ],
+)
+def test_paths_and_runs_of_a_wrong_type_are_refused(run_dir, given, message):
+    with pytest.raises(UserError, match=message):
+        open_configured_sweep({**config_of(run_dir, (8,)), **given})
+
+
+def test_a_damaged_snapshot_can_be_left_out(run_dir, capsys):
+    path = run_dir / "snapshots" / "kimg-000001.00.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    for chosen in ("all", [1, 2], "kimg-000001.00"):
+        with pytest.raises(UserError, match=r"^kimg-000001\.00\.safetensors cannot be used: .*delete it, .*snapshot="):
+            sweep(run_dir, snapshot=chosen)
+    assert not (run_dir / "sweeps").exists()
+    sweep(run_dir, snapshot=[0, 2])
+    assert "scored 4 new cells, 0 reused" in capsys.readouterr().out
+    path.unlink()
+    sweep(run_dir)
+    assert "scored 0 new cells, 4 reused" in capsys.readouterr().out
+    save_network(path, G_ema=make_network(0), meta={})
+    with pytest.raises(UserError, match=r"kimg-000001\.00\.safetensors: its header does not say its kimg"):
+        sweep(run_dir)
 
 
 def test_missing_runs_snapshots_and_bases_are_named(run_dir, tmp_path):
