@@ -250,6 +250,13 @@ def test_a_damaged_snapshot_can_be_left_out(run_dir, capsys):
         sweep(run_dir)
 
 
+def test_a_damaged_base_can_be_named_anew(run_dir):
+    path = run_dir / "snapshots" / "kimg-000000.00.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"not a readable safetensors file.*; or name the original network with base="):
+        sweep(run_dir, snapshot=[1, 2])
+
+
 def test_missing_runs_snapshots_and_bases_are_named(run_dir, tmp_path):
     with pytest.raises(UserError, match=r"neither a run in .* nor the folder of one"):
         sweep(tmp_path / "nowhere")
