@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from .errors import UserError
 
 TORCH_WRITER = ("inline_container", "PytorchStreamWriter")  # how torch.save says that a disk is full
+PARTIAL = re.compile(r"\..+\.\d+\.partial")  # as whole_file names them
 
 
 @contextmanager
@@ -52,6 +54,20 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Delete what killed processes left of files that `whole_file` was writing; no other may be writing there now.
+
+    Raises:
+        UserError: when one cannot be deleted.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if PARTIAL.fullmatch(path.name):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be deleted ({error.strerror or error})") from error
 
 
 def _umask() -> int:

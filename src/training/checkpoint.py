@@ -4,6 +4,7 @@ Lightning's own writer goes through the system's temporary folder, from where a 
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Writes `last.ckpt` atomically, turning the one before into `previous.ckpt`."""
+    """Writes `last.ckpt` atomically, turning the one before into `previous.ckpt`.
+
+    Args:
+        saved: called when the first one of this sitting is whole.
+    """
+
+    def __init__(self, saved: Callable[[], None] = lambda: None) -> None:
+        self._saved, self._told = saved, False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`."""
@@ -26,6 +34,9 @@ class AtomicCheckpointIO(CheckpointIO):
             torch.save(checkpoint, partial)
             if path.exists():
                 os.replace(path, path.with_name(PREVIOUS))
+        if not self._told:
+            self._saved()
+            self._told = True
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
@@ -37,6 +48,11 @@ class AtomicCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint of a run, readable or not."""
+    return any((folder / name).exists() for name in (LAST, PREVIOUS))
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -55,5 +71,7 @@ def find_checkpoint(folder: Path) -> Path | None:
             except Exception as error:
                 problems.append(f"{path} ({type(error).__name__})")
     if problems:
-        raise UserError(f"no readable checkpoint: {', '.join(problems)}; delete them to start the run again")
+        raise UserError(
+            f"no readable checkpoint: {', '.join(problems)}; restore one, take another run=NAME, or remove the folder"
+        )
     return None

@@ -5,12 +5,14 @@ made by another configuration is refused with the differing keys.
 """
 
 import datetime
+import errno
 import hashlib
 import json
 import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,11 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
-from ..files import expanded, read_json, write_text
+from ..files import expanded, read_json, remove_partials, write_text
+from ..lock import exclusive
+from ..tracking import read_rows
+from .checkpoint import has_checkpoint
+from .schedule import mark_name
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
 FREE_KEYS = (
@@ -37,11 +43,15 @@ FREE_KEYS = (
 )
 #: What the catalogue says of a published network: its sha256 identifies it, however it is described and fetched.
 FREE_GROUPS = ("pretrained.file.", "pretrained.architecture.")
+#: Where a network lies and what it is called, which does not count when its sha256 is known.
+SPELLINGS = ("pretrained.source", "pretrained.name")
+LOCK = ".training.lock"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 VERSION = "0.1.0"
 
 
 def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> dict[str, Any]:
-    """Flatten the configuration to what identifies the run, with the data set's fingerprint in place of its path.
+    """Flatten the configuration to what identifies the run: fingerprints of data set and network, not their paths.
 
     Args:
         config: plain configuration.
@@ -55,11 +65,16 @@ def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | N
     flat["dataset.fingerprint"] = dataset.fingerprint
     if parent is not None:
         flat["pretrained.sha256"] = parent
-    return flat
+    return _without_spellings(flat) if parent is not None else flat
 
 
 def open_run_folder(
-    config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None, *, ops: str | None = None
+    config: Mapping[str, Any],
+    dataset: PictureDataset,
+    parent: str | None = None,
+    *,
+    ops: str | None = None,
+    held: ExitStack | None = None,
 ) -> Path:
     """Find or make the run folder and write `config.yaml` and `run.json`.
 
@@ -68,28 +83,32 @@ def open_run_folder(
         dataset: the opened data set.
         parent: sha256 of the pretrained network's file.
         ops: which op implementations serve, for the record.
+        held: keeps the folder for this process until it is closed; None to look at the folder alone.
 
     Raises:
-        UserError: when the folder belongs to another configuration, or exists and `resume=false`.
+        UserError: when the folder belongs to another configuration, exists and `resume=false`, has lost its
+            checkpoints, or another process is training it.
     """
     own = identity(config, dataset, parent)
     folder = _folder(config, own)
     known = folder / "run.json"
-    if known.exists():
-        if not config["resume"]:
-            raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
-        _compare(folder, read_json(known).get("identity", {}), own)
-    elif folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
+    _check_folder(folder, own, resume=config["resume"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the run's folder cannot be made ({error.strerror}); set paths.runs") from error
+    if held is not None and _hold(folder, held):
+        _check_folder(folder, own, resume=config["resume"])  # who held it until now may have changed it
+        for name in ("checkpoints", "snapshots", "samples"):
+            remove_partials(folder / name)
+    if known.exists() and not has_checkpoint(folder / "checkpoints"):
+        print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
     write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
     if not known.exists():
         facts = {
             "name": folder.name,
             "identity": own,
+            "checkpointed": False,
             **run_facts(config),
             **_machine(),
             "ops": ops,
@@ -111,11 +130,48 @@ def update_run_json(folder: Path, **facts: Any) -> None:
     write_text(path, json.dumps({**read_json(path), **facts}, indent=2) + "\n")
 
 
+def _check_folder(folder: Path, own: Mapping[str, Any], *, resume: bool) -> None:
+    known = folder / "run.json"
+    if known.exists():
+        if not resume:
+            raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
+        facts = read_json(known)
+        _compare(folder, facts.get("identity"), own)
+        if not has_checkpoint(folder / "checkpoints") and facts.get("checkpointed", _got_on(folder)):
+            raise UserError(
+                f"run {folder} cannot be continued, its checkpoints are gone: take another run=NAME, or remove the "
+                "folder"
+            )
+    elif folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
+        raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
+
+
+def _got_on(folder: Path) -> bool:
+    """Whether there are results after 0 kimg, in a run of before `checkpointed` was recorded."""
+    names = {path.stem for path in (folder / "snapshots").glob("kimg-*.safetensors")}
+    return bool(names - {mark_name(0)}) or any(row.get("nimg", 0) > 0 for row in read_rows(folder / "metrics.jsonl"))
+
+
+def _hold(folder: Path, held: ExitStack) -> bool:
+    """Keep the folder for this process; False, and a note, where the file system has no locks."""
+
+    def refuse() -> None:
+        raise UserError(f"run {folder} is being trained by another process: wait for it, or give another run=NAME")
+
+    try:
+        held.enter_context(exclusive(folder / LOCK, waiting=refuse))
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise UserError(f"{folder / LOCK}: cannot be written ({error.strerror or error})") from error
+        print(f"note       {folder}: the file system has no locks; train it with one process at a time", flush=True)
+        return False
+    return True
+
+
 def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     runs, name = expanded(config["paths"]["runs"]), config["run"]
     if name is None:
-        digest = hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
-        name = f"{config['dataset']['name']}-{config['pretrained']['name']}-{digest}"
+        name = _automatic_name(config, own, runs)
     path = expanded(str(name))
     if path.is_absolute() or len(path.parts) > 1:
         return path
@@ -124,7 +180,31 @@ def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     return runs / path
 
 
-def _compare(folder: Path, theirs: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _automatic_name(config: Mapping[str, Any], own: Mapping[str, Any], runs: Path) -> str:
+    """Name a run after its identity. A network that is known by name counts with it, as it always did.
+
+    A run of before the path of a network's file ceased to count is found under the name that it has.
+    """
+    network = config["pretrained"]
+    spelt = {**own, "pretrained.source": network["source"], "pretrained.name": network["name"]}
+    new, old = (f"{config['dataset']['name']}-{network['name']}-{_digest(known)}" for known in (own, spelt))
+    by_name = network["source"] == network["name"] != "file" or "pretrained.sha256" not in own
+    return old if by_name or ((runs / old / "run.json").exists() and not (runs / new).exists()) else new
+
+
+def _digest(own: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def _without_spellings(flat: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if key not in SPELLINGS}
+
+
+def _compare(folder: Path, theirs: Any, own: Mapping[str, Any]) -> None:
+    if not isinstance(theirs, dict):
+        raise UserError(f"{folder / 'run.json'} is damaged (no identity): restore it, or take another run=NAME")
+    if "pretrained.sha256" in {*theirs, *own}:
+        theirs, own = _without_spellings(theirs), _without_spellings(own)
     differing = [
         f"{key} was {theirs.get(key)!r}, now {own.get(key)!r}"
         for key in sorted({*theirs, *own})

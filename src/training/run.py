@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,30 +69,37 @@ def train(config: Mapping[str, Any]) -> Path:
     compute = open_compute(config["trainer"], start.G.resolution)
     step = build_step(config, start, compute)
     accelerate(step, acceleration)
-    folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops)
-    checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
-    run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration)
-    tracker = _open_tracker(run)
-    try:
-        _print_header(run, total_kimg, marks, tracker.status)
-        _fit(run, tracker, total_kimg, marks)
-    finally:
-        tracker.finish()
-    print(f"report: {write_run_report(folder)}")
+    with ExitStack() as held:
+        folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
+        checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
+        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration)
+        _go_on(run, total_kimg, marks)
+        print(f"report: {write_run_report(folder)}")
     return folder
 
 
-def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> None:
-    snapshotter = _snapshotter(run, tracker)
-    config, folder = run.config, run.folder
+def _go_on(run: Run, total_kimg: float, marks: list[float]) -> None:
+    """Train from where the run is; a run that is there already opens no log."""
     nimg = -1
     if run.checkpoint is not None:
         nimg = int(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["nimg"])
-    tracker.truncate_after(nimg)
-    snapshotter.restore(tracker.read_metrics())
     if nimg >= total_kimg * 1000:
+        _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
         return
+    tracker = _open_tracker(run)
+    try:
+        _print_header(run, total_kimg, marks, tracker.status)
+        _fit(run, tracker, nimg, total_kimg, marks)
+    finally:
+        tracker.finish()
+
+
+def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> None:
+    snapshotter = _snapshotter(run, tracker)
+    config, folder = run.config, run.folder
+    tracker.truncate_after(nimg)
+    snapshotter.restore(tracker.read_metrics())
     if config["trainer"]["profile"]:
         check_profile(run.module.step, max(nimg, 0), total_kimg)
     passed = [
@@ -110,7 +118,7 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
     stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
     profiling = [ProfileCallback(folder, _profile_facts(run))] if config["trainer"]["profile"] else []
     trainer = _trainer(
-        config,
+        run,
         [
             cb.FiniteGuard(folder, [log, snapshots, checkpoint, stop]),
             log,
@@ -139,8 +147,8 @@ def _fit(run: Run, tracker: Tracker, total_kimg: float, marks: list[float]) -> N
     _print_end(run, log, stop, total_kimg)
 
 
-def _trainer(config: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
-    settings = config["trainer"]
+def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
+    settings = run.config["trainer"]
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its own header; ours says what matters
     return pl.Trainer(
@@ -154,7 +162,7 @@ def _trainer(config: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trai
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True))],
     )
 
 

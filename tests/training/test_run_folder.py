@@ -1,0 +1,204 @@
+"""Whose a run's folder is: one process at a time, one training, the same run wherever its network lies."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import src.training.run
+from src.cli import compose_config
+from src.data import open_dataset
+from src.errors import UserError
+from src.files import remove_partials
+from src.tracking import read_rows
+from src.training.identity import open_run_folder
+from src.training.step import TrainingStep
+from tests.training.conftest import run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def edit(folder, **facts):
+    """Change `run.json`; what is None goes."""
+    path = folder / "run.json"
+    facts = {**json.loads(path.read_text()), **facts}
+    path.write_text(json.dumps({key: value for key, value in facts.items() if value is not None}))
+
+
+def from_file(options, path):
+    return [*(o for o in options if not o.startswith("pretrained.source")), f"pretrained.source={path}"]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_run_without_its_checkpoints_is_not_begun_again(options, older):
+    folder = run(options, "snapshot.kimg=[0,0.02,0.04]", "run=gone")
+    shutil.rmtree(folder / "checkpoints")
+    if older:
+        edit(folder, checkpointed=None)
+    before = contents(folder)
+    with pytest.raises(UserError, match=r"checkpoints are gone: take another run=NAME, or remove the folder$"):
+        run(options, "snapshot.kimg=[0,0.03,0.08]", "run=gone")
+    assert contents(folder) == before
+
+
+def test_rows_of_metrics_are_not_thrown_away(options):
+    """An older run, whose snapshots were moved elsewhere."""
+    folder = run(options, "snapshot.kimg=[0.02]", "run=rows", "metrics=embedded", "metrics.num_fakes=8")
+    edit(folder, checkpointed=None)
+    shutil.rmtree(folder / "checkpoints")
+    shutil.rmtree(folder / "snapshots")
+    with pytest.raises(UserError, match="checkpoints are gone"):
+        run(options, "snapshot.kimg=[0.04]", "run=rows")
+    assert [row["nimg"] for row in read_rows(folder / "metrics.jsonl")] == [20]
+
+
+def test_a_crash_before_the_first_checkpoint_begins_again_and_says_so(options, monkeypatch, capsys):
+    whole = TrainingStep.run
+
+    def dies(self, batch, nimg):
+        if nimg >= 28:
+            raise RuntimeError("out of luck")
+        return whole(self, batch, nimg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "run", dies)
+        with pytest.raises(RuntimeError, match="out of luck"):
+            run(options, "snapshot.kimg=[0,0.06]", "run=early")
+    assert "starts again" not in capsys.readouterr().out
+    folder = run(options, "snapshot.kimg=[0,0.06]", "run=early")
+    assert "starts again at 0 kimg: no checkpoint had been saved" in capsys.readouterr().out
+    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60]
+    run(options, "snapshot.kimg=[0,0.08]", "run=early")
+    assert "starts again" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["run=mine", "run=null"])
+def test_a_moved_network_is_the_same_run(options, tiny_network, tmp_path, capsys, name):
+    moved = tmp_path / "elsewhere" / "net.safetensors"
+    moved.parent.mkdir()
+    shutil.copy(tiny_network, moved)
+    folder = run(options, "snapshot.kimg=[0.02]", name)
+    capsys.readouterr()
+    more = ["pretrained.name=other"] if name == "run=mine" else []
+    assert run(from_file(options, moved), "snapshot.kimg=[0.04]", name, *more) == folder
+    assert "(continues last.ckpt)" in capsys.readouterr().out
+
+
+def test_an_older_run_with_the_path_of_its_network_goes_on(options, tiny_network, tmp_path, capsys):
+    moved = shutil.copy(tiny_network, tmp_path / "net.safetensors")
+    folder = run(options, "snapshot.kimg=[0.02]", "run=older")
+    known = json.loads((folder / "run.json").read_text())["identity"]
+    edit(folder, identity={**known, "pretrained.source": str(tiny_network), "pretrained.name": "file"})
+    capsys.readouterr()
+    run(from_file(options, moved), "snapshot.kimg=[0.04]", "run=older")
+    assert "(continues last.ckpt)" in capsys.readouterr().out
+
+
+def test_automatic_names_stay_what_they_were(picture_folder, tmp_path, monkeypatch):
+    """Digests as they were made when the path of a network's file counted."""
+    monkeypatch.chdir(tmp_path)
+    dataset = open_dataset(picture_folder)
+    dataset.fingerprint = "f" * 64
+
+    def name(*options):
+        config = compose_config("train", [f"paths.runs={tmp_path}", *options])
+        return open_run_folder(config, dataset, None if "pretrained=none" in options else "a" * 64).name
+
+    assert name() == "demo-demo-8f896860"
+    assert name("pretrained=ffhq256") == "demo-ffhq256-4d9e24bc"
+    assert name("pretrained=none", "model=tiny") == "demo-none-6b7bd098"
+    new = name("pretrained=file", "pretrained.source=x.pkl")
+    assert new == name("pretrained=file", "pretrained.source=./x.pkl") != "demo-file-752ab130"
+    os.rename(tmp_path / new, tmp_path / "demo-file-752ab130")
+    assert name("pretrained=file", "pretrained.source=x.pkl") == "demo-file-752ab130", "an older run keeps its name"
+    assert name("pretrained=file", "pretrained.source=./x.pkl") == new
+
+
+def test_one_process_at_a_time_and_killed_ones_leave_nothing(options, tmp_path):
+    command = [sys.executable, str(ROOT / "train.py"), *options, "snapshot.kimg=[0,50]", "run=busy"]
+    folder = tmp_path / "busy"
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.time() + 60
+        while not (folder / "checkpoints/last.ckpt").exists() and time.time() < deadline:
+            time.sleep(0.05)
+        config = (folder / "config.yaml").read_bytes()
+        second = subprocess.run([*command, "total_kimg=60"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert second.returncode == 2, second.stderr
+        assert second.stderr == (
+            f"error: run {folder} is being trained by another process: wait for it, or give another run=NAME\n"
+        )
+        assert (folder / "config.yaml").read_bytes() == config
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    for place in ("checkpoints/.last.ckpt", "snapshots/.kimg-000001.00.safetensors", "samples/.kimg-000001.00.jpg"):
+        (folder / f"{place}.{process.pid}.partial").write_bytes(b"x" * 100)
+    (folder / "checkpoints/mine.partial").write_text("mine")
+    run(options, "snapshot.kimg=[0,0.02]", "run=busy")
+    assert sorted(path.name for path in folder.rglob("*.partial")) == ["mine.partial"]
+    assert not (folder / ".training.lock").exists()
+
+
+def test_a_folder_is_free_again_after_a_refusal(options, monkeypatch):
+    def breaks(*_):
+        raise UserError("not today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(src.training.run, "find_checkpoint", breaks)
+        with pytest.raises(UserError, match="not today"):
+            run(options, "snapshot.kimg=[0.02]", "run=free")
+    assert (run(options, "snapshot.kimg=[0.02]", "run=free") / "checkpoints/last.ckpt").is_file()
+
+
+def test_without_locks_it_says_so(options, monkeypatch, capsys):
+    import fcntl
+
+    def no_locks(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    run(options, "snapshot.kimg=[0.02]", "run=lockless")
+    assert "has no locks; train it with one process at a time" in capsys.readouterr().out
+
+
+def test_only_partials_of_ours_are_removed(tmp_path):
+    for name in (".a.ckpt.12.partial", ".a.partial", "a.12.partial", ".a.ckpt.12.partial.txt"):
+        (tmp_path / name).touch()
+    remove_partials(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.ckpt.12.partial.txt", ".a.partial", "a.12.partial"]
+    remove_partials(tmp_path / "none")
+
+
+@pytest.mark.parametrize("text", ['{"identity": []}', '{"identity": "x"}', "{}"])
+def test_a_run_file_without_identity_is_one_message(options, text):
+    folder = run(options, "snapshot.kimg=[0.02]", "run=cut")
+    (folder / "run.json").write_text(text)
+    with pytest.raises(UserError, match=r"run\.json is damaged \(no identity\)"):
+        run(options, "snapshot.kimg=[0.04]", "run=cut")
+
+
+def test_nothing_to_train_opens_no_log(options, monkeypatch, capsys):
+    opened = []
+    open_tracker = src.training.run.open_tracker
+    monkeypatch.setattr(src.training.run, "open_tracker", lambda *a, **k: (opened.append(a), open_tracker(*a, **k))[1])
+    for _ in range(3):
+        run(options, "snapshot.kimg=[0.02]", "run=idle")
+    assert len(opened) == 1
+    assert capsys.readouterr().out.count("already at 0.02 kimg") == 2
+
+
+def test_a_file_is_no_run_folder(options, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(UserError, match="exists and is not a run folder"):
+        run(options, "run=notes")
