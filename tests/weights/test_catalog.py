@@ -175,14 +175,16 @@ def test_a_run_stays_the_same_when_weights_move():
     class Dataset:
         fingerprint = "f"
 
-    def own(**changes):
+    def own(sha256="0" * 64, **changes):
         config = compose_config("train", ["pretrained=ffhq256", *changes.pop("overrides", [])])
         config["pretrained"].update(changes)
-        return identity(config, Dataset, "0" * 64)
+        return identity(config, Dataset, sha256)
 
     assert own() == own(overrides=["weights.folder=/elsewhere", "weights.mirror=/shelf"])
     assert own() == own(about="corrected", file={"urls": []}, architecture={})
-    assert own() != own(name="ffhq512", source="ffhq512")
+    assert own() == own(name="file", source="weights/ffhq256.pkl"), "the same file"
+    assert own() != own("1" * 64)
+    assert own(None) != own(None, name="ffhq512", source="ffhq512")
 
 
 def test_scripts_take_folder_and_mirror(tmp_path):
