@@ -219,7 +219,7 @@ def _compare(folder: Path, theirs: Any, own: Mapping[str, Any]) -> None:
 def _machine() -> dict[str, Any]:
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "caricature": VERSION},
         "machine": {
             "processor": platform.processor() or platform.machine(),
