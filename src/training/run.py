@@ -250,7 +250,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
         f"run        {run.folder}" + (f" (continues {run.checkpoint.name})" if run.checkpoint else ""),
         f"data       {run.dataset.report.summary()}",
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
-        f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len(marks)} snapshots",
+        f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len({*marks, total_kimg})} snapshots",
         f"computes   {run.compute.summary()}, torch {torch.__version__}",
         f"phases     {run.acceleration.summary()}",
         f"ops        {run.compute.ops}",
