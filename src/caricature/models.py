@@ -11,9 +11,8 @@ from ..errors import UserError
 from ..files import file_sha256, read_json
 from ..networks import UNRELATED, Generator, blend, kinship
 from ..ops import start_ops
-from ..runs.find import find_base, find_run, find_snapshots
-from ..weights import load_network, read_meta
-from ..weights.load import resolve_network
+from ..runs import find_base, find_run, find_snapshots
+from ..weights import load_network, read_meta, resolve_network
 from .settings import BlendChoice, CaricatureSettings
 
 

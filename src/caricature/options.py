@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..faces.find import CHOICES
+from ..faces import CHOICES
 from ..files import expanded
-from ..projection import RECIPES, ProjectionSettings, recipe
-from ..projection.perceptual import KINDS
-from ..projection.schedule import PRECISIONS, SPACES
+from ..projection import KINDS, PRECISIONS, RECIPES, SPACES, ProjectionSettings, recipe
 from ..rules import Rule
 from .settings import BlendChoice, CaricatureSettings, FaceChoice, TuningSettings
 

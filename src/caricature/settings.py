@@ -11,7 +11,7 @@ import torch
 
 from ..device import torch_device
 from ..errors import UserError
-from ..faces.quality import Limits
+from ..faces import Limits
 from ..projection import ProjectionSettings
 
 MAX_STRENGTH = 1.5

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import UserError
-from ..projection import stacked
-from ..projection.tuning import handed_on, tune
+from ..projection import handed_on, stacked, tune
 from ..weights import load_network, read_meta, save_network
 from .gather import Subject
 from .models import Models

@@ -9,7 +9,7 @@ import torch
 
 from ..errors import UserError
 from ..networks import Generator
-from ..runs.find import SNAPSHOTS, Base, Snapshot, check_family, find_base, find_run, find_snapshots
+from ..runs import SNAPSHOTS, Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from ..weights import load_network, read_meta
 from .settings import BlendOptions, GenerateSettings
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..device import torch_device
 from ..errors import UserError
 from ..files import expanded
-from ..sweep.settings import SweepSettings
+from ..sweep import SweepSettings
 from .seed_ranges import parse_numbers
 
 MODES = ("grid", "truncation", "mix", "pairs", "film")

@@ -17,7 +17,7 @@ from ..data import open_configured_dataset
 from ..errors import UserError
 from ..files import file_sha256, read_json, write_text
 from ..metrics import face_features, get_extractor
-from ..runs.find import run_config
+from ..runs import run_config
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import load_network, save_network
 from .features import EXTRACTOR, feature_protocol, has_features, load_features, save_arrays

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..fetch import configure
 from ..networks import FP32, Generator
 from ..ops import start_ops
-from ..runs.find import Base, Snapshot, check_family, find_base, find_run, find_snapshots
+from ..runs import Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from .features import feature_protocol
 from .pictures import common_codes
 from .settings import SweepSettings, settings_of_config

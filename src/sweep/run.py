@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..networks import UNRELATED, kinship
-from ..runs.find import Snapshot, find_run
+from ..runs import Snapshot, find_run
 from ..weights import load_network
 from .features import Collector
 from .finish import finish_sweep
