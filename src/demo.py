@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from .caricature import BlendChoice, CaricatureSettings, FaceChoice, Result, caricature
-from .cli import compose_config, with_errors_as_lines
+from .cli import compose_config
 from .data import HELD_OUT_SEED, save_png
-from .errors import UserError
+from .errors import UserError, with_errors_as_lines
 from .files import write_text
 from .portraits import render_photograph
 from .sweep import run_sweep

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.cli import CONF, check_overrides, compose_config, plain, quoted, with_errors_as_lines
-from src.errors import UserError
+from src.cli import CONF, check_overrides, compose_config, plain, typed
+from src.errors import UserError, with_errors_as_lines
 from src.training.settings import StepSettings
 
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
@@ -69,7 +69,7 @@ def test_mistakes_are_one_line(overrides, words):
 
 @pytest.mark.parametrize("path", ["~/cartoons", "my pics (1)", "a=b", "[x]", "it's", "ü/ä", "#1", "a{b}", "plain/one"])
 def test_a_path_means_what_it_says(path):
-    given = quoted(f"dataset.path={path}")
+    (given,) = typed("train", [f"dataset.path={path}"])
     check_overrides("train", ["dataset=folder", given])
     assert compose_config("train", ["dataset=folder", given])["dataset"]["path"] == path
 

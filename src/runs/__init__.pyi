@@ -8,3 +8,4 @@ from .find import (
     find_snapshots as find_snapshots,
     run_config as run_config,
 )
+from .settings import PathsSettings as PathsSettings

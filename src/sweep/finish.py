@@ -13,10 +13,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from ..data import open_configured_dataset
+from ..data import DatasetSettings, open_configured_dataset
 from ..errors import UserError
 from ..files import file_sha256, read_json, write_text
 from ..metrics import face_features, get_extractor
+from ..options import read
 from ..runs import run_config
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import load_network, save_network
@@ -83,7 +84,7 @@ def _real_features(sweep: Sweep) -> tuple[Tensor | None, str | None]:
         with np.load(stored) as file:
             return torch.from_numpy(file["embedded"]), None
     try:
-        dataset = open_configured_dataset({**settings, "resolution": facts["resolution"]})
+        dataset = open_configured_dataset(read(DatasetSettings, {**settings, "resolution": facts["resolution"]}))
     except UserError as error:
         return None, f"the training pictures cannot be read ({error})"
     if dataset.fingerprint != fingerprint:

@@ -10,12 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from src.data.decode import BadPicture, decode_picture, parse_background, resize_square
 from src.data.images import (
-    BadPicture,
-    decode_picture,
     image_grid,
-    parse_background,
-    resize_square,
     save_jpeg,
     save_png,
     to_float,

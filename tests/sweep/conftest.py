@@ -45,12 +45,13 @@ def drifted(base: Generator, amount: float) -> Generator:
 
 
 def write_run(folder: Path, base: Generator, amounts: dict[float, float]) -> Path:
-    from src.data import open_configured_dataset
+    from src.data import DatasetSettings, open_configured_dataset
+    from src.options import read
 
     for kimg, amount in amounts.items():
         G = base if kimg == 0 else drifted(base, amount)
         save_network(folder / "snapshots" / f"kimg-{kimg:09.2f}.safetensors", G_ema=G, meta={"kimg": kimg})
-    dataset = open_configured_dataset(DATASET)
+    dataset = open_configured_dataset(read(DatasetSettings, DATASET))
     facts = {"name": folder.name, "dataset": {"fingerprint": dataset.fingerprint, "resolution": RESOLUTION}}
     (folder / "run.json").write_text(json.dumps(facts))
     config = {"dataset": DATASET, "pretrained": {"name": "file", "source": "base.safetensors"}}

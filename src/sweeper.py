@@ -16,9 +16,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from ..cli import plain, with_errors_as_lines
-from ..errors import UserError
-from ..quoting import quote, quoted
+from .cli import plain, typed
+from .errors import UserError, with_errors_as_lines
+from .quoting import quote
 
 LISTS = ("blend.res", "snapshot")
 
@@ -39,7 +39,7 @@ class SnapshotSweeper(Sweeper):
         return with_errors_as_lines(lambda: self._sweep(arguments), stopped=stopped)
 
     def _sweep(self, arguments: list[str]) -> None:
-        from . import plan, run  # torch and the metrics take seconds to import: wrong options are answered before
+        from .sweep import plan, run  # torch and the metrics take seconds to import: wrong options are answered before
 
         overrides = [grouped(override) for override in OverridesParser.create().parse_overrides(arguments)]
         composed = self.loader.load_sweep_config(self.task_config, overrides)
@@ -62,7 +62,7 @@ def score_job(config: DictConfig) -> str | None:
     Returns:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
     """
-    from . import plan, run
+    from .sweep import plan, run
 
     try:
         sweep = plan.open_configured_sweep(plain(config))
@@ -96,13 +96,12 @@ def as_lists(arguments: list[str]) -> list[str]:
     """
     if "hydra.mode=RUN" not in arguments:
         return arguments
-    return [_as_list(argument) for argument in arguments]
+    return [_as_list(argument) for argument in typed("sweep", arguments)]
 
 
 def _as_list(argument: str) -> str:
-    text = quoted(argument)
     try:
-        overrides = [] if text.startswith("-") else OverridesParser.create().parse_overrides([text])
+        overrides = [] if argument.startswith("-") else OverridesParser.create().parse_overrides([argument])
     except HydraException:  # said later, with the other mistakes
         return argument
     return grouped(overrides[0]) if overrides and overrides[0].is_sweep_override() else argument
