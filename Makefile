@@ -1,9 +1,9 @@
-# make setup | demo | test | lint: everything runs in .venv, made on first use.
+# make setup | demo | test | quick | lint: everything runs in .venv, made on first use.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test quick lint clean
 
 setup: $(VENV)/installed
 
@@ -17,6 +17,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+quick: setup
+	$(BIN)/python -m tests.quick
 
 lint: setup
 	$(BIN)/ruff check .

@@ -8,7 +8,13 @@ from PIL import Image
 from src.networks import Discriminator, Generator
 from src.weights import save_network
 
+from . import scripts
+
 TINY_PX = 16
+
+
+def pytest_runtest_setup(item):
+    scripts.is_marked = item.get_closest_marker("script") is not None
 
 
 @pytest.fixture(scope="session", autouse=True)
