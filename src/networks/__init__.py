@@ -6,11 +6,12 @@ from .discriminator import Discriminator
 from .generator import Generator
 from .kinship import UNRELATED, kinship
 from .mapping import MappingNetwork
-from .precision import FP32, Precision, choose_precision, computing_in
+from .precision import FP32, TF32, Precision, choose_precision, computing_in, regularizer_precision
 from .synthesis import SynthesisNetwork, SynthesisState
 
 __all__ = [
     "FP32",
+    "TF32",
     "UNRELATED",
     "Discriminator",
     "Generator",
@@ -26,5 +27,6 @@ __all__ = [
     "computing_in",
     "kinship",
     "mix_networks",
+    "regularizer_precision",
     "resolutions_of",
 ]

@@ -52,10 +52,7 @@ class SynthesisLayer(nn.Module):
         scale = demodulation(weight, styles)
         weight = weight.to(x.dtype)
         x = modulate(x, styles, overwrite=overwrite)
-        if self.up == 2:
-            x = upsample_conv2d(x, weight, self.resample_filter)
-        else:
-            x = conv2d(x, weight, padding=1)
+        x = upsample_conv2d(x, weight, self.resample_filter) if self.up == 2 else conv2d(x, weight, padding=1)
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
         return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2 * gain, clamp=clamp)
 

@@ -59,7 +59,7 @@ class _Geometry(NamedTuple):
         return torch.ops.aten.convolution(x, weight, bias, *self._arguments())
 
     def gradients(self, g: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-        """Gradients of picture, weight and bias, as wanted; an operand of no wanted one gives shape and layout alone."""
+        """Those of picture, weight and bias that are wanted; an operand none needs gives shape and layout alone."""
         sizes = [weight.shape[1 if self.transposed else 0]]
         return torch.ops.aten.convolution_backward(g, x, weight, sizes, *self._arguments(), list(wanted))
 

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
+from ..device import float32_format
 from ..errors import UserError
 from ..networks import FP32, UNRELATED, Generator, kinship
 from ..ops import start_ops
@@ -133,6 +134,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     base = find_base(run_dir, settings.base, device=device)
     check_family(snapshots, base)
     settings.check_against(base.G)
+    start_ops(device, base.G.resolution)
     protocol = {
         **feature_protocol(),
         "n_latents": settings.num_codes(),
@@ -142,11 +144,11 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
         "level": settings.level,
         "width": settings.width,
         "base": _digest(base.G),
+        "float32": float32_format(),
     }
     precision = settings.computing(base.G.resolution)
     if precision != FP32:  # which is what the protocol of earlier sweeps means
         protocol["precision"] = f"{precision.name} from {precision.lowest} px"
-    start_ops(device, base.G.resolution)
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 

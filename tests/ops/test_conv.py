@@ -1,4 +1,4 @@
-"""Convolutions and lookups with derivatives of their own: equal to PyTorch's, any number of times, by the right kernels."""
+"""Convolutions and lookups with derivatives of their own: equal to PyTorch's, to any order, by the right kernels."""
 
 import pytest
 import torch
