@@ -1,4 +1,4 @@
-"""What float32 means on a CUDA device: one policy for every script.
+"""The device that a script computes on, and what float32 means there: one policy for every script.
 
 Everything that makes pictures or numbers (evaluation, sweep, projection, generate, caricature) computes in IEEE
 float32, as a processor does, so that numbers of different machines compare. Phases of training may take TF32, the
@@ -12,6 +12,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+from .errors import UserError
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of the option `device`.
+
+    Args:
+        name: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
+
+    Raises:
+        UserError: when it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"device={name}: choose auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device={name}: choose auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device={name}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
 
 
 def set_float32(*, tf32: bool = False) -> None:
