@@ -1,5 +1,7 @@
 """Shared fixtures: one thread (small tensors), no network, caches in a temporary place, tiny networks and pictures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,15 @@ from src.networks import Discriminator, Generator
 from src.weights import save_network
 
 TINY_PX = 16
+GPU_TESTS = Path(__file__).parent / "gpu"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`-m gpu` looks into one folder alone: a machine with a GPU may have neither Hydra nor W&B."""
+    alone = (
+        config.option.markexpr == "gpu" and collection_path.suffix == ".py" and collection_path.name != "__init__.py"
+    )
+    return True if alone and GPU_TESTS not in collection_path.parents else None
 
 
 @pytest.fixture(scope="session", autouse=True)
