@@ -16,10 +16,9 @@ GPU_TESTS = Path(__file__).parent / "gpu"
 
 def pytest_ignore_collect(collection_path, config):
     """`-m gpu` looks into one folder alone: a machine with a GPU may have neither Hydra nor W&B."""
-    alone = (
-        config.option.markexpr == "gpu" and collection_path.suffix == ".py" and collection_path.name != "__init__.py"
-    )
-    return True if alone and GPU_TESTS not in collection_path.parents else None
+    if config.option.markexpr != "gpu" or collection_path.is_dir() or collection_path.name == "__init__.py":
+        return None
+    return None if GPU_TESTS in collection_path.parents else True
 
 
 @pytest.fixture(scope="session", autouse=True)
