@@ -16,9 +16,10 @@ GPU_TESTS = Path(__file__).parent / "gpu"
 
 def pytest_ignore_collect(collection_path, config):
     """`-m gpu` looks into one folder alone: a machine with a GPU may have neither Hydra nor W&B."""
-    if config.option.markexpr != "gpu" or collection_path.is_dir() or collection_path.name == "__init__.py":
+    if config.option.markexpr != "gpu":
         return None
-    return None if GPU_TESTS in collection_path.parents else True
+    inside = GPU_TESTS in (collection_path, *collection_path.parents)
+    return None if inside or collection_path in GPU_TESTS.parents else True
 
 
 @pytest.fixture(scope="session", autouse=True)

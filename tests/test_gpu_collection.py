@@ -14,7 +14,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 import pytest
-sys.exit(pytest.main(["-q", "-m", "gpu", "--collect-only", "-p", "no:cacheprovider"]))
+sys.exit(pytest.main(["-q", "-m", "gpu", "--collect-only", "-p", "no:hydra_pytest"]))
 """
 
 
