@@ -38,6 +38,13 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
+def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor of the host to a device; the host goes on at once."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def set_float32(*, tf32: bool = False) -> None:
     """Let matrix products and convolutions of float32 tensors on CUDA devices compute in IEEE float32, or in TF32."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
