@@ -210,7 +210,8 @@ def _open_tracker(run: Run) -> Tracker:
 def _extra(module: GanModule) -> dict[str, float]:
     step, values = module.step, {}
     if step.ada is not None:
-        values = {"ada/p": float(step.ada.p), "ada/rt": float(step.ada.rt)}
+        p, rt = torch.stack([step.ada.p, step.ada.rt]).tolist()
+        values = {"ada/p": p, "ada/rt": rt}
     if torch.cuda.is_available():
         values["memory/peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
     else:
