@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from src.cli import script, with_errors_as_lines
-from src.sweep.sweeper import as_lists  # makes `hydra/sweeper: snapshots` known as well
+from src.sweep.sweeper import as_lists
 
 
 @script("sweep")

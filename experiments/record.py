@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from src.sweep.grid import find_run
+from src.runs.find import find_run
 from src.tracking.charts import heat_map, line_chart, structure_rendering
 from src.tracking.page import STYLE
 

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError
-from .texts import quoted
+from .quoting import quoted
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 #: Hydra 1.3 is told whose defaults it takes; 1.4 has its own alone, and warns when it is told.

@@ -17,9 +17,9 @@ from .caricature.run import Result, caricature
 from .caricature.settings import BlendChoice, CaricatureSettings, FaceChoice
 from .cli import compose_config, with_errors_as_lines
 from .data import HELD_OUT_SEED, save_png
-from .data.portrait_photo import render_photograph
 from .errors import UserError
 from .files import write_text
+from .portraits.photo import render_photograph
 from .sweep.run import run_sweep
 from .tracking import write_run_report
 from .training.run import train

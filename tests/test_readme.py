@@ -15,8 +15,8 @@ from PIL import Image
 from src.cli import compose_config
 from src.demo import draw_photographs
 
-from .data.drawn import face, screenshot
-from .data.trees import ferg_tree, write_files
+from .prepare.drawn_pictures import face, screenshot
+from .prepare.trees import ferg_tree, write_files
 from .weights.foreign import random_networks, tensorflow_pickle
 
 ROOT = Path(__file__).resolve().parents[1]

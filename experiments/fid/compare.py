@@ -23,10 +23,12 @@ import torch.multiprocessing as mp
 
 from experiments.fid.peer import Peer
 from experiments.fid.random_weights import random_pictures, random_state
+from src.fetch import remote
+from src.files import file_sha256
 from src.metrics import Evaluator, Shards, get_extractor
 from src.metrics.distances import frechet_distance, kernel_distance, kernel_subsets, polynomial_mmd
 from src.metrics.inception import FidInception, resize_like_tensorflow
-from src.weights import file_sha256, metric_files, remote
+from src.weights import metric_files
 
 SEED, CHUNK = 0, 32
 

@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from src.files import file_sha256
 from src.metrics.lpips import load_lpips
 from src.metrics.vgg import STAGES
-from src.weights import file_sha256, metric_files
+from src.weights import metric_files
 
 
 def random_vgg() -> nn.Sequential:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..files import read_json
+from ..files import file_sha256, read_json
 from ..networks import UNRELATED, Generator, blend, kinship
 from ..ops import start_ops
-from ..sweep.grid import find_base, find_run, find_snapshots
-from ..weights import file_sha256, load_network, read_meta
+from ..runs.find import find_base, find_run, find_snapshots
+from ..weights import load_network, read_meta
 from ..weights.load import resolve_network
 from .settings import BlendChoice, CaricatureSettings
 

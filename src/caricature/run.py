@@ -18,8 +18,8 @@ from ..data.sources import Source
 from ..errors import UserError
 from ..faces import LandmarkProvider, paste_back
 from ..faces.photos import open_photos
+from ..fetch import configure
 from ..files import write_text
-from ..weights import configure
 from .gather import Gathered, Subject, gather
 from .models import Models, open_models
 from .options import settings_of_config

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from ..device import torch_device
 from ..errors import UserError
 from ..faces.quality import Limits
 from ..projection import ProjectionSettings
-from ..sweep.settings import torch_device
 
 MAX_STRENGTH = 1.5
 #: One of `strength={NAME:NUMBER,…}`: a name may stand in quotes, and must where it has a comma.

@@ -1,11 +1,11 @@
 """Pictures in: data sets, their order, loaders, and the built-in portraits."""
 
-from .configured import open_configured_dataset
+from ..portraits.draw import render_portrait, render_portraits
 from .datamodule import PictureDataModule
 from .dataset import PictureDataset, open_dataset
-from .demo import HELD_OUT_SEED, open_portraits
+from .from_config import open_configured_dataset
 from .images import image_grid, save_jpeg, save_png, to_float, to_uint8
-from .portraits import render_portrait, render_portraits
+from .portrait_set import HELD_OUT_SEED, open_portraits
 from .tfrecord_write import write_tfrecords
 
 __all__ = [

@@ -1,8 +1,9 @@
 """Faces in photographs: landmarks, the FFHQ crop, why a face is refused, and the way back into the photograph."""
 
 from .align import AlignedFace, Frame, align_face, ffhq_quad
+from .face import Face, LandmarkProvider
 from .find import FaceSettings, FoundFace, PhotoReport, find_faces
-from .landmarks import Face, FileLandmarks, LandmarkProvider, PortraitLandmarks, open_landmarks
+from .landmarks import FileLandmarks, PortraitLandmarks, open_landmarks
 from .paste import paste_back
 
 __all__ = [

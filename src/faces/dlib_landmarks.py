@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..weights.download import fetch_file
-from ..weights.remote import RemoteFile
+from ..fetch.download import fetch_file
+from ..fetch.remote import RemoteFile
 from .align import NUM_LANDMARKS
-from .landmarks import Face, reduced_to
+from .face import Face, reduced_to
 
 TREES = RemoteFile(
     name="shape_predictor_68_face_landmarks.dat",

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..weights.download import fetch_file
+from ..fetch.download import fetch_file
+from ..fetch.remote import RemoteFile
 from ..weights.metric_files import load_matching, read_state_dict
-from ..weights.remote import RemoteFile
-from .landmarks import Face, reduced_to
+from .face import Face, reduced_to
 
 _HOST = "https://www.adrianbulat.com/downloads/python-fan"
 _LICENCE = "BSD-3-Clause (face-alignment)"

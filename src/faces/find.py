@@ -15,7 +15,7 @@ from ..data.images import BadPicture, decode_picture
 from ..data.sources import Source
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
-from .landmarks import Face, LandmarkProvider
+from .face import Face, LandmarkProvider
 from .photos import picture_names, read_photo
 from .quality import FaceQuality, Limits, measure_face, why_refused
 

@@ -5,9 +5,8 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
@@ -19,38 +18,13 @@ from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from ..files import expanded
 from .align import NUM_LANDMARKS
+from .dlib_landmarks import DlibLandmarks
+from .face import Face, LandmarkProvider
+from .fan_landmarks import FaceAlignmentLandmarks
 from .photos import NOT_PICTURES
 
 SUFFIXES = (".json", ".npy", ".txt")
 _MALFORMED = (ValueError, TypeError, KeyError, EOFError, AttributeError, OverflowError, RecursionError, BadZipFile)
-
-
-@dataclass(frozen=True)
-class Face:
-    """A face in a picture: `[68, 2]` landmarks (x, y) in pixels of the upright picture, and how sure the finder is."""
-
-    landmarks: NDArray[np.float64]
-    score: float = 1.0
-
-
-class LandmarkProvider(Protocol):
-    """Finds faces; another detector is any object of this form."""
-
-    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
-        """Find the faces of a picture.
-
-        Args:
-            image: uint8 `[H, W, 3]`, turned as its EXIF says.
-            name: of its file, relative to the folder or zip; for providers that look landmarks up.
-
-        Raises:
-            BadPicture: with the reason, when the landmarks of this picture cannot be had.
-        """
-        ...
-
-    def identity(self, name: str) -> str:
-        """What decides the landmarks of a picture besides its pixels: cached ones hold while it stays the same."""
-        ...
 
 
 class FileLandmarks:
@@ -183,9 +157,6 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
     Raises:
         UserError: when it cannot be opened.
     """
-    from .dlib_landmarks import DlibLandmarks
-    from .fan_landmarks import FaceAlignmentLandmarks
-
     if choice == "auto":
         return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device))
     if choice == "files":
@@ -231,16 +202,6 @@ def _is_picture(photos: Source, name: str) -> bool:
         return True
     except Exception:  # whatever is wrong with it, its own report says so
         return False
-
-
-def reduced_to(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
-    """Return a picture, uint8 `[H, W, 3]`, reduced to at most so many px a side where it is larger."""
-    height, width = image.shape[:2]
-    factor = max(height, width) / max_side
-    if factor <= 1:
-        return image
-    size = (max(round(width / factor), 1), max(round(height / factor), 1))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
 def parse_landmarks(data: bytes, name: str) -> list[Face]:

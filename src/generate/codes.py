@@ -13,7 +13,7 @@ from ..networks import Generator
 from ..projection.codes import MAX_CODES, find_code_files
 from ..projection.codes import Codes as PictureCodes
 from ..projection.codes import read_codes as read_code_file
-from .numbers import numbers_text, shortened
+from .seed_ranges import numbers_text, shortened
 
 
 @dataclass(frozen=True)

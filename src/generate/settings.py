@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..device import torch_device
 from ..errors import UserError
 from ..files import expanded
-from ..sweep.settings import SweepSettings, torch_device
-from .numbers import parse_numbers
+from ..sweep.settings import SweepSettings
+from .seed_ranges import parse_numbers
 
 MODES = ("grid", "truncation", "mix", "pairs", "film")
 GROUPS = ("blend", "grid", "truncation", "mix", "pairs", "film", "paths", "weights")

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..weights import file_sha256
+from ..files import file_sha256
 from .inception_extractor import load_inception
 from .pictures import check_uint8
 

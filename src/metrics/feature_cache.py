@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import atomic_write
 from .shards import Shards
 
 VERSION = 1  # raise when an extractor's code changes what it gives
@@ -70,7 +70,7 @@ def _read(path: Path, key: str, count: int, *, note: bool) -> Tensor | None:
 def _write(path: Path, key: str, features: Tensor) -> None:
     features = features.contiguous()
     try:
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             save_file({"features": features}, partial, metadata={"key": key, "sha256": _digest(features)})
     except UserError as error:
         print(f"cache      {error}: the next run measures the reals again", flush=True)

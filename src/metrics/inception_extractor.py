@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..weights import file_sha256
+from ..files import file_sha256
 from ..weights import metric_files as files
 from .inception import INPUT_PX, NUM_FEATURES, UNUSED_TENSORS, FidInception
 from .pictures import check_uint8

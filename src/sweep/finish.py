@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,24 +15,22 @@ from torch import Tensor
 
 from ..data import open_configured_dataset
 from ..errors import UserError
-from ..files import read_json, write_text
+from ..files import file_sha256, read_json, write_text
 from ..metrics import face_features, get_extractor
+from ..runs.find import run_config
 from ..tracking import open_tracker, write_sweep_report
-from ..weights import file_sha256, load_network, save_network
+from ..weights import load_network, save_network
 from .features import EXTRACTOR, feature_protocol, has_features, load_features, save_arrays
-from .grid import run_config
+from .plan import Sweep
 from .ranking import Anchors, rank
 from .table import copy_file
-
-if TYPE_CHECKING:
-    from .run import Sweep
 
 MAX_REALS = 2000
 CHUNK = 64
 TABLE = ("label", "kimg", "resolution", "cari", "s", "r", "share", "eligible", "picture")
 
 
-def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
+def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     """Rank a sweep whose cells are all made.
 
     Args:
@@ -63,14 +61,14 @@ def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
     return ranking
 
 
-def _anchors(sweep: "Sweep") -> Anchors:
+def _anchors(sweep: Sweep) -> Anchors:
     features = {s.name: load_features(sweep.table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots}
     reals, reason = _real_features(sweep)
     base = load_features(sweep.table.features_path(sweep.base_key))
     return Anchors(base, features, {s.name: s.kimg for s in sweep.snapshots}, reals, reason)
 
 
-def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
+def _real_features(sweep: Sweep) -> tuple[Tensor | None, str | None]:
     """Features of the run's training pictures, or None and the reason."""
     path = sweep.run_dir / "run.json"
     facts = read_json(path).get("dataset") if path.is_file() else None
@@ -100,7 +98,7 @@ def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
     return features, None
 
 
-def _write_best(sweep: "Sweep", ranking: dict[str, Any]) -> Path | None:
+def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
     """Write the recommended blend as `best.safetensors`; without one, none is left there."""
     path, choice = sweep.folder / "best.safetensors", ranking["recommended"]
     if choice is None:
@@ -128,7 +126,7 @@ def _write_best(sweep: "Sweep", ranking: dict[str, Any]) -> Path | None:
     return save_network(path, G_ema=sweep.settings.blend(G, sweep.base.G, choice["resolution"]), meta=meta)
 
 
-def _show_pictures(sweep: "Sweep", rows: list[dict[str, Any]]) -> None:
+def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
     """Make `cells/` the pictures of this grid under this protocol; those of others stay in `features/` alone."""
     folder, kept = sweep.folder / "cells", sweep.table.picture_path
     shown = {"base": sweep.base_key, **{s.name: sweep.unblended_key(s) for s in sweep.snapshots}}
@@ -146,7 +144,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
-def _track(sweep: "Sweep", rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
+def _track(sweep: Sweep, rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
     settings, run = sweep.settings, sweep.run_dir.name
     config = {**sweep.protocol, "run": run, "resolutions": list(settings.resolutions), "alpha": settings.alpha}
     tracker = open_tracker(

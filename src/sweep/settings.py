@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..device import torch_device
 from ..errors import UserError
 from ..networks import Generator, Precision, blend, blend_weights, choose_precision
 from ..tracking import MODES
@@ -175,28 +176,6 @@ class SweepSettings:
     def num_codes(self) -> int:
         """How many common codes."""
         return self.n_latents or (LATENTS_CPU if self.torch_device().type == "cpu" else LATENTS_GPU)
-
-
-def torch_device(name: str) -> torch.device:
-    """The device of the option `device`.
-
-    Args:
-        name: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
-
-    Raises:
-        UserError: when it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise UserError(f"device={name}: choose auto, cpu or cuda") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device={name}: choose auto, cpu or cuda")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return device
 
 
 def settings_of_config(config: Mapping[str, Any]) -> SweepSettings:

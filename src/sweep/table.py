@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import whole_file, write_text
+from ..files import atomic_write, write_text
 from ..tracking import read_rows
 from .features import has_features
 
@@ -102,5 +102,5 @@ class CellTable:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all; one that has the content already stays as it is."""
     if not target.is_file() or target.read_bytes() != source.read_bytes():
-        with whole_file(target) as partial:
+        with atomic_write(target) as partial:
             shutil.copyfile(source, partial)

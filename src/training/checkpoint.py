@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import atomic_write
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -30,7 +30,7 @@ class AtomicCheckpointIO(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`."""
         path = Path(path)
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             torch.save(checkpoint, partial)
             if path.exists():
                 os.replace(path, path.with_name(PREVIOUS))

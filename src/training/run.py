@@ -14,8 +14,8 @@ import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
+from ..fetch import configure
 from ..tracking import Tracker, open_tracker, write_run_report
-from ..weights import configure
 from . import callbacks as cb
 from .acceleration import Acceleration, accelerate, choose_acceleration
 from .checkpoint import AtomicCheckpointIO, find_checkpoint
@@ -25,9 +25,8 @@ from .module import GanModule
 from .options import check_options
 from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, run_length, snapshot_marks
-from .setup import build_dataset, build_step
+from .setup import Start, build_dataset, build_networks, build_step, open_pretrained
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
-from .start import Start, build_networks, open_pretrained
 
 
 @dataclass

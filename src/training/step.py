@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
+from ..augment.ada import AdaController
+from ..augment.pipe import AugmentPipe
 from ..networks import FP32, Discriminator, Generator, Precision, computing_in
-from .ada import AdaController
-from .augment import AugmentPipe
 from .compiled import CompiledNetworks
-from .draws import phase_seed, seeded_generator
 from .ema import GeneratorEma
 from .freezing import check_networks, trained_discriminator, trained_generator
 from .graphs import PhaseGraphs
 from .objectives import d_main, d_r1, g_main, g_path_length
 from .phases import Batch, Phase, Statistics, build_phases
+from .seeds import phase_seed, seeded_generator
 from .settings import StepSettings
 
 __all__ = ["Batch", "Phase", "TrainingStep"]

@@ -18,13 +18,13 @@ import torch
 
 from ..cli import with_errors_as_lines
 from ..errors import UserError
+from ..fetch.remote import configure
+from ..files import file_sha256
 from .blend_files import blend_files, read_shares
 from .describe import as_lines, describe_network
 from .export import FORMATS, check_target, export_network, rosinality_note
 from .load import load_network, resolve_network
-from .native import file_sha256
-from .plan import PARTS
-from .remote import configure
+from .network_file import PARTS
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 BY_SUFFIX = {".safetensors": "native", ".pt": "rosinality", ".pth": "rosinality"}

@@ -14,8 +14,8 @@ from torch import Tensor
 from ..networks import Discriminator, Generator
 from ..networks.layers import RESAMPLE_TAPS
 from ..ops import setup_filter
-from .plan import MAX_RESOLUTION, NetworkFile, filled
-from .refused import Refused
+from .errors import Refused
+from .network_file import MAX_RESOLUTION, NetworkFile, filled
 
 W_AVG_SAMPLES, W_AVG_SEED = 10_000, 0
 ESTIMATE_PRODUCTS, ESTIMATE_VALUES = 4 * 10**10, 1 << 22  # of a whole estimate, of one batch

@@ -9,11 +9,11 @@ import torch
 import yaml
 
 from ..errors import UserError
+from ..files import file_sha256
 from ..networks import UNRELATED, Generator, blend_networks, blend_weights, kinship, mix_networks
 from .export import export_network
 from .load import load_network, resolve_network
-from .native import file_sha256
-from .plan import Networks
+from .network_file import Networks
 
 CHECK_LATENTS, CHECK_PSI, CHECK_SEED = 16, 0.7, 0
 

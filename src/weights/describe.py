@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import nn
 
+from ..files import file_sha256
 from ..networks import Discriminator, Generator
 from .catalog import catalog_entry, catalog_names
 from .export import channel_limits, channel_multiplier
 from .load import load_network, resolve_network
-from .native import file_sha256
 
 CONFIGS = {16384: "config-e", 32768: "config-f"}
 

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from ..errors import UserError
+from ..fetch.checksums import forget
 from ..files import expanded
 from .catalog import CatalogEntry, catalog_names, check_architecture, find_entry
-from .checksums import forget
+from .errors import Damaged, Refused, shown
 from .native import read_native
+from .network_file import PARTS, NetworkFile, Networks, Plan, build
 from .nvlabs import is_nvlabs, is_state_dict, read_nvlabs, read_state_dicts
-from .plan import PARTS, NetworkFile, Networks, Plan, build
-from .refused import Damaged, Refused, shown
 from .rosinality import is_rosinality, read_rosinality
 from .run_checkpoint import IN_RUN, is_run_checkpoint, read_run_checkpoint
 from .standins import StandIn

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .download import fetch_file
-from .plan import differences
-from .remote import RemoteFile, settings
+from ..fetch.download import fetch_file
+from ..fetch.remote import RemoteFile, settings
+from .network_file import differences
 
 #: The FID network of 2015-12-05, converted from TensorFlow's graph; one file under two names.
 INCEPTION = RemoteFile(

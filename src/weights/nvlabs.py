@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from ..networks.layers import Conv2dLayer, FullyConnectedLayer
 from ..networks.synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
 from .assemble import make_discriminator, make_generator
-from .plan import NetworkFile, Plan
-from .refused import Refused, shown
+from .errors import Refused, shown
+from .network_file import NetworkFile, Plan
 from .standins import StandIn
 from .tensors import View, as_tensor
 

@@ -8,9 +8,10 @@ import pytest
 
 from src.caricature.settings import CaricatureSettings, FaceChoice
 from src.demo import draw_photographs
+from src.files import file_sha256
 from src.networks import blend
 from src.projection import ProjectionSettings
-from src.weights import file_sha256, load_network, save_network
+from src.weights import load_network, save_network
 
 from ..sweep.conftest import drifted
 

@@ -228,7 +228,8 @@ def test_no_usable_face_is_one_line(settings, run_dir, tmp_path, holiday):
 
 
 def test_aligned_pictures(settings, run_dir, tmp_path):
-    from src.data import render_portrait, save_png
+    from src.data import save_png
+    from src.portraits import render_portrait
 
     save_png(tmp_path / "aligned" / "a.png", render_portrait("people", 1_000_000, 64).image)
     save_png(tmp_path / "aligned" / "wide.png", np.zeros([64, 80, 3], np.uint8))

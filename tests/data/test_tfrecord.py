@@ -14,7 +14,7 @@ from PIL import Image
 from src.cli import compose_config
 from src.data import open_configured_dataset, open_dataset, write_tfrecords
 from src.data.crc32c import crc32c
-from src.data.example import NotAnExample, encode_example, parse_example
+from src.data.tf_example import NotAnExample, encode_example, parse_example
 from src.data.tfrecord import RecordFile
 from src.errors import UserError
 

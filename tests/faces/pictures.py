@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from src.data import render_portrait
+from src.portraits import render_portrait
 
 
 def similarity(scale, degrees, shift):

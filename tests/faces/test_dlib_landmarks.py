@@ -11,7 +11,7 @@ from src.errors import UserError
 from src.faces import FaceSettings, dlib_landmarks, find_faces, open_landmarks
 from src.faces.dlib_landmarks import TREES, DlibLandmarks
 from src.faces.photos import open_photos
-from src.weights import configure
+from src.fetch import configure
 
 from .pictures import photograph
 

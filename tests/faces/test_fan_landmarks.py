@@ -11,7 +11,7 @@ import torch
 
 from src.errors import UserError
 from src.faces import fan_landmarks
-from src.weights import configure
+from src.fetch import configure
 
 
 class Landmarks(IntEnum):

@@ -110,7 +110,7 @@ def test_small_blurred_turned_and_outside_faces_are_refused(tmp_path):
 
 
 def test_the_estimate_of_yaw_follows_the_portraits():
-    from src.data import render_portrait
+    from src.portraits import render_portrait
 
     portraits = [render_portrait("people", seed, 64) for seed in range(30)]
     true = np.array([np.rad2deg(0.27 * p.params.yaw) for p in portraits])

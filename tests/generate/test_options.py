@@ -7,7 +7,7 @@ import pytest
 
 from src.cli import CONF, compose_config
 from src.errors import UserError
-from src.generate.numbers import MAX_NUMBERS, numbers_text, parse_numbers
+from src.generate.seed_ranges import MAX_NUMBERS, numbers_text, parse_numbers
 from src.generate.settings import settings_of_config
 
 

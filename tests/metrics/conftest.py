@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from experiments.fid.random_weights import random_state
+from src.fetch import remote
+from src.files import file_sha256
 from src.metrics.extractors import get_extractor
 from src.metrics.lpips import load_lpips
-from src.weights import file_sha256, metric_files, remote
+from src.weights import metric_files
 
 
 @pytest.fixture(autouse=True)

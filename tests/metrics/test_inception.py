@@ -7,9 +7,11 @@ from torch import nn
 
 from experiments.fid.random_weights import random_pictures
 from src.errors import UserError
+from src.fetch import remote
+from src.files import file_sha256
 from src.metrics import get_extractor
 from src.metrics.inception import FidInception, resize_like_tensorflow
-from src.weights import file_sha256, metric_files, remote
+from src.weights import metric_files
 
 #: Features 100, 700, 1300, 1889 (one of each branch of the last block) of three pictures.
 RECORDED = [

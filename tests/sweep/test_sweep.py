@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from src.cli import CONF
 from src.errors import UserError
 from src.ops import backend
-from src.sweep.grid import find_base, find_run
+from src.runs.find import find_base, find_run
 from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
 from src.sweep.settings import SweepSettings, settings_of_config
 from src.sweep.table import CellTable

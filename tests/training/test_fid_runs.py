@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from src.errors import UserError
+from src.files import file_sha256
 from src.metrics.extractors import get_extractor
 from src.tracking import read_rows
-from src.weights import file_sha256, metric_files
+from src.weights import metric_files
 from tests.training.conftest import run
 
 

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
+from src.augment.pipe import AugmentPipe
 from src.networks import Discriminator, Generator, Precision
 from src.ops import backend, set_policy
-from src.training.augment import AugmentPipe
 from src.training.graphs import CudaRecorder, PhaseGraphs
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
+from src.augment.pipe import AugmentPipe
 from src.errors import UserError
 from src.networks import Discriminator, Generator
-from src.training.augment import AugmentPipe
 from src.training.losses import path_lengths, r1_penalty
 from src.training.objectives import style_codes
 from src.training.settings import StepSettings

@@ -6,17 +6,17 @@ import re
 import pytest
 import yaml
 
-import src.sweep.sweeper  # noqa: F401 (registers hydra/sweeper: snapshots)
 from src.cli import compose_config
 from src.errors import UserError
+from src.fetch import fetch_file
+from src.fetch.checksums import recorded
 from src.networks.architecture import channels_per_resolution
 from src.sweep.run import open_configured_sweep
 from src.training.identity import identity
 from src.training.options import check_options
 from src.training.run import train
-from src.weights import catalog_entry, catalog_names, fetch_file, load_network, save_network
+from src.weights import catalog_entry, catalog_names, load_network, save_network
 from src.weights.catalog import FOLDER, check_architecture, check_unchanged, find_entry
-from src.weights.checksums import recorded
 from src.weights.load import SHIPPED, resolve_network
 from tests.conftest import make_tiny
 
@@ -242,6 +242,6 @@ def test_a_file_that_cannot_be_read_is_one_message(folder, monkeypatch):
     def fail(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("src.weights.checksums.file_sha256", fail)
+    monkeypatch.setattr("src.fetch.checksums.file_sha256", fail)
     with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
         load_network("rosinality256")
