@@ -19,7 +19,7 @@ setup: $(VENV)/installed
 $(VENV)/installed: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(INSTALL) --require-hashes --no-deps -r requirements.lock
-	$(BIN)/python $(INSTALL) $(TORCH)
+	$(BIN)/python $(INSTALL) --no-warn-conflicts $(TORCH)
 	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
