@@ -39,6 +39,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 lock: setup
 	echo '$(TORCH)' | $(BIN)/uv pip compile --quiet --config-file lock.toml --constraints - $(UPGRADE) pyproject.toml -o requirements.lock

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import save_png
-from ..data.sources import Source
+from ..data import Source, save_png
 from ..errors import UserError
 from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
 from ..files import write_text

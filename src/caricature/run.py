@@ -12,12 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data import save_jpeg, save_png
-from ..data.images import decode_picture
-from ..data.sources import Source
+from ..data import Source, decode_picture, save_jpeg, save_png
 from ..errors import UserError
-from ..faces import LandmarkProvider, paste_back
-from ..faces.photos import open_photos
+from ..faces import LandmarkProvider, open_photos, paste_back
 from ..fetch import configure
 from ..files import write_text
 from .gather import Gathered, Subject, gather

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..fetch.download import fetch_file
-from ..fetch.remote import RemoteFile
+from ..fetch import RemoteFile, fetch_file
 from .align import NUM_LANDMARKS
 from .face import Face, reduced_to
 

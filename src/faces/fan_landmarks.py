@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..fetch.download import fetch_file
-from ..fetch.remote import RemoteFile
-from ..weights.metric_files import load_matching, read_state_dict
+from ..fetch import RemoteFile, fetch_file
+from ..weights import load_matching, read_state_dict
 from .face import Face, reduced_to
 
 _HOST = "https://www.adrianbulat.com/downloads/python-fan"

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.images import BadPicture
-from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
+from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from ..files import expanded
 from .align import NUM_LANDMARKS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.sharpness import sharpness
+from ..data import sharpness
 from .align import LEFT_EYE, RIGHT_EYE, Frame
 
 NOSE_TIP, JAW_ENDS, CHIN = 30, (0, 16), 8

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..fetch.remote import RemoteFile
+from ..fetch import RemoteFile
 
 #: Finds faces drawn as in anime; trained by nagadomi.
 ANIME = RemoteFile(

@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UserError
-from ..fetch.checksums import wrong_bytes
-from ..fetch.download import fetch_file
-from ..fetch.remote import RemoteFile
+from ..fetch import RemoteFile, fetch_file, wrong_bytes
 from ..files import expanded
 from .cascade import ANIME, CascadeDetector, opencv
 from .face_boxes import FaceDetector

@@ -9,8 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..data.dataset import MIN_PICTURES, NOT_PICTURES, label_table
-from ..data.sources import Source, is_folder, not_of_kinds, open_source
+from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, label_table, not_of_kinds, open_source
 from ..errors import UserError
 from ..fetch import configure
 from .detectors import open_face_detector

@@ -12,8 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..metrics.extractors import EmbeddedExtractor, EmbeddedNetwork, get_extractor, resize_to_embedded
-from ..metrics.lpips import load_lpips, lpips_is_on_disk
+from ..metrics import (
+    EmbeddedExtractor,
+    EmbeddedNetwork,
+    get_extractor,
+    load_lpips,
+    lpips_is_on_disk,
+    resize_to_embedded,
+)
 
 KINDS = ("auto", "lpips", "embedded")
 FEATURE_WEIGHT, PIXEL_WEIGHT = 1.0, 1.0

@@ -12,8 +12,7 @@ import yaml
 from ..errors import UserError
 from ..files import expanded, file_sha256
 from ..networks import Generator
-from ..weights import load_network, read_meta
-from ..weights.load import resolve_network
+from ..weights import load_network, read_meta, resolve_network
 
 MAX_LISTED = 12
 SNAPSHOTS = "snapshots/kimg-*.safetensors"

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..fetch import configure
 from ..networks import FP32, Generator
 from ..ops import start_ops
-from ..runs.find import Base, Snapshot, check_family, find_base, find_run, find_snapshots
+from ..runs import Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from .features import feature_protocol
 from .pictures import common_codes
 from .settings import SweepSettings, settings_of_config
@@ -47,11 +47,6 @@ class Sweep:
     def rows(self) -> dict[str, dict[str, Any]]:
         """The finished cells of the grid by key."""
         return self.table.rows(self.keys())
-
-    @property
-    def num_cells(self) -> int:
-        """Cells of the grid."""
-        return len(self.snapshots) * len(self.settings.resolutions)
 
     @property
     def base_key(self) -> str:

@@ -6,14 +6,12 @@ from typing import Any
 
 import torch
 
-from ..augment.pipe import AugmentPipe
+from ..augment import AugmentPipe
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
 from ..files import file_sha256
 from ..networks import Discriminator, Generator, channels_per_resolution
-from ..weights import Networks, load_network
-from ..weights.load import resolve_network
-from ..weights.network_file import differences
+from ..weights import Networks, differences, load_network, resolve_network
 from .device import Compute
 from .settings import StepSettings
 from .step import TrainingStep

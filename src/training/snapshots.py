@@ -13,8 +13,7 @@ from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..metrics import Evaluator, FeatureExtractor, get_extractor
 from ..networks import Generator
-from ..tracking import Tracker
-from ..tracking.report import MEASURE
+from ..tracking import MEASURE, Tracker
 from ..weights import save_network
 from .seeds import seeded_generator
 

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from ..augment.ada import AdaController
-from ..augment.pipe import AugmentPipe
+from ..augment import AdaController, AugmentPipe
 from ..networks import FP32, Discriminator, Generator, Precision, computing_in
 from .compiled import CompiledNetworks
 from .ema import GeneratorEma

@@ -18,7 +18,7 @@ import torch
 
 from ..cli import with_errors_as_lines
 from ..errors import UserError
-from ..fetch.remote import configure
+from ..fetch import configure
 from ..files import file_sha256
 from .blend_files import blend_files, read_shares
 from .describe import as_lines, describe_network

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..networks import Discriminator, Generator
-from ..networks.layers import RESAMPLE_TAPS
+from ..networks import RESAMPLE_TAPS, Discriminator, Generator
 from ..ops import setup_filter
 from .errors import Refused
 from .network_file import MAX_RESOLUTION, NetworkFile, filled

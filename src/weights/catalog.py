@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
-from ..fetch.download import fetch_file
-from ..fetch.remote import RemoteFile
-from ..networks.architecture import channels_per_resolution, resolutions_of
+from ..fetch import RemoteFile, fetch_file
+from ..networks import channels_per_resolution, resolutions_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "conf" / "pretrained"
 FORMATS = ("native", "tensorflow", "nvlabs", "rosinality")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError
-from ..fetch.checksums import forget
+from ..fetch import forget
 from ..files import expanded
 from .catalog import CatalogEntry, catalog_names, check_architecture, find_entry
 from .errors import Damaged, Refused, shown

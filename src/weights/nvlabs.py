@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from ..networks.layers import Conv2dLayer, FullyConnectedLayer
-from ..networks.synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
+from ..networks import Conv2dLayer, FullyConnectedLayer, SkipLayer, SynthesisLayer, ToRGBLayer
 from .assemble import make_discriminator, make_generator
 from .errors import Refused, shown
 from .network_file import NetworkFile, Plan

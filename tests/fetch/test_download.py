@@ -215,7 +215,7 @@ def test_two_processes_fetch_a_file_once(server, folder):
     folder.mkdir()
     (folder / f".{NAME}.lock").write_text("left behind by a crash")
     code = (
-        "import sys; from pathlib import Path; from src.weights import RemoteFile, fetch_file\n"
+        "import sys; from pathlib import Path; from src.fetch import RemoteFile, fetch_file\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         f"fetch_file(RemoteFile({NAME!r}, ({url!r},), 'CC0'), folder=Path({str(folder)!r}))"
     )

@@ -9,8 +9,7 @@ from src.errors import UserError
 from src.training.acceleration import Acceleration, accelerate, choose_acceleration
 from src.training.compiled import CompiledNetworks
 from src.training.settings import StepSettings
-from tests.training.conftest import run as train
-from tests.training.conftest import tensors
+from tests.training.conftest import run as train, tensors
 from tests.training.test_graphs import assert_same, assert_same_rows, make, plain_ops, run
 
 assert plain_ops  # a fixture of all tests there, and here
