@@ -87,7 +87,7 @@ PLANTED = {
     "noise is drawn on the host": (wrapped(SynthesisLayer, "_noise", noise_of_the_host), "randn on the host"),
     "a constant is made in a phase": (wrapped(AugmentDraws, "_thresholds", number_of_the_host), "tensor on the host"),
     "a number of the host is kept": (
-        wrapped(AdaController, "accumulate", kept_number_of_the_host),
+        wrapped(AdaController, "accumulate", kept_number),
         "number of the host",
     ),
     "a shape depends on data": (wrapped(objectives, "_augmented", picks_images), "boolean indexing"),
