@@ -26,12 +26,14 @@ from .errors import EXIT_USER_ERROR, UserError, with_errors_as_lines
 from .options import Options, read, texts
 from .prepare import PrepareSettings
 from .quoting import quoted
+from .sweep import SweepSettings
 from .training import TrainSettings
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-VERSION_BASE = "1.3"
+#: Hydra 1.3 is told whose defaults it takes; 1.4 has its own alone, and warns when it is told.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 #: The options of each script; those of `conf/<name>.yaml`.
-SETTINGS: dict[str, type[Options]] = {"train": TrainSettings, "prepare": PrepareSettings}
+SETTINGS: dict[str, type[Options]] = {"train": TrainSettings, "prepare": PrepareSettings, "sweep": SweepSettings}
 #: Free texts of scripts that are not there yet.
 TEXTS = (
     *("photos", "codes", "out", "run", "base", "network", "sweep", "name", "device", "faces.landmarks"),
@@ -62,7 +64,7 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
                 read(SETTINGS[name], options)  # before the function imports torch: a wrong option is answered at once
             return function(options)
 
-        @hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name=name)
+        @hydra.main(config_path=str(CONF), config_name=name, **VERSION_BASE)
         def job(config: DictConfig) -> Any:
             run = HydraConfig.get()
             if name in TAKE_LISTS or run.mode != RunMode.MULTIRUN:
@@ -125,7 +127,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         UserError: for a wrong override or a missing value.
     """
     try:
-        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             return plain(compose(config_name=name, overrides=typed(name, overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, list(overrides))) from error
@@ -148,7 +150,7 @@ def check_overrides(name: str, arguments: list[str]) -> None:
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
             _check_form(override, takes_lists=several or name in TAKE_LISTS)
-        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             compose(
                 config_name=name,
                 overrides=[_single(o) for o in parsed if not _is_hydras(o)],

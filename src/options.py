@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
-from functools import cache, partial
+from functools import partial
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
@@ -89,40 +89,45 @@ class Range:
     Attributes:
         low: smallest.
         high: largest.
-        open: whether `low` and `high` themselves are excluded.
+        above: whether `low` itself is excluded.
+        below: whether `high` itself is excluded.
+        binary: whether it must be a power of two.
         noun: what it is, for the message.
         note: what the numbers mean, for the message.
-        binary: whether it must be a power of two.
     """
 
     low: float = -math.inf
     high: float = math.inf
-    open: bool = False
+    above: bool = False
+    below: bool = False
+    binary: bool = False
     noun: str = ""
     note: str = ""
-    binary: bool = False
 
     def words(self, usual: str) -> str:
         """What it allows, in words."""
         noun = self.noun or ("a power of two" if self.binary else usual)
-        if self.open:
-            bounds = f"above {self.low:g}" + ("" if self.high == math.inf else f" and below {self.high:g}")
+        start = f"above {self.low:g}" if self.above else f"from {self.low:g}"
+        if self.high == math.inf:
+            end = "" if self.above else " up"
+        elif self.below:
+            end = f" and below {self.high:.10g}"
         else:
-            bounds = f"from {self.low:g} " + ("up" if self.high == math.inf else f"to {self.high:.10g}")
-        return f"{noun} {bounds}" + (f" ({self.note})" if self.note else "")
+            end = f"{' up' if self.above else ''} to {self.high:.10g}"
+        return f"{noun} {start}{end}" + (f" ({self.note})" if self.note else "")
 
     def accept(self, number: Callable[[Any], Any], value: Any) -> Any:
         """The value when it is a number within the bounds."""
         value = number(value)
-        inside = self.low < value < self.high if self.open else self.low <= value <= self.high
-        if not inside or (self.binary and value & (value - 1)):
+        outside = not self.low <= value <= self.high or (self.above and value == self.low)
+        if outside or (self.below and value == self.high) or (self.binary and value & (value - 1)):
             raise ValueError
         return value
 
 
 Seed = Annotated[int, Range(0)]
 Count = Annotated[int, Range(1)]
-Positive = Annotated[float, Range(0, open=True)]
+Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 
@@ -274,11 +279,15 @@ class Options:
                 yield field.name
 
 
-@cache
-def kinds(settings: type) -> dict[str, Kind]:
+_KINDS: dict[Any, dict[str, Kind]] = {}
+
+
+def kinds(settings: type[Options]) -> dict[str, Kind]:
     """What each option of a settings class may be."""
-    hints = get_type_hints(settings, include_extras=True)
-    return {field.name: _kind(hints[field.name]) for field in fields(settings)}
+    if settings not in _KINDS:
+        hints = get_type_hints(settings, include_extras=True)
+        _KINDS[settings] = {field.name: _kind(hints[field.name]) for field in fields(settings)}  # type: ignore[arg-type]
+    return _KINDS[settings]
 
 
 def texts(settings: type[Options]) -> dict[str, str]:

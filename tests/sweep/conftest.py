@@ -10,6 +10,8 @@ import torch
 import yaml
 
 from src.networks import Generator
+from src.options import read
+from src.sweep import SweepSettings
 from src.weights import save_network
 
 RESOLUTION = 32
@@ -46,7 +48,6 @@ def drifted(base: Generator, amount: float) -> Generator:
 
 def write_run(folder: Path, base: Generator, amounts: dict[float, float]) -> Path:
     from src.data import DatasetSettings, open_configured_dataset
-    from src.options import read
 
     for kimg, amount in amounts.items():
         G = base if kimg == 0 else drifted(base, amount)
@@ -57,6 +58,11 @@ def write_run(folder: Path, base: Generator, amounts: dict[float, float]) -> Pat
     config = {"dataset": DATASET, "pretrained": {"name": "file", "source": "base.safetensors"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
+
+
+def settings_of(resolutions, *, blend=None, **options) -> SweepSettings:
+    """Settings of a sweep by the names of the options; `blend` are those of the group."""
+    return read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
 
 
 @pytest.fixture(scope="session")
