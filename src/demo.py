@@ -21,7 +21,7 @@ from .files import write_text
 from .portraits import render_photograph
 from .sweep import run_sweep
 from .tracking import write_run_report
-from .training.run import train
+from .training import train
 
 PERSONS, PORTRAIT_PX, TILT_DEG = 12, 192, 16
 ALIGN_PX = 256

@@ -1,6 +1,6 @@
 """`train.py -m`: a run for each value; one that fails does not stop the others."""
 
-from .test_scripts import start
+from .scripts import start
 
 QUICK = ["pretrained=demo", "dataset=demo", "dataset.num_images=8", "batch=4", "metrics=none", "tracker=none"]
 

@@ -11,10 +11,10 @@ from ..fetch import WeightsFolder
 from ..files import expanded
 from ..projection import KINDS, PRECISIONS, RECIPES, SPACES, ProjectionSettings, recipe
 from ..rules import Rule
+from ..runs import DIRECTIONS
 from .settings import BlendChoice, CaricatureSettings, FaceChoice, TuningSettings
 
 GROUPS = ("blend", "faces", "projection", "tuning", "page", "paths", "weights")
-DIRECTIONS = ("cartoon_low", "cartoon_high")
 PLATEAU = ProjectionSettings.plateau
 USUAL_PROJECTION = {  # of conf/caricature.yaml
     **{key: None for key in ("space", "steps", "noise", "start", "patience", "batch")},

@@ -68,12 +68,9 @@ def tuned_models(
             f"tuned      {path}: distance {distances['before']:.4f} to {distances['after']:.4f} in {made.steps} steps",
             flush=True,
         )
-    ends = models.ends
-    if ends is not None:
-        low, high, level, width = ends
-        ends = (handed_on(low, base, tuned), handed_on(high, base, tuned), level, width)
-    description = f"{models.description}, tuned to these faces"
-    return replace(models, base=tuned, chosen=handed_on(models.chosen, base, tuned), ends=ends, description=description)
+    snapshot = None if models.snapshot is None else handed_on(models.snapshot, base, tuned)
+    description, chosen = f"{models.description}, tuned to these faces", handed_on(models.chosen, base, tuned)
+    return replace(models, base=tuned, chosen=chosen, snapshot=snapshot, description=description)
 
 
 def _key_of(path: Path) -> str | None:

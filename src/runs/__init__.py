@@ -1,4 +1,4 @@
-"""What training leaves behind, found again: runs, their snapshots, the network that they were fine-tuned from."""
+"""What training and sweeping leave behind, found again: runs, snapshots, their base, recipes, the recommended blend."""
 
 import lazy_loader
 

@@ -49,11 +49,6 @@ class Sweep:
         return self.table.rows(self.keys())
 
     @property
-    def num_cells(self) -> int:
-        """Cells of the grid."""
-        return len(self.snapshots) * len(self.settings.resolutions)
-
-    @property
     def base_key(self) -> str:
         """Name of the base network's features."""
         return f"base-{_hash(self.protocol)}"

@@ -21,6 +21,7 @@ from src.networks import blend
 from src.projection import read_codes, structural_similarity
 from src.weights import load_network, read_meta
 
+from ..scripts import start
 from .conftest import KIMG, RESOLUTION
 
 
@@ -276,32 +277,12 @@ def test_wrong_options_are_one_line(overrides, words):
 
 
 def test_the_script(run_dir, holiday, tmp_path):
-    import os
-    import subprocess
-    import sys
-    from pathlib import Path
-
-    script = Path(__file__).resolve().parents[2] / "caricature.py"
     options = [f"photos={holiday}", "projection.steps=2", "faces.align_px=64", "page.strengths=[1]"]
-    done = subprocess.run(
-        [sys.executable, str(script), *options, f"paths.runs={run_dir.parent}"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=tmp_path,
-        env=dict(os.environ),
-    )
+    done = start("caricature.py", *options, f"paths.runs={run_dir.parent}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "report: " in done.stdout
     assert (run_dir / "caricatures" / "holiday" / "index.html").is_file()
     assert sorted(p.name for p in (run_dir / "caricatures/holiday/caricatures").iterdir())[0] == "person-00.png"
-    wrong = subprocess.run(
-        [sys.executable, str(script), "photos=nowhere", f"paths.runs={run_dir.parent}"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=tmp_path,
-        env=dict(os.environ),
-    )
+    wrong = start("caricature.py", "photos=nowhere", f"paths.runs={run_dir.parent}", cwd=tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr.strip() == "error: photos=nowhere: no such file, folder or zip"

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from src.files import remove_partials
 from src.tracking import read_rows
 from src.training.identity import open_run_folder
 from src.training.step import TrainingStep
+from tests.scripts import begin, start
 from tests.training.conftest import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,15 +123,15 @@ def test_automatic_names_stay_what_they_were(picture_folder, tmp_path, monkeypat
 
 
 def test_one_process_at_a_time_and_killed_ones_leave_nothing(options, tmp_path):
-    command = [sys.executable, str(ROOT / "train.py"), *options, "snapshot.kimg=[0,50]", "run=busy"]
+    command = ["train.py", *options, "snapshot.kimg=[0,50]", "run=busy"]
     folder = tmp_path / "busy"
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = begin(*command)
     try:
         deadline = time.time() + 60
         while not (folder / "checkpoints/last.ckpt").exists() and time.time() < deadline:
             time.sleep(0.05)
         config = (folder / "config.yaml").read_bytes()
-        second = subprocess.run([*command, "total_kimg=60"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        second = start(*command, "total_kimg=60")
         assert second.returncode == 2, second.stderr
         assert second.stderr == (
             f"error: run {folder} is being trained by another process: wait for it, or give another run=NAME\n"
