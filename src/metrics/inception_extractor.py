@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..device import float32_in
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import file_sha256
@@ -54,7 +55,7 @@ class InceptionExtractor:
         """
         check_uint8(images)
         parts = [torch.zeros([0, self.num_features])]
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with float32_in(tf32=False):
             for part in images.split(BATCH) if len(images) else ():
                 parts.append(self.network(part.to(self.device)).float().cpu())
         return torch.cat(parts)

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..data import to_uint8
+from ..device import send
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import Generator, Precision, computing_in
@@ -154,13 +155,13 @@ class _Picture:
     taken: int = 0
     history: list[float] = field(default_factory=list)
 
-    def advance(self, distance: Tensor, settings: ProjectionSettings) -> int:
+    def advance(self, distance: float, settings: ProjectionSettings) -> int:
         """Go on by a step, or to the final descent on a plateau; returns how far the clock moved."""
         before = self.clock
         self.taken += 1
         self.clock += 1
         if settings.patience is not None and self.clock < descent_start(settings):
-            self.history.append(float(distance))
+            self.history.append(distance)
             n = settings.patience
             recent, earlier = self.history[-n:], self.history[-2 * n : -n]
             if len(earlier) == n and sum(recent) > (1 - settings.plateau) * sum(earlier):
@@ -190,8 +191,9 @@ def _project_batch(frame: _Frame, targets: Tensor, start: Tensor | None, seed: i
     wanted = described
     while active:
         distances = _step(frame, active, wanted)
-        for picture, distance in zip(active, distances, strict=True):
-            bar.update(picture.advance(distance, settings))
+        values = [0.0] * len(active) if settings.patience is None else distances.tolist()  # a wait a step
+        for picture, value in zip(active, values, strict=True):
+            bar.update(picture.advance(value, settings))
         remaining = [p for p in active if p.clock < settings.steps]
         if len(remaining) < len(active):
             active = remaining
@@ -216,10 +218,10 @@ def _step(frame: _Frame, active: list[_Picture], described: list[Tensor]) -> Ten
     """One optimiser step of each picture; returns their distances `[n]`."""
     settings, device = frame.settings, frame.w_avg.device
     unit = noise_unit(settings, frame.G.w_dim, frame.G.num_ws)
+    shape = [1, frame.num_codes, frame.G.w_dim]
+    drawn = send(torch.cat([torch.randn(shape, generator=p.generator) for p in active]), device)
     noisy = []
-    for picture in active:
-        shape = [1, frame.num_codes, frame.G.w_dim]
-        noise = torch.randn(shape, generator=picture.generator).to(device)
+    for picture, noise in zip(active, drawn.split(1), strict=True):
         noisy.append(picture.codes + noise * frame.w_std * (unit * noise_scale(picture.clock, settings)))
         picture.optimizer.param_groups[0]["lr"] = learning_rate(picture.clock, settings)
         picture.optimizer.zero_grad()

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..device import float32_format
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import FP32, Generator
 from ..ops import start_ops
@@ -90,6 +91,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings, *, weights_folder: Weight
     base = find_base(run_dir, settings.base, device=device, weights_folder=weights_folder)
     check_family(snapshots, base)
     settings.check_against(base.G)
+    start_ops(device, base.G.resolution)
     protocol = {
         **feature_protocol(),
         "n_latents": settings.num_codes(),
@@ -99,11 +101,11 @@ def open_sweep(run_dir: Path, settings: SweepSettings, *, weights_folder: Weight
         "level": settings.level,
         "width": settings.width,
         "base": _digest(base.G),
+        "float32": float32_format(),
     }
     precision = settings.computing(base.G.resolution)
     if precision != FP32:  # which is what the protocol of earlier sweeps means
         protocol["precision"] = f"{precision.name} from {precision.lowest} px"
-    start_ops(device, base.G.resolution)
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 

@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,19 +212,17 @@ def _open_tracker(run: Run) -> Tracker:
 def _extra(module: GanModule) -> dict[str, float]:
     step, values = module.step, {}
     if step.ada is not None:
-        values = {"ada/p": float(step.ada.p), "ada/rt": float(step.ada.rt)}
+        p, rt = torch.stack([step.ada.p, step.ada.rt]).tolist()
+        values = {"ada/p": p, "ada/rt": rt}
     if torch.cuda.is_available():
         values["memory/peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
-    else:
-        values["memory/peak_gb"] = _peak_resident_gb()
+        return values
+    with suppress(ImportError):  # Windows does not count it
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        values["memory/peak_gb"] = peak / (2**30 if sys.platform == "darwin" else 2**20)
     return values
-
-
-def _peak_resident_gb() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _check_trainer(settings: Mapping[str, Any]) -> None:

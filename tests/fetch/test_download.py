@@ -213,6 +213,7 @@ def test_a_full_disk_is_said(server, folder, monkeypatch, refusal):
     assert "0 MB are free" in refusal(url)
 
 
+@pytest.mark.script
 def test_two_processes_fetch_a_file_once(server, folder):
     slow = file(DATA, then=lambda: time.sleep(0.8))
     url = server.serve("/a", slow)

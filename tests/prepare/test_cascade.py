@@ -74,10 +74,13 @@ def test_boxes_are_in_pixels_of_the_picture(opencv, cascade):
 
 
 def test_without_opencv_4_one_line_says_what_to_install(opencv, cascade, monkeypatch):
-    pip = r"pip install 'opencv-python-headless>=4.*,<5' .*'\.\[drawn\]'.*faces\.detector=package\.module:function"
+    pip = r"pip install --force-reinstall --no-deps 'opencv-python-headless>=4.*,<5', .*faces\.detector=package"
     del opencv.CascadeClassifier
     opencv.__version__ = "5.0.0"
     with pytest.raises(UserError, match=r"OpenCV 5\.0\.0 has no cascades, OpenCV 4 has: " + pip):
+        CascadeDetector(cascade)
+    del opencv.__version__
+    with pytest.raises(UserError, match=r"OpenCV without its own files has no cascades, OpenCV 4 has: " + pip):
         CascadeDetector(cascade)
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(UserError, match=r"finding drawn faces needs OpenCV 4 .*" + pip) as error:
