@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..fetch import configure
-from ..networks import FP32, Generator
+from ..networks import Generator
 from ..ops import start_ops
 from ..runs import Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from .features import feature_protocol
@@ -89,6 +89,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     base = find_base(run_dir, settings.base, device=device)
     check_family(snapshots, base)
     settings.check_against(base.G)
+    precision = settings.computing(base.G.resolution)
     protocol = {
         **feature_protocol(),
         "n_latents": settings.num_codes(),
@@ -98,10 +99,8 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
         "level": settings.level,
         "width": settings.width,
         "base": _digest(base.G),
+        "precision": f"{precision.name} from {precision.lowest} px",
     }
-    precision = settings.computing(base.G.resolution)
-    if precision != FP32:  # which is what the protocol of earlier sweeps means
-        protocol["precision"] = f"{precision.name} from {precision.lowest} px"
     start_ops(device, base.G.resolution)
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
