@@ -118,6 +118,7 @@ def test_automatic_names_count_what_a_network_is_and_not_where_it_lies(picture_f
     assert one != name("pretrained=file", "pretrained.source=x.pkl", "batch=16")
 
 
+@pytest.mark.script
 def test_one_process_at_a_time_and_killed_ones_leave_nothing(options, tmp_path):
     command = ["train.py", *options, "snapshot.kimg=[0,50]", "run=busy"]
     folder = tmp_path / "busy"
