@@ -9,6 +9,7 @@ own. An object that exists holds values that may be, whether it was made by `rea
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import partial
 from operator import attrgetter
@@ -180,7 +181,11 @@ _PLAIN: dict[Any, Kind] = {
 
 
 def _kind(hint: Any) -> Kind:
-    """What the type of a field says."""
+    """What the type of a field says.
+
+    Raises:
+        KeyError: for the type of no option.
+    """
     origin, given = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _annotated(_kind(given[0]), given[1])
@@ -283,10 +288,13 @@ _KINDS: dict[Any, dict[str, Kind]] = {}
 
 
 def kinds(settings: type[Options]) -> dict[str, Kind]:
-    """What each option of a settings class may be."""
+    """What each option of a settings class may be; a field of any other type is no option, but for callers in Python."""
     if settings not in _KINDS:
-        hints = get_type_hints(settings, include_extras=True)
-        _KINDS[settings] = {field.name: _kind(hints[field.name]) for field in fields(settings)}  # type: ignore[arg-type]
+        hints, known = get_type_hints(settings, include_extras=True), {}
+        for field in fields(settings):  # type: ignore[arg-type]
+            with suppress(KeyError):
+                known[field.name] = _kind(hints[field.name])
+        _KINDS[settings] = known
     return _KINDS[settings]
 
 
@@ -319,7 +327,12 @@ def read(settings: type[S], config: Mapping[str, Any]) -> S:
         if name not in known:
             raise OptionError(name, value, f"there is no such option; there are {', '.join(known)}")
     for field in fields(settings):  # type: ignore[arg-type]
-        if field.name not in config and field.default is MISSING and field.default_factory is MISSING:
+        if (
+            field.name in known
+            and field.name not in config
+            and field.default is MISSING
+            and field.default_factory is MISSING
+        ):
             raise OptionError(field.name, None, f"is missing; give {known[field.name].expected()}")
     return settings(**{name: _read_option(name, known[name], value) for name, value in config.items()})
 

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, label_table, not_of_kinds, open_source
 from ..errors import UserError
-from ..fetch import configure
 from ..options import OptionError, read
 from .detectors import open_face_detector
 from .drawn_faces import prepare_faces
@@ -38,9 +37,7 @@ def main(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: for everything that the user can put right.
     """
-    settings = read(PrepareSettings, config)
-    configure(folder=settings.weights.folder, mirror=settings.weights.mirror)
-    prepare(settings)
+    prepare(read(PrepareSettings, config))
 
 
 def prepare(settings: PrepareSettings) -> Path:
@@ -116,8 +113,9 @@ def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDete
     """Open the detector of faces where one is needed; what it is becomes one of the choices."""
     if settings.recipe != "yuanshen":
         return settings, None
-    detector = open_face_detector(settings.faces.detector, settings.faces.sha256)
-    return replace(settings, faces=settings.faces.crops().with_detector(detector)), detector
+    faces = settings.faces
+    detector = open_face_detector(faces.detector, faces.sha256, weights_folder=settings.weights)
+    return replace(settings, faces=faces.crops().with_detector(detector)), detector
 
 
 class _Job:

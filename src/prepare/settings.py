@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
-from ..fetch import WeightsSettings
+from ..fetch import WeightsFolder
 from ..files import expanded
 from ..options import OptionError, Options, Range, Words, choice
 from .backdrop import Backdrop, parse_backdrop
@@ -56,7 +56,7 @@ class PrepareSettings(Options):
     select: Annotated[str, choice(*SELECTIONS)] | None  # how, of FERG
     align: AlignSettings  # to points, of FERG
     faces: FaceSettings  # which are cut out, of yuanshen
-    weights: WeightsSettings  # where the detector of faces is fetched to
+    weights: WeightsFolder  # where the detector of faces is fetched to
 
     def check(self) -> None:
         """Refuse what has no effect with the recipe, and read the small files."""

@@ -11,8 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..device import float32_format, torch_device
-from ..fetch import configure
-from ..networks import FP32, Generator, Precision, choose_precision
+from ..networks import Generator, Precision, choose_precision
 from ..ops import start_ops
 from ..options import read
 from ..runs import Base, Recipe, Snapshot, check_family, find_base, find_run, find_snapshots, recipes_of
@@ -81,10 +80,10 @@ class Sweep:
 
 
 def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Open the sweep that a plain configuration asks for, and take its `weights` for this process."""
+    """Open the sweep that a plain configuration asks for."""
     settings = read(SweepSettings, config)
-    configure(folder=settings.weights.folder, mirror=settings.weights.mirror)
-    return open_sweep(find_run(settings.run, Path(settings.paths.runs)), settings)
+    run_dir = find_run(settings.run, Path(settings.paths.runs))
+    return open_sweep(run_dir, settings)
 
 
 def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
@@ -95,7 +94,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     """
     device = torch_device(settings.device)
     snapshots = find_snapshots(run_dir, settings.snapshot)
-    base = find_base(run_dir, settings.base, device=device)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
     check_family(snapshots, base)
     recipes = {recipe.resolution: recipe for recipe in recipes_of(settings.blend)}
     for recipe in recipes.values():
@@ -112,9 +111,8 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
         "width": settings.blend.width,
         "base": _digest(base.G),
         "float32": float32_format(),
+        "precision": f"{precision.name} from {precision.lowest} px",
     }
-    if precision != FP32:  # which is what the protocol of earlier sweeps means
-        protocol["precision"] = f"{precision.name} from {precision.lowest} px"
     folder = run_dir / "sweeps" / (settings.name or next(iter(recipes.values())).manner)
     return Sweep(folder, run_dir, settings, base, snapshots, recipes, precision, protocol)
 

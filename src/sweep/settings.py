@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from ..fetch import WeightsSettings
+from ..fetch import WeightsFolder
 from ..options import Device, Options, Range, Seed, Words, matching
 from ..runs import BlendSettings, PathsSettings
 from ..tracking import TrackerSettings
@@ -31,5 +31,5 @@ class SweepSettings(Options):
     device: Device = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of rendering
     paths: PathsSettings = field(default_factory=PathsSettings)
-    weights: WeightsSettings = field(default_factory=WeightsSettings)
+    weights: WeightsFolder = field(default_factory=WeightsFolder)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)

@@ -13,12 +13,11 @@ import pytorch_lightning as pl
 import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
-from ..fetch import configure
 from ..options import read
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
 from .acceleration import Acceleration, accelerate, choose_acceleration
-from .checkpoint import AtomicCheckpointIO, find_checkpoint
+from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
 from .device import Compute, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
@@ -39,7 +38,7 @@ class Run:
     dataset: PictureDataset
     start: Start
     module: GanModule
-    checkpoint: Path | None
+    checkpoint: Checkpoint | None
     compute: Compute
     acceleration: Acceleration
 
@@ -57,11 +56,10 @@ def train(config: Mapping[str, Any]) -> Path:
         UserError: for everything that the user can put right.
     """
     settings = read(TrainSettings, config)
-    configure(folder=settings.weights.folder, mirror=settings.weights.mirror)
     marks = snapshot_marks(settings.snapshot.kimg, settings.total_kimg)
     total_kimg = run_length(settings.snapshot.kimg, settings.total_kimg)
     acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
-    configured_extractor(settings.metrics)  # its weights are at hand before anything is written
+    configured_extractor(settings.metrics, settings.weights)  # its weights are at hand before anything is written
     networks = open_pretrained(settings)
     dataset = build_dataset(settings, networks)
     start = build_networks(settings, dataset, networks)
@@ -79,9 +77,7 @@ def train(config: Mapping[str, Any]) -> Path:
 
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> None:
     """Train from where the run is; a run that is there already opens no log."""
-    nimg = -1
-    if run.checkpoint is not None:
-        nimg = int(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["nimg"])
+    nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
     if nimg >= total_kimg * 1000:
         _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
@@ -141,9 +137,10 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
-        trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+        path = None if run.checkpoint is None else run.checkpoint.path
+        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     snapshotter.finish()
-    _print_end(run, log, stop, total_kimg)
+    _print_end(run, log, stop)
 
 
 def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -160,7 +157,7 @@ def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True))],
+        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True), run.checkpoint)],
     )
 
 
@@ -180,6 +177,7 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         tracker,
         meta=meta,
         metrics=settings.metrics,
+        weights_folder=settings.weights,
         dtype=dtypes[snapshot.dtype],
         grid_psi=snapshot.grid_psi,
         keep_best=snapshot.keep_best,
@@ -235,7 +233,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
     start = run.start.facts.get("source", "fresh networks")
     lines = [
-        f"run        {run.folder}" + (f" (continues {run.checkpoint.name})" if run.checkpoint else ""),
+        f"run        {run.folder}" + (f" (continues {run.checkpoint.path.name})" if run.checkpoint else ""),
         f"data       {run.dataset.report.summary()}",
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
         f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len({*marks, total_kimg})} snapshots",
@@ -249,7 +247,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     print("\n".join(lines), flush=True)
 
 
-def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback, total_kimg: float) -> None:
+def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback) -> None:
     at = f"{run.module.nimg / 1000:g} kimg"
     speed = "" if log.img_per_sec is None else f", {log.img_per_sec:.1f} img/s"
     if stop.signal_name is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from ..augment import AdaSettings, AugmentSettings
 from ..data import DatasetSettings
-from ..fetch import WeightsSettings
+from ..fetch import WeightsFolder
 from ..metrics import MetricsSettings
 from ..options import Count, NotNegative, Options, Positive, Range, Seed, Share, Words
 from ..runs import PathsSettings
@@ -125,7 +125,7 @@ class TrainSettings(Options):
     log_kimg: Positive  # a row of losses and speed every so many kimg
     checkpoint_kimg: Positive  # the full state every so many kimg
     paths: PathsSettings  # where runs are
-    weights: WeightsSettings  # where published files are
+    weights: WeightsFolder  # where published files are
     dataset: DatasetSettings  # which pictures
     pretrained: PretrainedSettings  # which network it starts from
     model: ModelSettings  # sizes of the networks

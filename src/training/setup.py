@@ -41,7 +41,7 @@ class Start:
 def open_pretrained(settings: TrainSettings) -> Networks | None:
     """Load `pretrained.source`; None when the run starts from nothing."""
     source = settings.pretrained.source
-    return None if source is None else load_network(source)
+    return None if source is None else load_network(source, weights_folder=settings.weights)
 
 
 def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: Networks | None) -> Start:
@@ -80,7 +80,7 @@ def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: N
     )
     facts = {
         "source": source,
-        "sha256": file_sha256(resolve_network(source)),
+        "sha256": file_sha256(resolve_network(source, weights_folder=settings.weights)),
         "kimg": networks.meta.get("kimg"),
         "fresh": ["D"] if fresh_d else [],
         "G_from": "G" if networks.G is not None else "G_ema",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..fetch import RemoteFile, fetch_file
+from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
 from ..networks import channels_per_resolution, resolutions_of
 from .settings import FOLDER, read_entry
 
@@ -42,10 +42,10 @@ class CatalogEntry:
     about: str
     architecture: Mapping[str, Any]
 
-    def fetch(self) -> Path:
-        """The file's path in the weights folder, as `fetch_file` finds or fetches it."""
+    def fetch(self, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Path:
+        """The file's path in the weights folder, as `WeightsFolder.fetch` finds or fetches it."""
         try:
-            return fetch_file(self.file)
+            return weights_folder.fetch(self.file)
         except UserError as error:
             raise UserError(f"{error} ({self.name}: {self.about})") from error
 
