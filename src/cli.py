@@ -22,7 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from .caricature import CaricatureSettings
 from .errors import EXIT_USER_ERROR, UserError, with_errors_as_lines
+from .generate import GenerateSettings
 from .options import Options, read, texts
 from .prepare import PrepareSettings
 from .quoting import quoted
@@ -33,12 +35,13 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 #: Hydra 1.3 is told whose defaults it takes; 1.4 has its own alone, and warns when it is told.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 #: The options of each script; those of `conf/<name>.yaml`.
-SETTINGS: dict[str, type[Options]] = {"train": TrainSettings, "prepare": PrepareSettings, "sweep": SweepSettings}
-#: Free texts of scripts that are not there yet.
-TEXTS = (
-    *("photos", "codes", "out", "run", "base", "network", "sweep", "name", "device", "faces.landmarks"),
-    *("projection.start", "paths.runs", "weights.folder", "weights.mirror", "tracker.project"),
-)
+SETTINGS: dict[str, type[Options]] = {
+    "train": TrainSettings,
+    "prepare": PrepareSettings,
+    "sweep": SweepSettings,
+    "caricature": CaricatureSettings,
+    "generate": GenerateSettings,
+}
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
 MULTIRUN = ("-m", "--multirun")
@@ -60,8 +63,7 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
 
         def checked(config: DictConfig) -> Any:
             options = plain(config)
-            if name in SETTINGS:
-                read(SETTINGS[name], options)  # before the function imports torch: a wrong option is answered at once
+            read(SETTINGS[name], options)  # before the function imports torch: a wrong option is answered at once
             return function(options)
 
         @hydra.main(config_path=str(CONF), config_name=name, **VERSION_BASE)
@@ -90,7 +92,7 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
 
 def typed(name: str, arguments: Sequence[str]) -> list[str]:
     """Arguments of a script in the grammar of Hydra: free texts mean what was typed."""
-    free = texts(SETTINGS[name]) if name in SETTINGS else dict.fromkeys(TEXTS, "")
+    free = texts(SETTINGS[name])
     return [quoted(argument, free) for argument in arguments]
 
 

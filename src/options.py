@@ -180,7 +180,7 @@ _PLAIN: dict[Any, Kind] = {
 } | {Path: Kind(("a path",), lambda value: expanded(_plain(str, value)), text="")}
 
 
-def _kind(hint: Any) -> Kind:
+def kind_of(hint: Any) -> Kind:
     """What the type of a field says.
 
     Raises:
@@ -188,13 +188,13 @@ def _kind(hint: Any) -> Kind:
     """
     origin, given = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _annotated(_kind(given[0]), given[1])
+        return given[1] if isinstance(given[1], Kind) else _annotated(kind_of(given[0]), given[1])
     if origin in (Union, UnionType):
-        return _union([_kind(part) for part in given if part is not NoneType], null=NoneType in given)
+        return _union([kind_of(part) for part in given if part is not NoneType], null=NoneType in given)
     if origin is Literal:
         return choice(*given)
     if origin is tuple:
-        return _list(_kind(given[0]))
+        return _list(kind_of(given[0]))
     if isinstance(hint, type) and issubclass(hint, Options):
         return Kind(("a group of options (see conf/)",), partial(_instance, hint), group=hint)
     return _PLAIN[origin or hint]
@@ -207,8 +207,6 @@ def _instance(group: "type[Options]", value: Any) -> "Options":
 
 
 def _annotated(kind: Kind, mark: Any) -> Kind:
-    if isinstance(mark, Kind):
-        return mark
     if isinstance(mark, Words):
         return replace(kind, words=(mark.text,))
     assert isinstance(mark, Range)
@@ -276,24 +274,34 @@ class Options:
 
     def changed(self) -> Iterator[str]:
         """Names of the options that are not the class's defaults, such as `steps`; in groups too."""
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
+        for name in kinds(type(self)):
+            value = getattr(self, name)
             if isinstance(value, Options):
-                yield from (f"{field.name}.{name}" for name in value.changed())
-            elif value != field.default:
-                yield field.name
+                yield from (f"{name}.{option}" for option in value.changed())
+            elif value != type(self).__dataclass_fields__[name].default:  # type: ignore[attr-defined]
+                yield name
+
+    def refuse_changed(self, reason: str, *names: str) -> None:
+        """Refuse those options, of a group all by `group.`, that are not the class's defaults.
+
+        Raises:
+            OptionError: naming the first.
+        """
+        changed = next((name for name in self.changed() if name.startswith(names)), None)
+        if changed is not None:
+            raise self.wrong(changed, reason)
 
 
 _KINDS: dict[Any, dict[str, Kind]] = {}
 
 
 def kinds(settings: type[Options]) -> dict[str, Kind]:
-    """What each option of a settings class may be; a field of any other type is no option, but for callers in Python."""
+    """What each option of a settings class may be; a field of another type is no option, but for callers in Python."""
     if settings not in _KINDS:
         hints, known = get_type_hints(settings, include_extras=True), {}
         for field in fields(settings):  # type: ignore[arg-type]
             with suppress(KeyError):
-                known[field.name] = _kind(hints[field.name])
+                known[field.name] = kind_of(hints[field.name])
         _KINDS[settings] = known
     return _KINDS[settings]
 
@@ -327,12 +335,8 @@ def read(settings: type[S], config: Mapping[str, Any]) -> S:
         if name not in known:
             raise OptionError(name, value, f"there is no such option; there are {', '.join(known)}")
     for field in fields(settings):  # type: ignore[arg-type]
-        if (
-            field.name in known
-            and field.name not in config
-            and field.default is MISSING
-            and field.default_factory is MISSING
-        ):
+        needed = field.default is MISSING and field.default_factory is MISSING
+        if needed and field.name not in config:
             raise OptionError(field.name, None, f"is missing; give {known[field.name].expected()}")
     return settings(**{name: _read_option(name, known[name], value) for name, value in config.items()})
 
