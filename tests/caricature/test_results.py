@@ -145,9 +145,9 @@ class Interrupted:
 def test_an_interrupted_search_goes_on_where_it_stopped(settings, run_dir):
     easy = replace(settings, faces=FaceChoice(align_px=128, max_yaw=None, min_sharpness=None, max_outside=None))
     with pytest.raises(KeyboardInterrupt):
-        caricature(easy, runs=run_dir.parent, provider=Interrupted(2))
+        caricature(easy, provider=Interrupted(2))
     provider = Interrupted(None)
-    caricature(easy, runs=run_dir.parent, provider=provider)
+    caricature(easy, provider=provider)
     assert provider.asked == [
         "person-01.png",
         "person-02.png",
@@ -171,7 +171,7 @@ def test_many_faces_have_several_sheets(from_codes, run_dir, tmp_path):
     folder.mkdir()
     for i in range(103):
         np.save(folder / f"{i:03d}.npy", G.mapping.w_avg.repeat(G.num_ws, 1).numpy())
-    result = make(from_codes, run_dir, codes=folder, page_strengths=(1.0,))
+    result = make(from_codes, run_dir, codes=folder, page=PageSettings(strengths=(1.0,), resolutions=(8,)))
     assert stored(result)["sheets"] == ["sheet.jpg", "sheet-2.jpg"]
     first, second = (np.asarray(Image.open(result.folder / name)) for name in stored(result)["sheets"])
     assert second.shape[0] < first.shape[0] < 25 * 140 + 300
@@ -181,13 +181,13 @@ def test_many_faces_have_several_sheets(from_codes, run_dir, tmp_path):
     assert "The first 100 of 103 faces; all are in caricatures/." in page
     for name in result.names[2:]:
         (folder / f"{name}.npy").unlink()
-    make(from_codes, run_dir, codes=folder, page_strengths=(1.0,))
+    make(from_codes, run_dir, codes=folder, page=PageSettings(strengths=(1.0,), resolutions=(8,)))
     assert not (result.folder / "sheet-2.jpg").exists()
     assert len(list((result.folder / "caricatures").iterdir())) == 2
 
 
 def test_sliders_stop_at_each_faces_own_strength(from_codes, run_dir):
-    result = make(from_codes, run_dir, page_strengths=(1.5, 1.0, 0.0), strength=[0.7, 1.0])
+    result = make(from_codes, run_dir, page=PageSettings(strengths=(1.5, 1.0, 0.0), resolutions=(8,)), strength=[0.7, 1.0])
     text = result.page.read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert data["stops"] == [[0.0, 0.7, 1.0, 1.5], [0.0, 1.0, 1.5]]

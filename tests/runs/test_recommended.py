@@ -137,9 +137,9 @@ def test_a_recipe_blends_as_it_says():
     [
         ((12,), "resolution=12"),
         ((8.0,), "resolution=8.0"),
-        ((8, "up"), "direction=up: choose cartoon_low or cartoon_high"),
+        ((8, "up"), "direction=up: give cartoon_low or cartoon_high"),
         ((8, "cartoon_low", 2), "level=2"),
-        ((8, "cartoon_low", True), "level=True"),
+        ((8, "cartoon_low", True), "level=true"),
         ((8, "cartoon_low", 0, 0), "width=0"),
         ((8, "cartoon_low", 0, float("nan")), "width=nan"),
     ],
