@@ -37,7 +37,8 @@ def write_svg(path: Path, svg: str) -> None:
     """A chart of the report as a file of its own, in the light colours."""
     if not svg:
         return
-    rules = re.sub(r"@media\(prefers-color-scheme:dark\)\{.*?\}\}", "", (TEMPLATES / "page.css").read_text(), flags=re.DOTALL)
+    style = (TEMPLATES / "page.css").read_text()
+    rules = re.sub(r"@media\(prefers-color-scheme:dark\)\{.*?\}\}", "", style, flags=re.DOTALL)
     found = re.search(r"<svg(.*?)>(.*)</svg>", svg, re.DOTALL)
     assert found is not None, "a chart is an <svg>"
     path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg"{found[1]}><style>{rules}{LOOK}</style>{found[2]}</svg>\n')
