@@ -3,7 +3,7 @@
 from typing import Any
 
 from src.cli import script
-from src.errors import with_errors_as_lines
+from src.exits import with_errors_as_lines
 
 
 @script("prepare")

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from src.cli import script
-from src.errors import with_errors_as_lines
+from src.exits import with_errors_as_lines
 from src.sweeper import as_lists
 
 

@@ -4,11 +4,9 @@ Hydra prints its own mistakes over several lines and exits with 1; here the conf
 unknown key or value is one clear line like every other mistake.
 """
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hydra
@@ -23,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .caricature import CaricatureSettings
-from .errors import EXIT_USER_ERROR, UserError, with_errors_as_lines
+from .errors import UserError
+from .exits import EXIT_USER_ERROR, with_errors_as_lines
 from .generate import GenerateSettings
 from .options import Options, read, texts
 from .prepare import PrepareSettings
@@ -78,7 +77,6 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
                 print(f"error: {error} (job {failed[-1]}; the others go on)", file=sys.stderr)
 
         def main() -> None:
-            signal.signal(signal.SIGTERM, _interrupt)  # a training run listens by itself while it trains
             sys.argv[1:] = typed(name, sys.argv[1:])
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
             with_errors_as_lines(lambda: _resolving(job))
@@ -102,10 +100,6 @@ def _resolving(call: Callable[[], Any]) -> Any:
         return call()
     except OmegaConfBaseException as error:
         raise UserError(_unresolved(error)) from error
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import torch
 from .caricature import CaricatureSettings, FaceChoice, Result, caricature
 from .cli import compose_config
 from .data import HELD_OUT_SEED, save_png
-from .errors import UserError, with_errors_as_lines
+from .errors import UserError
+from .exits import with_errors_as_lines
 from .files import write_text
 from .portraits import render_photograph
 from .runs import PathsSettings

@@ -18,7 +18,8 @@ from omegaconf import DictConfig
 
 from . import sweep as steps
 from .cli import plain, typed
-from .errors import UserError, with_errors_as_lines
+from .errors import UserError
+from .exits import with_errors_as_lines
 from .options import read
 from .quoting import quote
 

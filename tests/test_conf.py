@@ -12,7 +12,8 @@ import yaml
 from src.augment import AdaSettings
 from src.caricature import CaricatureSettings
 from src.cli import CONF, SETTINGS, check_overrides, compose_config, plain, typed
-from src.errors import UserError, with_errors_as_lines
+from src.errors import UserError
+from src.exits import with_errors_as_lines
 from src.generate import GenerateSettings
 from src.metrics import MetricsSettings
 from src.options import kinds, read

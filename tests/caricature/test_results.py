@@ -187,7 +187,9 @@ def test_many_faces_have_several_sheets(from_codes, run_dir, tmp_path):
 
 
 def test_sliders_stop_at_each_faces_own_strength(from_codes, run_dir):
-    result = make(from_codes, run_dir, page=PageSettings(strengths=(1.5, 1.0, 0.0), resolutions=(8,)), strength=[0.7, 1.0])
+    result = make(
+        from_codes, run_dir, page=PageSettings(strengths=(1.5, 1.0, 0.0), resolutions=(8,)), strength=[0.7, 1.0]
+    )
     text = result.page.read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert data["stops"] == [[0.0, 0.7, 1.0, 1.5], [0.0, 1.0, 1.5]]
