@@ -281,6 +281,10 @@ class Options:
             elif value != type(self).__dataclass_fields__[name].default:  # type: ignore[attr-defined]
                 yield name
 
+    def as_config(self) -> dict[str, Any]:
+        """The options as plain data, of which `read` makes an equal object."""
+        return {name: _as_plain(getattr(self, name)) for name in kinds(type(self))}
+
     def refuse_changed(self, reason: str, *names: str) -> None:
         """Refuse those options, of a group all by `group.`, that are not the class's defaults.
 
@@ -290,6 +294,12 @@ class Options:
         changed = next((name for name in self.changed() if name.startswith(names)), None)
         if changed is not None:
             raise self.wrong(changed, reason)
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_plain(item) for item in value]
+    return value.as_config() if isinstance(value, Options) else str(value) if isinstance(value, Path) else value
 
 
 _KINDS: dict[Any, dict[str, Kind]] = {}

@@ -98,7 +98,7 @@ def test_a_wrong_option_is_one_line_from_every_script_before_torch(name, tmp_pat
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=100)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: weights.folder=null: give a text\n"
+    assert done.stderr == "error: weights.folder=null: give a path\n"
 
 
 def test_files_hold_no_class_paths():

@@ -134,6 +134,13 @@ def test_free_texts_are_derived_from_the_declarations():
     assert set(texts(Painting)) == {"name", "place", "device"}
 
 
+def test_an_object_is_its_configuration():
+    painting = Painting(name="a", count=2, sizes=(2, 3), place="x", tools=Tools(brush=Brush(width=2)), hand=object)
+    config = painting.as_config()
+    assert config["sizes"] == [2, 3] and config["place"] == "x" and config["tools"]["brush"]["width"] == 2
+    assert read(Painting, config) == replace(painting, hand=None)
+
+
 def test_what_was_changed_is_known():
     painting = Painting(name="a", count=2, tools=Tools(brush=Brush(width=2)))
     assert list(painting.changed()) == ["name", "count", "tools.brush.width"]

@@ -37,7 +37,7 @@ class WeightsFolder(Options):
         UserError: naming the option that cannot be.
     """
 
-    folder: str = "weights"
+    folder: Path = Path("weights")
     mirror: str | None = None
     patience: Patience = field(default_factory=Patience)
 
@@ -47,7 +47,7 @@ class WeightsFolder(Options):
 
     def path(self, file: RemoteFile) -> Path:
         """Where a file lies, or would."""
-        return expanded(self.folder) / file.name
+        return self.folder / file.name
 
     def has(self, file: RemoteFile) -> bool:
         """Whether a file is there already, so that `fetch` needs no network."""

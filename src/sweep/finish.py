@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from dataclasses import asdict
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -48,8 +47,7 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     same = path.is_file() and path.read_text() == _json(ranking)
     best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)
-    settings = json.loads(json.dumps(asdict(sweep.settings)))  # tuples as lists
-    write_text(sweep.folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
+    write_text(sweep.folder / "config.yaml", yaml.safe_dump(sweep.settings.as_config(), sort_keys=False))
     sweep.table.replace(rows)
     write_text(path, _json(ranking))
     report = write_sweep_report(sweep.folder)

@@ -24,7 +24,7 @@ WRONG = [
     ("snapshot.dtype=fp64", "snapshot.dtype=fp64: give fp32 or fp16"),
     ("snapshot.keep_best=0", "snapshot.keep_best=0"),
     ("paths.runs=null", "paths.runs=null: give a text"),
-    ("weights.folder=null", "weights.folder=null: give a text"),
+    ("weights.folder=null", "weights.folder=null: give a path"),
     ("weights.mirror=''", "weights.mirror=: give a text or null"),
     ("dataset.num_images=1", "dataset.num_images=1"),
     ("loss.beta2=1.5", "loss.beta2=1.5"),

@@ -224,7 +224,7 @@ def test_scripts_take_folder_and_mirror(tmp_path):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("weights.folder=null", "weights.folder=null: give a text"),
+        ("weights.folder=null", "weights.folder=null: give a path"),
         ("weights.mirror=''", "weights.mirror=: give a text or null"),
         ("weights.mirror=ftp://host", "weights.mirror=ftp://host: only http, https, file URLs are opened"),
         ("weights=3", "weights=3: is a group of options"),
