@@ -58,7 +58,7 @@ class Job:
         return torch.cat(list(self.render(ws, G)))
 
     def start(self, what: str, suffix: str, **facts: Any) -> Path:
-        """Take a name: what decides the pictures is in it, as `grid-0-35-psi0.7.jpg`, and with `out=` the network's name.
+        """Take a name with what decides the pictures in it, `grid-0-35-psi0.7.jpg`; with `out=` the network's besides.
 
         What of that name was made otherwise, as the JSON beside it says, stays: the next takes `-2`, `-3`, …; the same
         command replaces its own.

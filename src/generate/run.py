@@ -115,8 +115,8 @@ def _mix(job: Job) -> None:
         parts.append(job.pictures(torch.cat([code[None], mixed])))
     sheet = make_sheet(torch.cat([blank, top, *parts]), len(columns.names) + 1)
     job.sheet(shown, sheet, mix={"seeds": s.mix_seeds, "layers": layers})
-    for other, picture in zip(columns.names, top, strict=True):
-        job.single(other, picture)
+    for column, picture in zip(columns.names, top, strict=True):
+        job.single(column, picture)
     for name, row in zip(rows.names, parts, strict=True):
         for other, picture in zip([None, *columns.names], row, strict=True):
             job.single(name if other is None else f"{name}-{other}", picture)
