@@ -68,7 +68,11 @@ def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | Non
         open_photos(settings.photos)  # a mistake in it is told before networks are loaded
     models = open_models(settings)
     _check_grid(settings, models)
-    out = results_folder(settings, models.run_dir)
+    with results_folder(settings, models.run_dir) as out:
+        return _make(settings, models, out, provider)
+
+
+def _make(settings: CaricatureSettings, models: Models, out: Path, provider: LandmarkProvider | None) -> Result:
     photos = None if settings.photos is None else open_photographs(settings.photos, out, Path(settings.paths.runs))
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)
