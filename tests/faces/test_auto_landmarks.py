@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.images import BadPicture
+from src.data.decode import BadPicture
 from src.errors import UserError
 from src.faces import Face, FaceSettings, FileLandmarks, find_faces, open_landmarks
 from src.faces.find import landmark_key
@@ -26,7 +26,7 @@ class Detector:
 
     opened, asked = 0, []
 
-    def __init__(self, *, device):
+    def __init__(self, *, device, weights_folder):
         assert device == "cpu"
         Detector.opened += 1
 
