@@ -7,12 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from src.networks import Discriminator, Generator
 from src.weights import save_network
 
 from . import scripts
+from .tiny import TINY_PX, make_tiny
 
-TINY_PX = 16
 GPU_TESTS = Path(__file__).parent / "gpu"
 
 
@@ -40,19 +39,6 @@ def quiet_machine(tmp_path_factory):
         for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
             patch.setenv(name, str(root / name.lower()))
         yield
-
-
-def make_tiny(seed=0, resolution=TINY_PX):
-    """A generator and discriminator, 16 px unless another size is asked for."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        size = {"resolution": resolution, "channel_base": 128, "channel_max": 8}
-        G = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **size)
-        D = Discriminator(**size)
-        for name, parameter in G.named_parameters():
-            if name.endswith("noise_strength"):
-                parameter.data.fill_(0.1)
-    return G, D
 
 
 @pytest.fixture(scope="session")

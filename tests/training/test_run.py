@@ -11,7 +11,7 @@ import torch
 from src.errors import UserError
 from src.tracking import read_rows
 from src.weights import load_network, save_network
-from tests.conftest import make_tiny
+from tests.tiny import make_tiny
 from tests.training.conftest import run, tensors
 
 ROOT = Path(__file__).resolve().parents[2]
