@@ -1,4 +1,4 @@
-# make setup | demo | test | lint: everything runs in .venv, made on first use from requirements.lock.
+# make setup | demo | test | quick | lint: everything runs in .venv, made on first use from requirements.lock.
 # make lock: requirements.lock again, after pyproject.toml has changed (UPGRADE=--upgrade: with the newest versions).
 # make test-oldest: the suite with the oldest versions that pyproject.toml allows, in .oldest-venv.
 PYTHON ?= python3
@@ -12,7 +12,7 @@ PYTEST := -m pytest -q -n 2 --dist loadfile
 # make setup TORCH='torch==2.13.0 --index-url URL'
 TORCH := torch==2.13.0
 
-.PHONY: setup demo test test-oldest lint lock clean
+.PHONY: setup demo test test-oldest quick lint lock clean
 
 setup: $(VENV)/installed
 
@@ -34,6 +34,9 @@ test-oldest: setup
 	$(BIN)/uv pip compile --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --extra dev --extra film pyproject.toml -o $(OLDEST)/requirements.txt
 	$(OLDEST)/bin/python $(INSTALL) -r $(OLDEST)/requirements.txt
 	$(OLDEST)/bin/python $(PYTEST)
+
+quick: setup
+	$(BIN)/python -m tests.quick
 
 lint: setup
 	$(BIN)/ruff check .

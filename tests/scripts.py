@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = ["src", "torch", "pytorch_lightning", "torchmetrics", "wandb", "hydra", "scipy.linalg", "PIL.Image"]
 STREAMS = ("stdout", "stderr")
+is_marked = False  # whether the test that runs has the mark `script` (conftest.py)
 
 
 class Started:
@@ -61,6 +62,7 @@ class Started:
 
 def begin(*arguments, cwd=ROOT, env=None):
     """Start a script (or `-m module`, `-c code`) and go on; relative script names are those of the project's root."""
+    assert is_marked, "a test that starts scripts has the mark `script`: make quick leaves it out"
     return Started([str(argument) for argument in arguments], cwd, os.environ if env is None else env)
 
 

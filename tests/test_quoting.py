@@ -79,6 +79,7 @@ def test_all_names_and_paths_of_the_rules_are_known_as_texts():
     assert NAMED not in TEXTS
 
 
+@pytest.mark.script
 def test_prepare_reads_and_writes_the_folders_that_were_typed(tmp_path):
     source = tmp_path / "2024.10"
     source.mkdir()
@@ -102,6 +103,7 @@ def test_prepare_reads_and_writes_the_folders_that_were_typed(tmp_path):
         ("sweep.py", "run=1e5", "run=1e5: neither a run"),
     ],
 )
+@pytest.mark.script
 def test_what_cannot_be_resolved_is_one_line(script, argument, words, tmp_path):
     more = ["codes=x"] if script == "caricature.py" else []
     done = start(script, argument, *more, cwd=tmp_path)

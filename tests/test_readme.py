@@ -17,6 +17,8 @@ from .prepare.trees import ferg_tree, write_files
 from .scripts import start
 from .weights.foreign import random_networks, tensorflow_pickle
 
+pytestmark = pytest.mark.script
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SMALL = {

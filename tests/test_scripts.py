@@ -10,6 +10,8 @@ from PIL import Image
 
 from .scripts import ROOT, start
 
+pytestmark = pytest.mark.script
+
 
 @pytest.fixture(scope="module")
 def options(small_network, picture_folder, tmp_path_factory):

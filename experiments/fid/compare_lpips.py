@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from src.fetch import WeightsFolder
 from src.files import file_sha256
 from src.metrics import published
 from src.metrics.lpips import load_lpips
@@ -58,9 +59,8 @@ def main() -> None:
         path = folder / published.VGG16.name
         torch.save({f"features.{k}": v for k, v in vgg.state_dict().items()}, path)
         shutil.copyfile(args.lpips / "lpips/weights/v0.1/vgg.pth", folder / published.LPIPS_VGG.name)
-        published.FOLDER = folder
         published.VGG16 = dataclasses.replace(published.VGG16, size=None, sha256=file_sha256(path))
-        ours = load_lpips()
+        ours = load_lpips(weights_folder=WeightsFolder(folder))
     for px in (16, 64, 256):
         a, b = torch.rand([4, 3, px, px]) * 2 - 1, torch.rand([4, 3, px, px]) * 2 - 1
         with torch.no_grad():

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..ops import setup_filter, upfirdn2d
+from ..ops import grid_sample, setup_filter, upfirdn2d
 
 # Low-pass analysis filter of the Daubechies least-asymmetric wavelet with six vanishing moments (sum sqrt 2).
 SYM6 = (
@@ -122,7 +122,7 @@ def warp(images: Tensor, affine: Tensor, *, static: bool = False) -> Tensor:
         fine = _upsample_filtered(images, buffer, margins if static else None)
     shape = [len(images), images.shape[1], 2 * (height + 2 * HALO), 2 * (width + 2 * HALO)]
     grid = F.affine_grid(_fine_affine(affine, buffer, fine, shape), shape, align_corners=False)
-    sampled = F.grid_sample(fine, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    sampled = grid_sample(fine, grid)
     if dense:
         down_x = _down_operator(width, images.dtype, images.device)
         down_y = _down_operator(height, images.dtype, images.device)

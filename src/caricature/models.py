@@ -66,7 +66,7 @@ def open_models(settings: CaricatureSettings, runs: Path) -> Models:
     if settings.network is not None:
         return _of_file(settings, runs, device)
     run_dir = find_run(settings.run, runs)
-    base = find_base(run_dir, settings.base, device=device)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
     start_ops(device, base.G.resolution)
     best = recommended_blend(run_dir, settings.blend.sweep)
     models = _recommended(best, base, run_dir) if settings.blend.is_recommended else None
@@ -114,21 +114,21 @@ def _blended(choice: BlendChoice, best: Recommended | None, base: Base, run_dir:
 
 def _of_file(settings: CaricatureSettings, runs: Path, device: torch.device) -> Models:
     assert settings.network is not None
-    path = resolve_network(settings.network)
+    path = resolve_network(settings.network, weights_folder=settings.weights)
     chosen = load_network(path, device=device, parts=("G_ema",)).G_ema
     start_ops(device, chosen.resolution)
     run_dir = None
     if settings.base == "auto":
         try:
             run_dir = find_run(settings.run, runs)
-            found = find_base(run_dir, "auto", device=device)
+            found = find_base(run_dir, "auto", device=device, weights_folder=settings.weights)
         except UserError as error:
             raise UserError(
                 f"network={settings.network}: say which network to project into with base=FILE ({error})"
             ) from error
         base, base_path = found.G, found.path
     else:
-        base_path = resolve_network(settings.base)
+        base_path = resolve_network(settings.base, weights_folder=settings.weights)
         base = load_network(base_path, device=device, parts=("G_ema",)).G_ema
     _check_kin(base, chosen, str(path), str(base_path))
     return Models(base, base_path, file_sha256(base_path), chosen, path.name, run_dir=run_dir)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..faces import CHOICES
+from ..fetch import WeightsFolder
 from ..files import expanded
 from ..projection import KINDS, PRECISIONS, RECIPES, SPACES, ProjectionSettings, recipe
 from ..rules import Rule
@@ -125,6 +126,7 @@ def settings_of_config(config: Mapping[str, Any]) -> CaricatureSettings:
         start=start,
         batch=batch,
         tuning=TuningSettings(**config["tuning"]),
+        weights=WeightsFolder(**config["weights"]),
         page_strengths=tuple(page["strengths"]),
         page_resolutions=None if resolutions == "auto" else tuple(resolutions),
         **{key: config[key] for key in ("run", "base", "network", "strength", "paste", "feather", "seed", "device")},

@@ -15,7 +15,6 @@ from torch import Tensor
 from ..data import Source, decode_picture, save_jpeg, save_png
 from ..errors import UserError
 from ..faces import LandmarkProvider, open_photos, paste_back
-from ..fetch import configure
 from ..files import write_text
 from .gather import Gathered, Subject, gather
 from .models import Models, open_models
@@ -51,9 +50,7 @@ class Result:
 
 def main(config: Mapping[str, Any]) -> None:
     """Run as a plain configuration composed from `conf/caricature.yaml` says."""
-    settings = settings_of_config(config)
-    configure(**config["weights"])
-    result = caricature(settings, runs=Path(config["paths"]["runs"]))
+    result = caricature(settings_of_config(config), runs=Path(config["paths"]["runs"]))
     print(f"sheet:  {result.sheet}\nreport: {result.page}")
 
 
@@ -83,7 +80,9 @@ def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkPr
     gathered = gather(settings, models.base, models.base_sha256, out, photos=photos, provider=provider)
     subjects = gathered.subjects
     if settings.tuning.steps:
-        models = tuned_models(models, subjects, settings.tuning, settings.projection.distance, out)
+        models = tuned_models(
+            models, subjects, settings.tuning, settings.projection.distance, out, weights_folder=settings.weights
+        )
     before = f" ({gathered.reused} projected before)" if photos is not None else ""
     print(f"rendering  {len(subjects)} faces{before} in {models.description}", flush=True)
     strengths = settings.strengths([subject.name for subject in subjects])

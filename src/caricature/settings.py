@@ -12,6 +12,7 @@ import torch
 from ..device import torch_device
 from ..errors import UserError
 from ..faces import Limits
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..projection import ProjectionSettings
 from ..runs import Recipe
 
@@ -104,6 +105,7 @@ class CaricatureSettings:
         page_resolutions: of its other slider; None for all.
         seed: of the projection.
         device: `"auto"`, `"cpu"`, `"cuda"`, …
+        weights: where published files lie and come from.
     """
 
     photos: str | Path | None = None
@@ -125,6 +127,7 @@ class CaricatureSettings:
     page_resolutions: tuple[int, ...] | None = None
     seed: int = 0
     device: str = "auto"
+    weights: WeightsFolder = DEFAULT_FOLDER
 
     def __post_init__(self) -> None:
         if (self.photos is None) == (self.codes is None):

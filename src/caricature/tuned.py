@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..projection import handed_on, stacked, tune
 from ..weights import load_network, read_meta, save_network
 from .gather import Subject
@@ -19,7 +20,13 @@ FILE = "tuned.safetensors"
 
 
 def tuned_models(
-    models: Models, subjects: Sequence[Subject], settings: TuningSettings, distance: str, out: Path
+    models: Models,
+    subjects: Sequence[Subject],
+    settings: TuningSettings,
+    distance: str,
+    out: Path,
+    *,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Models:
     """Tune the base to the faces and hand on what it learnt to the networks that render.
 
@@ -29,6 +36,7 @@ def tuned_models(
         settings: how far.
         distance: see `perceptual_distance`.
         out: folder of the results: gets `tuned.safetensors`.
+        weights_folder: where the weights of LPIPS lie and come from.
 
     Returns:
         The tuned networks.
@@ -44,7 +52,13 @@ def tuned_models(
         pictures = torch.stack([subject.picture for subject in subjects if subject.picture is not None])
         ws, noise = stacked([subject.codes for subject in subjects], base)
         made = tune(
-            base, pictures, ws, noise=noise, steps=settings.steps, lr=settings.lr, stop=settings.stop, distance=distance
+            base,
+            pictures,
+            ws,
+            noise=noise,
+            **asdict(settings),
+            distance=distance,
+            weights_folder=weights_folder,
         )
         tuned = made.G
         distances = {"before": float(made.before.mean()), "after": float(made.after.mean()), "measure": made.measure}

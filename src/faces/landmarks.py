@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
 from .align import NUM_LANDMARKS
 from .dlib_landmarks import DlibLandmarks
@@ -144,7 +145,9 @@ class PortraitLandmarks:
         return "unknown" if points is None else hashlib.sha256(points.tobytes()).hexdigest()
 
 
-def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> LandmarkProvider:
+def open_landmarks(
+    choice: str, photos: Source, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER
+) -> LandmarkProvider:
     """Open what `faces.landmarks` names.
 
     Args:
@@ -152,18 +155,19 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
             `"face-alignment"`, `"dlib"`, `"files"` (beside the pictures), or a folder or zip of landmark files.
         photos: the photographs.
         device: of the detector.
+        weights_folder: where its weights lie and come from.
 
     Raises:
         UserError: when it cannot be opened.
     """
     if choice == "auto":
-        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device))
+        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device, weights_folder=weights_folder))
     if choice == "files":
         return _beside(photos)
     if choice == "face-alignment":
-        return FaceAlignmentLandmarks(device=device)
+        return FaceAlignmentLandmarks(device=device, weights_folder=weights_folder)
     if choice == "dlib":
-        return DlibLandmarks()
+        return DlibLandmarks(weights_folder=weights_folder)
     return _elsewhere(choice)
 
 

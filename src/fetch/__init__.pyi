@@ -1,3 +1,3 @@
-from .checksums import forget as forget, wrong_bytes as wrong_bytes
-from .download import fetch_file as fetch_file
-from .remote import RemoteFile as RemoteFile, configure as configure, settings as settings
+from .remote_file import RemoteFile as RemoteFile
+from .transfer import Patience as Patience
+from .weights_folder import DEFAULT_FOLDER as DEFAULT_FOLDER, WeightsFolder as WeightsFolder

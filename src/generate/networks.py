@@ -71,7 +71,7 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
         path = Path(settings.network)
         if next(path.glob(SNAPSHOTS), None) is None:
             source = path if path.exists() else settings.network
-            G = load_network(source, device=device, parts=("G_ema",)).G_ema
+            G = load_network(source, device=device, parts=("G_ema",), weights_folder=settings.weights).G_ema
             return Chosen(G, str(settings.network), Path(OUT) / _name(path))
         run_dir = path
     else:
@@ -84,7 +84,7 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
     G = _load(snapshot, device)
     text, name = f"{snapshot.path}", snapshot.name
     if settings.blend is not None:
-        base = find_base(run_dir, settings.base, device=device)
+        base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
         check_family([snapshot], base)
         recipe = settings.blend.recipes(G)[0]
         G = recipe.blend(G, base.G)
@@ -102,7 +102,7 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
         UserError: when one is missing, or does not fit.
     """
     run_dir = _run(settings)
-    base = find_base(run_dir, settings.base, device=device)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
     first = Column("base", lambda: base.G)
     kind, label = settings.pair_columns, settings.pair_columns
     if kind == "best":

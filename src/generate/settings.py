@@ -7,6 +7,7 @@ from typing import Any
 
 from ..device import torch_device
 from ..errors import UserError
+from ..fetch import WeightsFolder
 from ..files import expanded
 from ..networks import Generator
 from ..runs import DIRECTIONS, Recipe
@@ -78,6 +79,7 @@ class GenerateSettings:
     save_codes: bool
     out: str | None
     device: str
+    weights: WeightsFolder
 
 
 def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
@@ -124,6 +126,7 @@ def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
         save_codes=config["save_codes"],
         out=_place(config["out"]),
         device=config["device"],
+        weights=WeightsFolder(**config["weights"]),
     )
 
 

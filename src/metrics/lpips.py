@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..fetch import fetch_file
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..weights import load_matching, read_state_dict
 from . import published
 from .vgg import MAP_WIDTHS, MIN_PX, UNUSED_TENSORS, VggFeatures
@@ -55,19 +55,19 @@ class Lpips(nn.Module):
         return distance
 
 
-def lpips_is_on_disk() -> bool:
+def lpips_is_on_disk(weights_folder: WeightsFolder = DEFAULT_FOLDER) -> bool:
     """Whether both weight files are there already."""
-    return published.is_on_disk(published.VGG16) and published.is_on_disk(published.LPIPS_VGG)
+    return weights_folder.has(published.VGG16) and weights_folder.has(published.LPIPS_VGG)
 
 
 @functools.cache
-def load_lpips(device: torch.device | str = "cpu") -> Lpips:
-    """Load the network, once a device.
+def load_lpips(device: torch.device | str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Lpips:
+    """Load the network, once a device and folder.
 
     Raises:
         UserError: when a weight file cannot be had, or does not hold what it should.
     """
-    vgg_path, heads_path = fetch_file(published.VGG16), fetch_file(published.LPIPS_VGG)
+    vgg_path, heads_path = (weights_folder.fetch(file) for file in (published.VGG16, published.LPIPS_VGG))
     with torch.inference_mode(False):
         network = Lpips()
         load_matching(network.vgg, read_state_dict(vgg_path), vgg_path, ignore=UNUSED_TENSORS)

@@ -3,7 +3,7 @@
 FID numbers are comparable only between equal weights, so each file is pinned; the sha256 travels with every number.
 """
 
-from ..fetch import RemoteFile, settings
+from ..fetch import RemoteFile
 
 #: The FID network of 2015-12-05, converted from TensorFlow's graph; one file under two names.
 INCEPTION = RemoteFile(
@@ -37,8 +37,3 @@ LPIPS_VGG = RemoteFile(
     size=7289,
     sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
 )
-
-
-def is_on_disk(file: RemoteFile) -> bool:
-    """Whether the file is there already, so that `fetch_file` needs no network."""
-    return (settings().folder / file.name).is_file()

@@ -7,7 +7,7 @@ from .generator import Generator
 from .kinship import UNRELATED, kinship
 from .layers import RESAMPLE_TAPS, Conv2dLayer, FullyConnectedLayer
 from .mapping import MappingNetwork
-from .precision import FP32, NAMES, Precision, choose_precision, computing_in
+from .precision import FP32, NAMES, TF32, Precision, choose_precision, computing_in, regularizer_precision
 from .synthesis import SynthesisNetwork, SynthesisState
 from .synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
 
@@ -15,6 +15,7 @@ __all__ = [
     "FP32",
     "NAMES",
     "RESAMPLE_TAPS",
+    "TF32",
     "UNRELATED",
     "Conv2dLayer",
     "Discriminator",
@@ -35,5 +36,6 @@ __all__ = [
     "computing_in",
     "kinship",
     "mix_networks",
+    "regularizer_precision",
     "resolutions_of",
 ]

@@ -5,8 +5,10 @@ Needs torch alone. Importing builds nothing; `backend_info()` says which impleme
 
 from .backend import POLICIES, KernelsRequired, backend_info, kernels_for, set_policy
 from .bias_act import bias_act
+from .conv import conv2d, conv_transpose2d
 from .epilogue import LRELU_SLOPE, epilogue
 from .filters import setup_filter
+from .grid_sample import grid_sample
 from .memory import ALLOCATORS, choose_allocator
 from .modulated_conv import demodulation, modulate, modulated_conv2d, upsample_conv2d
 from .start import start_ops
@@ -20,9 +22,12 @@ __all__ = [
     "backend_info",
     "bias_act",
     "choose_allocator",
+    "conv2d",
+    "conv_transpose2d",
     "demodulation",
     "downsample2d",
     "epilogue",
+    "grid_sample",
     "kernels_for",
     "modulate",
     "modulated_conv2d",

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..fetch import configure
+from ..device import float32_format
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import FP32, Generator
 from ..ops import start_ops
 from ..runs import Base, Snapshot, check_family, find_base, find_run, find_snapshots
@@ -72,13 +73,14 @@ class Sweep:
 
 
 def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Open the sweep that a plain configuration asks for, and take its `weights` for this process."""
+    """Open the sweep that a plain configuration asks for."""
     settings = settings_of_config(config)
-    configure(**config["weights"])
-    return open_sweep(find_run(config["run"], Path(config["paths"]["runs"])), settings)
+    weights_folder = WeightsFolder(**config["weights"])
+    run_dir = find_run(config["run"], Path(config["paths"]["runs"]))
+    return open_sweep(run_dir, settings, weights_folder=weights_folder)
 
 
-def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
+def open_sweep(run_dir: Path, settings: SweepSettings, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Sweep:
     """Check settings against the run; nothing is written.
 
     Raises:
@@ -86,9 +88,10 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     """
     device = settings.torch_device()
     snapshots = find_snapshots(run_dir, settings.snapshot)
-    base = find_base(run_dir, settings.base, device=device)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=weights_folder)
     check_family(snapshots, base)
     settings.check_against(base.G)
+    start_ops(device, base.G.resolution)
     protocol = {
         **feature_protocol(),
         "n_latents": settings.num_codes(),
@@ -98,11 +101,11 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
         "level": settings.level,
         "width": settings.width,
         "base": _digest(base.G),
+        "float32": float32_format(),
     }
     precision = settings.computing(base.G.resolution)
     if precision != FP32:  # which is what the protocol of earlier sweeps means
         protocol["precision"] = f"{precision.name} from {precision.lowest} px"
-    start_ops(device, base.G.resolution)
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 

@@ -127,7 +127,8 @@ class LogCallback(KimgCallback):
                 tqdm.write(f"speed      {self.img_per_sec:.1f} img/s")
                 self.speed(self.img_per_sec)
         if self.due(module):
-            lists = {name: torch.stack(values).tolist() for name, values in self._values.items()}
+            flat = iter(torch.stack([v.float() for values in self._values.values() for v in values]).tolist())
+            lists = {name: [next(flat) for _ in values] for name, values in self._values.items()}  # one wait a row
             row = {name: sum(values) / len(values) for name, values in lists.items()}
             if self.img_per_sec is not None:
                 row["speed/img_per_sec"] = round(self.img_per_sec, 2)
@@ -191,7 +192,9 @@ class CheckpointCallback(KimgCallback):
     def save(self, trainer: pl.Trainer, module: GanModule) -> None:
         """Save now, unless this very state is saved already."""
         if module.nimg != self.saved_nimg:
-            bad = [name for name, p in module.step.named_parameters() if not bool(p.isfinite().all())]
+            names, parameters = zip(*module.step.named_parameters(), strict=True)
+            finite = torch.stack([p.isfinite().all() for p in parameters]).tolist()  # one wait for all of them
+            bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
             if bad:
                 raise UserError(_divergence(module.nimg, bad[:3], self.path))
             trainer.save_checkpoint(self.path)

@@ -14,7 +14,7 @@ import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
-from ..fetch import configure
+from ..fetch import WeightsFolder
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
 from .acceleration import Acceleration, accelerate, choose_acceleration
@@ -41,6 +41,7 @@ class Run:
     checkpoint: Path | None
     compute: Compute
     acceleration: Acceleration
+    weights_folder: WeightsFolder
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -56,22 +57,22 @@ def train(config: Mapping[str, Any]) -> Path:
         UserError: for everything that the user can put right.
     """
     check_options(config)
-    configure(**config["weights"])
+    weights_folder = WeightsFolder(**config["weights"])
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
     acceleration = choose_acceleration(config["trainer"], device_of(config["trainer"]))
-    configured_extractor(config["metrics"])  # its weights are at hand before anything is written
-    networks = open_pretrained(config)
+    configured_extractor(config["metrics"], weights_folder)  # its weights are at hand before anything is written
+    networks = open_pretrained(config, weights_folder)
     dataset = build_dataset(config, networks)
-    start = build_networks(config, dataset, networks)
+    start = build_networks(config, dataset, networks, weights_folder)
     compute = open_compute(config["trainer"], start.G.resolution)
     step = build_step(config, start, compute)
     accelerate(step, acceleration)
     with ExitStack() as held:
         folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
         checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
-        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration)
+        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration, weights_folder)
         _go_on(run, total_kimg, marks)
         print(f"report: {write_run_report(folder)}")
     return folder
@@ -181,6 +182,7 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         tracker,
         meta=meta,
         metrics=config["metrics"],
+        weights_folder=run.weights_folder,
         dtype=dtypes[snapshot["dtype"]],
         grid_psi=float(snapshot["grid_psi"]),
         keep_best=snapshot["keep_best"],
@@ -210,7 +212,8 @@ def _open_tracker(run: Run) -> Tracker:
 def _extra(module: GanModule) -> dict[str, float]:
     step, values = module.step, {}
     if step.ada is not None:
-        values = {"ada/p": float(step.ada.p), "ada/rt": float(step.ada.rt)}
+        p, rt = torch.stack([step.ada.p, step.ada.rt]).tolist()
+        values = {"ada/p": p, "ada/rt": rt}
     if torch.cuda.is_available():
         values["memory/peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
         return values

@@ -154,7 +154,7 @@ class TrainingStep(nn.Module):
         precision = self.precisions[phase.kind]
         with computing_in(precision, self.G.synthesis, self.D):
             loss, stats = phase.objective(batch, generator)
-        (loss * phase.interval if phase.interval > 1 else loss).backward()
+            (loss * phase.interval if phase.interval > 1 else loss).backward()
         if precision.name == "fp16":
             _replace_overflows(trained)
         with record_function("optimizer"):

@@ -276,6 +276,7 @@ def test_wrong_options_are_one_line(overrides, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.script
 def test_the_script(run_dir, holiday, tmp_path):
     options = [f"photos={holiday}", "projection.steps=2", "faces.align_px=64", "page.strengths=[1]"]
     done = start("caricature.py", *options, f"paths.runs={run_dir.parent}", cwd=tmp_path)

@@ -129,6 +129,7 @@ def test_best_pairs_need_a_sweep(render, runs):
         render("mode=pairs")
 
 
+@pytest.mark.script
 def test_the_script_prints_where_the_pictures_are(tmp_path):
     done = start("generate.py", "network=demo", "seeds=0-3", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

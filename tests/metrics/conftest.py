@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from experiments.fid.random_weights import random_state
-from src.fetch import remote
 from src.files import file_sha256
 from src.metrics import published
 from src.metrics.extractors import get_extractor
@@ -23,17 +22,18 @@ def forget_networks():
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """An empty folder of weight files."""
+    """An empty folder of weight files, where they are looked for."""
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setattr(remote, "_current", remote.Settings(folder))
+    monkeypatch.chdir(tmp_path)
     return folder
 
 
 @pytest.fixture(scope="session")
 def inception_file(tmp_path_factory):
     """A state dict with random weights under the published names."""
-    path = tmp_path_factory.mktemp("inception") / published.INCEPTION.name
+    path = tmp_path_factory.mktemp("inception") / "weights" / published.INCEPTION.name
+    path.parent.mkdir()
     torch.save(random_state(), path)
     return path
 
@@ -42,7 +42,7 @@ def inception_file(tmp_path_factory):
 def inception(inception_file, monkeypatch):
     """`inception` takes the random weights for the published ones; gives their file."""
     pinned = dataclasses.replace(published.INCEPTION, size=None, sha256=file_sha256(inception_file))
-    monkeypatch.setattr(remote, "_current", remote.Settings(inception_file.parent))
+    monkeypatch.chdir(inception_file.parents[1])
     monkeypatch.setattr(published, "INCEPTION", pinned)
     return inception_file
 

@@ -49,7 +49,7 @@ def test_only_inceptions_distance_is_called_fid(inception):
     assert row["protocol"] == {
         **{"extractor": "inception", "resizer": "tf1-bilinear-299", "n_fake": 4, "n_real": 4, "psi": 0.5, "seed": 5},
         **{"kid_subsets": 20, "kid_subset_size": 2, "extractor_sha256": row["protocol"]["extractor_sha256"]},
-        **{"noise": "const", "precision_recall_max": 2000, "precision_recall_neighbours": 3},
+        **{"noise": "const", "float32": "ieee", "precision_recall_max": 2000, "precision_recall_neighbours": 3},
     }
     row = Evaluator("embedded", [(x, None) for x in noise(4, 0)], seed=5).evaluate([noise(4, 1)], psi=0.5)
     assert "frechet" in row and "fid" not in row

@@ -7,7 +7,7 @@ from torch import nn
 
 from experiments.fid.random_weights import random_pictures
 from src.errors import UserError
-from src.fetch import remote
+from src.fetch import WeightsFolder
 from src.files import file_sha256
 from src.metrics import get_extractor, published
 from src.metrics.inception import FidInception, resize_like_tensorflow
@@ -118,15 +118,15 @@ class Detector(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_torchscript_file_gives_the_same_features(inception, tmp_path, monkeypatch):
+def test_a_torchscript_file_gives_the_same_features(inception, tmp_path):
     ours = get_extractor("inception")
     pictures = random_pictures(2, 32, seed=1, grain=4)
     with torch.no_grad():
         script = torch.jit.script(Detector(torch.jit.trace(ours.network, pictures)))
     path = tmp_path / published.INCEPTION_NVIDIA.name
     script.save(str(path))
-    monkeypatch.setattr(remote, "_current", remote.Settings(tmp_path))
-    theirs = get_extractor("inception", weights="nvidia", weights_sha256=file_sha256(path).upper())
+    sha256 = file_sha256(path).upper()
+    theirs = get_extractor("inception", weights="nvidia", weights_sha256=sha256, weights_folder=WeightsFolder(tmp_path))
     torch.testing.assert_close(theirs(pictures), ours(pictures))
     assert theirs.name == "inception" and theirs.sha256 == file_sha256(path) != ours.sha256
 

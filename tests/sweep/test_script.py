@@ -14,6 +14,8 @@ from src.weights import save_network
 from ..scripts import start
 from .conftest import make_network
 
+pytestmark = pytest.mark.script
+
 FAST = ["n_latents=32", "n_bootstrap=200", "gates=false", "tracker=none"]
 
 

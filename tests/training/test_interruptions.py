@@ -49,6 +49,7 @@ def test_real_divergence_is_noticed(options):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.script
 def test_signals_save_and_the_run_goes_on(options, tmp_path, name):
     log = tmp_path / "stopped" / "log.jsonl"
     process = begin("train.py", *options, "snapshot.kimg=[0,50]", "run=stopped")

@@ -14,6 +14,7 @@ from tests.scripts import start
 from tests.training.conftest import run, tensors
 
 
+@pytest.mark.script
 def test_a_profile_through_the_script(options, tmp_path):
     more = ["snapshot.kimg=[0.048]", "loss.r1_interval=4"]
     plain = run(options, *more, "run=plain")

@@ -122,6 +122,7 @@ def test_automatic_names_stay_what_they_were(picture_folder, tmp_path, monkeypat
     assert name("pretrained=file", "pretrained.source=./x.pkl") == new
 
 
+@pytest.mark.script
 def test_one_process_at_a_time_and_killed_ones_leave_nothing(options, tmp_path):
     command = ["train.py", *options, "snapshot.kimg=[0,50]", "run=busy"]
     folder = tmp_path / "busy"
