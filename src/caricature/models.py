@@ -72,9 +72,6 @@ def open_models(settings: CaricatureSettings, runs: Path) -> Models:
     models = _recommended(best, base, run_dir) if settings.blend.is_recommended else None
     if models is None:
         models = _blended(settings.blend, best, base, run_dir)
-    if models.recipe is not None and models.snapshot is not None:
-        for r in settings.page_resolutions or ():
-            models.recipe.at(r).check_against(base.G, "page.resolutions")
     return models
 
 

@@ -43,10 +43,6 @@ class Result:
     page: Path
     names: list[str]
 
-    def caricatures(self) -> Tensor:
-        """Read the caricatures: uint8 `[N, 3, r, r]`."""
-        return torch.stack([_picture(self.folder, name) for name in self.names])
-
 
 def main(config: Mapping[str, Any]) -> None:
     """Run as a plain configuration composed from `conf/caricature.yaml` says."""
@@ -96,10 +92,12 @@ def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkPr
 
 
 def _check_grid(settings: CaricatureSettings, models: Models) -> None:
-    known = models.resolutions()
     for r in settings.page_resolutions or ():
-        if r not in known:
-            raise UserError(f"page.resolutions={r}: this network's blends are at {', '.join(map(str, known))}")
+        if models.recipe is None or models.snapshot is None:
+            raise UserError(f"page.resolutions={r}: there is no other blend, the snapshot is gone")
+        if r not in models.resolutions():
+            known = ", ".join(map(str, models.resolutions()))
+            raise UserError(f"page.resolutions={r}: this network's blends are at {known}")
 
 
 def _render(models: Models, subjects: Sequence[Subject], strengths: Sequence[float], out: Path) -> list[str]:
@@ -133,15 +131,10 @@ def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[
         photo = _photo(gathered.photos, name)
         for subject in reversed(subjects):  # the largest face, which is the first, on top
             assert subject.face is not None and subject.face.frame is not None
-            image = _picture(out, subject.name).permute(1, 2, 0).numpy()
+            image = np.array(Image.open(out / "caricatures" / f"{subject.name}.png"))
             photo = paste_back(photo, image, subject.face.frame, feather=settings.feather)
         save_jpeg(out / "photos" / f"{subjects[0].name}.jpg", photo, quality=95)
     return {subjects[0].name: name for name, subjects in faces.items()}
-
-
-def _picture(out: Path, name: str) -> Tensor:
-    """One caricature, uint8 `[3, r, r]`."""
-    return torch.from_numpy(np.array(Image.open(out / "caricatures" / f"{name}.png"))).permute(2, 0, 1)
 
 
 def _photo(photos: Source | None, name: str) -> np.ndarray:

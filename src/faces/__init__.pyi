@@ -10,7 +10,6 @@ from .find import (
 )
 from .landmarks import (
     FileLandmarks as FileLandmarks,
-    PortraitLandmarks as PortraitLandmarks,
     open_landmarks as open_landmarks,
 )
 from .paste import paste_back as paste_back

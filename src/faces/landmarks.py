@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -123,26 +123,6 @@ class AutoLandmarks:
                     "or leave such pictures out with faces.landmarks=files"
                 ) from error
         return self._detector
-
-
-class PortraitLandmarks:
-    """Known landmarks of known pictures, such as the built-in portraits'.
-
-    Args:
-        table: `[68, 2]` by name of the picture.
-    """
-
-    def __init__(self, table: Mapping[str, NDArray]) -> None:
-        self.table = {name: np.asarray(points, np.float64) for name, points in table.items()}
-
-    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
-        """Look a picture up."""
-        return [Face(self.table[name])] if name in self.table else []
-
-    def identity(self, name: str) -> str:
-        """Digest of the landmarks."""
-        points = self.table.get(name)
-        return "unknown" if points is None else hashlib.sha256(points.tobytes()).hexdigest()
 
 
 def open_landmarks(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..device import float32_format
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
-from ..networks import FP32, Generator
+from ..networks import Generator
 from ..ops import start_ops
 from ..runs import Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from .features import feature_protocol
@@ -92,6 +92,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings, *, weights_folder: Weight
     check_family(snapshots, base)
     settings.check_against(base.G)
     start_ops(device, base.G.resolution)
+    precision = settings.computing(base.G.resolution)
     protocol = {
         **feature_protocol(),
         "n_latents": settings.num_codes(),
@@ -102,10 +103,8 @@ def open_sweep(run_dir: Path, settings: SweepSettings, *, weights_folder: Weight
         "width": settings.width,
         "base": _digest(base.G),
         "float32": float32_format(),
+        "precision": f"{precision.name} from {precision.lowest} px",
     }
-    precision = settings.computing(base.G.resolution)
-    if precision != FP32:  # which is what the protocol of earlier sweeps means
-        protocol["precision"] = f"{precision.name} from {precision.lowest} px"
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 

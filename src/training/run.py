@@ -18,7 +18,7 @@ from ..fetch import WeightsFolder
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
 from .acceleration import Acceleration, accelerate, choose_acceleration
-from .checkpoint import AtomicCheckpointIO, find_checkpoint
+from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
 from .device import Compute, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
@@ -38,7 +38,7 @@ class Run:
     dataset: PictureDataset
     start: Start
     module: GanModule
-    checkpoint: Path | None
+    checkpoint: Checkpoint | None
     compute: Compute
     acceleration: Acceleration
     weights_folder: WeightsFolder
@@ -80,9 +80,7 @@ def train(config: Mapping[str, Any]) -> Path:
 
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> None:
     """Train from where the run is; a run that is there already opens no log."""
-    nimg = -1
-    if run.checkpoint is not None:
-        nimg = int(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["nimg"])
+    nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
     if nimg >= total_kimg * 1000:
         _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
@@ -142,9 +140,10 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
-        trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+        path = None if run.checkpoint is None else run.checkpoint.path
+        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     snapshotter.finish()
-    _print_end(run, log, stop, total_kimg)
+    _print_end(run, log, stop)
 
 
 def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -162,7 +161,7 @@ def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True))],
+        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True), run.checkpoint)],
     )
 
 
@@ -246,7 +245,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
     start = run.start.facts.get("source", "fresh networks")
     lines = [
-        f"run        {run.folder}" + (f" (continues {run.checkpoint.name})" if run.checkpoint else ""),
+        f"run        {run.folder}" + (f" (continues {run.checkpoint.path.name})" if run.checkpoint else ""),
         f"data       {run.dataset.report.summary()}",
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
         f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len({*marks, total_kimg})} snapshots",
@@ -260,7 +259,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     print("\n".join(lines), flush=True)
 
 
-def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback, total_kimg: float) -> None:
+def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback) -> None:
     at = f"{run.module.nimg / 1000:g} kimg"
     speed = "" if log.img_per_sec is None else f", {log.img_per_sec:.1f} img/s"
     if stop.signal_name is not None:

@@ -93,7 +93,7 @@ def make_discriminator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> D
     config: dict[str, Any] = {
         "resolution": max(channels),
         "channels": channels,
-        "architecture": _discriminator_architecture(tensors, channels),
+        "architecture": _discriminator_architecture(tensors),
         "mbstd_channels": conv[1] - _shape(tensors, "b8.conv1.weight", 4)[0],
     }
     if "mapping.embed.weight" in tensors:
@@ -171,7 +171,7 @@ def _generator_architecture(tensors: Mapping[str, Tensor], channels: Mapping[int
     return "resnet" if any(key.endswith(".skip.weight") for key in tensors) else "orig"
 
 
-def _discriminator_architecture(tensors: Mapping[str, Tensor], channels: Mapping[int, int]) -> str:
+def _discriminator_architecture(tensors: Mapping[str, Tensor]) -> str:
     if any(key.endswith(".skip.weight") for key in tensors):
         return "resnet"
     return "skip" if "b4.fromrgb.weight" in tensors else "orig"

@@ -13,7 +13,7 @@ from src.faces.dlib_landmarks import TREES, DlibLandmarks
 from src.faces.photos import open_photos
 from src.fetch import WeightsFolder
 
-from .pictures import photograph
+from .pictures import in_crop, photograph
 
 dlib = pytest.importorskip("dlib")
 
@@ -86,7 +86,7 @@ def test_photographs_become_aligned_faces(ours, trees, tmp_path):
     for seed, (_, faces, _) in zip((3, 5), found, strict=False):
         frame = faces[0].frame
         true = photograph(seed, degrees=10)[1]
-        eyes = frame.to_crop(np.stack([true[36:42].mean(axis=0), true[42:48].mean(axis=0)]), 64)
+        eyes = in_crop(frame, np.stack([true[36:42].mean(axis=0), true[42:48].mean(axis=0)]), 64)
         assert abs(eyes[0, 1] - eyes[1, 1]) < 2  # level
 
 
