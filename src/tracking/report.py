@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import write_text
+from ..metrics import MEASURE
 from ..runs import RANKING, finished_sweeps, recommending_sweep
 from .charts import heat_map, is_wide, line_chart, structure_rendering
 from .page import TEMPLATES, render_page
@@ -15,8 +16,6 @@ from .tracker import read_rows
 
 Row = Mapping[str, Any]
 FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
-#: Of a protocol: numbers that differ in one of these are no series (a Fréchet distance falls with the number of fakes).
-MEASURE = ("extractor", "extractor_sha256", "resizer", "psi", "n_fake", "n_real")
 SHOWN_BAD = 40
 
 
