@@ -144,7 +144,7 @@ def check_architecture(entry: CatalogEntry, config: Mapping[str, Any], format: s
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} is damaged ({' '.join(str(error).split())}): restore it") from error
     if not isinstance(values, dict):
