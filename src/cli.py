@@ -26,7 +26,8 @@ from .errors import UserError
 from .quoting import quoted
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-VERSION_BASE = "1.3"
+#: Hydra 1.3 is told whose defaults it takes; 1.4 has its own alone, and warns when it is told.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
@@ -49,7 +50,7 @@ def script(
     def decorate(function: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
         failed: list[int] = []  # jobs of a multirun: the others go on
 
-        @hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name=name)
+        @hydra.main(config_path=str(CONF), config_name=name, **VERSION_BASE)
         def job(config: DictConfig) -> Any:
             run = HydraConfig.get()
             if name in TAKE_LISTS or run.mode != RunMode.MULTIRUN:
@@ -116,7 +117,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         UserError: for a wrong override or a missing value.
     """
     try:
-        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             return plain(compose(config_name=name, overrides=[quoted(override) for override in overrides]))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, list(overrides))) from error
@@ -139,7 +140,7 @@ def check_overrides(name: str, arguments: list[str]) -> None:
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
             _check_form(override, takes_lists=several or name in TAKE_LISTS)
-        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             compose(
                 config_name=name,
                 overrides=[_single(o) for o in parsed if not _is_hydras(o)],

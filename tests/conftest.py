@@ -10,6 +10,8 @@ from PIL import Image
 from src.networks import Discriminator, Generator
 from src.weights import save_network
 
+from . import scripts
+
 TINY_PX = 16
 GPU_TESTS = Path(__file__).parent / "gpu"
 
@@ -20,6 +22,10 @@ def pytest_ignore_collect(collection_path, config):
         return None
     inside = GPU_TESTS in (collection_path, *collection_path.parents)
     return None if inside or collection_path in GPU_TESTS.parents else True
+
+
+def pytest_runtest_setup(item):
+    scripts.is_marked = item.get_closest_marker("script") is not None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,10 @@
 """`train.py -m`: a run for each value; one that fails does not stop the others."""
 
-from .test_scripts import start
+import pytest
+
+from .scripts import start
+
+pytestmark = pytest.mark.script
 
 QUICK = ["pretrained=demo", "dataset=demo", "dataset.num_images=8", "batch=4", "metrics=none", "tracker=none"]
 

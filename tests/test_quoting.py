@@ -1,20 +1,18 @@
 """Options that are names or paths arrive as they were typed, through every script."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 from PIL import Image
 
 from src.caricature.options import RULES as CARICATURE_RULES
-from src.cli import CONF, check_overrides, compose_config
+from src.cli import check_overrides, compose_config
 from src.data import open_dataset
 from src.files import expanded
 from src.prepare.settings import RULES as PREPARE_RULES
 from src.quoting import NAMED, TEXTS, quoted
 from src.training.identity import open_run_folder
 from src.training.options import RULES as TRAINING_RULES
+
+from .scripts import start
 
 TYPED = [
     *("2024.10", "12_34", "1e5", "007", "0x10", "1_000.50", "true", "inf", "-1", "2024-01-01", "~", "..", "a,b", "[x]"),
@@ -81,11 +79,7 @@ def test_all_names_and_paths_of_the_rules_are_known_as_texts():
     assert NAMED not in TEXTS
 
 
-def start(script, *arguments, cwd):
-    command = [sys.executable, str(CONF.parent / script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd, env=dict(os.environ))
-
-
+@pytest.mark.script
 def test_prepare_reads_and_writes_the_folders_that_were_typed(tmp_path):
     source = tmp_path / "2024.10"
     source.mkdir()
@@ -109,6 +103,7 @@ def test_prepare_reads_and_writes_the_folders_that_were_typed(tmp_path):
         ("sweep.py", "run=1e5", "run=1e5: neither a run"),
     ],
 )
+@pytest.mark.script
 def test_what_cannot_be_resolved_is_one_line(script, argument, words, tmp_path):
     more = ["codes=x"] if script == "caricature.py" else []
     done = start(script, argument, *more, cwd=tmp_path)

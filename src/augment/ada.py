@@ -12,11 +12,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..errors import UserError
-
-ADJUST_KIMG = 500.0  # thousands of images in which p can go from 0 to 1, training from scratch
-ADJUST_KIMG_TRANSFER = 100.0  # the same when fine-tuning
-
 
 class AdaController:
     """Accumulate r_t and move p; all arithmetic stays on the device, nothing is read back.
@@ -31,28 +26,17 @@ class AdaController:
     Attributes:
         p: scalar float32 tensor, updated in place.
         rt: scalar float32 tensor, r_t of the last completed interval (0 before the first).
-
-    Raises:
-        UserError: for a value out of range.
     """
 
     def __init__(
         self,
         *,
         target: float | None = 0.6,
-        adjust_kimg: float = ADJUST_KIMG,
+        adjust_kimg: float = 500.0,
         interval: int = 4,
         initial_p: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
-        if target is not None and not -1 <= target <= 1:
-            raise UserError(f"augment.ada_target is {target}, expected a number in [-1, 1], or null for a fixed p.")
-        if not 0 <= initial_p <= 1:
-            raise UserError(f"augment.augment_p is {initial_p}, expected a probability in [0, 1]: 0 is usual.")
-        if not adjust_kimg > 0:
-            raise UserError(f"augment.ada_kimg is {adjust_kimg}, expected thousands of images > 0, such as 100.")
-        if interval < 1:
-            raise UserError(f"augment.ada_interval is {interval}, expected a whole number of batches >= 1: 4 is usual.")
         self.target = target
         self.adjust_kimg = float(adjust_kimg)
         self.interval = int(interval)
@@ -68,18 +52,12 @@ class AdaController:
         self.p, self.rt, self._sign_sum = fn(self.p), fn(self.rt), fn(self._sign_sum)
 
     @torch.no_grad()
-    def observe(self, real_logits: Tensor) -> None:
-        """Take in D's outputs on real images (any shape, any float type); several calls a batch are fine."""
-        self.accumulate(real_logits)
-        self.count(real_logits.numel())
-
-    @torch.no_grad()
     def accumulate(self, real_logits: Tensor) -> None:
-        """The part of `observe` that happens on the device; a CUDA graph may repeat it."""
+        """Add the signs of D's outputs on real images (any shape, any float type); a CUDA graph may repeat it."""
         self._sign_sum += real_logits.detach().sign().sum(dtype=torch.float32)
 
     def count(self, logits: int) -> None:
-        """The part of `observe` that happens on the host: so many outputs were accumulated."""
+        """Say, on the host, that so many outputs were accumulated."""
         self._logits += logits
 
     @torch.no_grad()
@@ -93,16 +71,14 @@ class AdaController:
             True when an interval ended (rt is new and p has moved, unless it is fixed).
 
         Raises:
-            RuntimeError: when an interval ends without any observation.
+            RuntimeError: when an interval ends without any output.
         """
         self._images += batch
         self._batches += 1
         if self._batches < self.interval:
             return False
         if self._logits == 0:
-            raise RuntimeError(
-                "AdaController.end_batch: no logits were observed in this interval; call observe() first"
-            )
+            raise RuntimeError("AdaController.end_batch: no logits were counted in this interval")
         self.rt.copy_(self._sign_sum / self._logits)
         if self.target is not None:
             step = self._images / (self.adjust_kimg * 1000)

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from torch import Tensor
 
-from ..tracking.page import facts, page, panel, section, table
+from ..tracking import facts, page, panel, section, table
 from .encode import face_text, jpeg_text
 from .gather import Subject
 from .render import Grid

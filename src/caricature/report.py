@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..faces.find import readable
+from ..faces import readable
 from .gather import Gathered
 from .models import Models
 from .page import write_page

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.images import BadPicture, decode_picture
-from ..data.sources import Source
+from ..data import BadPicture, Source, decode_picture
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
 from .face import Face, LandmarkProvider

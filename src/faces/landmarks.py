@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.images import BadPicture
-from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
+from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
 from .align import NUM_LANDMARKS
 from .dlib_landmarks import DlibLandmarks
@@ -125,27 +125,9 @@ class AutoLandmarks:
         return self._detector
 
 
-class PortraitLandmarks:
-    """Known landmarks of known pictures, such as the built-in portraits'.
-
-    Args:
-        table: `[68, 2]` by name of the picture.
-    """
-
-    def __init__(self, table: Mapping[str, NDArray]) -> None:
-        self.table = {name: np.asarray(points, np.float64) for name, points in table.items()}
-
-    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
-        """Look a picture up."""
-        return [Face(self.table[name])] if name in self.table else []
-
-    def identity(self, name: str) -> str:
-        """Digest of the landmarks."""
-        points = self.table.get(name)
-        return "unknown" if points is None else hashlib.sha256(points.tobytes()).hexdigest()
-
-
-def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> LandmarkProvider:
+def open_landmarks(
+    choice: str, photos: Source, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER
+) -> LandmarkProvider:
     """Open what `faces.landmarks` names.
 
     Args:
@@ -153,18 +135,19 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
             `"face-alignment"`, `"dlib"`, `"files"` (beside the pictures), or a folder or zip of landmark files.
         photos: the photographs.
         device: of the detector.
+        weights_folder: where its weights lie and come from.
 
     Raises:
         UserError: when it cannot be opened.
     """
     if choice == "auto":
-        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device))
+        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device, weights_folder=weights_folder))
     if choice == "files":
         return _beside(photos)
     if choice == "face-alignment":
-        return FaceAlignmentLandmarks(device=device)
+        return FaceAlignmentLandmarks(device=device, weights_folder=weights_folder)
     if choice == "dlib":
-        return DlibLandmarks()
+        return DlibLandmarks(weights_folder=weights_folder)
     return _elsewhere(choice)
 
 

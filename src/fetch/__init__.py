@@ -1,6 +1,5 @@
 """Downloads: published files into the weights folder, whole and checked."""
 
-from .download import fetch_file
-from .remote import RemoteFile, configure
+import lazy_loader
 
-__all__ = ["RemoteFile", "configure", "fetch_file"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,11 +11,11 @@ from typing import Any
 from ..errors import UserError
 from ..files import file_sha256, write_text
 from ..lock import exclusive
-from .remote import RemoteFile
+from .remote_file import RemoteFile
+from .web import SNIFFED, is_web_page
 
 FILE = "checksums.json"
 BY_HAND = "placed by hand"
-SNIFFED = 512  # bytes at a file's beginning that show a web page
 
 
 def check_present(file: RemoteFile, path: Path) -> None:
@@ -43,22 +43,13 @@ def _check_present(file: RemoteFile, path: Path) -> None:
                 f"{path} has changed: its sha256 is {digest}, {path.with_name(FILE)} recorded {record['sha256']} "
                 f"({record['source']}); delete it to fetch it again, or its entry there if the new one is right"
             )
-        reason = wrong_bytes(file, status.st_size, digest)
+        reason = file.difference(status.st_size, digest)
         if reason is None:
             note(path, digest, BY_HAND if record is None else record["source"])
     else:
-        reason = wrong_bytes(file, status.st_size, record["sha256"])
+        reason = file.difference(status.st_size, record["sha256"])
     if reason is not None:
         raise UserError(f"{path} is not the published file: {reason}; delete it to fetch it again")
-
-
-def wrong_bytes(file: RemoteFile, size: int, digest: str) -> str | None:
-    """Say in what a file differs from the published facts, or None."""
-    if file.size is not None and size != file.size:
-        return f"it has {size} bytes, not {file.size}"
-    if file.sha256 is not None and not digest.startswith(file.sha256):
-        return f"its sha256 is {digest}, not {file.sha256}"
-    return None
 
 
 def recorded(path: Path) -> dict[str, Any] | None:
@@ -89,11 +80,6 @@ def forget(path: Path) -> None:
         entries = _read(ledger)
         if entries.pop(path.name, None) is not None:
             write_text(ledger, json.dumps(entries, indent=2, sort_keys=True) + "\n")
-
-
-def is_web_page(beginning: bytes) -> bool:
-    """Whether a file that begins so is an HTML page."""
-    return beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _read(ledger: Path) -> dict[str, dict[str, Any]]:

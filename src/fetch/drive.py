@@ -1,12 +1,11 @@
 """Google Drive: from the links that people publish to the file itself, past the page that cannot scan for viruses."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
-from urllib.request import OpenerDirector
 
-from .web import PAGE_BYTES, Failed, Interrupted, is_html, open_url
+from .web import Failed, Session, is_html, read_page
 
 DOWNLOAD = "https://drive.google.com/uc"
 HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
@@ -26,33 +25,31 @@ def file_id(url: str) -> str | None:
     return in_path[1] if in_path else parse_qs(parts.query).get("id", [None])[0]
 
 
-def locate(opener: OpenerDirector, url: str, timeout_sec: float) -> str:
+def locate(session: Session, url: str, timeout_sec: float) -> str:
     """Find where the bytes of a Google Drive link are, confirming what its pages ask to be confirmed.
 
     Args:
-        opener: keeps the cookies that the confirmation needs.
+        session: keeps the cookies that the confirmation needs.
         url: one for which `file_id` is not None.
         timeout_sec: without an answer.
 
     Raises:
         Failed: when the file cannot be had: its quota is used up, it is not public, or it is gone.
-        Interrupted: as `open_url`.
+        Interrupted: as `Session.open`.
     """
     address = f"{DOWNLOAD}?{urlencode({'export': 'download', 'id': file_id(url)})}"
     for _ in range(MAX_PAGES):
         try:
-            with open_url(opener, address, timeout_sec) as response:
-                if not is_html(response.headers):
+            with session.open(address, timeout_sec) as response:
+                if not is_html(response):
                     return address
-                page = response.read(PAGE_BYTES).decode("utf-8", "replace")
-                cookies = response.headers.get_all("Set-Cookie", [])
-                here = response.url
-        except (Failed, Interrupted) as error:
+                page = read_page(response)
+        except Failed as error:
             known = explain(error.page)
             if known != OTHER:
                 raise Failed(known) from error
             raise
-        confirmed = _confirmed(page, here, cookies)
+        confirmed = _confirmed(page, response.url, {c.name: c.value or "" for c in response.cookies})
         if confirmed is None:
             raise Failed(explain(page))
         address = confirmed
@@ -70,7 +67,7 @@ def explain(page: str) -> str:
     return OTHER
 
 
-def _confirmed(page: str, here: str, cookies: Iterable[str]) -> str | None:
+def _confirmed(page: str, here: str, cookies: Mapping[str, str]) -> str | None:
     """The address that a person who presses "download anyway" would get, or None."""
     forms = _Forms()
     forms.feed(page)
@@ -80,11 +77,9 @@ def _confirmed(page: str, here: str, cookies: Iterable[str]) -> str | None:
     for link in forms.links:
         if re.search(r"[?&]confirm=", link):
             return urljoin(here, link)
-    for cookie in cookies:  # how Drive told the token before it had a form
-        token = re.match(r"download_warning\w*=([^;]+)", cookie)
-        if token:
-            return _with_query(here, {"confirm": token[1]})
-    return None
+    tokens = (value for name, value in cookies.items() if name.startswith("download_warning"))  # before it had a form
+    token = next(tokens, None)
+    return None if token is None else _with_query(here, {"confirm": token})
 
 
 def _with_query(url: str, fields: dict[str, str]) -> str:

@@ -1,21 +1,21 @@
-"""HTTP as downloads need it: what is opened, what a failure means, and whether trying again can help."""
+"""HTTP as downloads need it: a session, what a failure means, and whether trying again can help."""
 
 import http.client
 import math
 import socket
 import ssl
-import urllib.error
 from collections.abc import Mapping
-from email.message import Message
-from http.cookiejar import CookieJar
-from typing import IO, Any
-from urllib import request
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
 
 AGENT = "caricature-weights"
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-RANGE_REFUSED = 416
 PAGE_BYTES = 1 << 20  # the most that is read of a web page
+SNIFFED = 512  # bytes at a file's beginning that show one
+MAX_REDIRECTS = 10
+WEB_PAGE = "a web page instead of the file"
 
 
 class Failed(Exception):
@@ -30,90 +30,91 @@ class Failed(Exception):
         self.page = page
 
 
-class Interrupted(Exception):
+class Interrupted(Failed):
     """A URL does not give the file now; the same request may succeed later.
 
     Attributes:
         retry_after_sec: what the server asks for, or 0.
-        page: the web page that came with it.
+        reached: whether there was a connection: without one, another try is worth it only where there was one before.
     """
 
-    def __init__(self, reason: str, *, retry_after_sec: float = 0.0, page: str = "") -> None:
-        super().__init__(reason)
-        self.retry_after_sec, self.page = retry_after_sec, page
+    def __init__(self, reason: str, *, page: str = "", retry_after_sec: float = 0.0, reached: bool = True) -> None:
+        super().__init__(reason, page=page)
+        self.retry_after_sec, self.reached = retry_after_sec, reached
 
 
-class Unreachable(Interrupted):
-    """No connection was made: worth another try only where there was one before."""
+class Session(requests.Session):
+    """Proxies of the environment, cookies of its own, no encodings, and no way from https to less."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity", "Connection": "close"})
+        self.max_redirects = MAX_REDIRECTS
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where a response leads.
+
+        Raises:
+            Failed: when that is not to be opened.
+        """
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            scheme = urlsplit(urljoin(resp.url, target)).scheme
+            if scheme not in ("http", "https") or (scheme == "http" and resp.url.startswith("https:")):
+                raise Failed(f"redirects to {target}, which is not opened")
+        return target
+
+    def open(self, url: str, timeout_sec: float, headers: Mapping[str, str] | None = None) -> requests.Response:
+        """Send a GET request and return the response, its body unread, of any status below 400 or 416.
+
+        Raises:
+            Failed: when asking again would not help.
+            Interrupted: when it may.
+        """
+        try:
+            response = self.get(url, headers=headers, timeout=timeout_sec, stream=True)
+        except requests.TooManyRedirects as error:
+            raise Failed("redirects without an end") from error
+        except (requests.ConnectionError, requests.Timeout) as error:
+            refused = isinstance(error.args[0], urllib3.exceptions.MaxRetryError)
+            raise Interrupted(describe(error), reached=not refused) from error
+        except (requests.RequestException, ValueError) as error:
+            raise Failed(f"not a URL ({error})") from error
+        if response.status_code < 400 or response.status_code == requests.codes.range_not_satisfiable:
+            return response
+        with response:
+            reason, page = f"{response.status_code} {response.reason}".strip(), read_page(response)
+            if response.status_code in TRANSIENT:
+                raise Interrupted(reason, page=page, retry_after_sec=_seconds(response.headers.get("Retry-After")))
+            raise Failed(reason, page=page)
 
 
-class RangeRefused(Interrupted):
-    """The server has no bytes from the asked position on."""
-
-
-class _SafeRedirects(request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> request.Request | None:
-        scheme = urlsplit(newurl).scheme
-        if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
-            raise Failed(f"redirects to {newurl}, which is not opened")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def make_opener() -> request.OpenerDirector:
-    """An opener for http and https alone, with proxies of the environment and cookies of its own."""
-    opener = request.OpenerDirector()
-    opener.addheaders = [("User-Agent", AGENT), ("Accept-Encoding", "identity")]
-    for handler in (
-        request.ProxyHandler(),
-        request.UnknownHandler(),
-        request.HTTPHandler(),
-        request.HTTPSHandler(),
-        request.HTTPDefaultErrorHandler(),
-        _SafeRedirects(),
-        request.HTTPCookieProcessor(CookieJar()),
-        request.HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def open_url(
-    opener: request.OpenerDirector, url: str, timeout_sec: float, headers: Mapping[str, str] | None = None
-) -> http.client.HTTPResponse:
-    """Send a GET request and return the response to a successful one.
-
-    Raises:
-        Failed: when asking again would not help.
-        Interrupted: when it may; its kinds `Unreachable` and `RangeRefused`.
-    """
-    try:
-        return opener.open(request.Request(url, headers=dict(headers or {})), timeout=timeout_sec)
-    except urllib.error.HTTPError as error:
-        with error:
-            reason, page = " ".join(f"{error.code} {error.reason}".split()), _page(error)
-        if error.code == RANGE_REFUSED:
-            raise RangeRefused(reason) from error
-        if error.code in TRANSIENT:
-            pause = _seconds(error.headers.get("Retry-After"))
-            raise Interrupted(reason, retry_after_sec=pause, page=page) from error
-        raise Failed(reason, page=page) from error
-    except urllib.error.URLError as error:
-        raise Unreachable(describe(error.reason)) from error
-    except (http.client.InvalidURL, UnicodeError) as error:
-        raise Failed(f"not a URL ({error})") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise Interrupted(describe(error)) from error
-
-
-def is_html(headers: Message) -> bool:
+def is_html(response: requests.Response) -> bool:
     """Whether a response says that it is a web page."""
-    return headers.get_content_type() in ("text/html", "application/xhtml+xml")
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind in ("text/html", "application/xhtml+xml")
 
 
-def describe(error: Any) -> str:
+def is_web_page(beginning: bytes) -> bool:
+    """Whether a file that begins so is an HTML page, whatever it is called."""
+    return beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def read_page(response: requests.Response) -> str:
+    """The text of a response that is a web page; empty for others."""
+    try:
+        return response.raw.read(PAGE_BYTES).decode("utf-8", "replace") if is_html(response) else ""
+    except (OSError, urllib3.exceptions.HTTPError):
+        return ""
+
+
+def describe(error: BaseException) -> str:
     """A network error in a few words."""
+    while isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):  # which wrap what happened
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
     if isinstance(error, socket.gaierror):
         return "no network, or no such host"
     if isinstance(error, TimeoutError):
@@ -125,13 +126,6 @@ def describe(error: Any) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _page(error: urllib.error.HTTPError) -> str:
-    try:
-        return error.read(PAGE_BYTES).decode("utf-8", "replace") if is_html(error.headers) else ""
-    except (OSError, http.client.HTTPException):
-        return ""
 
 
 def _seconds(text: str | None) -> float:

@@ -9,11 +9,21 @@ import torch
 
 from ..errors import UserError
 from ..networks import Generator
-from ..runs.find import SNAPSHOTS, Base, Snapshot, check_family, find_base, find_run, find_snapshots
-from ..weights import load_network, read_meta
-from .settings import BlendOptions, GenerateSettings
+from ..runs import (
+    SNAPSHOTS,
+    Base,
+    Recipe,
+    Recommended,
+    Snapshot,
+    check_family,
+    find_base,
+    find_run,
+    find_snapshots,
+    recommended_blend,
+)
+from ..weights import load_network
+from .settings import GenerateSettings
 
-BEST = "sweeps/*/best.safetensors"
 OUT = "generated"
 
 
@@ -61,23 +71,25 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
         path = Path(settings.network)
         if next(path.glob(SNAPSHOTS), None) is None:
             source = path if path.exists() else settings.network
-            G = load_network(source, device=device, parts=("G_ema",)).G_ema
+            G = load_network(source, device=device, parts=("G_ema",), weights_folder=settings.weights).G_ema
             return Chosen(G, str(settings.network), Path(OUT) / _name(path))
         run_dir = path
     else:
         run_dir = _run(settings)
-    best = recommended(run_dir)
+    best = recommended_blend(run_dir)
     if settings.snapshot is None and settings.blend is None and best is not None:
-        G = load_network(best, device=device, parts=("G_ema",)).G_ema
-        return Chosen(G, f"{best} (recommended: {_described(best)})", run_dir / OUT / f"{best.parent.name}-best")
+        text = f"{best.path} (recommended: {_described(best)})"
+        return Chosen(best.load(device), text, run_dir / OUT / f"{best.sweep}-best")
     snapshot = _one_snapshot(run_dir, settings, best if settings.blend is not None else None)
     G = _load(snapshot, device)
     text, name = f"{snapshot.path}", snapshot.name
     if settings.blend is not None:
-        G = _blended(snapshot, G, find_base(run_dir, settings.base, device=device), settings.blend)
-        res = (settings.blend.resolutions or (0,))[0]
-        name += f"-res{res:03d}" + _variant(settings.blend)
-        text += f" blended at {res}"
+        base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
+        check_family([snapshot], base)
+        recipe = settings.blend.recipes(G)[0]
+        G = recipe.blend(G, base.G)
+        name += f"-res{recipe.resolution:03d}{_manner(recipe)}"
+        text += f" blended at {recipe.resolution}"
     elif settings.snapshot is None:
         text += " (newest snapshot; no sweep has recommended a blend)"
     return Chosen(G, text, run_dir / OUT / name)
@@ -90,13 +102,13 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
         UserError: when one is missing, or does not fit.
     """
     run_dir = _run(settings)
-    base = find_base(run_dir, settings.base, device=device)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
     first = Column("base", lambda: base.G)
     kind, label = settings.pair_columns, settings.pair_columns
     if kind == "best":
         columns, text = _best_columns(run_dir, base, device)
     else:
-        best = recommended(run_dir) if kind == "resolutions" else None
+        best = recommended_blend(run_dir) if kind == "resolutions" else None
         snapshots = (
             [_one_snapshot(run_dir, settings, best)]
             if kind == "resolutions"
@@ -105,23 +117,16 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
         if not snapshots:
             raise UserError(f"{run_dir} has no snapshot after its start: train on, or choose others with snapshot=")
         check_family(snapshots, base)
-        blend = settings.blend
-        if blend is not None:
-            blend.settings(base.G.resolution).check_against(base.G)
-            label += _variant(blend)
+        recipes = [] if settings.blend is None else settings.blend.recipes(base.G)
+        label += _manner(recipes[0]) if recipes else ""
         if kind == "resolutions":
-            assert blend is not None
-            columns, text = _resolution_columns(snapshots[0], base.G, blend, device)
+            columns, text = _resolution_columns(snapshots[0], base.G, recipes, device)
             label += f"-{snapshots[0].name}"
         else:
-            columns, text = _snapshot_columns(snapshots, base.G, blend, device)
-            label += f"-res{(blend.resolutions or (0,))[0]:03d}" if blend is not None else ""
+            recipe = recipes[0] if recipes else None
+            columns, text = _snapshot_columns(snapshots, base.G, recipe, device)
+            label += "" if recipe is None else f"-res{recipe.resolution:03d}"
     return Pairs(base.G, [first, *columns], f"{run_dir.name}: base {base.path.name}, {text}", label, run_dir / OUT)
-
-
-def recommended(run_dir: Path) -> Path | None:
-    """The blend that the run's last sweep recommends, or None."""
-    return max(run_dir.glob(BEST), key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _name(path: Path) -> str:
@@ -142,86 +147,66 @@ def _chosen(settings: GenerateSettings) -> Any:
     return "all" if settings.snapshot is None else settings.snapshot
 
 
-def _one_snapshot(run_dir: Path, settings: GenerateSettings, best: Path | None) -> Snapshot:
+def _one_snapshot(run_dir: Path, settings: GenerateSettings, best: Recommended | None) -> Snapshot:
     """The snapshot asked for; else that of the recommended blend; else the newest."""
     snapshots = find_snapshots(run_dir, _chosen(settings))
     if settings.snapshot is None and best is not None:
-        name = _source(best)["file"]
-        snapshots = [s for s in snapshots if s.path.name == name] or snapshots
+        snapshots = [s for s in snapshots if s.path == best.snapshot] or snapshots
     return snapshots[-1]
 
 
-def _source(best: Path) -> dict[str, Any]:
-    """What a recommended blend says of its snapshot."""
-    blend = read_meta(best)["blend"]
-    found: dict[str, Any] = blend["low" if blend["direction"] == "cartoon_low" else "high"]
-    return found
+def _described(best: Recommended) -> str:
+    return f"{best.kimg:g} kimg at {best.recipe.resolution}"
 
 
-def _described(best: Path) -> str:
-    blend = read_meta(best)["blend"]
-    return f"{_source(best)['kimg']:g} kimg at {blend['resolution']}"
-
-
-def _variant(blend: BlendOptions) -> str:
-    high = "-high" if blend.direction == "cartoon_high" else ""
-    return f"{high}{f'-level{blend.level}' if blend.level else ''}{f'-width{blend.width:g}' if blend.width else ''}"
+def _manner(recipe: Recipe) -> str:
+    """How a blend is made, for the names of files, where it is not as usual."""
+    return "" if recipe == Recipe(recipe.resolution) else f"-{recipe.manner}"
 
 
 def _load(snapshot: Snapshot, device: torch.device) -> Generator:
     return load_network(snapshot.path, device=device, parts=("G_ema",)).G_ema
 
 
-def _blended(snapshot: Snapshot, G: Generator, base: Base, options: BlendOptions) -> Generator:
-    check_family([snapshot], base)
-    blend = options.settings(G.resolution)
-    blend.check_against(G)
-    return blend.blend(G, base.G, blend.resolutions[0])
-
-
 def _best_columns(run_dir: Path, base: Base, device: torch.device) -> tuple[list[Column], str]:
-    best = recommended(run_dir)
+    best = recommended_blend(run_dir)
     if best is None:
         raise UserError(
             f"{run_dir} has no recommended blend: run sweep.py first, or choose pairs.columns=resolutions or snapshots"
         )
-    path, kimg = run_dir / "snapshots" / str(_source(best)["file"]), _source(best)["kimg"]
-    if not path.is_file():
-        raise UserError(f"{path} is missing: the recommended blend was made of it; choose pairs.columns=snapshots")
-    check_family([Snapshot(best, kimg), Snapshot(path, kimg)], base)
+    snapshot = Snapshot(best.snapshot, best.kimg)
+    if not snapshot.path.is_file():
+        raise UserError(
+            f"{snapshot.path} is missing: the recommended blend was made of it; choose pairs.columns=snapshots"
+        )
+    check_family([Snapshot(best.path, best.kimg), snapshot], base)
     columns = [
-        Column(f"best: {read_meta(best)['blend']['resolution']}", lambda: _from(best, device)),
-        Column(f"{kimg:g} kimg", lambda: _from(path, device)),
+        Column(f"best: {best.recipe.resolution}", lambda: best.load(device)),
+        Column(f"{best.kimg:g} kimg", lambda: _load(snapshot, device)),
     ]
     return columns, f"recommended blend ({_described(best)}), its snapshot"
 
 
-def _from(path: Path, device: torch.device) -> Generator:
-    return load_network(path, device=device, parts=("G_ema",)).G_ema
-
-
 def _resolution_columns(
-    snapshot: Snapshot, base: Generator, options: BlendOptions, device: torch.device
+    snapshot: Snapshot, base: Generator, recipes: list[Recipe], device: torch.device
 ) -> tuple[list[Column], str]:
-    blend, G = options.settings(base.resolution), _load(snapshot, device)
+    G = _load(snapshot, device)
 
-    def column(resolution: int) -> Column:
-        return Column(f"{resolution}", lambda: blend.blend(G, base, resolution))
+    def column(recipe: Recipe) -> Column:
+        return Column(f"{recipe.resolution}", lambda: recipe.blend(G, base))
 
-    shown = ", ".join(f"{r}" for r in blend.resolutions)
-    columns = [*(column(r) for r in blend.resolutions), Column(f"{snapshot.kimg:g} kimg", lambda: G)]
+    shown = ", ".join(f"{recipe.resolution}" for recipe in recipes)
+    columns = [*map(column, recipes), Column(f"{snapshot.kimg:g} kimg", lambda: G)]
     return columns, f"blends at {shown}, snapshot of {snapshot.kimg:g} kimg"
 
 
 def _snapshot_columns(
-    snapshots: list[Snapshot], base: Generator, options: BlendOptions | None, device: torch.device
+    snapshots: list[Snapshot], base: Generator, recipe: Recipe | None, device: torch.device
 ) -> tuple[list[Column], str]:
-    blend = None if options is None else options.settings(base.resolution)
-
     def load(snapshot: Snapshot) -> Generator:
         G = _load(snapshot, device)
-        return G if blend is None else blend.blend(G, base, blend.resolutions[0])
+        return G if recipe is None else recipe.blend(G, base)
 
     columns = [Column(f"{s.kimg:g} kimg", lambda s=s: load(s)) for s in snapshots]  # type: ignore[misc]
-    blended = "" if blend is None else f" blended at {blend.resolutions[0]}"
+    blended = "" if recipe is None else f" blended at {recipe.resolution}"
     return columns, f"{len(snapshots)} snapshots{blended}"

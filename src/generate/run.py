@@ -11,7 +11,6 @@ import torch
 
 from ..device import torch_device
 from ..errors import UserError
-from ..fetch import configure
 from ..networks import Generator
 from ..ops import start_ops
 from .codes import Codes, check_layers, read_codes, seed_codes, truncate
@@ -36,7 +35,6 @@ def generate(config: Mapping[str, Any]) -> Path:
         UserError: for everything that the user can put right; nothing is written before all is checked.
     """
     settings = settings_of_config(config)
-    configure(**config["weights"])
     job = _open(settings)
     try:
         _MODES[settings.mode](job)

@@ -11,9 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import bias_act, conv2d, setup_filter, upfirdn2d
-from ..ops.backend import kernels_for
-from ..ops.epilogue import LRELU_SLOPE
+from ..ops import LRELU_SLOPE, bias_act, conv2d, kernels_for, setup_filter, upfirdn2d
 from .precision import FP16_CLAMP
 
 SQRT2 = math.sqrt(2.0)

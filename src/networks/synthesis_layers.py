@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ops import conv2d, epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
-from ..ops.modulated_conv import demodulation
+from ..ops import conv2d, demodulation, epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
 from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer, clamp_in
 
 MATMUL_PIXELS = 64 * 64  # from here on ToRGB is a matrix product a sample

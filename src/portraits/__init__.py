@@ -1,5 +1,5 @@
 """Procedural portraits: people and their caricatures, drawn from the same parameters, with exact landmarks."""
 
-from .draw import render_portrait, render_portraits
+import lazy_loader
 
-__all__ = ["render_portrait", "render_portraits"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

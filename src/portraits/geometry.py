@@ -45,10 +45,6 @@ class PortraitParams:
     light: float
     background: float
 
-    def to_array(self) -> Array:
-        """Return the parameters as a float64 vector, in the order of the fields."""
-        return np.array([getattr(self, field.name) for field in fields(self)], dtype=np.float64)
-
 
 @dataclass(frozen=True)
 class Geometry:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..data.images import Background, BadPicture, decode_picture, parse_background
+from ..data import Background, BadPicture, decode_picture, parse_background
 from ..errors import UserError
 from ..files import expanded
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..fetch.remote import RemoteFile
+from ..fetch import RemoteFile
 
 #: Finds faces drawn as in anime; trained by nagadomi.
 ANIME = RemoteFile(
@@ -23,7 +23,8 @@ ANIME = RemoteFile(
     size=246945,
     sha256="9376d30ac38db6bda2a68b88b3b76bbd7e6aa33af47f7f5c76bc88ca75f1ce30",
 )
-PIP = "pip install 'opencv-python-headless>=4.10.0.84,<5' (in a checkout pip install -e '.[drawn]')"
+#: Also where opencv-python has put another version's files in its place, or has taken them away with its own.
+PIP = "pip install --force-reinstall --no-deps 'opencv-python-headless>=4.10.0.84,<5'"
 MAX_SIDE_PX = 2560  # larger pictures are reduced for it
 MIN_FACE_PX, SCALE_STEP, MIN_AGREEING = 32, 1.1, 3
 DEFAULT_AGREEING = 5.0
@@ -102,5 +103,6 @@ def opencv() -> Any:
     except ImportError as error:
         raise UserError(f"finding drawn faces needs OpenCV 4 ({error}): {PIP}, {other}") from error
     if not hasattr(cv, "CascadeClassifier"):
-        raise UserError(f"OpenCV {cv.__version__} has no cascades, OpenCV 4 has: {PIP}, {other}")
+        version = getattr(cv, "__version__", "without its own files")
+        raise UserError(f"OpenCV {version} has no cascades, OpenCV 4 has: {PIP}, {other}")
     return cv

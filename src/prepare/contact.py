@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.images import save_jpeg
+from ..data import save_jpeg
 
 COLUMNS, ROWS, CELL_PX, CAPTION_PX = 12, 8, 112, 14
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import sparse
 
-from ..data.images import BadPicture
+from ..data import BadPicture
 
 Box = tuple[int, int, int, int]
 

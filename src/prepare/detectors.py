@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UserError
-from ..fetch.checksums import wrong_bytes
-from ..fetch.download import fetch_file
-from ..fetch.remote import RemoteFile
+from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
 from ..files import expanded
 from .cascade import ANIME, CascadeDetector, opencv
 from .face_boxes import FaceDetector
@@ -63,12 +61,15 @@ class PlugIn:
         return {"detector": self.name, "sha256": digest}
 
 
-def open_face_detector(choice: str | None, sha256: str | None = None) -> FaceDetector:
+def open_face_detector(
+    choice: str | None, sha256: str | None = None, *, weights_folder: WeightsFolder = DEFAULT_FOLDER
+) -> FaceDetector:
     """Open the detector of `faces.detector`.
 
     Args:
         choice: file or URL of an OpenCV cascade, or `package.module:function`; None for the cascade for anime.
         sha256: that the cascade must have, hexadecimal, at least its first 8 digits; None for any.
+        weights_folder: where a cascade that is published lies and comes from.
 
     Raises:
         UserError: when it cannot be had; the message says which file to put where.
@@ -78,26 +79,26 @@ def open_face_detector(choice: str | None, sha256: str | None = None) -> FaceDet
         return PlugIn(choice)
     opencv()  # before anything is fetched for it
     if choice is None:
-        return CascadeDetector(_fetched(ANIME))
+        return CascadeDetector(_fetched(ANIME, weights_folder))
     if kind == "url":
         name = Path(unquote(urlsplit(choice).path)).name
         if not name:
             raise UserError(f"faces.detector={choice}: names no file; {_KINDS}")
-        return CascadeDetector(_fetched(RemoteFile(name, (choice,), "unknown", sha256=sha256)))
+        return CascadeDetector(_fetched(RemoteFile(name, (choice,), "unknown", sha256=sha256), weights_folder))
     path = expanded(choice)
     if not path.is_file():
         raise UserError(f"faces.detector={choice}: no such file; {_KINDS}")
     if sha256 is not None:
         wanted = RemoteFile(path.name, (), "unknown", sha256=sha256)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if reason := wrong_bytes(wanted, path.stat().st_size, digest):
+        if reason := wanted.difference(path.stat().st_size, digest):
             raise UserError(f"faces.detector={choice}: not the file that faces.sha256 says: {reason}")
     return CascadeDetector(path)
 
 
-def _fetched(file: RemoteFile) -> Path:
+def _fetched(file: RemoteFile, weights_folder: WeightsFolder) -> Path:
     try:
-        return fetch_file(file)
+        return weights_folder.fetch(file)
     except UserError as error:
         raise UserError(f"drawn faces are found by a cascade: {error}") from error
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..data.dataset import NOT_PICTURES
-from ..data.sources import Source, not_of_kinds
+from ..data import NOT_PICTURES, Source, not_of_kinds
 from ..errors import UserError
 from .duplicates import Duplicates
 from .face_boxes import FaceDetector

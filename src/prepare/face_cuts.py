@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..data.images import BadPicture
-from ..data.sharpness import sharpness
-from ..data.sources import Source
+from ..data import BadPicture, Source, sharpness
 from .crop import Box, resize
 from .duplicates import mean_colour, perceptual_hash
 from .face_boxes import FaceBox, FaceDetector, checked_boxes

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from PIL import Image
 
-from ..data.images import Background, decode_picture
+from ..data import Background, decode_picture
 
 SELECTIONS = ("stride", "farthest")
 THUMBNAIL_PX = 16

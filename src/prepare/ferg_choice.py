@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..data.images import BadPicture
-from ..data.sources import Source
+from ..data import BadPicture, Source
 from .farthest import farthest, neighbour, stride, thumbnail, widest_gap
 from .ferg import Cell, Frame, Tree, balanced_counts
 from .parallel import in_order

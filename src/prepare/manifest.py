@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from ..data.sources import FolderSource, Source, ZipSource
+from ..data import FolderSource, Source, ZipSource
 from .settings import PrepareSettings
 
 NAME = "manifest.json"

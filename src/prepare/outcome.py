@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..data.report import DatasetReport
+from ..data import DatasetReport
 from ..files import write_text
 from .contact import write_contact_sheets
 from .pack import member_name

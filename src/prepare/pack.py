@@ -57,7 +57,7 @@ def write_tfrecord(
     out: Path, work: Unfinished, numbers: Sequence[int], labels: Sequence[int] | None, manifest: dict[str, Any]
 ) -> None:
     """Write TFRecords and the manifest to a folder, whole or not at all; arguments as `write_zip`."""
-    from ..data.tfrecord_write import write_tfrecords
+    from ..data import write_tfrecords
 
     staging = work.folder / "tfrecords"
     shutil.rmtree(staging, ignore_errors=True)

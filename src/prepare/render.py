@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from ..data.images import BadPicture, decode_picture
-from ..data.sources import Source
+from ..data import BadPicture, Source, decode_picture
 from .crop import content_size, crop_box, resize, to_square
 from .duplicates import mean_colour, perceptual_hash
 from .settings import PrepareSettings

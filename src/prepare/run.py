@@ -9,10 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..data.dataset import MIN_PICTURES, NOT_PICTURES, label_table
-from ..data.sources import Source, is_folder, not_of_kinds, open_source
+from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, label_table, not_of_kinds, open_source
 from ..errors import UserError
-from ..fetch import configure
 from .detectors import open_face_detector
 from .drawn_faces import prepare_faces
 from .duplicates import Duplicates
@@ -38,9 +36,7 @@ def main(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: for everything that the user can put right.
     """
-    settings = prepare_settings(config)
-    configure(**config["weights"])
-    prepare(settings)
+    prepare(prepare_settings(config))
 
 
 def prepare(settings: PrepareSettings) -> Path:
@@ -116,7 +112,7 @@ def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDete
     """Open the detector of faces where one is needed; what it is becomes one of the choices."""
     if settings.faces is None:
         return settings, None
-    detector = open_face_detector(settings.faces.detector, settings.faces.sha256)
+    detector = open_face_detector(settings.faces.detector, settings.faces.sha256, weights_folder=settings.weights)
     return replace(settings, faces=settings.faces.with_detector(detector)), detector
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
 from ..rules import Rule, check_rules, choice, text, whole
 from .backdrop import BLACK, Backdrop, parse_backdrop
@@ -67,6 +68,7 @@ class PrepareSettings:
         points: triple of each character, of FERG, or None.
         padding: beyond the edge of an aligned picture.
         faces: which are cut out, of yuanshen, else None.
+        weights: where the detector's file lies and comes from.
     """
 
     recipe: str
@@ -87,6 +89,7 @@ class PrepareSettings:
     padding: str = "reflect"
     faces: FaceCrops | None = None
     out_given: bool = True
+    weights: WeightsFolder = DEFAULT_FOLDER
 
     def choices(self) -> dict[str, Any]:
         """Everything that decides the result, as plain data, without the places of files."""
@@ -150,6 +153,7 @@ def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
         padding=align["padding"] or PADDINGS[0],
         faces=face_crops(config["faces"]) if recipe == "yuanshen" else None,
         out_given=config["out"] is not None,
+        weights=WeightsFolder(**config["weights"]),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from ..data.images import BadPicture
+from ..data import BadPicture
 from ..errors import UserError
 from ..files import expanded
 from .crop import resize

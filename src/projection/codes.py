@@ -21,9 +21,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..files import atomic_write, expanded
 from ..networks import Generator
-from ..weights.errors import Refused
-from ..weights.tensors import as_tensor
-from ..weights.torchfile import ZIP_MAGIC, is_legacy, open_buffer, read_legacy, read_zip
+from ..weights import ZIP_MAGIC, Refused, as_tensor, is_legacy, open_buffer, read_legacy, read_zip
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".pt", ".pth")  # of one stem the first is read: it holds the most
 _HEADER_KEY = "caricature_codes"

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ..data import to_uint8
 from ..device import send
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import Generator, Precision, computing_in
 from .noise_maps import fresh_maps, normalize_, not_noise
 from .perceptual import Distance, perceptual_distance
@@ -64,6 +65,7 @@ def project(
     start: Tensor | None = None,
     each: Callable[[int, Projection], None] | None = None,
     progress: bool = True,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Projection:
     """Find codes that render as the targets.
 
@@ -76,6 +78,7 @@ def project(
         start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
         each: called with the index of its first picture and its result as each batch is done.
         progress: show a bar.
+        weights_folder: where the weights of LPIPS lie and come from.
 
     Returns:
         The projection.
@@ -88,7 +91,7 @@ def project(
     settings.check()
     _check(G, targets, start)
     batch = batch or max(min(BATCH, BATCH_PIXELS // G.resolution**2), 1)
-    distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device)
+    distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device, weights_folder=weights_folder)
     state, frozen = G.training, [p for p in G.parameters() if p.requires_grad]
     G.eval().requires_grad_(False)
     frame = _Frame(G, settings, distance, *_w_statistics(G))

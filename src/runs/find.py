@@ -10,10 +10,10 @@ import torch
 import yaml
 
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded, file_sha256
 from ..networks import Generator
-from ..weights import load_network, read_meta
-from ..weights.load import resolve_network
+from ..weights import load_network, read_meta, resolve_network
 
 MAX_LISTED = 12
 SNAPSHOTS = "snapshots/kimg-*.safetensors"
@@ -94,7 +94,13 @@ def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = 
     return found if chosen == "all" else _choose(found, wanted)
 
 
-def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -> Base:
+def find_base(
+    run_dir: Path,
+    base: str,
+    *,
+    device: torch.device | str = "cpu",
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
+) -> Base:
     """Find the network that a run was fine-tuned from.
 
     Args:
@@ -102,12 +108,13 @@ def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -
         base: `"auto"` for the snapshot at 0 kimg, or, where none was taken, the run's `pretrained` file; or a
             network's file or name.
         device: where to load it.
+        weights_folder: where published networks lie and come from.
 
     Raises:
         UserError: when it cannot be found, or the run was trained from scratch.
     """
     if base != "auto":
-        path = resolve_network(base)
+        path = resolve_network(base, weights_folder=weights_folder)
         return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
     settings = run_config(run_dir).get("pretrained", {})
     source = settings.get("source")
@@ -120,7 +127,7 @@ def find_base(run_dir: Path, base: str, *, device: torch.device | str = "cpu") -
     if not path.is_file():
         if source is None:
             raise UserError(f"{path} is missing: name the network that the run started from with base=FILE")
-        path = resolve_network(source)
+        path = resolve_network(source, weights_folder=weights_folder)
         _check_parent(run_dir, path)
     try:
         return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)

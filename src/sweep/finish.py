@@ -17,7 +17,7 @@ from ..data import open_configured_dataset
 from ..errors import UserError
 from ..files import file_sha256, read_json, write_text
 from ..metrics import face_features, get_extractor
-from ..runs.find import run_config
+from ..runs import BEST, RANKING, blend_header, run_config
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import load_network, save_network
 from .features import EXTRACTOR, feature_protocol, has_features, load_features, save_arrays
@@ -44,7 +44,7 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     cells = {row["label"]: load_features(sweep.table.features_path(row["key"])) for row in rows}
     rows, facts = rank(rows, cells, _anchors(sweep), sweep.settings)
     ranking = {**facts, "base": sweep.base.path.name, "protocol": sweep.protocol}
-    path = sweep.folder / "ranking.json"
+    path = sweep.folder / RANKING
     same = path.is_file() and path.read_text() == _json(ranking)
     best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)
@@ -100,7 +100,7 @@ def _real_features(sweep: Sweep) -> tuple[Tensor | None, str | None]:
 
 def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
     """Write the recommended blend as `best.safetensors`; without one, none is left there."""
-    path, choice = sweep.folder / "best.safetensors", ranking["recommended"]
+    path, choice = sweep.folder / BEST, ranking["recommended"]
     if choice is None:
         path.unlink(missing_ok=True)
         return None
@@ -108,22 +108,15 @@ def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
     G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     ours = {"file": snapshot.path.name, "run": sweep.run_dir.name, "kimg": snapshot.kimg, "sha256": snapshot.sha256}
     base = {"file": sweep.base.path.name, "sha256": file_sha256(sweep.base.path)}
-    low, high = sweep.settings.ordered(ours, base)
+    recipe = sweep.settings.recipe(choice["resolution"])
     meta = {
         "kimg": snapshot.kimg,
         "parent": snapshot.sha256,
-        "blend": {
-            "resolution": choice["resolution"],
-            "level": sweep.settings.level,
-            "width": sweep.settings.width,
-            "direction": sweep.settings.direction,
-            "low": low,
-            "high": high,
-        },
+        "blend": blend_header(recipe, ours, base),
         "score": {key: choice[key] for key in ("cari", "s", "r", "share")},
         "protocol": sweep.protocol,
     }
-    return save_network(path, G_ema=sweep.settings.blend(G, sweep.base.G, choice["resolution"]), meta=meta)
+    return save_network(path, G_ema=recipe.blend(G, sweep.base.G), meta=meta)
 
 
 def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:

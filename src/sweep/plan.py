@@ -10,10 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from ..device import float32_format
-from ..fetch import configure
-from ..networks import FP32, Generator
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..networks import Generator
 from ..ops import start_ops
-from ..runs.find import Base, Snapshot, check_family, find_base, find_run, find_snapshots
+from ..runs import Base, Snapshot, check_family, find_base, find_run, find_snapshots
 from .features import feature_protocol
 from .pictures import common_codes
 from .settings import SweepSettings, settings_of_config
@@ -50,11 +50,6 @@ class Sweep:
         return self.table.rows(self.keys())
 
     @property
-    def num_cells(self) -> int:
-        """Cells of the grid."""
-        return len(self.snapshots) * len(self.settings.resolutions)
-
-    @property
     def base_key(self) -> str:
         """Name of the base network's features."""
         return f"base-{_hash(self.protocol)}"
@@ -78,13 +73,14 @@ class Sweep:
 
 
 def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Open the sweep that a plain configuration asks for, and take its `weights` for this process."""
+    """Open the sweep that a plain configuration asks for."""
     settings = settings_of_config(config)
-    configure(**config["weights"])
-    return open_sweep(find_run(config["run"], Path(config["paths"]["runs"])), settings)
+    weights_folder = WeightsFolder(**config["weights"])
+    run_dir = find_run(config["run"], Path(config["paths"]["runs"]))
+    return open_sweep(run_dir, settings, weights_folder=weights_folder)
 
 
-def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
+def open_sweep(run_dir: Path, settings: SweepSettings, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Sweep:
     """Check settings against the run; nothing is written.
 
     Raises:
@@ -92,10 +88,11 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     """
     device = settings.torch_device()
     snapshots = find_snapshots(run_dir, settings.snapshot)
-    base = find_base(run_dir, settings.base, device=device)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=weights_folder)
     check_family(snapshots, base)
     settings.check_against(base.G)
     start_ops(device, base.G.resolution)
+    precision = settings.computing(base.G.resolution)
     protocol = {
         **feature_protocol(),
         "n_latents": settings.num_codes(),
@@ -106,10 +103,8 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
         "width": settings.width,
         "base": _digest(base.G),
         "float32": float32_format(),
+        "precision": f"{precision.name} from {precision.lowest} px",
     }
-    precision = settings.computing(base.G.resolution)
-    if precision != FP32:  # which is what the protocol of earlier sweeps means
-        protocol["precision"] = f"{precision.name} from {precision.lowest} px"
     return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 

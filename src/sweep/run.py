@@ -7,6 +7,7 @@ machines, and a sweep that is run again computes only what is missing.
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..networks import UNRELATED, kinship
-from ..runs.find import Snapshot, find_run
+from ..runs import Snapshot, find_run
 from ..weights import load_network
 from .features import Collector
 from .finish import finish_sweep
@@ -110,9 +111,11 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
         )
     collectors: dict[int, Collector] = defaultdict(Collector)
     resolutions = [r for r in missing if r != UNBLENDED]
+    recipes = [sweep.settings.recipe(r) for r in resolutions]
+    precision = sweep.settings.computing(sweep.base.G.resolution)
     total = sweep.protocol["n_latents"] * (len(resolutions) + 1)
     with tqdm(total=total, desc=snapshot.name, unit="img", leave=False, disable=None) as bar:
-        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), sweep.settings, resolutions):
+        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), recipes, precision):
             collectors[r].add(pictures)
             bar.update(len(pictures))
     table, key = sweep.table, sweep.unblended_key(snapshot)
@@ -145,15 +148,11 @@ def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[
 
 
 def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, relation: float) -> dict[str, Any]:
-    settings = sweep.settings
     return {
         "label": f"{snapshot.name}/{resolution}",
         "snapshot": snapshot.name,
         "kimg": snapshot.kimg,
-        "resolution": resolution,
-        "level": settings.level,
-        "width": settings.width,
-        "direction": settings.direction,
+        **asdict(sweep.settings.recipe(resolution)),
         "s": None,
         "r": None,
         "cari": None,

@@ -7,7 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..files import write_text
+from ..runs import RANKING, finished_sweeps, recommending_sweep
 from .charts import heat_map, is_wide, line_chart, structure_rendering
 from .page import facts, page, panel, picture, section, table
 from .tracker import read_rows
@@ -21,7 +23,7 @@ SHOWN_BAD = 40
 
 
 def write_run_report(run_dir: Path) -> Path:
-    """Write `report.html` of a run: its newest sweep, caricatures, snapshots, curves, settings.
+    """Write `report.html` of a run: the sweep that recommends its blend, caricatures, snapshots, curves, settings.
 
     Args:
         run_dir: run folder; every part of it may be missing.
@@ -30,12 +32,11 @@ def write_run_report(run_dir: Path) -> Path:
         Path of the report.
     """
     run, metrics = _read_json(run_dir / "run.json"), _known(read_rows(run_dir / "metrics.jsonl"), "kimg")
-    sweeps = [p.parent for p in (run_dir / "sweeps").glob("*/ranking.json")]
-    newest = max(sweeps, key=lambda p: (p / "ranking.json").stat().st_mtime, default=None)
+    sweep_dir = _shown_sweep(run_dir)
     name = run_dir.resolve().name
     body = [f"<p class='note'>caricature run</p><h1>{escape(name)}</h1>"]
-    if newest is not None:
-        body += _sweep_parts(newest, run_dir)
+    if sweep_dir is not None:
+        body += _sweep_parts(sweep_dir, run_dir)
     else:
         body += [panel(_progress(metrics), kind="hero"), _caricatures(run_dir)]
     body += [
@@ -61,8 +62,16 @@ def write_sweep_report(sweep_dir: Path) -> Path:
     return write_text(sweep_dir / "report.html", page(title, [head, *_sweep_parts(sweep_dir, run_dir)]))
 
 
+def _shown_sweep(run_dir: Path) -> Path | None:
+    """The sweep whose blend is recommended; where none is, the one that finished last."""
+    with suppress(UserError):  # a damaged ranking: the page shows what is left
+        if folder := recommending_sweep(run_dir):
+            return folder
+    return next(reversed(finished_sweeps(run_dir)), None)
+
+
 def _sweep_parts(sweep_dir: Path, run_dir: Path) -> list[str]:
-    ranking = _read_json(sweep_dir / "ranking.json")
+    ranking = _read_json(sweep_dir / RANKING)
     rows = [row for row in read_rows(sweep_dir / "cells.jsonl") if row.get("cari") is not None and row.get("label")]
     protocol = ranking.get("protocol") or {}
     rows = [row for row in rows if row.get("protocol") == protocol] or rows

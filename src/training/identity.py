@@ -23,9 +23,7 @@ from ..data import PictureDataset
 from ..errors import UserError
 from ..files import expanded, read_json, remove_partials, write_text
 from ..lock import exclusive
-from ..tracking import read_rows
 from .checkpoint import has_checkpoint
-from .schedule import mark_name
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
 FREE_KEYS = (
@@ -63,9 +61,9 @@ def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | N
     flat.pop("dataset.path", None)
     flat.pop("pretrained.about", None)
     flat["dataset.fingerprint"] = dataset.fingerprint
-    if parent is not None:
-        flat["pretrained.sha256"] = parent
-    return _without_spellings(flat) if parent is not None else flat
+    if parent is None:
+        return flat
+    return {key: value for key, value in flat.items() if key not in SPELLINGS} | {"pretrained.sha256": parent}
 
 
 def open_run_folder(
@@ -137,19 +135,13 @@ def _check_folder(folder: Path, own: Mapping[str, Any], *, resume: bool) -> None
             raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
         facts = read_json(known)
         _compare(folder, facts.get("identity"), own)
-        if not has_checkpoint(folder / "checkpoints") and facts.get("checkpointed", _got_on(folder)):
+        if not has_checkpoint(folder / "checkpoints") and facts.get("checkpointed", True):
             raise UserError(
                 f"run {folder} cannot be continued, its checkpoints are gone: take another run=NAME, or remove the "
                 "folder"
             )
     elif folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
         raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
-
-
-def _got_on(folder: Path) -> bool:
-    """Whether there are results after 0 kimg, in a run of before `checkpointed` was recorded."""
-    names = {path.stem for path in (folder / "snapshots").glob("kimg-*.safetensors")}
-    return bool(names - {mark_name(0)}) or any(row.get("nimg", 0) > 0 for row in read_rows(folder / "metrics.jsonl"))
 
 
 def _hold(folder: Path, held: ExitStack) -> bool:
@@ -171,7 +163,8 @@ def _hold(folder: Path, held: ExitStack) -> bool:
 def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     runs, name = expanded(config["paths"]["runs"]), config["run"]
     if name is None:
-        name = _automatic_name(config, own, runs)
+        digest = hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
+        name = f"{config['dataset']['name']}-{config['pretrained']['name']}-{digest}"
     path = expanded(str(name))
     if path.is_absolute() or len(path.parts) > 1:
         return path
@@ -180,31 +173,9 @@ def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     return runs / path
 
 
-def _automatic_name(config: Mapping[str, Any], own: Mapping[str, Any], runs: Path) -> str:
-    """Name a run after its identity. A network that is known by name counts with it, as it always did.
-
-    A run of before the path of a network's file ceased to count is found under the name that it has.
-    """
-    network = config["pretrained"]
-    spelt = {**own, "pretrained.source": network["source"], "pretrained.name": network["name"]}
-    new, old = (f"{config['dataset']['name']}-{network['name']}-{_digest(known)}" for known in (own, spelt))
-    by_name = network["source"] == network["name"] != "file" or "pretrained.sha256" not in own
-    return old if by_name or ((runs / old / "run.json").exists() and not (runs / new).exists()) else new
-
-
-def _digest(own: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
-
-
-def _without_spellings(flat: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if key not in SPELLINGS}
-
-
 def _compare(folder: Path, theirs: Any, own: Mapping[str, Any]) -> None:
     if not isinstance(theirs, dict):
         raise UserError(f"{folder / 'run.json'} is damaged (no identity): restore it, or take another run=NAME")
-    if "pretrained.sha256" in {*theirs, *own}:
-        theirs, own = _without_spellings(theirs), _without_spellings(own)
     differing = [
         f"{key} was {theirs.get(key)!r}, now {own.get(key)!r}"
         for key in sorted({*theirs, *own})

@@ -9,8 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..augment.ada import AdaController
-from ..augment.pipe import AugmentPipe
+from ..augment import AdaController, AugmentPipe
 from ..networks import Discriminator, Generator
 from .compiled import CompiledNetworks
 from .losses import discriminator_loss, generator_loss, path_lengths, r1_penalty, structure_loss

@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
-from ..fetch import configure
+from ..fetch import WeightsFolder
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
 from .acceleration import Acceleration, accelerate, choose_acceleration
-from .checkpoint import AtomicCheckpointIO, find_checkpoint
+from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
 from .device import Compute, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
@@ -38,9 +38,10 @@ class Run:
     dataset: PictureDataset
     start: Start
     module: GanModule
-    checkpoint: Path | None
+    checkpoint: Checkpoint | None
     compute: Compute
     acceleration: Acceleration
+    weights_folder: WeightsFolder
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -56,22 +57,22 @@ def train(config: Mapping[str, Any]) -> Path:
         UserError: for everything that the user can put right.
     """
     check_options(config)
-    configure(**config["weights"])
+    weights_folder = WeightsFolder(**config["weights"])
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
     acceleration = choose_acceleration(config["trainer"], device_of(config["trainer"]))
-    configured_extractor(config["metrics"])  # its weights are at hand before anything is written
-    networks = open_pretrained(config)
+    configured_extractor(config["metrics"], weights_folder)  # its weights are at hand before anything is written
+    networks = open_pretrained(config, weights_folder)
     dataset = build_dataset(config, networks)
-    start = build_networks(config, dataset, networks)
+    start = build_networks(config, dataset, networks, weights_folder)
     compute = open_compute(config["trainer"], start.G.resolution)
     step = build_step(config, start, compute)
     accelerate(step, acceleration)
     with ExitStack() as held:
         folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
         checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
-        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration)
+        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration, weights_folder)
         _go_on(run, total_kimg, marks)
         print(f"report: {write_run_report(folder)}")
     return folder
@@ -79,9 +80,7 @@ def train(config: Mapping[str, Any]) -> Path:
 
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> None:
     """Train from where the run is; a run that is there already opens no log."""
-    nimg = -1
-    if run.checkpoint is not None:
-        nimg = int(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["nimg"])
+    nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
     if nimg >= total_kimg * 1000:
         _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
@@ -141,9 +140,10 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
-        trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+        path = None if run.checkpoint is None else run.checkpoint.path
+        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     snapshotter.finish()
-    _print_end(run, log, stop, total_kimg)
+    _print_end(run, log, stop)
 
 
 def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -161,7 +161,7 @@ def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True))],
+        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True), run.checkpoint)],
     )
 
 
@@ -181,6 +181,7 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         tracker,
         meta=meta,
         metrics=config["metrics"],
+        weights_folder=run.weights_folder,
         dtype=dtypes[snapshot["dtype"]],
         grid_psi=float(snapshot["grid_psi"]),
         keep_best=snapshot["keep_best"],
@@ -214,16 +215,13 @@ def _extra(module: GanModule) -> dict[str, float]:
         values = {"ada/p": p, "ada/rt": rt}
     if torch.cuda.is_available():
         values["memory/peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
-    else:
-        values["memory/peak_gb"] = _peak_resident_gb()
+        return values
+    with suppress(ImportError):  # Windows does not count it
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        values["memory/peak_gb"] = peak / (2**30 if sys.platform == "darwin" else 2**20)
     return values
-
-
-def _peak_resident_gb() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _check_trainer(settings: Mapping[str, Any]) -> None:
@@ -247,7 +245,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
     start = run.start.facts.get("source", "fresh networks")
     lines = [
-        f"run        {run.folder}" + (f" (continues {run.checkpoint.name})" if run.checkpoint else ""),
+        f"run        {run.folder}" + (f" (continues {run.checkpoint.path.name})" if run.checkpoint else ""),
         f"data       {run.dataset.report.summary()}",
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
         f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len({*marks, total_kimg})} snapshots",
@@ -261,7 +259,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     print("\n".join(lines), flush=True)
 
 
-def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback, total_kimg: float) -> None:
+def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback) -> None:
     at = f"{run.module.nimg / 1000:g} kimg"
     speed = "" if log.img_per_sec is None else f", {log.img_per_sec:.1f} img/s"
     if stop.signal_name is not None:

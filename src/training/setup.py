@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 
-from ..augment.pipe import AugmentPipe
+from ..augment import AugmentPipe
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
+from ..fetch import WeightsFolder
 from ..files import file_sha256
 from ..networks import Discriminator, Generator, channels_per_resolution
-from ..weights import Networks, load_network
-from ..weights.load import resolve_network
-from ..weights.network_file import differences
+from ..weights import Networks, differences, load_network, resolve_network
 from .device import Compute
 from .settings import StepSettings
 from .step import TrainingStep
@@ -40,19 +39,22 @@ class Start:
         return bool(self.facts)
 
 
-def open_pretrained(config: Mapping[str, Any]) -> Networks | None:
+def open_pretrained(config: Mapping[str, Any], weights_folder: WeightsFolder) -> Networks | None:
     """Load `pretrained.source`; None when the run starts from nothing."""
     source = config["pretrained"]["source"]
-    return None if source is None else load_network(source)
+    return None if source is None else load_network(source, weights_folder=weights_folder)
 
 
-def build_networks(config: Mapping[str, Any], dataset: PictureDataset, networks: Networks | None) -> Start:
+def build_networks(
+    config: Mapping[str, Any], dataset: PictureDataset, networks: Networks | None, weights_folder: WeightsFolder
+) -> Start:
     """Take the pretrained networks, or make fresh ones with `model`.
 
     Args:
         config: of the run.
         dataset: already open.
         networks: of `open_pretrained`.
+        weights_folder: likewise.
 
     Raises:
         UserError: when the pretrained network and data set or model settings do not fit, or D is missing.
@@ -82,7 +84,7 @@ def build_networks(config: Mapping[str, Any], dataset: PictureDataset, networks:
     )
     facts = {
         "source": str(source),
-        "sha256": file_sha256(resolve_network(source)),
+        "sha256": file_sha256(resolve_network(source, weights_folder=weights_folder)),
         "kimg": networks.meta.get("kimg"),
         "fresh": ["D"] if fresh_d else [],
         "G_from": "G" if networks.G is not None else "G_ema",

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
+from ..fetch import WeightsFolder
 from ..metrics import Evaluator, FeatureExtractor, get_extractor
 from ..networks import Generator
-from ..tracking import Tracker
-from ..tracking.report import MEASURE
+from ..tracking import MEASURE, Tracker
 from ..weights import save_network
 from .seeds import seeded_generator
 
@@ -23,7 +23,9 @@ CHUNK = 32
 BYTES_PER_GB = 2**30
 
 
-def configured_extractor(metrics: Mapping[str, Any], device: torch.device | str = "cpu") -> FeatureExtractor | None:
+def configured_extractor(
+    metrics: Mapping[str, Any], weights_folder: WeightsFolder, device: torch.device | str = "cpu"
+) -> FeatureExtractor | None:
     """The extractor that the `metrics` group asks for, None for no evaluation.
 
     Raises:
@@ -32,7 +34,7 @@ def configured_extractor(metrics: Mapping[str, Any], device: torch.device | str 
     if metrics["extractor"] is None:
         return None
     weights = {key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics}
-    return get_extractor(metrics["extractor"], device=device, **weights)
+    return get_extractor(metrics["extractor"], device=device, weights_folder=weights_folder, **weights)
 
 
 class Snapshotter:
@@ -45,6 +47,7 @@ class Snapshotter:
         tracker: where rows and pictures go.
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
         metrics: the group's settings: `extractor` (None for no evaluation), `num_fakes`, `psi`, `patience`, ….
+        weights_folder: where the extractor's weights lie and come from.
         dtype: of the stored tensors.
         grid_psi: truncation of the sample grids.
         seed: of grids and evaluation latents.
@@ -61,6 +64,7 @@ class Snapshotter:
         *,
         meta: Mapping[str, Any],
         metrics: Mapping[str, Any],
+        weights_folder: WeightsFolder,
         dtype: torch.dtype,
         grid_psi: float,
         seed: int,
@@ -69,6 +73,7 @@ class Snapshotter:
     ) -> None:
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
+        self.weights_folder = weights_folder
         self.evaluator: Evaluator | None = None
         self.history: list[tuple[int, float]] = []
         self.keep_best, self.max_gb = keep_best, max_gb
@@ -82,7 +87,7 @@ class Snapshotter:
             UserError: when `keep_best` would have to compare KIDs of different measures.
         """
         scored = [row for row in rows if row.get("kid") is not None]
-        extractor = configured_extractor(self.metrics)
+        extractor = configured_extractor(self.metrics, self.weights_folder)
         if extractor is not None:
             measure = (extractor.name, extractor.sha256, extractor.resizer, float(self.metrics["psi"]))
             others = [row for row in scored if _measure(row) != measure]
@@ -138,7 +143,7 @@ class Snapshotter:
     @torch.inference_mode()
     def _evaluate(self, nimg: int) -> dict[str, Any]:
         if self.evaluator is None:
-            extractor = configured_extractor(self.metrics, self.G_ema.mapping.w_avg.device)
+            extractor = configured_extractor(self.metrics, self.weights_folder, self.G_ema.mapping.w_avg.device)
             assert extractor is not None
             self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed)
         psi, count = float(self.metrics["psi"]), int(self.metrics["num_fakes"])

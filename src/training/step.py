@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from ..augment.ada import AdaController
-from ..augment.pipe import AugmentPipe
+from ..augment import AdaController, AugmentPipe
 from ..networks import FP32, Discriminator, Generator, Precision, computing_in
 from .compiled import CompiledNetworks
 from .ema import GeneratorEma
@@ -142,11 +141,11 @@ class TrainingStep(nn.Module):
         with self.labelled(phase.name):
             if self.graphs is not None:
                 seed = phase_seed(self.seed, nimg, self.rank, phase.name)
-                return self.graphs.run(phase.name, partial(self._take, phase), phase.optimizer, batch, seed)
+                return self.graphs.run(phase.name, partial(self._optimize, phase), phase.optimizer, batch, seed)
             generator = seeded_generator(self.seed, nimg, self.rank, phase.name, batch.images.device)
-            return self._take(phase, batch, generator)
+            return self._optimize(phase, batch, generator)
 
-    def _take(self, phase: Phase, batch: Batch, generator: torch.Generator) -> Statistics:
+    def _optimize(self, phase: Phase, batch: Batch, generator: torch.Generator) -> Statistics:
         """The work of a phase, all of it on the device: gradients of its loss, one step of its optimiser."""
         trained = self._trained[phase.network]
         for parameter in trained:

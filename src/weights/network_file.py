@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..networks import Discriminator, Generator
-from ..networks.layers import RESAMPLE_TAPS
+from ..networks import RESAMPLE_TAPS, Discriminator, Generator
 from ..ops import setup_filter
 from .errors import Refused, shown
 

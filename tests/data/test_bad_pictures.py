@@ -18,6 +18,8 @@ from src.data import open_dataset
 
 from ..prepare.trees import encoded, manifest, noise, write_files
 
+pytestmark = pytest.mark.script
+
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = 2 * 10**9
 RUN = """

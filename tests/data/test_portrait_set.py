@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.data import HELD_OUT_SEED, open_configured_dataset, open_portraits
-from src.data import portrait_set as demo_module
+from src.data import HELD_OUT_SEED, open_configured_dataset, open_portraits, portrait_set as demo_module
 from src.errors import UserError
 from src.portraits import render_portraits
 

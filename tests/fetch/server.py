@@ -59,6 +59,7 @@ def serving():
 
 def head(handler, code, headers):
     handler.send_response(code)
+    handler.send_header("Connection", "close")
     for key, value in headers.items():
         if value is not None:
             handler.send_header(key, value)

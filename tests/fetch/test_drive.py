@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from src.fetch import RemoteFile, drive, fetch_file
+from src.fetch import RemoteFile, drive
 from tests.fetch.server import file, page, status
 
 DATA = np.random.default_rng(0).bytes(200_000)
@@ -24,14 +23,9 @@ def place(server, monkeypatch):
     monkeypatch.setattr(drive, "DOWNLOAD", f"{server.base}/uc")
 
 
-def fetch(*urls):
-    return fetch_file(RemoteFile("net.pkl", urls or (LINK,), "CC0"), progress=False)
-
-
-def refusal():
-    with pytest.raises(UserError) as error:
-        fetch()
-    return str(error.value)
+@pytest.fixture
+def fetch(weights_folder):
+    return lambda *urls: weights_folder.fetch(RemoteFile("net.pkl", urls or (LINK,), "CC0"))
 
 
 @pytest.mark.parametrize(
@@ -51,28 +45,28 @@ def test_the_file_of_a_link(url, expected):
     assert drive.file_id(url) == expected
 
 
-def test_a_small_file_comes_at_once(server):
+def test_a_small_file_comes_at_once(server, fetch):
     server.serve("/uc", file(DATA))
     for link in (LINK, f"https://drive.google.com/open?id={ID}", f"https://drive.google.com/file/d/{ID}/view"):
         fetch(link).unlink()
     assert {path for path, _ in server.asked} == {f"/uc?export=download&id={ID}"}
 
 
-def test_the_confirmation_form_is_sent(server):
+def test_the_confirmation_form_is_sent(server, fetch):
     server.serve("/uc", page(FORM.format(action=f"{server.base}/download", id=ID)))
     server.serve("/download", file(DATA))
     assert fetch().read_bytes() == DATA
     assert server.asked[-1][0] == f"/download?id={ID}&export=download&confirm=t&uuid=a%26b"
 
 
-def test_an_interrupted_file_is_confirmed_again_and_continued(server):
+def test_an_interrupted_file_is_confirmed_again_and_continued(server, fetch):
     server.serve("/uc", page(FORM.format(action="/download", id=ID)))
     server.serve("/download", file(DATA, stop=0), file(DATA, stop=70_000), file(DATA))
     assert fetch().read_bytes() == DATA
     assert "bytes=70000-" in server.ranges("/download")
 
 
-def test_the_older_forms_of_confirmation(server):
+def test_the_older_forms_of_confirmation(server, fetch):
     link = f'<a id="uc-download-link" href="/uc2?export=download&amp;confirm=abcd&amp;id={ID}">Download anyway</a>'
     server.serve("/uc", page(f"<html>{link}</html>"))
     server.serve("/uc2", file(DATA))
@@ -86,14 +80,14 @@ def test_the_older_forms_of_confirmation(server):
 
 
 @pytest.mark.parametrize("code", [200, 403, 429])
-def test_a_used_up_quota_is_said_and_the_next_address_tried(server, code):
+def test_a_used_up_quota_is_said_and_the_next_address_tried(server, code, fetch, refusal):
     text = "<title>Google Drive - Quota exceeded</title><p>Sorry, too many users have viewed or downloaded this file"
     server.serve("/uc", page(text, code))
     assert f"{LINK} ({drive.QUOTA})" in refusal()
     assert fetch(LINK, server.serve("/copy", file(DATA))).read_bytes() == DATA
 
 
-def test_the_quota_may_show_after_the_confirmation(server):
+def test_the_quota_may_show_after_the_confirmation(server, refusal):
     server.serve("/uc", page(FORM.format(action="/download", id=ID)))
     server.serve("/download", page("<title>Quota exceeded</title>"))
     assert drive.QUOTA in refusal()
@@ -108,7 +102,7 @@ def test_the_quota_may_show_after_the_confirmation(server):
         (page(FORM.format(action="/uc", id=ID)), drive.OTHER),  # asks again and again
     ],
 )
-def test_other_answers_are_told_apart(server, answer, words):
+def test_other_answers_are_told_apart(server, answer, words, refusal):
     server.serve("/uc", answer)
     assert words in refusal()
     assert len(server.asked) <= drive.MAX_PAGES

@@ -7,8 +7,7 @@ import torch
 def test_a_run_on_graphs_goes_on_as_one_without(tiny_network, picture_folder, tmp_path):
     """Across a resume, to what atomic additions leave of equality; the first snapshot is of the same weights."""
     pytest.importorskip("hydra")
-    from tests.training.conftest import run as train
-    from tests.training.conftest import run_options, tensors
+    from tests.training.conftest import run as train, run_options, tensors
 
     options = run_options(tiny_network, picture_folder, tmp_path)
     more = ["trainer.accelerator=gpu", "loss.r1_interval=2", "augment=ada", "augment.augment_p=0.2"]

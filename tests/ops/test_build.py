@@ -12,6 +12,8 @@ import torch
 from src.ops import backend, backend_info, build, set_policy, upfirdn2d
 from src.ops.build import BuildError
 
+pytestmark = pytest.mark.script
+
 ROOT = Path(__file__).resolve().parents[2]
 SHOW = "from src.ops import backend_info; info = backend_info(); print(info['upfirdn2d'], '|', info['reason'])"
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.fetch.remote import Settings, configure
 from src.prepare import detectors as drawn
 from src.prepare.cascade import ANIME, MAX_SIDE_PX, CascadeDetector
 from src.prepare.detectors import PlugIn, open_face_detector
@@ -50,12 +49,10 @@ def opencv(monkeypatch):
 
 
 @pytest.fixture
-def weights(tmp_path):
-    """A weights folder of its own."""
-    usual = Settings()
-    configure(folder=str(tmp_path / "weights"))
-    yield tmp_path / "weights"
-    configure(folder=str(usual.folder))
+def weights(tmp_path, monkeypatch):
+    """A weights folder of its own, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    return Path("weights")
 
 
 @pytest.fixture
@@ -77,10 +74,13 @@ def test_boxes_are_in_pixels_of_the_picture(opencv, cascade):
 
 
 def test_without_opencv_4_one_line_says_what_to_install(opencv, cascade, monkeypatch):
-    pip = r"pip install 'opencv-python-headless>=4.*,<5' .*'\.\[drawn\]'.*faces\.detector=package\.module:function"
+    pip = r"pip install --force-reinstall --no-deps 'opencv-python-headless>=4.*,<5', .*faces\.detector=package"
     del opencv.CascadeClassifier
     opencv.__version__ = "5.0.0"
     with pytest.raises(UserError, match=r"OpenCV 5\.0\.0 has no cascades, OpenCV 4 has: " + pip):
+        CascadeDetector(cascade)
+    del opencv.__version__
+    with pytest.raises(UserError, match=r"OpenCV without its own files has no cascades, OpenCV 4 has: " + pip):
         CascadeDetector(cascade)
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(UserError, match=r"finding drawn faces needs OpenCV 4 .*" + pip) as error:
@@ -94,7 +94,8 @@ def test_the_usual_cascade_is_fetched_checked_or_asked_for(opencv, weights, tmp_
     monkeypatch.setattr(drawn, "ANIME", known)
     with pytest.raises(UserError) as error:
         open_face_detector(None)
-    for words in ("drawn faces are found by a cascade", "Put the file (licence: MIT) at", str(weights / ANIME.name)):
+    place = tmp_path / weights / ANIME.name
+    for words in ("drawn faces are found by a cascade", "Put the file (licence: MIT) at", str(place)):
         assert words in str(error.value)
     published.write_bytes(b"another")
     with pytest.raises(UserError, match="its sha256 is"):

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from src.tracking import read_rows
 from src.training.callbacks import CheckpointCallback
 from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
+from tests.scripts import begin
 from tests.training.conftest import run, tensors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,12 +49,10 @@ def test_real_divergence_is_noticed(options):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.script
 def test_signals_save_and_the_run_goes_on(options, tmp_path, name):
-    command = [sys.executable, str(ROOT / "train.py"), *options, "snapshot.kimg=[0,50]", "run=stopped"]
     log = tmp_path / "stopped" / "log.jsonl"
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+    process = begin("train.py", *options, "snapshot.kimg=[0,50]", "run=stopped")
     deadline = time.time() + 60
     while not log.exists() and time.time() < deadline:
         time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,10 @@ def test_what_this_version_cannot_do_is_refused(options):
         run(options, "trainer.devices=2")
     with pytest.raises(UserError, match=r"trainer\.precision=fp16: fp16 needs a CUDA device"):
         run(options, "trainer.precision=fp16", "trainer.accelerator=cpu")
+
+
+def test_where_memory_is_not_counted_nothing_is_said_of_it(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    rows = read_rows(run(options, "snapshot.kimg=[0.02]", "run=there") / "log.jsonl")
+    assert rows
+    assert all("loss/G" in row and "memory/peak_gb" not in row for row in rows)

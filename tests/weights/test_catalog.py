@@ -2,14 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
+from src.caricature.run import main as caricature
 from src.cli import compose_config
 from src.errors import UserError
-from src.fetch import fetch_file
 from src.fetch.checksums import recorded
+from src.generate.run import generate
 from src.networks.architecture import channels_per_resolution
 from src.sweep.run import open_configured_sweep
 from src.training.identity import identity
@@ -21,6 +23,13 @@ from src.weights.load import SHIPPED, resolve_network
 from tests.conftest import make_tiny
 
 OWN = {"demo", "file", "none"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The weights folder of the current directory."""
+    monkeypatch.chdir(tmp_path)
+    return Path("weights")
 
 
 def entry_values(**changes):
@@ -135,7 +144,7 @@ def test_a_name_is_a_network(folder):
     G, _ = make_tiny()
     save_network(folder / "net.safetensors", G_ema=G).rename(folder / entry.file.name)
     assert resolve_network("ffhq256") == folder / entry.file.name
-    assert fetch_file(entry.file) == folder / entry.file.name
+    assert entry.fetch() == folder / entry.file.name
     recorded = json.loads((folder / "checksums.json").read_text())
     assert recorded[entry.file.name]["source"] == "placed by hand"
 
@@ -196,8 +205,14 @@ def test_scripts_take_folder_and_mirror(tmp_path):
     (run / "snapshots").mkdir(parents=True)
     (run / "run.json").write_text("{}")
     save_network(run / "snapshots" / "kimg-000000.00.safetensors", G_ema=make_tiny()[0], meta={"kimg": 0.0})
-    for script, choice, start in (("train", "pretrained", train), ("sweep", "base", open_configured_sweep)):
+    for script, choice, start in (
+        ("train", "pretrained", train),
+        ("sweep", "base", open_configured_sweep),
+        ("generate", "network", generate),
+        ("caricature", "network", caricature),
+    ):
         options = [f"weights.folder={tmp_path / script}", f"weights.mirror={shelf}", f"paths.runs={tmp_path / 'runs'}"]
+        options += [f"codes={tmp_path}"] if script == "caricature" else []
         with pytest.raises(UserError, match=re.escape(str(tmp_path / script / name))) as error:
             start(compose_config(script, [f"{choice}=ffhq256", *options]))
         assert "\n" not in str(error.value)
