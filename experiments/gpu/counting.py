@@ -20,8 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from src.augment import color, geometry
-from src.augment import filter as filter_
+from src.augment import color, filter as filter_, geometry
 from src.augment.pipe import AugmentPipe
 from src.device import float32_format, float32_in
 from src.networks import Discriminator, Generator, Precision
@@ -32,11 +31,8 @@ from src.training.step import Batch, TrainingStep
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.convolution.default, aten.convolution_backward.default)
-GENERAL_FIR, FIR_TAP_X, FIR_TAP_Y = (
-    200,
-    20,
-    75,
-)  # instructions of the general FIR kernel: an output, a tap that it meets
+# instructions of the general FIR kernel: for an output, and for each tap that it meets, along x and along y
+GENERAL_FIR, FIR_TAP_X, FIR_TAP_Y = 200, 20, 75
 #: Operations that start no kernel: views, allocations, what belongs to Python or the profiler.
 NO_KERNEL = (
     *("prim.", "profiler.", "sym_", "empty", "new_empty", "detach", "alias", "lift_fresh", "is_same_size"),

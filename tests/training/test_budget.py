@@ -1,4 +1,4 @@
-"""The budget of a training iteration at 256 px on a GPU, counted without one: launches, bytes, layouts, kernel sizes."""
+"""What a training iteration at 256 px may ask of a GPU, counted without one: launches, bytes, layouts, kernel sizes."""
 
 import pytest
 
