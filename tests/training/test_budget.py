@@ -1,7 +1,10 @@
 """What a training iteration at 256 px may ask of a GPU, counted without one: launches, bytes, layouts, kernel sizes."""
 
+import json
+
 import pytest
 
+from experiments.gpu import predict
 from experiments.gpu.counting import count_iteration
 from experiments.gpu.predict import CARDS, seconds, summary
 from src.networks import TF32, Precision
@@ -49,6 +52,13 @@ def test_launches_and_bytes_of_a_phase(counted, phase):
     found = counted[0][phase]
     assert launches / 2 < sum(launch.launches for launch in found) <= launches
     assert gigabytes / 4 < sum(launch.bytes for launch in found) / 1e9 <= gigabytes
+
+
+def test_a_prediction_is_printed_and_written(counted, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(predict, "count_iteration", lambda *_, **__: counted)
+    result = predict.main(["--card", "h200", "--batch", "4", "--out", str(tmp_path / "predicted.json")])
+    assert json.loads((tmp_path / "predicted.json").read_text())["iteration"] == result["iteration"]
+    assert f"{result['images_per_sec']:.0f} img/s" in capsys.readouterr().out
 
 
 def test_a_prediction_adds_up(counted):
