@@ -33,6 +33,8 @@ aten = torch.ops.aten
 CONVOLUTIONS = (aten.convolution.default, aten.convolution_backward.default)
 # instructions of the general FIR kernel: for an output, and for each tap that it meets, along x and along y
 GENERAL_FIR, FIR_TAP_X, FIR_TAP_Y = 200, 20, 75
+# instructions of the warp kernel for a point: the point itself, each of its pixels; tiles overlap, additions are atomic
+WARP_POINT, WARP_PIXELS, WARP_OVERLAP, ATOMIC_INSTRUCTIONS = 150, 49, 1.72, 8
 #: Operations that start no kernel: views, allocations, what belongs to Python or the profiler.
 NO_KERNEL = (
     *("prim.", "profiler.", "sym_", "empty", "new_empty", "detach", "alias", "lift_fresh", "is_same_size"),
@@ -168,6 +170,16 @@ class _CountedKernels(kernels.Kernels):
         read = (dy, y, x if wanted[1] else None)
         self.counter.add("epilogue", "epilogue_grad", *read, found.x, found.noise, launches=1 + sums)
         return found
+
+    def warp(self, x: Tensor, affine: Tensor, margins: Tensor, taps: Any, *, adjoint: bool) -> Tensor:
+        """Count the picture, the result, and the arithmetic of its points; a scatter's additions go to memory."""
+        with self._silent():
+            y = super().warp(x, affine, margins, taps, adjoint=adjoint)
+        points = 4 * x[:, 0].numel()
+        added = points * x.shape[1] * WARP_PIXELS * ATOMIC_INSTRUCTIONS if adjoint else 0
+        instructions = points * (WARP_POINT + 2 * x.shape[1] * WARP_PIXELS) * (1 if adjoint else WARP_OVERLAP) + added
+        self.counter.add("augment", "warp_adjoint" if adjoint else "warp", x, y, instructions=int(instructions))
+        return y
 
     @contextmanager
     def _silent(self) -> Iterator[None]:
