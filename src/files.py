@@ -9,11 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
 from .errors import UserError
 
 TORCH_WRITER = ("inline_container", "PytorchStreamWriter")  # how torch.save says that a disk is full
+CACHE_VARIABLE = "CARICATURE_CACHE"
 PARTIAL = re.compile(r"\..+\.\d+\.partial")  # as atomic_write names them
 
 
@@ -83,6 +85,12 @@ def expanded(path: str | Path) -> Path:
     The `~name` of an unknown user stays as it is.
     """
     return Path(os.path.expanduser(path))
+
+
+def cache_folder(name: str) -> Path:
+    """Where what can be made again is kept: `$CARICATURE_CACHE/<name>`, or `caricature/<name>` in the user's cache."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return (expanded(chosen) if chosen else user_cache_path("caricature", appauthor=False)) / name
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -25,7 +25,6 @@ from src.augment.pipe import AugmentPipe
 from src.device import float32_format, float32_in
 from src.networks import Discriminator, Generator, Precision
 from src.ops import backend, kernels
-from src.training import objectives
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
 
@@ -249,7 +248,7 @@ def _own_constants() -> Iterator[None]:
 
 
 def _patches(counter: _Counter) -> list[Any]:
-    augmented = objectives._augmented
+    augmented = TrainingStep._augmented
 
     def scoped(*args: Any) -> Tensor:
         counter.scope = "augment"
@@ -265,5 +264,5 @@ def _patches(counter: _Counter) -> list[Any]:
         mock.patch.object(backend, "_loaded", loaded),
         mock.patch.object(Tensor, "data_ptr", lambda self: 0),
         mock.patch("src.ops.upfirdn2d.kernel_taps", taps),
-        mock.patch.object(objectives, "_augmented", scoped),
+        mock.patch.object(TrainingStep, "_augmented", scoped),
     ]

@@ -1,7 +1,6 @@
 """The built-in data set: procedural portraits, drawn once and kept in a cache folder."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from tqdm import tqdm
 
 from .. import portraits
 from ..errors import UserError
-from ..files import atomic_write
+from ..files import CACHE_VARIABLE, atomic_write, cache_folder
 from ..portraits import render_portraits
 from .dataset import PictureDataset
 from .report import DatasetReport
@@ -19,11 +18,6 @@ from .report import DatasetReport
 HELD_OUT_SEED = 1_000_000
 _CHUNK = 100
 MANY = 1000  # portraits that take so long that one wants to see them coming
-
-
-def cache_folder() -> Path:
-    """Where drawn portraits are kept: `$XDG_CACHE_HOME/caricature`, by default `~/.cache/caricature`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "caricature"
 
 
 def open_portraits(
@@ -61,7 +55,7 @@ def open_portraits(
             f"{HELD_OUT_SEED - first_seed}"
         )
     key = _cache_key(domain, num_images, resolution, background, first_seed)
-    path = cache_folder() / f"portraits-{domain}-{resolution}-{num_images}-{key}.npy"
+    path = cache_folder("portraits") / f"{domain}-{resolution}-{num_images}-{key}.npy"
     pictures = _load(path, (num_images, resolution, resolution, 3))
     if pictures is None:
         pictures = _draw(domain, num_images, resolution, background, first_seed)
@@ -87,7 +81,7 @@ def _draw(domain: str, num_images: int, resolution: int, background: str | None,
     starts = range(first_seed, end, _CHUNK)
     chunks = [range(s, min(s + _CHUNK, end)) for s in starts]
     if num_images >= MANY:
-        print(f"drawing    {num_images} portraits, once: they are kept in {cache_folder()}", flush=True)
+        print(f"drawing    {num_images} portraits, once: they are kept in {cache_folder('portraits')}", flush=True)
     parts = []
     with tqdm(total=num_images, unit="img", leave=False, disable=None if num_images >= MANY else True) as bar:
         for seeds in chunks:
@@ -101,7 +95,7 @@ def _store(path: Path, pictures: np.ndarray) -> None:
         with atomic_write(path) as partial, open(partial, "wb") as file:
             np.save(file, pictures)
     except UserError as error:
-        raise UserError(f"{error}: portraits are kept there; set XDG_CACHE_HOME to another folder") from error
+        raise UserError(f"{error}: portraits are kept there; set {CACHE_VARIABLE} to another folder") from error
 
 
 def _cache_key(domain: str, num_images: int, resolution: int, background: str | None, first_seed: int) -> str:

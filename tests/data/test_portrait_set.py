@@ -8,13 +8,14 @@ import torch
 
 from src.data import HELD_OUT_SEED, open_configured_dataset, open_portraits, portrait_set as demo_module
 from src.errors import UserError
+from src.files import CACHE_VARIABLE
 from src.portraits import render_portraits
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "caricature"
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    return tmp_path / "portraits"
 
 
 def test_portraits_are_those_of_their_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,8 +64,8 @@ def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError, match="dogs"):
         open_portraits("dogs", 2, 32)
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(UserError, match="set CARICATURE_CACHE to another folder"):
         open_portraits("people", 2, 32)
 
 

@@ -9,8 +9,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from src.data import open_dataset
+from src.files import CACHE_VARIABLE
 from src.metrics import Evaluator, Shards
-from src.metrics.feature_cache import cache_folder
 
 
 class Means:
@@ -35,8 +35,8 @@ def noise(count, seed, px=16):
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return cache_folder()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "features"
 
 
 def numbers(row):
@@ -96,7 +96,7 @@ def test_a_damaged_cache_file_is_measured_anew(picture_folder, own_cache, capsys
 
 def test_a_cache_that_cannot_be_written_is_said_once(picture_folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     Evaluator(Means(), open_dataset(picture_folder), seed=0)
     assert capsys.readouterr().out.count("cannot be written") == 1
 
@@ -107,7 +107,7 @@ def test_pictures_without_a_fingerprint_are_not_kept(own_cache):
 
 
 def _measure(folder, cache, shards):
-    os.environ["XDG_CACHE_HOME"] = str(cache)
+    os.environ[CACHE_VARIABLE] = str(cache)
     extractor = Means()
     fakes = noise(13, 1)
     evaluator = Evaluator(extractor, open_dataset(folder), seed=0, shards=shards)
