@@ -84,7 +84,7 @@ def run(step: Step, out: Path, left_sec: float) -> dict[str, Any]:
     """Run one step; its words go to OUT/STEP.log."""
     began, limit = time.perf_counter(), min(step.seconds, left_sec)
     environment = {**os.environ, "CARICATURE_OPS": os.environ.get("CARICATURE_OPS", "auto")}
-    with open(out / f"{step.name}.log", "w") as log:
+    with open(out / f"{step.name}.log", "w", encoding="utf-8") as log:
         try:
             done = subprocess.run(
                 step.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, timeout=limit, env=environment

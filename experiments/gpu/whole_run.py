@@ -19,7 +19,7 @@ def configuration(arguments: Sequence[str]) -> dict[str, Any]:
 
         return compose_config("train", list(arguments))
     where = list(arguments).index("--config")
-    config: dict[str, Any] = json.loads(Path(arguments[where + 1]).read_text())
+    config: dict[str, Any] = json.loads(Path(arguments[where + 1]).read_text(encoding="utf-8"))
     for argument in (*arguments[:where], *arguments[where + 2 :]):
         key, _, text = argument.partition("=")
         *groups, last = key.split(".")
