@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from ..errors import UserError
 from ..fetch import WeightsFolder
-from ..options import Device, Kind, NotNegative, Options, Positive, Range, Seed, Share, Words, kind_of
+from ..options import Device, Kind, NotNegative, Options, Positive, Range, Seed, Share, kind_of
 from ..projection import ProjectionChoice
-from ..runs import Direction, Level, PathsSettings, Switch
+from ..runs import Direction, Level, PathsSettings, RunName, SnapshotName, Switch
 
 #: One of `strength={NAME:NUMBER,…}`: a name may stand in quotes, and must where it has a comma.
 NAMED = re.compile(r"""\s*(?:'([^']*)'|"([^"]*)"|([^,]*?))\s*:\s*([^,:]*?)\s*(?:,|$)""")
@@ -71,7 +71,7 @@ class FaceChoice(Options):
     aligned: bool = False  # the pictures are faces cut out as FFHQ's already
     align_px: Annotated[int, Range(16)] = 1024  # at which faces are cut out before they are reduced to the network's
     min_px: NotNegative | None = None  # smallest side of a face in its photograph; None is half of the network's size
-    max_yaw: Annotated[float, Range(0, 90, noun="degrees")] | None = 45  # that a face may be turned aside
+    max_yaw: Annotated[float, Range(0, 90, note="degrees")] | None = 45  # that a face may be turned aside
     min_sharpness: NotNegative | None = 10  # variance of the Laplacian at 128 px
     max_outside: Share | None = 0.4  # of a face's square that may lie outside of the photograph
 
@@ -113,13 +113,13 @@ class PageSettings(Options):
 class CaricatureSettings(Options):
     """All options of `conf/caricature.yaml`."""
 
-    photos: Annotated[Path, Words("a picture, a folder or a zip")] | None = None  # of faces
-    codes: Annotated[Path, Words("a file or a folder")] | None = None  # instead of photographs
-    out: Annotated[Path, Words("a folder")] | None = None  # None for one in the run's
-    run: Annotated[str, Words("latest, a name or a folder")] = "latest"
+    photos: Annotated[Path, "a picture, a folder or a zip"] | None = None  # of faces
+    codes: Annotated[Path, "a file or a folder"] | None = None  # instead of photographs
+    out: Annotated[Path, "a folder"] | None = None  # None for one in the run's
+    run: RunName = "latest"
     base: str = "auto"  # network to project into; auto is the run's
     sweep: str | None = None  # whose recommendation is rendered; None for the newest
-    snapshot: Annotated[str | float, Words("a name or kimg")] | None = None  # another than the recommended
+    snapshot: SnapshotName | None = None  # another than the recommended
     network: str | None = None  # a network file to render with instead of the run's blends
     blend: BlendChoice = field(default_factory=BlendChoice)
     # how much of the caricature: for all faces, one a face, or by name with a `default`
@@ -128,7 +128,7 @@ class CaricatureSettings(Options):
         Kind((*_STRENGTHS.words, "{NAME:NUMBER,default:NUMBER}"), _strength, text=r"\{"),
     ] = 1.0
     paste: bool = True  # put the caricatures back into their photographs
-    feather: Annotated[float, Range(0, 0.5, noun="a share")] = 0.15  # of the face over which it fades
+    feather: Annotated[float, Range(0, 0.5)] = 0.15  # of the face over which it fades
     faces: FaceChoice = field(default_factory=FaceChoice)
     projection: ProjectionChoice = field(default_factory=ProjectionChoice)
     tuning: TuningSettings = field(default_factory=TuningSettings)
