@@ -18,6 +18,7 @@ from ..device import float32_in
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import file_sha256
+from ..options import read
 from ..weights import load_matching, read_state_dict
 from . import published
 from .inception import INPUT_PX, NUM_FEATURES, UNUSED_TENSORS, FidInception
@@ -77,12 +78,7 @@ def load_inception(
     Raises:
         UserError: when the file cannot be had, is another file, or does not hold the network.
     """
-    chosen = MetricsSettings(
-        name="fid",
-        extractor="inception",
-        weights=weights,
-        weights_sha256=weights_sha256,  # type: ignore[arg-type]
-    )
+    chosen = read(MetricsSettings, {"weights": weights, "weights_sha256": weights_sha256})
     if chosen.weights_sha256 is None:
         path = weights_folder.fetch(published.INCEPTION)
         network = FidInception()

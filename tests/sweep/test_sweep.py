@@ -323,13 +323,7 @@ def test_runs_and_bases_in_the_home_folder(run_dir, base, monkeypatch):
     assert find_base(run_dir, "~/base.safetensors").path == run_dir.parent.parent / "base.safetensors"
 
 
-def test_the_configuration_file_and_the_settings_have_the_same_defaults():
-    file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
-    file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
-    assert read(SweepSettings, {**file, "tracker": TRACKER}) == SweepSettings()
-
-
-def test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):
+ef test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):
     sweep(run_dir)
     cells = (run_dir / "sweeps" / "cartoon-low" / "cells.jsonl").read_bytes()
     monkeypatch.setattr(backend, "_policy", None)
