@@ -118,7 +118,7 @@ def _find(
     photos: Source, provider: LandmarkProvider | None, settings: CaricatureSettings, resolution: int, cache: Path
 ) -> tuple[list[PhotoReport], list[FoundFace]]:
     choice = settings.faces
-    wanted = FaceSettings(resolution, choice.which, choice.align_px, choice.limits(resolution))
+    wanted = FaceSettings(resolution, choice.which, choice.align_px, choice.limits(resolution), choice.max_pixels)
     known = _read_landmarks(cache)
     reports: list[PhotoReport] = []
     faces: list[FoundFace] = []

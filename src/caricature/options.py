@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..data import MAX_MEGAPIXELS
 from ..errors import UserError
 from ..faces import CHOICES
 from ..fetch import WeightsFolder
@@ -59,6 +60,7 @@ RULES: dict[str, Rule] = {
     "faces.min_px": _number(0, math.inf, "a number of px", null=True),
     "faces.max_yaw": _number(0, 90, "degrees from 0 to 90", null=True),
     "faces.min_sharpness": _number(0, math.inf, "a number from 0 up", null=True),
+    "faces.max_megapixels": _number(1, MAX_MEGAPIXELS, f"millions of pixels from 1 to {MAX_MEGAPIXELS}"),
     "faces.max_outside": _number(0, 1, "a share from 0 to 1", null=True),
     "projection.recipe": _text(*RECIPES),
     "projection.space": _text(*SPACES, null=True),
@@ -147,7 +149,11 @@ def _check_effects(config: Mapping[str, Any]) -> None:
     if config["network"] is not None and config["page"]["resolutions"] != "auto":
         raise UserError("page.resolutions has no effect with network=: its slider is of a run's blends")
     if faces["aligned"]:
-        usual = {key: getattr(FaceChoice, key) for key in FaceChoice.__dataclass_fields__ if key != "aligned"}
+        usual = {
+            key: getattr(FaceChoice, key)
+            for key in FaceChoice.__dataclass_fields__
+            if key not in ("aligned", "max_megapixels")
+        }
         changed = [key for key, value in usual.items() if faces[key] != value]
         if changed:
             raise UserError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..data import MAX_PIXELS
 from ..device import torch_device
 from ..errors import UserError
 from ..faces import Limits
@@ -53,11 +54,17 @@ class FaceChoice:
     which: str = "largest"
     landmarks: str = "auto"
     aligned: bool = False
+    max_megapixels: float = MAX_PIXELS / 1e6
     align_px: int = 1024
     min_px: float | None = None
     max_yaw: float | None = 45.0
     min_sharpness: float | None = 10.0
     max_outside: float | None = 0.4
+
+    @property
+    def max_pixels(self) -> int:
+        """Most pixels of a photograph."""
+        return int(self.max_megapixels * 1e6)
 
     def limits(self, resolution: int) -> Limits:
         """The limits for a network of some resolution."""

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import UserError
 from ..files import expanded
 from .dataset import PictureDataset, open_dataset
+from .images import MAX_PIXELS
 from .portrait_set import open_portraits
 
 DEFAULT_PORTRAIT_PX = 64
@@ -40,6 +41,7 @@ def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
             resolution=settings.get("resolution"),
             on_bad=settings["on_bad"],
             background=settings.get("background", "black"),
+            max_megapixels=settings.get("max_megapixels", MAX_PIXELS / 1e6),
         )
     raise UserError(f"dataset.kind={kind}: choose pictures (a folder, zip or TFRecords) or portraits (built in)")
 

@@ -22,6 +22,9 @@ class LandmarkProvider(Protocol):
     def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
         """Find the faces of a picture.
 
+        A provider that looks landmarks up, which are in pixels of the file's own picture, takes one more argument
+        where that was decoded at a reduced size: `reduction`, the number of times by which it is smaller.
+
         Args:
             image: uint8 `[H, W, 3]`, turned as its EXIF says.
             name: of its file, relative to the folder or zip; for providers that look landmarks up.

@@ -17,13 +17,14 @@ from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
-from .align import NUM_LANDMARKS
+from .align import LEFT_EYE, MOUTH_CORNERS, NUM_LANDMARKS, RIGHT_EYE
 from .dlib_landmarks import DlibLandmarks
 from .face import Face, LandmarkProvider
 from .fan_landmarks import FaceAlignmentLandmarks
 from .photos import NOT_PICTURES
 
 SUFFIXES = (".json", ".npy", ".txt")
+MIN_SPAN_PX = 4  # of a face's landmarks; those of shares of the picture, 0 to 1, span less
 _MALFORMED = (ValueError, TypeError, KeyError, EOFError, AttributeError, OverflowError, RecursionError, BadZipFile)
 
 
@@ -41,12 +42,12 @@ class FileLandmarks:
         self.source = source
         self.names = set(source.names())
 
-    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
+    def find(self, image: NDArray[np.uint8], name: str, reduction: int = 1) -> list[Face]:
         """Read the faces of a picture."""
         file = self._file(name)
         if file is None:
             raise BadPicture(f"no landmarks for it ({Path(name).stem}.json, .npy or .txt)")
-        return parse_landmarks(self.source.read(file), file)
+        return read_landmarks(self.source, file, reduction)
 
     def identity(self, name: str) -> str:
         """Digest of the landmark file."""
@@ -85,12 +86,12 @@ class AutoLandmarks:
         if needing is not None:
             self._open_for(needing)
 
-    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
+    def find(self, image: NDArray[np.uint8], name: str, reduction: int = 1) -> list[Face]:
         """Read the faces of a picture, or find them."""
         file = self._file(name)
         if file is None:
             return self._open_for(name).find(image, name)
-        return parse_landmarks(self.files.source.read(file), file)
+        return read_landmarks(self.files.source, file, reduction)
 
     def identity(self, name: str) -> str:
         """Digest of the landmark file, or the detector's."""
@@ -187,6 +188,39 @@ def _is_picture(photos: Source, name: str) -> bool:
         return False
 
 
+def read_landmarks(source: Source, file: str, reduction: int = 1) -> list[Face]:
+    """Read the faces in a landmark file, for a picture that was reduced in decoding.
+
+    Raises:
+        BadPicture: when they are none, or no faces in pixels as pictures have them.
+    """
+    faces = parse_landmarks(source.read(file), file)
+    for face in faces:
+        if reason := why_no_face(face.landmarks):
+            raise BadPicture(f"its landmarks in {file} are {reason}")
+    return [reduced(face, reduction) for face in faces]
+
+
+def why_no_face(landmarks: NDArray[np.float64]) -> str | None:
+    """The mistake in landmarks that cannot be those of a face in a picture; None for others.
+
+    In a face however turned, the mouth lies to the right of the way from the left to the right eye (y grows downwards):
+    in a mirrored one, and where x and y are exchanged, it lies to the left.
+    """
+    if np.ptp(landmarks, axis=0).max() < MIN_SPAN_PX:
+        return "shares of the picture, or of a single point: give x and y in pixels"
+    across = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
+    down = landmarks[list(MOUTH_CORNERS)].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
+    if across[0] * down[1] - across[1] * down[0] <= 0:
+        return "those of a mirrored face: x and y are exchanged, or left and right"
+    return None
+
+
+def reduced(face: Face, reduction: int) -> Face:
+    """A face in a picture so many times smaller."""
+    return face if reduction == 1 else Face((face.landmarks + 0.5) / reduction - 0.5, face.score)
+
+
 def parse_landmarks(data: bytes, name: str) -> list[Face]:
     """Read the faces in a landmark file's bytes.
 
@@ -219,10 +253,13 @@ def _faces(value: Any) -> list[Face]:
 
 
 def _face(item: Any) -> Face:
-    points, score = (item["landmarks"], float(item.get("score", 1.0))) if isinstance(item, dict) else (item, 1.0)
+    points, score = (item["landmarks"], item.get("score")) if isinstance(item, dict) else (item, None)
     array = np.asarray(points, np.float64)
     if array.shape != (NUM_LANDMARKS, 2) or not np.isfinite(array).all():
         raise ValueError(f"{list(array.shape)} instead of {NUM_LANDMARKS} finite points")
+    score = 1.0 if score is None else float(score)
+    if not np.isfinite(score):
+        raise ValueError(f"a score of {score}")
     return Face(array, score)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from ..data import MAX_MEGAPIXELS, MAX_PIXELS
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
-from ..rules import Rule, check_rules, choice, text, whole
+from ..rules import Rule, check_rules, choice, number, text, whole
 from .backdrop import BLACK, Backdrop, parse_backdrop
 from .crop import CROPS, FILTERS
 from .face_settings import DEFAULT_DEDUPE, FACE_RULES, FaceCrops, detector_kind, face_crops
@@ -34,6 +35,7 @@ RULES: dict[str, Rule] = {
     "crop": choice(*CROPS),
     "aspect": Rule("width over height such as 16/9, or null", object, null=True),
     "background": text(),
+    "max_megapixels": number(1, MAX_MEGAPIXELS),
     "min_px": whole(8, 100_000, null=True),
     "dedupe": whole(0, 32, null=True),
     "drop": Rule("a text file, or null", object, null=True),
@@ -60,6 +62,7 @@ class PrepareSettings:
         crop: `"center"`, `"wide"`, `"keep"`.
         aspect: width over height, of `"wide"`.
         backdrop: behind transparent parts and beside wide pictures.
+        max_megapixels: most millions of pixels of a source picture, see `decode_picture`.
         min_px: shortest side of a source picture, or None.
         dedupe: bits of the perceptual hash that near-duplicates differ in at most, or None.
         drop: lines of the drop list.
@@ -80,6 +83,7 @@ class PrepareSettings:
     crop: str = "center"
     aspect: float | None = None
     backdrop: Backdrop = BLACK
+    max_megapixels: float = MAX_PIXELS / 1e6
     min_px: int | None = None
     dedupe: int | None = None
     drop: tuple[str, ...] = ()
@@ -102,6 +106,7 @@ class PrepareSettings:
             "aspect": self.aspect,
             "background": "picture" if self.backdrop.sha256 else self.backdrop.option,
             "background_sha256": self.backdrop.sha256,
+            "max_megapixels": self.max_megapixels,
             "min_px": self.min_px,
             "dedupe": self.dedupe,
             "drop": list(self.drop),
@@ -112,6 +117,11 @@ class PrepareSettings:
         if self.faces is not None:
             known["faces"] = self.faces.choices()
         return known
+
+    @property
+    def max_pixels(self) -> int:
+        """Most pixels of a source picture."""
+        return int(self.max_megapixels * 1e6)
 
     @property
     def report_folder(self) -> Path:
@@ -144,6 +154,7 @@ def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
         crop=config["crop"],
         aspect=_aspect(config["aspect"], config["crop"]),
         backdrop=backdrop,
+        max_megapixels=config["max_megapixels"],
         min_px=config["min_px"],
         dedupe=DEFAULT_DEDUPE if recipe == "yuanshen" and config["dedupe"] is None else config["dedupe"],
         drop=_read_drop(config["drop"]),

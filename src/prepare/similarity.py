@@ -25,6 +25,7 @@ PARTS = ("left eye", "right eye", "mouth")
 PADDINGS = ("reflect", "background")
 _MAX_REACH = 8  # crop side in picture sides
 _MAX_WORK_PX = 4096
+_MIN_EYES_PX = 2
 
 Point = tuple[float, float]
 Triple = tuple[Point, Point, Point]
@@ -81,6 +82,11 @@ def _triple(path: Path, name: str, value: Any) -> Triple:
         raise UserError(f"align.points={path}: {name}: give three points [x, y] in px: {', '.join(PARTS)}")
     left, right, mouth = ((float(x), float(y)) for x, y in value)
     across, down = complex(*right) - complex(*left), complex(*mouth) - complex(*left)
+    if abs(across) < _MIN_EYES_PX:
+        raise UserError(
+            f"align.points={path}: {name}: its eyes are less than {_MIN_EYES_PX} px apart; points are in px, not in "
+            "shares of the picture"
+        )
     if (across.conjugate() * down).imag <= 0:
         raise UserError(
             f"align.points={path}: {name}: the mouth does not lie below the eyes; left eye is the one on the left of "

@@ -287,4 +287,6 @@ def _fitting_noise(maps: Sequence[Tensor], G: Generator, path: Path) -> tuple[Te
         raise UserError(
             f"{path}: its {len(maps)} noise maps ({shapes}, …) are not those of a {G.resolution} px network"
         )
+    if not all(bool(torch.isfinite(m).all()) for m in squares):
+        raise UserError(f"{path}: its noise maps are not finite numbers: the projection that made them failed")
     return tuple(m.contiguous() for m in squares)

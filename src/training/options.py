@@ -7,6 +7,7 @@ are refused too: they are mistakes that nobody would notice.
 from collections.abc import Mapping
 from typing import Any
 
+from ..data import MAX_MEGAPIXELS
 from ..errors import UserError
 from ..metrics import INCEPTION_NVIDIA
 from ..networks import NAMES as PRECISIONS
@@ -45,6 +46,7 @@ RULES: dict[str, Rule] = {
     "dataset.mirror": FLAG,
     "dataset.on_bad": choice("skip", "error"),
     "dataset.background": text(),
+    "dataset.max_megapixels": number(1, MAX_MEGAPIXELS),
     "pretrained.source": text(null=True),
     "pretrained.fresh_d": FLAG,
     "model.z_dim": whole(1, null=True),
