@@ -4,11 +4,9 @@ Hydra prints its own mistakes over several lines and exits with 1; here the conf
 unknown key or value is one clear line like every other mistake.
 """
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hydra
@@ -24,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError
 from .quoting import quoted
+from .signals import Stopped, answer, answer_as, stop
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 #: Hydra 1.3 is told whose defaults it takes; 1.4 has its own alone, and warns when it is told.
@@ -62,7 +61,6 @@ def script(
                 print(f"error: {error} (job {failed[-1]}; the others go on)", file=sys.stderr)
 
         def main() -> None:
-            signal.signal(signal.SIGTERM, _interrupt)  # a training run listens by itself while it trains
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
             with_errors_as_lines(job)
@@ -75,22 +73,22 @@ def script(
 
 
 def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -> Any:
-    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2, Ctrl-C `stopped`.
+    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2.
 
-    So does what OmegaConf cannot resolve: no traceback of it says more than its line.
+    So does what OmegaConf cannot resolve: no traceback of it says more than its line. A signal that asks to stop
+    becomes the line `stopped` and exit code 130 (Ctrl-C), 143 (SIGTERM) or 128 and its number.
     """
+    before = answer(stop)  # a training run answers by itself while it trains
     try:
         return call()
     except (UserError, OmegaConfBaseException) as error:
         print(f"error: {error if isinstance(error, UserError) else _unresolved(error)}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt:
+    except (Stopped, KeyboardInterrupt) as error:
         print(stopped, file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        sys.exit(error.exit_code if isinstance(error, Stopped) else EXIT_INTERRUPTED)
+    finally:
+        answer_as(before)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -163,12 +163,11 @@ def landmark_key(provider: LandmarkProvider, name: str, sha256: str, reduction: 
 
 def _look(provider: LandmarkProvider, picture: DecodedPicture, name: str) -> list[Face]:
     """The faces of a picture; where none is upright, those that are when it is turned by quarters."""
-    reduction = {"reduction": picture.reduction} if picture.reduction > 1 else {}
-    faces = provider.find(picture.rgb, name, **reduction)
+    faces = [face.reduced(picture.reduction) for face in provider.find(picture.rgb, name)]
     for turns in QUARTER_TURNS:
         if faces:
             break
-        turned = provider.find(np.ascontiguousarray(np.rot90(picture.rgb, turns)), name, **reduction)
+        turned = provider.find(np.ascontiguousarray(np.rot90(picture.rgb, turns)), name)
         faces = [Face(_turned_back(face.landmarks, turns, picture.rgb.shape), face.score) for face in turned]
     return faces
 

@@ -42,12 +42,12 @@ class FileLandmarks:
         self.source = source
         self.names = set(source.names())
 
-    def find(self, image: NDArray[np.uint8], name: str, reduction: int = 1) -> list[Face]:
+    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
         """Read the faces of a picture."""
         file = self._file(name)
         if file is None:
             raise BadPicture(f"no landmarks for it ({Path(name).stem}.json, .npy or .txt)")
-        return read_landmarks(self.source, file, reduction)
+        return read_landmarks(self.source, file)
 
     def identity(self, name: str) -> str:
         """Digest of the landmark file."""
@@ -86,12 +86,12 @@ class AutoLandmarks:
         if needing is not None:
             self._open_for(needing)
 
-    def find(self, image: NDArray[np.uint8], name: str, reduction: int = 1) -> list[Face]:
+    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
         """Read the faces of a picture, or find them."""
         file = self._file(name)
         if file is None:
             return self._open_for(name).find(image, name)
-        return read_landmarks(self.files.source, file, reduction)
+        return read_landmarks(self.files.source, file)
 
     def identity(self, name: str) -> str:
         """Digest of the landmark file, or the detector's."""
@@ -188,8 +188,8 @@ def _is_picture(photos: Source, name: str) -> bool:
         return False
 
 
-def read_landmarks(source: Source, file: str, reduction: int = 1) -> list[Face]:
-    """Read the faces in a landmark file, for a picture that was reduced in decoding.
+def read_landmarks(source: Source, file: str) -> list[Face]:
+    """Read the faces in a landmark file.
 
     Raises:
         BadPicture: when they are none, or no faces in pixels as pictures have them.
@@ -198,7 +198,7 @@ def read_landmarks(source: Source, file: str, reduction: int = 1) -> list[Face]:
     for face in faces:
         if reason := why_no_face(face.landmarks):
             raise BadPicture(f"its landmarks in {file} are {reason}")
-    return [reduced(face, reduction) for face in faces]
+    return faces
 
 
 def why_no_face(landmarks: NDArray[np.float64]) -> str | None:
@@ -214,11 +214,6 @@ def why_no_face(landmarks: NDArray[np.float64]) -> str | None:
     if across[0] * down[1] - across[1] * down[0] <= 0:
         return "those of a mirrored face: x and y are exchanged, or left and right"
     return None
-
-
-def reduced(face: Face, reduction: int) -> Face:
-    """A face in a picture so many times smaller."""
-    return face if reduction == 1 else Face((face.landmarks + 0.5) / reduction - 0.5, face.score)
 
 
 def parse_landmarks(data: bytes, name: str) -> list[Face]:
@@ -260,7 +255,7 @@ def _face(item: Any) -> Face:
     score = 1.0 if score is None else float(score)
     if not np.isfinite(score):
         raise ValueError(f"a score of {score}")
-    return Face(array, score)
+    return Face(array, score, of_file=True)
 
 
 def _short(error: Exception) -> str:

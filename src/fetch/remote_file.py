@@ -62,7 +62,10 @@ def check_scheme(url: str, label: str) -> str:
     Raises:
         UserError: for another.
     """
-    scheme = urlsplit(url).scheme if isinstance(url, str) else ""
+    try:
+        scheme = urlsplit(url).scheme if isinstance(url, str) else ""
+    except ValueError as error:  # an unfinished [IPv6] address
+        raise UserError(f"{label}={url}: not a URL ({error})") from error
     if scheme not in SCHEMES:
         raise UserError(f"{label}={url}: only {', '.join(SCHEMES)} URLs are opened")
     return scheme

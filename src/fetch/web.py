@@ -75,8 +75,8 @@ class Session(requests.Session):
             response = self.get(url, headers=headers, timeout=timeout_sec, stream=True)
         except requests.TooManyRedirects as error:
             raise Failed("redirects without an end") from error
-        except (requests.ConnectionError, requests.Timeout) as error:
-            refused = isinstance(error.args[0], urllib3.exceptions.MaxRetryError)
+        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
+            refused = any(isinstance(inner, urllib3.exceptions.MaxRetryError) for inner in error.args)
             raise Interrupted(describe(error), reached=not refused) from error
         except (requests.RequestException, ValueError) as error:
             raise Failed(f"not a URL ({error})") from error
@@ -120,7 +120,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate not accepted: {error.verify_message}"
+        return f"certificate not accepted: {error.verify_message}; REQUESTS_CA_BUNDLE names a file with your own"
     if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected | ConnectionResetError):
         return "connection lost"
     if isinstance(error, OSError) and error.strerror:

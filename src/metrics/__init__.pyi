@@ -11,7 +11,7 @@ from .distances import (
     kernel_distance as kernel_distance,
     precision_recall as precision_recall,
 )
-from .evaluator import Evaluator as Evaluator
+from .evaluator import KID_MEASURE as KID_MEASURE, MEASURE as MEASURE, Evaluator as Evaluator
 from .extractors import (
     EmbeddedExtractor as EmbeddedExtractor,
     EmbeddedNetwork as EmbeddedNetwork,

@@ -22,6 +22,11 @@ from .feature_cache import cached_features
 from .frechet import FrechetAccumulator
 from .shards import Shards
 
+#: Entries of a row's `protocol` that two KIDs share when they can be compared. KID is unbiased: not the counts.
+KID_MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
+#: Likewise for two Fréchet distances, which depend on how many pictures there are.
+MEASURE = (*KID_MEASURE, "n_fake", "n_real")
+
 CHUNK = 64
 ALONE = Shards()
 

@@ -5,7 +5,6 @@ is written, then the run stops if it is its time. So a checkpoint never claims a
 """
 
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..signals import Stopped, answer, answer_as, stop
 from .checkpoint import LAST
 from .module import GanModule
 from .schedule import mark_name
@@ -202,27 +202,25 @@ class CheckpointCallback(KimgCallback):
 
 
 class StopCallback(KimgCallback):
-    """Ends the run at `total_kimg`, or after the iteration in which SIGINT or SIGTERM arrived.
+    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop.
 
     Before it ends it saves, and takes a snapshot if there is none of this moment.
     """
 
     def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, snapshots: SnapshotCallback) -> None:
         self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
-        self.signal_name: str | None = None
-        self._previous: dict[int, Any] = {}
+        self.stopped: Stopped | None = None
+        self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals; Lightning's own handlers would leave without saving."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        self._before = answer(self._on_signal)
         if getattr(pl_module, "nimg", 0) >= self.total_nimg:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        answer_as(self._before)
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save and stop when it is time."""
@@ -235,13 +233,13 @@ class StopCallback(KimgCallback):
 
     def due(self, module: GanModule) -> bool:
         """Whether it is time."""
-        return self.signal_name is not None or module.nimg >= self.total_nimg
+        return self.stopped is not None or module.nimg >= self.total_nimg
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_name is not None:  # the second one means now
-            raise KeyboardInterrupt
-        self.signal_name = signal.Signals(number).name
-        tqdm.write(f"{self.signal_name}: finishing this iteration, saving, stopping (again to stop at once)")
+        if self.stopped is not None:  # the second one means now
+            stop(number, frame)
+        self.stopped = Stopped(number)
+        tqdm.write(f"{self.stopped}: finishing this iteration, saving, stopping (again to stop at once)")
 
 
 class ProgressCallback(KimgCallback):

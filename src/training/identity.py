@@ -10,6 +10,7 @@ import hashlib
 import json
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from ..files import expanded, read_json, remove_partials, write_text
 from ..lock import exclusive
 from .checkpoint import has_checkpoint
 from .pictures import changed_pictures, write_pictures
+from .schedule import mark_name
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
 FREE_KEYS = (
@@ -77,7 +79,9 @@ def open_run_folder(
     ops: str | None = None,
     held: ExitStack | None = None,
 ) -> Path:
-    """Find or make the run folder and write `config.yaml` and `run.json`.
+    """Find or make the run folder and write `run.json` and `config.yaml`.
+
+    A folder where training has stopped before its first result is as good as a new one.
 
     Args:
         config: plain configuration.
@@ -104,9 +108,9 @@ def open_run_folder(
             remove_partials(folder / name)
     if known.exists() and not has_checkpoint(folder / "checkpoints"):
         print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
-    write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        if not _has_results(folder, read_json(known)):
+            _clear(folder)
     if not known.exists():
-        write_pictures(folder, dataset)
         facts = {
             "name": folder.name,
             "identity": own,
@@ -117,6 +121,8 @@ def open_run_folder(
             "dataset": _dataset_facts(dataset),
         }
         write_text(known, json.dumps(facts, indent=2) + "\n")
+        write_pictures(folder, dataset)
+    write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
     return folder
 
 
@@ -135,9 +141,11 @@ def update_run_json(folder: Path, **facts: Any) -> None:
 def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset, *, resume: bool) -> None:
     known = folder / "run.json"
     if known.exists():
+        facts = read_json(known)
+        if not _has_results(folder, facts):
+            return
         if not resume:
             raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
-        facts = read_json(known)
         _compare(folder, facts.get("identity"), own, dataset)
         if not has_checkpoint(folder / "checkpoints") and facts.get("checkpointed", True):
             raise UserError(
@@ -146,6 +154,20 @@ def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset,
             )
     elif folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
         raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
+
+
+def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a run has got beyond 0 kimg, where there is nothing but the network that it started from."""
+    snapshots = {path.stem for path in (folder / "snapshots").glob("kimg-*.safetensors")} - {mark_name(0)}
+    return bool(snapshots) or facts.get("checkpointed", True) or has_checkpoint(folder / "checkpoints")
+
+
+def _clear(folder: Path) -> None:
+    """Take away what a run has written before its first result."""
+    for name in ("snapshots", "samples"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json", "run.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _hold(folder: Path, held: ExitStack) -> bool:

@@ -1,6 +1,5 @@
 """`python train.py`: everything from a plain configuration to a finished run folder. Running it again continues."""
 
-import logging
 import sys
 import warnings
 from collections.abc import Mapping
@@ -9,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
 from ..fetch import WeightsFolder
+from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
 from .acceleration import Acceleration, accelerate, choose_acceleration
@@ -27,6 +26,7 @@ from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, run_length, snapshot_marks
 from .setup import Start, build_dataset, build_networks, build_step, open_pretrained
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
+from .trainer import make_trainer
 
 
 @dataclass
@@ -55,6 +55,7 @@ def train(config: Mapping[str, Any]) -> Path:
 
     Raises:
         UserError: for everything that the user can put right.
+        Stopped: after a signal; by then everything is saved, unless a second one followed it.
     """
     check_options(config)
     weights_folder = WeightsFolder(**config["weights"])
@@ -73,27 +74,29 @@ def train(config: Mapping[str, Any]) -> Path:
         folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
         checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
         run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration, weights_folder)
-        _go_on(run, total_kimg, marks)
-        print(f"report: {write_run_report(folder)}")
+        stopped = _go_on(run, total_kimg, marks)
+        print(f"report: {write_run_report(folder)}", flush=True)
+    if stopped is not None:
+        raise stopped
     return folder
 
 
-def _go_on(run: Run, total_kimg: float, marks: list[float]) -> None:
+def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
     """Train from where the run is; a run that is there already opens no log."""
     nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
     if nimg >= total_kimg * 1000:
         _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
-        return
+        return None
     tracker = _open_tracker(run)
     try:
         _print_header(run, total_kimg, marks, tracker.status)
-        _fit(run, tracker, nimg, total_kimg, marks)
+        return _fit(run, tracker, nimg, total_kimg, marks)
     finally:
         tracker.finish()
 
 
-def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> None:
+def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
     snapshotter = _snapshotter(run, tracker)
     config, folder = run.config, run.folder
     tracker.truncate_after(nimg)
@@ -115,8 +118,10 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
     snapshots = cb.SnapshotCallback(marks, snapshotter.take)
     stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
     profiling = [ProfileCallback(folder, _profile_facts(run))] if config["trainer"]["profile"] else []
-    trainer = _trainer(
-        run,
+    trainer = make_trainer(
+        device_of(config["trainer"]),
+        folder,
+        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint),
         [
             cb.FiniteGuard(folder, [log, snapshots, checkpoint, stop]),
             log,
@@ -139,30 +144,12 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
             f"pictures   {'in the memory of the device' if data.on_device() else 'copied batch by batch'}", flush=True
         )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
         path = None if run.checkpoint is None else run.checkpoint.path
         trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     snapshotter.finish()
-    _print_end(run, log, stop)
-
-
-def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
-    settings = run.config["trainer"]
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # its own header; ours says what matters
-    return pl.Trainer(
-        accelerator="gpu" if device_of(settings).type == "cuda" else "cpu",
-        devices=1,
-        max_steps=-1,
-        max_epochs=-1,
-        precision="32-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True), run.checkpoint)],
-    )
+    _print_end(run, log, stop.stopped)
+    return stop.stopped
 
 
 def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
@@ -259,10 +246,10 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     print("\n".join(lines), flush=True)
 
 
-def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback) -> None:
+def _print_end(run: Run, log: cb.LogCallback, stopped: Stopped | None) -> None:
     at = f"{run.module.nimg / 1000:g} kimg"
     speed = "" if log.img_per_sec is None else f", {log.img_per_sec:.1f} img/s"
-    if stop.signal_name is not None:
-        print(f"stopped by {stop.signal_name} at {at}{speed}; everything is saved: the same command continues")
+    if stopped is not None:
+        print(f"stopped by {stopped} at {at}{speed}; everything is saved: the same command continues")
     else:
         print(f"done: {at}{speed}")

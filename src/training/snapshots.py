@@ -12,9 +12,9 @@ from torch import Tensor
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
-from ..metrics import Evaluator, FeatureExtractor, get_extractor
+from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, get_extractor
 from ..networks import Generator
-from ..tracking import MEASURE, Tracker
+from ..tracking import Tracker
 from ..weights import save_network
 from .seeds import seeded_generator
 
@@ -89,14 +89,19 @@ class Snapshotter:
         scored = [row for row in rows if row.get("kid") is not None]
         extractor = configured_extractor(self.metrics, self.weights_folder)
         if extractor is not None:
-            measure = (extractor.name, extractor.sha256, extractor.resizer, float(self.metrics["psi"]))
-            others = [row for row in scored if _measure(row) != measure]
+            ours = {
+                "extractor": extractor.name,
+                "extractor_sha256": extractor.sha256,
+                "resizer": extractor.resizer,
+                "psi": float(self.metrics["psi"]),
+            }
+            others = [row for row in scored if _measure(row) != _measure({"protocol": ours})]
             if others and self.keep_best is not None:
                 raise UserError(
                     f"snapshot.keep_best={self.keep_best} compares KIDs, and {others[-1].get('snapshot')} was measured "
                     "with other features, weights or psi: set metrics as before, or snapshot.keep_best=null"
                 )
-            scored = [row for row in scored if _measure(row) == measure]
+            scored = [row for row in scored if row not in others]
         self.history = [(int(row["nimg"]), float(row["kid"])) for row in scored]
         self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
 
@@ -169,7 +174,7 @@ class Snapshotter:
 
 def _measure(row: Mapping[str, Any]) -> tuple[Any, ...]:
     protocol = row.get("protocol") or {}
-    return tuple(protocol.get(key) for key in MEASURE)
+    return tuple(protocol.get(key) for key in KID_MEASURE)
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

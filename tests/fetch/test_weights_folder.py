@@ -84,8 +84,8 @@ def test_a_mirror_comes_first(server, folder, tmp_path, fetch):
 def test_file_addresses_are_opened_and_others_refused(tmp_path, fetch):
     (tmp_path / "there").write_bytes(DATA)
     assert fetch((tmp_path / "there").as_uri()).read_bytes() == DATA
-    for url in ("ftp://host/net.pkl", "data:,x", "net.pkl", "file://host/net.pkl"):
-        with pytest.raises(UserError, match=r"only http, https, file URLs|of this machine"):
+    for url in ("ftp://host/net.pkl", "data:,x", "net.pkl", "file://host/net.pkl", "http://[::1/net.pkl"):
+        with pytest.raises(UserError, match=r"only http, https, file URLs|of this machine|not a URL"):
             WeightsFolder(tmp_path).fetch(RemoteFile("other.pkl", (url,), "CC0"))
     for mirror in ("ftp://host", "s3://bucket", "file://host/x"):
         with pytest.raises(UserError, match=r"weights\.mirror|of this machine"):

@@ -7,7 +7,7 @@ from src.augment.ada import AdaController
 from src.augment.draws import AugmentDraws
 from src.augment.pipe import AugmentPipe
 from src.networks.synthesis_layers import SynthesisLayer
-from src.training import objectives
+from src.training import losses
 from src.training.ema import GeneratorEma
 from src.training.graphs import PhaseGraphs
 from src.training.settings import StepSettings
@@ -60,17 +60,17 @@ def kept_number(original, self, real_logits):
     return original(self, real_logits * HALF)
 
 
-def picks_images(original, parts, images, generator):
-    images = original(parts, images, generator)
+def picks_images(original, self, images, **options):
+    images = original(self, images, **options)
     return images[images.mean(dim=(1, 2, 3)) > -100]
 
 
-def left_behind(original, parts, n, c, generator):
-    return original(parts, n, c, generator) + LEFT_BEHIND
+def left_behind(original, *arguments):
+    return original(*arguments) + LEFT_BEHIND
 
 
-def other_generator(original, parts, n, c, generator):
-    return original(parts, n, c, torch.Generator().manual_seed(0))
+def other_generator(original, *arguments):
+    return original(*arguments[:-1], torch.Generator().manual_seed(0))
 
 
 def moves_through_the_host(original, self, generator, nimg, batch):
@@ -81,7 +81,7 @@ def moves_through_the_host(original, self, generator, nimg, batch):
 HALF, LEFT_BEHIND = torch.tensor(0.5), torch.zeros([1, 1, 8])
 PLANTED = {
     "a loss is read in a phase": (
-        wrapped(objectives, "generator_loss", lambda f, x: f(x) * float(x.detach().mean())),
+        wrapped(losses, "generator_loss", lambda f, x: f(x) * float(x.detach().mean())),
         "item",
     ),
     "noise is drawn on the host": (wrapped(SynthesisLayer, "_noise", noise_of_the_host), "randn on the host"),
@@ -90,11 +90,11 @@ PLANTED = {
         wrapped(AdaController, "accumulate", kept_number),
         "number of the host",
     ),
-    "a shape depends on data": (wrapped(objectives, "_augmented", picks_images), "boolean indexing"),
-    "a tensor is left on the host": (wrapped(objectives, "style_codes", left_behind), "tensors of both devices"),
-    "a generator is of the host": (wrapped(objectives, "style_codes", other_generator), "with a generator of cpu"),
+    "a shape depends on data": (wrapped(AugmentPipe, "forward", picks_images), "boolean indexing"),
+    "a tensor is left on the host": (wrapped(losses, "style_codes", left_behind), "tensors of both devices"),
+    "a generator is of the host": (wrapped(losses, "style_codes", other_generator), "with a generator of cpu"),
     "the device is asked for its size": (
-        wrapped(objectives, "r1_penalty", lambda f, y, x: f(y, x) / x.abs().sum().cpu()),
+        wrapped(losses, "r1_penalty", lambda f, y, x: f(y, x) / x.abs().sum().cpu()),
         "copy to the host",
     ),
 }
