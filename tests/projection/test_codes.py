@@ -222,3 +222,13 @@ def test_several_w_without_layers_name_both_readings(G, tmp_path):
             read_codes(tmp_path / "w.npy", G)
         np.save(tmp_path / "w.npy", np.ones([rows, 1, G.w_dim], np.float32))
         assert len(read_codes(tmp_path / "w.npy", G)) == rows
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_noise_maps_that_are_not_finite_are_refused(G, ws, tmp_path, value):
+    """At 18fbb5f only the codes were looked at."""
+    maps = [m.clone() for m in noise_of(G)]
+    maps[2][0, 0] = value
+    path = save_codes(tmp_path, Codes("anna", ws, tuple(maps)))
+    with pytest.raises(UserError, match=r"anna\.safetensors: its noise maps are not finite"):
+        read_codes(path, G)
