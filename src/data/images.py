@@ -24,7 +24,7 @@ from .metadata import METADATA_LEFT_OUT, without_metadata
 MAX_PIXELS = 100_000_000
 MAX_MEGAPIXELS = 4000  # that the limit can be raised to: 65,500 px a side, as JPEG has them
 REDUCTION = 2  # of JPEG files beyond the limit, which can be decoded so: up to its square times as many pixels
-BYTES_PER_PIXEL = 10  # that decoding takes at most: 1 GB for 100 million
+BYTES_PER_PIXEL = 14  # that decoding takes at most, of a picture that is turned: 1.4 GB for 100 million
 MIN_SIDE_PX = 8
 RESIZE_FILTER = "lanczos"
 _HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
@@ -106,7 +106,7 @@ def decode_picture(
         source: a file's bytes or its path.
         background: behind transparent parts: RGB, a picture (resized and cropped to cover), or None to drop the alpha.
         max_pixels: larger pictures are refused before they are decoded, but JPEG files of up to four times as many
-            are decoded at half their size. Decoding takes up to 10 bytes a pixel.
+            are decoded at half their size. Decoding takes up to 14 bytes a pixel.
 
     Returns:
         The picture and notes on what was converted.

@@ -143,7 +143,7 @@ def test_the_limit_names_the_option_and_the_memory(monkeypatch):
     data = bytearray(encoded(PICTURE))
     data[16:24] = struct.pack(">II", 16_320, 12_240)
     data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
-    words = r"16320x12240 is more than 100 million pixels \(max_megapixels=200 takes it, and 2\.0 GB\)"
+    words = r"16320x12240 is more than 100 million pixels \(max_megapixels=200 takes it, and 2\.8 GB\)"
     with pytest.raises(BadPicture, match=words):
         decode_picture(bytes(data))
     with pytest.raises(BadPicture, match=words):
