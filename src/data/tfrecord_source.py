@@ -155,7 +155,11 @@ def _sets(folder: Path) -> list[list[Path]]:
         UserError: when shards of a set are missing.
     """
     files, shards = [], dict[tuple[str, int], dict[int, Path]]()
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:  # which the source of folders says
+        return []
+    for path in paths:
         if match := SHARD.fullmatch(path.name):
             shards.setdefault((match["set"], int(match["count"])), {})[int(match["index"])] = path
         elif path.suffix.lower() in SUFFIXES:
