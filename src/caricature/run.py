@@ -69,7 +69,13 @@ def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkPr
         open_photos(settings.photos)  # a mistake in it is told before networks are loaded
     models = open_models(settings, runs)
     _check_grid(settings, models)
-    out = results_folder(settings, models.run_dir)
+    with results_folder(settings, models.run_dir) as out:
+        return _make(settings, models, out, runs, provider)
+
+
+def _make(
+    settings: CaricatureSettings, models: Models, out: Path, runs: Path, provider: LandmarkProvider | None
+) -> Result:
     photos = None if settings.photos is None else open_photographs(settings.photos, out, runs)
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)

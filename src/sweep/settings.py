@@ -56,7 +56,7 @@ class SweepSettings:
     gates: bool = True
     device: str = "auto"
     precision: str = "fp32"
-    tracker: Mapping[str, Any] = field(default_factory=lambda: {"mode": "disabled", "project": "caricature"})
+    tracker: Mapping[str, Any] = field(default_factory=lambda: {"mode": "disabled", "project": None})
 
     def __post_init__(self) -> None:
         self._check_names()

@@ -86,7 +86,7 @@ RULES: dict[str, Rule] = {
     "metrics.weights": choice("published", "nvidia"),
     "metrics.weights_sha256": text(null=True),
     "tracker.mode": choice(*MODES),
-    "tracker.project": text(),
+    "tracker.project": text(null=True),
     "trainer.accelerator": choice("auto", "cpu", "gpu"),
     "trainer.devices": whole(1),
     "trainer.precision": choice(*PRECISIONS),
