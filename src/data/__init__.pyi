@@ -5,16 +5,17 @@ from .dataset import (
     PictureDataset as PictureDataset,
     open_dataset as open_dataset,
 )
-from .from_config import open_configured_dataset as open_configured_dataset
-from .images import (
-    MAX_MEGAPIXELS as MAX_MEGAPIXELS,
+from .decode import (
     MAX_PIXELS as MAX_PIXELS,
     Background as Background,
     BadPicture as BadPicture,
     DecodedPicture as DecodedPicture,
     decode_picture as decode_picture,
-    image_grid as image_grid,
     parse_background as parse_background,
+)
+from .from_config import open_configured_dataset as open_configured_dataset
+from .images import (
+    image_grid as image_grid,
     save_jpeg as save_jpeg,
     save_png as save_png,
     to_float as to_float,
@@ -23,6 +24,7 @@ from .images import (
 from .labels import Labels as Labels, read_labels as read_labels
 from .portrait_set import HELD_OUT_SEED as HELD_OUT_SEED, open_portraits as open_portraits
 from .report import DatasetReport as DatasetReport
+from .settings import DatasetSettings as DatasetSettings, Megapixels as Megapixels
 from .sharpness import sharpness as sharpness
 from .sources import (
     FolderSource as FolderSource,

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..files import expanded
-from .icc import TO_SRGB
-from .images import (
+from ..options import OptionError
+from .decode import (
     MAX_PIXELS,
     RESIZE_FILTER,
     BadPicture,
@@ -25,6 +25,7 @@ from .images import (
     parse_background,
     resize_square,
 )
+from .icc import TO_SRGB
 from .labels import read_labels
 from .report import DatasetReport
 from .sources import Source, not_of_kinds, open_source
@@ -148,14 +149,17 @@ def open_dataset(
     """
     path = expanded(path)
     if on_bad not in ("skip", "error"):
-        raise UserError(f"dataset.on_bad={on_bad}: choose skip or error")
-    colour = parse_background(background)
+        raise OptionError("dataset.on_bad", on_bad, "choose skip or error")
+    try:
+        colour = parse_background(background)
+    except ValueError as error:
+        raise OptionError("dataset.background", background, str(error)) from error
     source = open_source(path, resolution)
     everything = source.names()
     names = not_of_kinds(everything, NOT_PICTURES)
     if not names:
         what = "pictures" if everything else "files"
-        raise UserError(f"dataset.path={path}: no {what} in it; give a folder or zip of pictures")
+        raise OptionError("dataset.path", path, f"no {what} in it; give a folder or zip of pictures")
     report = DatasetReport(source=str(path))
     decode = partial(decode_picture, background=colour, max_pixels=int(max_megapixels * 1e6))
     check = _Check(source, report, decode, resolution, memory_limit_mb)
@@ -163,10 +167,12 @@ def open_dataset(
         check.look(file)
     if report.skipped and on_bad == "error":
         file, reason = next(iter(report.skipped.items()))
-        raise UserError(f"dataset.path={path}: {file}: {reason} ({len(report.skipped)} bad pictures, on_bad=error)")
+        raise OptionError("dataset.path", path, f"{file}: {reason} ({len(report.skipped)} bad pictures, on_bad=error)")
     if report.used < MIN_PICTURES:
         reasons = f"; {report.summary()}" if report.skipped else ""
-        raise UserError(f"dataset.path={path}: {report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}")
+        raise OptionError(
+            "dataset.path", path, f"{report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}"
+        )
     final = check.resolution_of_all()
     found = read_labels(source, everything).of(list(check.contents))
     labels = None if found.classes is None else list(found.classes.values())
@@ -208,7 +214,7 @@ class _Check:
         self._pictures: list[np.ndarray] | None = []
         self._bytes = 0
         if resolution is not None and not _is_resolution(resolution):
-            raise UserError(f"dataset.resolution={resolution}: must be a power of two, at least 8")
+            raise OptionError("dataset.resolution", resolution, "must be a power of two, at least 8")
 
     def look(self, name: str) -> None:
         try:
@@ -249,9 +255,10 @@ class _Check:
         if len(self.sizes) == 1 and width == height and _is_resolution(width):
             return width
         shown = ", ".join(f"{w}x{h}" for w, h in sorted(self.sizes)[:4]) + (", ..." if len(self.sizes) > 4 else "")
-        raise UserError(
-            f"dataset.path={self.report.source}: pictures of {shown} px; set dataset.resolution to a power of two "
-            "to crop and resize them"
+        raise OptionError(
+            "dataset.path",
+            self.report.source,
+            f"pictures of {shown} px; set dataset.resolution to a power of two to crop and resize them",
         )
 
     def images_in_memory(self) -> Tensor | None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .images import BadPicture
+from .decode import BadPicture
 from .sources import Source, ZipSource
 from .tfrecord_source import LABELS_NAME, MAX_CLASS, TFRecordSource
 

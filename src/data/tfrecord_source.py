@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UserError
-from .images import BadPicture
+from ..options import OptionError
+from .decode import BadPicture
 from .tf_example import NotAnExample, parse_example
 from .tfrecord import RecordFile, first_record, is_record_file
 
@@ -169,9 +170,11 @@ def _sets(folder: Path) -> list[list[Path]]:
             continue
         missing = [i for i in range(count) if i not in found]
         if missing:
-            raise UserError(
-                f"dataset.path={folder}: {name}-{missing[0]:05d}-of-{count:05d} and {len(missing) - 1} other shards "
-                "are missing; copy them, or give the path of one shard to use it alone"
+            raise OptionError(
+                "dataset.path",
+                folder,
+                f"{name}-{missing[0]:05d}-of-{count:05d} and {len(missing) - 1} other shards "
+                "are missing; copy them, or give the path of one shard to use it alone",
             )
         files.append([found[i] for i in range(count)])
     return files
@@ -183,9 +186,11 @@ def _choose(folder: Path, sets: list[list[Path]], resolution: int | None) -> lis
     for files in sets:
         size = _size(files[0])
         if size in by_size:
-            raise UserError(
-                f"dataset.path={folder}: {by_size[size][0].name} and {files[0].name} both hold pictures of {size} px; "
-                "give the path of one file"
+            raise OptionError(
+                "dataset.path",
+                folder,
+                f"{by_size[size][0].name} and {files[0].name} both hold pictures of {size} px; give the path of one "
+                "file",
             )
         by_size[size] = files
     return by_size[resolution if resolution in by_size else max(by_size)]
