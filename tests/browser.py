@@ -6,6 +6,8 @@ no driver and no package is needed. `--window-size` would not do: a window is at
 
 import base64
 import json
+import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Self
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--mute-audio")
+TIMEOUT_SEC = 60
 PHONE_PX = 600  # narrower viewports are a phone's
 WIDTHS = (390, 768, 1000, 1280)  # a phone, a tablet, half of a screen, a laptop
 #: What is cut off: beyond the page, wider than its box, a text beyond its chart; but not what scrolls on purpose.
@@ -51,11 +54,25 @@ class Browser:
             [*line, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self._number, self._session = 0, None
+        self._unread, self._events = b"", list[dict[str, Any]]()
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
-    def open(self, path: Path, width: int, *, height: int = 800, dark: bool = False) -> None:
-        """Open a file in a viewport of so many CSS pixels, and wait until it and its pictures are there."""
+    def open(
+        self, path: Path, width: int, *, height: int = 800, dark: bool = False, downloads: Path | None = None
+    ) -> None:
+        """Open a file in a viewport of so many CSS pixels, and wait until it and its pictures are there.
+
+        Args:
+            path: the page.
+            width: CSS pixels.
+            height: CSS pixels.
+            dark: whether the reader prefers dark colours.
+            downloads: folder for what the page gives to download; None to refuse it.
+        """
+        behaviour = {"behavior": "deny"} if downloads is None else {"behavior": "allow", "downloadPath": str(downloads)}
+        self._ask("Browser.setDownloadBehavior", **behaviour, eventsEnabled=True)
+        self._events.clear()
         self._ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -85,6 +102,15 @@ class Browser:
         """Where the first element of a CSS selector stands: `left`, `right`, `top`, `bottom`, `width`, `height`."""
         return dict(self.evaluate(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"))
 
+    def downloaded(self, folder: Path) -> Path:
+        """Wait for the end of the download that the page has begun, and return its file in the folder of `open`."""
+        while True:
+            event = self._events.pop(0) if self._events else self._read()
+            if event.get("method") == "Browser.downloadProgress" and event["params"]["state"] != "inProgress":
+                assert event["params"]["state"] == "completed"
+                (path,) = folder.iterdir()
+                return path
+
     def screenshot(self, path: Path) -> Path:
         """Write the whole page as a PNG."""
         size = self._ask("Page.getLayoutMetrics")["cssContentSize"]
@@ -110,18 +136,20 @@ class Browser:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\0")
         self._process.stdin.flush()
-        while True:
-            answer = self._read()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
-                return result
+        while (answer := self._read()).get("id") != self._number:
+            self._events.append(answer)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        parts = []
-        while (byte := self._process.stdout.read(1)) != b"\0":
-            assert byte, "the browser has ended"
-            parts.append(byte)
-        message: dict[str, Any] = json.loads(b"".join(parts))
+        pipe = self._process.stdout.fileno()
+        while b"\0" not in self._unread:
+            ready, _, _ = select.select([pipe], [], [], TIMEOUT_SEC)
+            data = os.read(pipe, 2**16) if ready else b""
+            assert data, "the browser does not answer" if not ready else "the browser has ended"
+            self._unread += data
+        first, _, self._unread = self._unread.partition(b"\0")
+        message: dict[str, Any] = json.loads(first)
         return message

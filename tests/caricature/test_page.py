@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from src.caricature.encode import face_text
 from src.caricature.gather import Subject
@@ -69,3 +70,18 @@ def test_a_sliders_value_stands_beside_it(page, browser, width):
         middle = (slider["top"] + slider["bottom"]) / 2
         assert name["top"] < middle < name["bottom"] and value["top"] < middle < value["bottom"]
         assert name["right"] < slider["left"] and slider["right"] < value["left"]
+
+
+def test_the_chosen_strength_can_be_downloaded(page, browser, tmp_path):
+    browser.open(page, 1280, downloads=tmp_path)
+    browser.evaluate("""(() => {
+      const face = document.querySelectorAll('.one')[1], [strength, resolution] = face.querySelectorAll('input')
+      strength.value = 0.5; resolution.value = 1
+      strength.dispatchEvent(new Event('input', {bubbles: true}))
+      face.querySelector('.save').click()
+    })()""")
+    path = browser.downloaded(tmp_path)
+    assert path.name == f"{NAMES[1]} strength 0.50 res 16.png"
+    saved = np.asarray(Image.open(path).convert("RGB"))
+    assert saved.shape == (64, 64, 3)
+    assert np.abs(saved.astype(int) - 165).max() <= 2  # half of 140 at 0 and half of 190 at 1
