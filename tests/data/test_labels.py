@@ -8,6 +8,8 @@ import pytest
 from src.cli import compose_config
 from src.data import open_dataset
 from src.errors import UserError
+from src.options import read
+from src.training.settings import TrainSettings
 from src.training.setup import build_dataset, build_networks
 
 from ..prepare.trees import encoded, left_out, noise, run_prepare, write_files
@@ -101,12 +103,13 @@ def test_damaged_labels_are_a_note_too(tmp_path):
 def test_training_without_classes_goes_on_and_with_classes_says_why_not(tmp_path):
     source = write_files(tmp_path / "in", PICTURES | {"dataset.json": labels(BAD["vectors"][0])})
     options = ["dataset=folder", f"dataset.path={source}", "dataset.resolution=16", "model=tiny", "pretrained=none"]
-    config = compose_config("train", options)
-    dataset = build_dataset(config, None)
-    assert build_networks(config, dataset, None, None).G.c_dim == 0
-    config["model"]["conditional"] = True
+    settings, conditional = (
+        read(TrainSettings, compose_config("train", [*options, *more])) for more in ([], ["model.conditional=true"])
+    )
+    dataset = build_dataset(settings, None)
+    assert build_networks(settings, dataset, None).G.c_dim == 0
     with pytest.raises(UserError, match=r"has no labels \(dataset.json gives .* the label \[0\.1, 0\.2\]"):
-        build_networks(config, dataset, None, None)
+        build_networks(conditional, dataset, None)
 
 
 def test_prepare_makes_the_set_without_them_and_says_so(tmp_path, capsys):

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from src.data import BadPicture
-from src.errors import UserError
 from src.faces import FaceSettings, FileLandmarks, find_faces, open_landmarks, open_photos
 from src.faces.landmarks import parse_landmarks
 from src.prepare.similarity import read_points
@@ -87,5 +86,5 @@ def test_points_of_a_character_are_in_pixels(tmp_path):
     """The same mistake in align.points of prepare.py."""
     path = tmp_path / "points.yaml"
     path.write_text("aia: [[0.375, 0.475], [0.625, 0.475], [0.5, 0.725]]")
-    with pytest.raises(UserError, match="aia: its eyes are less than 2 px apart; points are in px, not in shares"):
+    with pytest.raises(ValueError, match="aia: its eyes are less than 2 px apart; points are in px, not in shares"):
         read_points(path)
