@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
+from ..data import MAX_PIXELS, Megapixels
 from ..fetch import WeightsFolder
 from ..files import expanded
 from ..options import OptionError, Options, Range, choice
@@ -48,6 +49,7 @@ class PrepareSettings(Options):
     crop: Annotated[str, choice(*CROPS)] = "center"
     aspect: Annotated[str, "width over height such as 16/9"] | None = None  # of crop=wide
     background: str = "black"  # behind transparent parts and beside wide pictures
+    max_megapixels: Megapixels = MAX_PIXELS / 1e6  # of a source picture, see `decode_picture`
     min_px: Annotated[int, Range(8, 100_000)] | None = None  # shortest side of a source picture
     # bits of the perceptual hash that near-duplicates differ in at most; None for the recipe's usual
     dedupe: Annotated[int, Range(0, 32)] | None = None
@@ -91,6 +93,11 @@ class PrepareSettings(Options):
         return self.target.with_name(f"{name}-report")
 
     @property
+    def max_pixels(self) -> int:
+        """Most pixels of a source picture."""
+        return int(self.max_megapixels * 1e6)
+
+    @property
     def near_bits(self) -> int | None:
         """Bits that near-duplicates differ in at most; None keeps all."""
         return DEFAULT_DEDUPE if self.recipe == "yuanshen" and self.dedupe is None else self.dedupe
@@ -131,6 +138,7 @@ class PrepareSettings(Options):
             "aspect": self.ratio,
             "background": "picture" if self.backdrop.sha256 else self.background,
             "background_sha256": self.backdrop.sha256,
+            "max_megapixels": self.max_megapixels,
             "min_px": self.min_px,
             "dedupe": self.near_bits,
             "drop": list(self.dropped),

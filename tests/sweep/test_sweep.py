@@ -13,10 +13,8 @@ from omegaconf import OmegaConf
 from src.cli import CONF
 from src.errors import UserError
 from src.ops import backend
-from src.options import read
 from src.runs import Recipe
 from src.runs.find import find_base, find_run
-from src.sweep import SweepSettings
 from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
 from src.sweep.table import CellTable
 from src.tracking import read_rows
@@ -323,7 +321,7 @@ def test_runs_and_bases_in_the_home_folder(run_dir, base, monkeypatch):
     assert find_base(run_dir, "~/base.safetensors").path == run_dir.parent.parent / "base.safetensors"
 
 
-ef test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):
+def test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):
     sweep(run_dir)
     cells = (run_dir / "sweeps" / "cartoon-low" / "cells.jsonl").read_bytes()
     monkeypatch.setattr(backend, "_policy", None)
