@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data import BadPicture, Source, decode_picture
+from ..data import Backdrop, BadPicture, Source, decode_picture
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
 from .face import Face, LandmarkProvider
@@ -20,6 +20,7 @@ from .quality import FaceQuality, Limits, measure_face, why_refused
 
 CHOICES = ("largest", "all")
 TRANSFORM_FACTOR = 4
+WHITE = Backdrop("white", (255, 255, 255))
 MAX_NAME_BYTES = 120  # of a face's name: file systems take 255, and other names are made of it
 
 
@@ -32,12 +33,14 @@ class FaceSettings:
         resolution: px a side of the faces: the network's.
         align_px: px a side at which they are cut out before they are reduced, as FFHQ is (1024); at least `resolution`.
         limits: beyond which a face is refused.
+        backdrop: behind transparent photographs.
     """
 
     resolution: int
     which: str = "largest"
     align_px: int = OUTPUT_PX
     limits: Limits = field(default_factory=Limits)
+    backdrop: Backdrop = WHITE
 
     def __post_init__(self) -> None:
         if self.which not in CHOICES:
@@ -125,13 +128,15 @@ def find_faces(
         try:
             data = read_photo(photos, name)
             report.sha256 = hashlib.sha256(data).hexdigest()
-            picture = decode_picture(data)
+            picture = decode_picture(data, background=settings.backdrop.behind)
             report.notes = picture.notes
             if provider is None:
                 faces = [_aligned(picture.rgb, name, settings, taken)]
                 report.found = 1
             else:
                 key = landmark_key(provider, name, report.sha256)
+                if picture.alpha is not None:
+                    key += f" on {settings.backdrop.sha256 or settings.backdrop.option}"
                 landmarks = (known or {}).get(key)
                 found[key] = provider.find(picture.rgb, name) if landmarks is None else landmarks
                 faces = _cut_out(picture.rgb, found[key], settings, report, taken)
