@@ -68,9 +68,9 @@ def _network(device: str, weights_folder: WeightsFolder) -> Any:
         api = import_module("face_alignment.api")
     except ImportError as error:
         raise UserError(
-            f"finding faces needs the face-alignment package ({error}): pip install 'caricature[faces]' (in a checkout "
-            "pip install -e '.[faces]'), or take dlib's with faces.landmarks=dlib, or give landmarks with "
-            "faces.landmarks=FOLDER, or aligned pictures with faces.aligned=true"
+            f"finding faces needs the face-alignment package ({error}): make setup, or pip install -e '.[faces]', or "
+            "take dlib's with faces.landmarks=dlib, or give landmarks with faces.landmarks=FOLDER, or aligned pictures "
+            "with faces.aligned=true"
         ) from error
     if not hasattr(api.FaceAlignment, "_load_native"):
         raise UserError("this face-alignment is too old: pip install -U 'face-alignment>=1.5,<1.6'")

@@ -127,7 +127,7 @@ def read_shares(path: str | Path) -> dict[str, Any]:
         UserError: when it is none.
     """
     try:
-        table = yaml.safe_load(Path(path).read_text())
+        table = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:120]})") from error
     if not isinstance(table, dict) or not table:

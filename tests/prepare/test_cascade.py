@@ -130,7 +130,7 @@ def test_a_url_is_fetched_and_its_checksum_compared(opencv, weights, cascade):
 )
 def test_wrong_choices_are_one_line(opencv, cascade, monkeypatch, choice, sha256, words):
     monkeypatch.chdir(cascade.parent)
-    Path("other.xml").write_text("<xml/>")
+    Path("other.xml").write_text("<xml/>", encoding="utf-8")
     with pytest.raises(UserError, match=words) as error:
         open_face_detector(choice, sha256)
     assert "\n" not in str(error.value)

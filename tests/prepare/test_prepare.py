@@ -251,7 +251,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, monkeypatch, rec
     assert done > 3
     last = json.loads(log.read_text().splitlines()[-1])["number"]
     (log.parent / f"{last}.png").write_bytes(b"cut")  # by the interruption
-    with open(log, "a") as file:
+    with open(log, "a", encoding="utf-8") as file:
         file.write('{"number": 7, "sha2')
     again = []
     monkeypatch.setattr(

@@ -14,6 +14,8 @@ from src.options import read
 from src.sweep import SweepSettings
 from src.weights import save_network
 
+from ..tiny import make_tiny
+
 RESOLUTION = 32
 DATASET = {
     "name": "demo",
@@ -26,12 +28,7 @@ DATASET = {
 
 
 def make_network(seed: int, resolution: int = RESOLUTION) -> Generator:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        G = Generator(z_dim=16, w_dim=16, num_mapping_layers=2, resolution=resolution, channel_base=512, channel_max=16)
-        for module in G.modules():
-            if hasattr(module, "noise_strength"):  # 0 at first: noise maps would have no effect
-                module.noise_strength.data.fill_(0.3)
+    G, _ = make_tiny(seed, resolution, z_dim=16, w_dim=16, channel_base=512, channel_max=16, noise=0.3)
     return G.eval().requires_grad_(False)
 
 
