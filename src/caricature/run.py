@@ -140,7 +140,7 @@ def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[
             faces[subject.face.photo].append(subject)
     pasted: dict[str, str] = {}
     for name, subjects in faces.items():
-        photo, alpha = _photo(gathered.photos, name)
+        photo, alpha = _photo(gathered.photos, name, settings.faces.max_pixels)
         for subject in reversed(subjects):  # the largest face, which is the first, on top
             assert subject.face is not None and subject.face.frame is not None
             image = np.array(Image.open(out / "caricatures" / f"{subject.name}.png"))
@@ -154,8 +154,8 @@ def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[
     return pasted
 
 
-def _photo(photos: Source | None, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _photo(photos: Source | None, name: str, max_pixels: int) -> tuple[np.ndarray, np.ndarray | None]:
     """A photograph's own colours, and its alpha."""
     assert photos is not None
-    picture = decode_picture(photos.read(name), background=None)
+    picture = decode_picture(photos.read(name), background=None, max_pixels=max_pixels)
     return picture.rgb, picture.alpha
