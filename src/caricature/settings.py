@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ..data import MAX_PIXELS, Megapixels
+from ..data import MAX_PIXELS, Backdrop, Megapixels, parse_backdrop
 from ..errors import UserError
 from ..fetch import WeightsFolder
 from ..options import Device, Kind, NotNegative, Options, Positive, Range, Seed, Share, kind_of
@@ -134,6 +135,7 @@ class CaricatureSettings(Options):
         float | tuple[float, ...] | Mapping[str, float],
         Kind((*_STRENGTHS.words, "{NAME:NUMBER,default:NUMBER}"), _strength, text=r"\{"),
     ] = 1.0
+    background: str = "white"  # behind transparent photographs: a colour, a picture's file, or own
     paste: bool = True  # put the caricatures back into their photographs
     feather: Annotated[float, Range(0, 0.5)] = 0.15  # of the face over which it fades
     faces: FaceChoice = field(default_factory=FaceChoice)
@@ -156,10 +158,16 @@ class CaricatureSettings(Options):
                 self.refuse_changed("has no effect beside network= and base=", "run")
         if self.codes is not None:
             self.refuse_changed("needs the faces' pictures: give photos= instead of codes=", "tuning.steps")
-            of_photos = ("paste", "feather", "faces.", "projection.", "seed")
+            of_photos = ("background", "paste", "feather", "faces.", "projection.", "seed")
             self.refuse_changed("has no effect with codes=: they are rendered as they are", *of_photos)
         if not self.paste:
             self.refuse_changed("has no effect with paste=false", "feather")
+        _ = self.backdrop
+
+    @cached_property
+    def backdrop(self) -> Backdrop:
+        """What lies behind transparent photographs."""
+        return self.parsed("background", parse_backdrop)
 
     def strengths(self, names: Sequence[str]) -> list[float]:
         """Strength of each face; it takes nothing but their names, so that it can be asked before anything is computed.

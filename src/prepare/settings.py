@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
-from ..data import MAX_PIXELS, Megapixels
+from ..data import MAX_PIXELS, Backdrop, Megapixels, parse_backdrop
 from ..fetch import WeightsFolder
 from ..files import expanded
 from ..options import OptionError, Options, Range, choice
-from .backdrop import Backdrop, parse_backdrop
 from .crop import CROPS, FILTERS
 from .face_settings import FaceCrops, FaceSettings, detector_kind
 from .farthest import SELECTIONS
