@@ -1,4 +1,4 @@
-"""What a run computes on and how (the group `trainer`): device, number format, ops, allocator; graphs, TF32, compile."""
+"""What a run computes on and how (group `trainer`): device, number format, ops, allocator; graphs, TF32, compile."""
 
 from dataclasses import dataclass
 
