@@ -1,0 +1,80 @@
+"""Which landmarks a ranking is measured by, and whether they can be trusted on its pictures.
+
+One detector serves all sets of a ranking. `auto` takes the first that finds the faces of both references: this project's
+network (which knows drawn portraits, and sees no face where its picture and the mirror image disagree), then
+face-alignment, then dlib, as far as they are installed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ...errors import UserError
+from ...faces import LandmarkProvider
+from ...faces.dlib_landmarks import DlibLandmarks
+from ...faces.fan_landmarks import FaceAlignmentLandmarks
+from ...faces.network_landmarks import NetworkLandmarks
+from .faces import Faces, locate
+
+MIN_FOUND = 0.8  # of a reference's faces
+_OPEN: dict[str, Callable[[], LandmarkProvider]] = {
+    "network": NetworkLandmarks,
+    "face-alignment": FaceAlignmentLandmarks,
+    "dlib": DlibLandmarks,
+}
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A detector that has found the references' faces.
+
+    Attributes:
+        name: which.
+        provider: it.
+        base: the base's pictures with their landmarks.
+        cartoons: the cartoons' with theirs.
+    """
+
+    name: str
+    provider: LandmarkProvider
+    base: Faces
+    cartoons: Faces
+
+    def locate(self, images: Tensor) -> Faces:
+        """Find the faces of pictures, uint8 `[N, 3, H, W]`."""
+        return locate(images, self.provider)
+
+
+def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:
+    """Open a detector and find the references' faces.
+
+    Args:
+        choice: `"auto"`, a name, or a provider.
+        base: the base's pictures, uint8 `[N, 3, H, W]`.
+        cartoons: the cartoons'.
+
+    Raises:
+        UserError: for an unknown name, or when no detector finds the faces of both; the message says what each did.
+    """
+    if not isinstance(choice, str):
+        return _found(type(choice).__name__, choice, base, cartoons)
+    if choice != "auto":
+        if choice not in _OPEN:
+            raise UserError(f"landmarks={choice}: choose auto, {', '.join(_OPEN)}")
+        return _found(choice, _OPEN[choice](), base, cartoons)
+    failures = []
+    for name, opened in _OPEN.items():
+        try:
+            return _found(name, opened(), base, cartoons)
+        except UserError as error:
+            failures.append(str(error))
+    raise UserError("no landmarks for these pictures, so they cannot be scored: " + "; ".join(failures))
+
+
+def _found(name: str, provider: LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:
+    detector = Detector(name, provider, locate(base, provider), locate(cartoons, provider))
+    for which, faces in (("base", detector.base), ("cartoons", detector.cartoons)):
+        if faces.share_found < MIN_FOUND:
+            raise UserError(f"landmarks={name}: faces found in {faces.share_found:.0%} of the {which}'s pictures")
+    return detector

@@ -1,0 +1,96 @@
+"""Ranking of blends by their pictures alone, without a sweep."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...errors import UserError
+from ...faces import LandmarkProvider
+from .comparison import combine, compare
+from .detectors import choose_detector
+from .faces import check_pictures
+from .score import CariScore, exponents, measure, open_axes
+
+
+def rank_blends(
+    base: Tensor,
+    finetuned: Tensor,
+    blends: Mapping[str, Tensor],
+    *,
+    landmarks: str | LandmarkProvider = "auto",
+    alpha: float = 0.5,
+    seed: int = 0,
+    direction: str = "cartoon_low",
+) -> list[dict[str, Any]]:
+    """Rank blended models by their pictures.
+
+    Sets of different sizes in pixels are brought to the smallest of them first.
+
+    Args:
+        base: uint8 `[N, 3, H, W]` of the base model.
+        finetuned: uint8 of the cartoons: the training pictures, or the un-blended fine-tuned model's.
+        blends: uint8 by label, of common codes; as many pictures as `base` has are taken as being of its codes.
+        landmarks: which detector: `"auto"`, `"network"`, `"face-alignment"`, `"dlib"`, or one of your own.
+        alpha: weight of shape, between 0 and 1; 0.5 is sqrt(S·R).
+        seed: of the draws behind `share`.
+        direction: which network the coarse layers are of, see `open_axes`.
+
+    Returns:
+        For each blend, best first: `label`, `s` and `r` in [0, 1], `cari`, `share` (of draws of other codes, how many it is
+        the best of), and which `landmarks` it was measured by, `found` in which part of its pictures.
+
+    Raises:
+        UserError: for settings or pictures that cannot be scored.
+    """
+    if not blends:
+        raise UserError("blends: none given; at least one blend is needed to rank")
+    sets = {"base": base, "finetuned": finetuned} | {f"blend {key}": images for key, images in blends.items()}
+    for name, images in sets.items():
+        check_pictures(images, name)
+    side = min(min(images.shape[2:]) for images in sets.values())
+    sets = {name: _shrunk(images, side) for name, images in sets.items()}
+    detector = choose_detector(landmarks, sets["base"], sets["finetuned"])
+    axes = open_axes(detector.base, direction)
+    weights = exponents(axes, alpha)
+    score = CariScore(axes, measure(axes, detector.base), measure(axes, detector.cartoons.seen()))
+    labels = sorted(blends)
+    faces = {label: detector.locate(sets[f"blend {label}"]) for label in labels}
+    pseudo = {label: score.places(measure(axes, faces[label])).pseudo for label in labels}
+    shares = _shares(pseudo, weights, seed)
+    rows = []
+    for label in labels:
+        s, r = pseudo[label].mean(axis=0).clip(0, 1).tolist()
+        facts = {"landmarks": detector.name, "found": faces[label].share_found}
+        cari = float(combine(np.array([s, r]), weights))
+        rows.append({"label": label, "s": s, "r": r, "cari": cari, "share": shares[label], **facts})
+    return sorted(rows, key=lambda row: (-row["cari"], row["label"]))
+
+
+def _shares(pseudo: Mapping[str, np.ndarray], weights: tuple[float, ...], seed: int) -> dict[str, float]:
+    """Shares of being the best, by label; sets of different numbers of codes are drawn each by itself."""
+    if len({len(rows) for rows in pseudo.values()}) == 1:
+        found = compare(np.stack(list(pseudo.values()), axis=1), weights=weights, seed=seed)
+        return dict(zip(pseudo, found.share.tolist(), strict=True))
+    groups: dict[int, list[str]] = defaultdict(list)
+    for label, rows in pseudo.items():
+        groups[len(rows)].append(label)
+    raise UserError(
+        "blends: all need pictures of the same codes, not "
+        + ", ".join(f"{n} of {label}" for n, labels in sorted(groups.items()) for label in labels)
+    )
+
+
+def _shrunk(images: Tensor, side: int) -> Tensor:
+    """Uint8 pictures at `side` px: antialiased bilinear, rounded."""
+    if images.shape[2:] == (side, side):
+        return images
+    parts = [
+        F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).add_(0.5).to(torch.uint8)
+        for part in images.cpu().split(64)
+    ]
+    return torch.cat(parts)
