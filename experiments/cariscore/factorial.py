@@ -41,6 +41,16 @@ def mixed_geometry(a: Geometry, b: Geometry, weights: float | Mapping[str, float
     return Geometry(**values)
 
 
+def moved_geometry(geometry: Geometry, zoom: float, shift: float) -> Geometry:
+    """Return a face at another size about the picture's middle, and then further to the right."""
+    values = {field.name: getattr(geometry, field.name) for field in fields(Geometry)}
+    for name in ("landmarks", "outline", "centre", "pupils", "skull", "ears"):
+        values[name] = (values[name] - 0.5) * zoom + [0.5 + shift, 0.5]
+    for name in ("iris", "skull_size", "scale"):
+        values[name] = values[name] * zoom
+    return Geometry(**values)
+
+
 def draw_portrait(
     geometry: Geometry, params: PortraitParams, rendering: float, px: int, backdrop: Sequence[float] | None = None
 ) -> NDArray[np.uint8]:
@@ -73,7 +83,14 @@ def draw_portrait(
 
 
 def portrait_set(
-    seeds: Sequence[int], shape: float, rendering: float, px: int = 64, *, black: bool = False
+    seeds: Sequence[int],
+    shape: float,
+    rendering: float,
+    px: int = 64,
+    *,
+    black: bool = False,
+    zoom: float = 1.0,
+    shift: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Draw identities with a geometry and a rendering between people (0) and cartoons (1).
 
@@ -83,6 +100,8 @@ def portrait_set(
         rendering: weight of the cartoon's rendering.
         px: pixels a side.
         black: on black instead of the identity's own wall.
+        zoom: size of the faces, 1 as the data set's.
+        shift: of the faces to the right, in parts of the side.
 
     Returns:
         uint8 `[N, 3, px, px]`, and their exact landmarks `[N, 68, 2]` in parts of the side.
@@ -91,6 +110,7 @@ def portrait_set(
     for seed in seeds:
         params = sample_params(int(seed))
         geometry = mixed_geometry(build_geometry(params, False), build_geometry(params, True), shape)
+        geometry = moved_geometry(geometry, zoom, shift)
         pictures.append(draw_portrait(geometry, params, rendering, px, (0, 0, 0) if black else None))
         marks.append(geometry.landmarks)
     return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(marks)).float()

@@ -3,7 +3,7 @@
 Statistics of the shape-free face (`texture.py`), whitened by their covariance within B and T (shrunk: Ledoit and Wolf
 2004). R = 1 less a distance from B in units of T's: 1 when the blend's faces are rendered as the base's, 0 when they are as
 far from them as the cartoons are, in whatever direction, since damage is no rendering kept. The distance is taken as a
-set (energy distance) and, a quarter of it, person by person (mean square of the difference to the base's face of the same
+set (energy distance) and, a fifth of it, person by person (mean square of the difference to the base's face of the same
 code): what befalls single pictures, such as droplets or another person, hardly moves a set.
 """
 
@@ -17,7 +17,7 @@ from .frame import Frame
 from .texture import BATCH, Texture
 
 MIN_SHRINKAGE = 0.01
-PAIR_SHARE = 0.25  # of the distance that is taken person by person
+PAIR_SHARE = 0.2  # of the distance that is taken person by person
 
 
 class RenderingAxis:
