@@ -1,7 +1,7 @@
 """Forty-one ways to spoil a set of blends, at any size: none of them may score above the blends themselves.
 
-Damage to the pictures (blur, noise, casts, droplets, ghosts, swirls), composites of person and cartoon, sets that are no
-longer of their codes (permuted, collapsed, memorised), and un-blended cartoons, plain and damaged.
+Damage to the pictures (blur, noise, casts, droplets, ghosts, swirls), composites of person and cartoon, sets that are
+no longer of their codes (permuted, collapsed, memorised), and un-blended cartoons, plain and damaged.
 """
 
 from collections.abc import Callable
@@ -145,7 +145,9 @@ def _reshuffled(blends: Tensor, training: Tensor, base: Tensor, generator: torch
 def _unblended(cartoons: Tensor, base: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
     fine = 2 * cartoons.shape[-1] / DRAWN_PX
     result = {f"cartoon blur {s}": blurred(cartoons, s) for s in (0.7, 1.5)}
-    result |= {f"cartoon noise {s}": cartoons + s * torch.randn(cartoons.shape, generator=generator) for s in (4, 8, 16)}
+    result |= {
+        f"cartoon noise {s}": cartoons + s * torch.randn(cartoons.shape, generator=generator) for s in (4, 8, 16)
+    }
     return result | {
         "cartoon contrast 0.7": 128 + 0.7 * (cartoons - 128),
         "cartoon, person's detail": blurred(cartoons, fine) + base - blurred(base, fine),

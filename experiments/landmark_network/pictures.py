@@ -108,9 +108,7 @@ class Views:
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)
         source = (grid - 0.5) @ matrix.transpose(1, 2) + 0.5 + shift + bend.flatten(2).transpose(1, 2)
         edge = "border" if float(self._uniform(1)) < 0.6 else "reflection"
-        moved = F.grid_sample(
-            luma, source.view(count, side, side, 2) * 2 - 1, padding_mode=edge, align_corners=False
-        )
+        moved = F.grid_sample(luma, source.view(count, side, side, 2) * 2 - 1, padding_mode=edge, align_corners=False)
         inverse, wanted = torch.linalg.inv(matrix).transpose(1, 2), points - 0.5 - shift
         found = wanted @ inverse + 0.5
         for _ in range(6):
@@ -155,5 +153,3 @@ class Views:
             box = (inside[:, 1, :, None] * inside[:, 0, None, :])[:, None] * self._sometimes(count, 0.25)
             luma = torch.lerp(luma, self._uniform(count, 1, 1, 1).expand_as(luma), box)
         return luma
-
-

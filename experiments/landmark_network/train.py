@@ -1,6 +1,6 @@
 """Train the landmark network on procedural portraits alone.
 
-    python -m experiments.landmark_network.train --out src/faces/landmarks.safetensors
+python -m experiments.landmark_network.train --out src/faces/landmarks.safetensors
 """
 
 import argparse

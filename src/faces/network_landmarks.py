@@ -1,4 +1,4 @@
-"""Landmarks by this project's own network: for drawn portraits, and for pictures already cut out, where nothing else is.
+"""Landmarks by this project's own network: for drawn portraits, and offline.
 
 A small hourglass regresses 68 heat maps at a quarter of 64 px, and their means are the landmarks (integral regression:
 Sun et al., ECCV 2018, arXiv 1711.08229). It sees luminance with its local contrast normalised, so that the rendering
@@ -40,6 +40,7 @@ class LandmarkNetwork(nn.Module):
     """64 px of normalised luminance `[N, 1, 64, 64]` to 68 points: four stages down, two up, one map a point."""
 
     WIDTHS = (24, 40, 56, 88)
+    places: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +120,9 @@ def load_landmark_network() -> LandmarkNetwork:
         raise UserError(f"{WEIGHTS} is not the file of this version (its sha256 differs): check it out again")
     network = LandmarkNetwork()
     state = load_file(WEIGHTS)
-    network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
+    network.load_state_dict(
+        {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    )
     return network.eval().requires_grad_(False)
 
 

@@ -1,8 +1,8 @@
 """Comparison of many blends with the best one, from jackknife pseudo-values of the same codes.
 
-A row of pseudo-values belongs to a code in all sets at once (blends, base), so their covariance over the number of codes is
-that of the places, anchors and all. Places are drawn and combined to scores afterwards: a product of powers is steep
-at 0. Multiple comparisons with the best: Hsu, *Multiple Comparisons* (1996), with a covariance of any form.
+A row of pseudo-values belongs to a code in all sets at once (blends, base), so their covariance over the number of
+codes is that of the places, anchors and all. Places are drawn and combined to scores afterwards: a product of powers
+is steep at 0. Multiple comparisons with the best: Hsu, *Multiple Comparisons* (1996), with a covariance of any form.
 """
 
 from collections.abc import Sequence
@@ -83,9 +83,7 @@ def with_the_best(mean: Floats, replicates: Floats, level: float = LEVEL) -> Com
     variance = np.diag(covariance)
     gap_error = np.sqrt(np.maximum(variance[:, None] + variance - 2 * covariance, 0))
     unit = np.where(gap_error > NOTHING, gap_error, np.inf)
-    critical = np.array(
-        [np.quantile(((noise - noise[:, [i]]) / unit[i]).max(axis=1), level) for i in range(len(mean))]
-    )
+    critical = np.array([np.quantile(((noise - noise[:, [i]]) / unit[i]).max(axis=1), level) for i in range(len(mean))])
     lead = mean - mean[:, None]  # [i, j]: of j over i
     candidate = (lead - critical[:, None] * gap_error <= NOTHING).all(axis=1)
     regret = np.maximum((lead + critical * gap_error)[:, candidate].max(axis=1), 0)
@@ -97,9 +95,9 @@ def joint(
 ) -> Comparison:
     """Compare blends over several trainings of one recipe.
 
-    The spread between trainings holds that of the codes. Two or three trainings do not tell the spread of each blend, so
-    one spread is pooled over the blends of at least 3/4 of the best mean, the trainings' own levels apart. It is given
-    4 degrees of freedom a training beyond the first: a training's blends move together.
+    The spread between trainings holds that of the codes. Two or three trainings do not tell the spread of each blend,
+    so one spread is pooled over the blends of at least 3/4 of the best mean, the trainings' own levels apart. It is
+    given 4 degrees of freedom a training beyond the first: a training's blends move together.
 
     Args:
         scores: `[trainings, C]`, at least two trainings, of the same codes.

@@ -1,8 +1,8 @@
 """Which blend of a sweep to recommend, how sure that is, and what would make it surer.
 
 The pick has the highest score less its price: a doubling of training must bring `DELTA`, a doubling of the blend's
-resolution half of it. The price is a constant, so the pick does not hang on how many codes were rendered, as the earliest
-of those that cannot be told apart would.
+resolution half of it. The price is a constant, so the pick does not hang on how many codes were rendered, as the
+earliest of those that cannot be told apart would.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Which landmarks a ranking is measured by, and whether they can be trusted on its pictures.
 
-One detector serves all sets of a ranking. `auto` takes the first that finds the faces of both references: this project's
-network (which knows drawn portraits, and sees no face where its picture and the mirror image disagree), then
-face-alignment, then dlib, as far as they are installed.
+One detector serves all sets of a ranking. `auto` takes the first that finds the faces of both references: this
+project's network (which knows drawn portraits, and sees no face where its picture and the mirror image disagree),
+then face-alignment, then dlib, as far as they are installed.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Energy distances between sets of rows (Székely and Rizzo 2013), unbiased, with and without each row.
 
-E(X, Y) = 2 mean |x - y| - mean |x - x'| - mean |y - y'|, pairs of a row with itself left out, and between sets of the same
-codes the pairs of one code. Means without one row follow from sums over rows of the matrix of distances.
+E(X, Y) = 2 mean |x - y| - mean |x - x'| - mean |y - y'|, pairs of a row with itself left out, and between sets of the
+same codes the pairs of one code. Means without one row follow from sums over rows of the matrix of distances.
 """
 
 from dataclasses import dataclass
@@ -62,9 +62,7 @@ def mixture(a: Mean, b: Mean, share: float) -> Mean:
 
 def energy(cross: Mean, first: Mean, second: Mean) -> Mean:
     """The energy distance from its three means."""
-    return Mean(
-        2 * cross.value - first.value - second.value, 2 * cross.without - first.without - second.without
-    )
+    return Mean(2 * cross.value - first.value - second.value, 2 * cross.without - first.without - second.without)
 
 
 def _off_diagonal(matrix: Floats) -> Mean:

@@ -1,7 +1,7 @@
 """The shape-free face: pictures warped so that their landmarks lie where the base's mean face has them.
 
-Thin-plate splines (Bookstein, PAMI 1989) from a fixed frame to each picture's landmarks. The frame's points are the same
-for all pictures, so the dense map is one fixed matrix times the landmarks.
+Thin-plate splines (Bookstein, PAMI 1989) from a fixed frame to each picture's landmarks. The frame's points are the
+same for all pictures, so the dense map is one fixed matrix times the landmarks.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ class Frame:
         mean = mean / mean.square().sum(dim=1).mean().sqrt()
         middle = (mean.amax(dim=0) + mean.amin(dim=0)) / 2
         points = (mean - middle) * RADIUS + 0.5
-        return cls(max(px, MIN_PX), points, _spline(points.double().numpy(), max(px, MIN_PX)))
+        px = max(px, MIN_PX)
+        return cls(px, points, thin_plate(points.double().numpy(), _pixels(px)))
 
     def warp(self, faces: Faces) -> Tensor:
         """Pictures in the frame, float32 `[N, 3, px, px]` in [0, 1]."""
@@ -53,15 +54,19 @@ class Frame:
         return F.grid_sample(images, grid * 2 - 1, padding_mode="border", align_corners=False)
 
 
-def _spline(points: np.ndarray, px: int) -> Tensor:
-    """Thin-plate interpolation matrix `[px², P]` from values at points to values at a grid's pixels."""
+def thin_plate(points: np.ndarray, places: np.ndarray) -> Tensor:
+    """Thin-plate interpolation matrix `[Q, P]` from values at points `[P, 2]` to values at places `[Q, 2]`."""
     count = len(points)
     affine = np.c_[np.ones(count), points]
     system = np.block([[_kernel(points, points) + SMOOTHING * np.eye(count), affine], [affine.T, np.zeros((3, 3))]])
-    axis = (np.arange(px) + 0.5) / px
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    basis = np.c_[_kernel(grid, points), np.ones(len(grid)), grid]
+    basis = np.c_[_kernel(places, points), np.ones(len(places)), places]
     return torch.from_numpy(basis @ np.linalg.inv(system)[:, :count]).float()
+
+
+def _pixels(px: int) -> np.ndarray:
+    """Middles of a square picture's pixels `[px², 2]` (x, y) in parts of the side."""
+    axis = (np.arange(px) + 0.5) / px
+    return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a blend must not have lost or stolen to be ranked at all.
 
-Thresholds come from clean and spoiled sets (`experiments/cariscore`). All look at the shape-free face and the landmarks, so
-that place, size and turn of a face in its picture do not matter.
+Thresholds come from clean and spoiled sets (`experiments/cariscore`). All look at the shape-free face and the
+landmarks, so that place, size and turn of a face in its picture do not matter.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-
 
 from ...errors import UserError
 from ...faces.network_landmarks import MIRRORED
@@ -24,7 +23,7 @@ from .shape import normalised_shape
 LOOK_PX = 16  # of the shape-free luminance in a look
 MIN_RANK, MIN_YAW, MIN_FOUND, MIN_SPREAD, MIN_DISTANCE = 0.7, 0.0, 0.8, 0.5, 0.5
 LUMA = (0.299, 0.587, 0.114)
-TWIN = 0.25  # of the median nearest distance: nearer training pictures are one
+TWIN = 0.25  # of the median distance: training pictures nearer than that are one
 
 
 @dataclass(frozen=True)
@@ -176,11 +175,9 @@ def _nearest(matrix: Floats) -> float:
 
 def _without_twins(among: Floats) -> list[int]:
     """Indices of training pictures, one of each group of near duplicates: else their distances set the scale."""
-    limit = TWIN * float(np.median(np.where(np.isfinite(among), among, np.nan).ravel()[~np.eye(len(among), dtype=bool).ravel()]))
+    limit = TWIN * float(np.median(among[np.isfinite(among)]))
     kept: list[int] = []
     for i in range(len(among)):
         if not kept or among[i, kept].min() > limit:
             kept.append(i)
     return kept
-
-

@@ -1,6 +1,5 @@
 """Ranking of blends by their pictures alone, without a sweep."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,9 @@ from ...faces import LandmarkProvider
 from .comparison import combine, compare
 from .detectors import choose_detector
 from .faces import check_pictures
-from .score import CariScore, exponents, measure, open_axes
+from .score import CariScore, exponents
+
+MIN_BLENDS = 3  # pictures that tell a spread
 
 
 def rank_blends(
@@ -41,8 +42,8 @@ def rank_blends(
         direction: which network the coarse layers are of, see `open_axes`.
 
     Returns:
-        For each blend, best first: `label`, `s` and `r` in [0, 1], `cari`, `share` (of draws of other codes, how many it is
-        the best of), and which `landmarks` it was measured by, `found` in which part of its pictures.
+        For each blend, best first: `label`, `s` and `r` in [0, 1], `cari`, `share` (of draws of other codes, how many
+        it is the best of), and which `landmarks` it was measured by, `found` in which part of its pictures.
 
     Raises:
         UserError: for settings or pictures that cannot be scored.
@@ -52,37 +53,28 @@ def rank_blends(
     sets = {"base": base, "finetuned": finetuned} | {f"blend {key}": images for key, images in blends.items()}
     for name, images in sets.items():
         check_pictures(images, name)
+    counts = {len(images) for images in blends.values()}
+    if len(counts) > 1 or min(counts) < MIN_BLENDS:
+        raise UserError(
+            f"blends: all need pictures of the same codes, at least {MIN_BLENDS}, not "
+            + ", ".join(f"{len(images)} of {label}" for label, images in blends.items())
+        )
     side = min(min(images.shape[2:]) for images in sets.values())
     sets = {name: _shrunk(images, side) for name, images in sets.items()}
     detector = choose_detector(landmarks, sets["base"], sets["finetuned"])
-    axes = open_axes(detector.base, direction)
-    weights = exponents(axes, alpha)
-    score = CariScore(axes, measure(axes, detector.base), measure(axes, detector.cartoons.seen()))
+    score = CariScore.between(detector.base, detector.cartoons, direction)
+    weights = exponents(score.axes, alpha)
     labels = sorted(blends)
     faces = {label: detector.locate(sets[f"blend {label}"]) for label in labels}
-    pseudo = {label: score.places(measure(axes, faces[label])).pseudo for label in labels}
-    shares = _shares(pseudo, weights, seed)
+    pseudo = {label: score.of(faces[label]).pseudo for label in labels}
+    shares = compare(np.stack(list(pseudo.values()), axis=1), weights=weights, seed=seed).share
     rows = []
-    for label in labels:
+    for label, share in zip(labels, shares, strict=True):
         s, r = pseudo[label].mean(axis=0).clip(0, 1).tolist()
         facts = {"landmarks": detector.name, "found": faces[label].share_found}
         cari = float(combine(np.array([s, r]), weights))
-        rows.append({"label": label, "s": s, "r": r, "cari": cari, "share": shares[label], **facts})
+        rows.append({"label": label, "s": s, "r": r, "cari": cari, "share": float(share), **facts})
     return sorted(rows, key=lambda row: (-row["cari"], row["label"]))
-
-
-def _shares(pseudo: Mapping[str, np.ndarray], weights: tuple[float, ...], seed: int) -> dict[str, float]:
-    """Shares of being the best, by label; sets of different numbers of codes are drawn each by itself."""
-    if len({len(rows) for rows in pseudo.values()}) == 1:
-        found = compare(np.stack(list(pseudo.values()), axis=1), weights=weights, seed=seed)
-        return dict(zip(pseudo, found.share.tolist(), strict=True))
-    groups: dict[int, list[str]] = defaultdict(list)
-    for label, rows in pseudo.items():
-        groups[len(rows)].append(label)
-    raise UserError(
-        "blends: all need pictures of the same codes, not "
-        + ", ".join(f"{n} of {label}" for n, labels in sorted(groups.items()) for label in labels)
-    )
 
 
 def _shrunk(images: Tensor, side: int) -> Tensor:

@@ -1,10 +1,10 @@
 """R: how much of the base's rendering a blend has kept, or how much of the cartoons' it has adopted.
 
 Statistics of the shape-free face (`texture.py`), whitened by their covariance within B and T (shrunk: Ledoit and Wolf
-2004). R = 1 less a distance from B in units of T's: 1 when the blend's faces are rendered as the base's, 0 when they are as
-far from them as the cartoons are, in whatever direction, since damage is no rendering kept. The distance is taken as a
-set (energy distance) and, a fifth of it, person by person (mean square of the difference to the base's face of the same
-code): what befalls single pictures, such as droplets or another person, hardly moves a set.
+2004). R = 1 less a distance from B in units of T's: 1 when the blend's faces are rendered as the base's, 0 when they
+are as far from them as the cartoons are, in whatever direction, since damage is no rendering kept. The distance is
+taken as a set (energy distance) and, a fifth of it, person by person (mean square of the difference to the base's
+face of the same code): what befalls single pictures, such as droplets or another person, hardly moves a set.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""CariScore: how far a blend meets both demands, the cartoons' shape and the person's rendering (or the other way round).
+"""CariScore: how far a blend meets both demands, the cartoons' shape and the person's rendering (or the reverse).
 
-Score = S^alpha R^(1 - alpha), both measured between the base network's pictures B and the training cartoons T. No blend and
-no snapshot takes part in the scale, so what else a sweep holds changes no score.
+Score = S^alpha R^(1 - alpha), both measured between the base network's pictures B and the training cartoons T. No blend
+and no snapshot takes part in the scale, so what else a sweep holds changes no score.
 """
 
 from collections.abc import Sequence
@@ -74,9 +74,17 @@ class CariScore:
 
     def __init__(self, axes: Sequence[Axis], base: Sequence[Features], target: Sequence[Features]) -> None:
         self.axes = tuple(axes)
-        self._scales: list[Scale] = [
-            axis.between(b, t) for axis, b, t in zip(self.axes, base, target, strict=True)
-        ]
+        self._scales: list[Scale] = [axis.between(b, t) for axis, b, t in zip(self.axes, base, target, strict=True)]
+
+    @classmethod
+    def between(cls, base: Faces, cartoons: Faces, direction: str = "cartoon_low") -> "CariScore":
+        """The score between the base's pictures and the training cartoons (see `open_axes`)."""
+        axes = open_axes(base, direction)
+        return cls(axes, measure(axes, base), measure(axes, cartoons.seen()))
+
+    def of(self, faces: Faces) -> Places:
+        """Place a set of pictures."""
+        return self.places(measure(self.axes, faces))
 
     def places(self, features: Sequence[Features]) -> Places:
         """Place a set by its features on each axis."""

@@ -46,9 +46,13 @@ def remark(note: Note, decision: Decision) -> str:
             "look at their pictures and take the one that pleases."
         )
     if note.kind == "unseparated":
-        return "An un-blended snapshot may be as good as the best blend: not trained enough to tell shape from rendering."
+        return (
+            "An un-blended snapshot may be as good as the best blend: not trained enough to tell shape from rendering."
+        )
     if note.kind == "add_resolution":
-        return f"The best may lie outside: add {note.value} to blend.res{', the score rises there' if note.sure else ''}."
+        return (
+            f"The best may lie outside: add {note.value} to blend.res{', the score rises there' if note.sure else ''}."
+        )
     if note.kind == "train_longer":
         still = "The score still rises" if note.sure else "It is not known that the score falls"
         return f"{still} at the last snapshot: train longer."

@@ -1,9 +1,9 @@
 """Statistics of the shape-free face: what its rendering looks like, octave by octave and place by place.
 
-Band-pass pictures of a Gaussian pyramid (Burt and Adelson 1983) of luminance and two colour differences. About each part
-of the face: log energy, sparsity, skewness and products of neighbours of the luminance (BRISQUE: Mittal et al., TIP 2012),
-log energy of the colours, correlation of magnitudes from octave to octave (Portilla and Simoncelli, IJCV 2000: an edge is
-one at all scales, a ghost's is not), and the coarse colour itself.
+Band-pass pictures of a Gaussian pyramid (Burt and Adelson 1983) of luminance and two colour differences. About each
+part of the face: log energy, sparsity, skewness and products of neighbours of the luminance (BRISQUE: Mittal et al.,
+TIP 2012), log energy of the colours, correlation of magnitudes from octave to octave (Portilla and Simoncelli, IJCV
+2000: an edge is one at all scales, a ghost's is not), and the coarse colour itself.
 """
 
 import functools
@@ -108,7 +108,9 @@ def _kernel(sigma: float) -> Tensor:
 def _places(points: Tensor) -> Tensor:
     """Middles of eyes, mouth, nose, cheeks, chin and bridge `[8, 2]` of a face `[68, 2]`."""
     left, right = points[36:42].mean(dim=0), points[42:48].mean(dim=0)
-    cheeks = [0.4 * (points[eye] + points[corner]) + 0.2 * points[jaw] for eye, corner, jaw in ((36, 48, 3), (45, 54, 13))]
+    cheeks = [
+        0.4 * (points[eye] + points[corner]) + 0.2 * points[jaw] for eye, corner, jaw in ((36, 48, 3), (45, 54, 13))
+    ]
     chin = 0.5 * (points[57] + points[8])
     return torch.stack([left, right, points[48:60].mean(dim=0), points[30], *cheeks, chin, points[27]])
 

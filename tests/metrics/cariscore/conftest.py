@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from experiments.cariscore.factorial import portrait_set
+from src.metrics.cariscore.comparison import combine
 from src.metrics.cariscore.faces import Faces
-from src.metrics.cariscore.score import CariScore, Places, measure, open_axes
+from src.metrics.cariscore.score import CariScore
 
 CODES = range(10_000, 10_060)
 TRAINING = range(5_000, 5_150)
@@ -33,16 +34,10 @@ class World:
 
     def __init__(self, sets: dict[str, Faces], training: Faces, direction: str = "cartoon_low") -> None:
         self.sets, self.training = sets, training
-        self.axes = open_axes(sets["base"], direction)
-        self.base, self.target = measure(self.axes, sets["base"]), measure(self.axes, training)
-        self.score = CariScore(self.axes, self.base, self.target)
-
-    def places(self, faces: Faces) -> Places:
-        return self.score.places(measure(self.axes, faces))
+        self.score = CariScore.between(sets["base"], training, direction)
 
     def cari(self, faces: Faces) -> float:
-        s, r = self.places(faces).values.clip(min=0)
-        return float((s * r) ** 0.5)
+        return float(combine(self.score.of(faces).values, (0.5, 0.5)))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from src.errors import UserError
+from src.metrics.cariscore.axis import Features
 from src.metrics.cariscore.faces import Faces
 from src.metrics.cariscore.rendering import RenderingScale
 from src.metrics.cariscore.score import CariScore, exponents, measure, open_axes
@@ -13,13 +14,20 @@ from src.metrics.cariscore.shape import ShapeAxis
 from .conftest import World
 
 
+@pytest.fixture(scope="module")
+def features(world: World) -> dict[str, list[Features]]:
+    """Of base, training cartoons and hybrids on both axes."""
+    sets = world.sets | {"training": world.training}
+    return {name: measure(world.score.axes, sets[name]) for name in ("base", "training", "shape 1/2", "inverse")}
+
+
 @pytest.mark.parametrize("kept", [False, True])
-def test_shape_without_each_code_is_that_of_the_other_codes(world: World, kept: bool) -> None:
-    axis, hybrid = ShapeAxis(kept=kept), world.axes[0].features(world.sets["shape 1/2"])
-    place = axis.between(world.base[0], world.target[0]).place(hybrid)
+def test_shape_without_each_code_is_that_of_the_other_codes(features: dict[str, list[Features]], kept: bool) -> None:
+    axis, (base, target, hybrid) = ShapeAxis(kept=kept), (features[k][0] for k in ("base", "training", "shape 1/2"))
+    place = axis.between(base, target).place(hybrid)
     for i in (0, 17, 59):
         others = np.arange(len(hybrid)) != i
-        again = axis.between(world.base[0][others], world.target[0]).place(hybrid[others])
+        again = axis.between(base[others], target).place(hybrid[others])
         assert again.value == pytest.approx(place.without[i], abs=1e-9)
 
 
@@ -51,8 +59,8 @@ def test_the_mean_place_does_not_depend_on_the_number_of_codes() -> None:
 def test_unpaired_sets_have_places_too(world: World) -> None:
     hybrid = world.sets["hybrid"]
     few = Faces(hybrid.images[:25], hybrid.marks[:25], hybrid.found[:25])
-    s, r = world.places(few).values
-    assert s == pytest.approx(world.places(hybrid).values[0], abs=0.1)
+    s, r = world.score.of(few).values
+    assert s == pytest.approx(world.score.of(hybrid).values[0], abs=0.1)
     assert 0.7 < r < 1
 
 
@@ -60,39 +68,39 @@ def test_missed_faces_have_adopted_nothing(world: World) -> None:
     hybrid = world.sets["hybrid"]
     half = torch.arange(len(hybrid)) % 2 == 0
     blind = Faces(hybrid.images, torch.where(half[:, None, None], hybrid.marks, torch.rand(68, 2)), half)
-    found = world.places(blind).values[0]
-    assert found == pytest.approx(world.places(hybrid).values[0] / 2, abs=0.06)
+    found = world.score.of(blind).values[0]
+    assert found == pytest.approx(world.score.of(hybrid).values[0] / 2, abs=0.06)
 
 
-def test_missed_faces_are_left_out_of_the_references(world: World) -> None:
+def test_missed_faces_are_left_out_of_the_references(world: World, features: dict[str, list[Features]]) -> None:
     training = world.training
     some = torch.arange(len(training)) % 4 != 0
     blind = Faces(training.images, torch.where(some[:, None, None], training.marks, torch.rand(68, 2)), some)
-    score = CariScore(world.axes, world.base, measure(world.axes, blind.seen()))
-    values = score.places(measure(world.axes, world.sets["hybrid"])).values
-    assert values == pytest.approx(world.places(world.sets["hybrid"]).values, abs=0.05)
+    score = CariScore(world.score.axes, features["base"], measure(world.score.axes, blind.seen()))
+    values = score.of(world.sets["hybrid"]).values
+    assert values == pytest.approx(world.score.of(world.sets["hybrid"]).values, abs=0.05)
 
 
-def test_a_row_depends_on_its_picture_alone(world: World) -> None:
+def test_a_row_depends_on_its_picture_alone(world: World, features: dict[str, list[Features]]) -> None:
     base = world.sets["base"]
     one = Faces(base.images[7:8], base.marks[7:8], base.found[7:8])
-    for axis, rows in zip(world.axes, world.base, strict=True):
+    for axis, rows in zip(world.score.axes, features["base"], strict=True):
         assert np.allclose(axis.features(one)[0], rows[7], atol=1e-4)
 
 
-def test_cartoons_of_the_bases_shape_are_refused(world: World) -> None:
+def test_cartoons_of_the_bases_shape_are_refused(world: World, features: dict[str, list[Features]]) -> None:
     with pytest.raises(UserError, match="mean shape cannot be told from the base's"):
-        CariScore(world.axes, world.base, measure(world.axes, world.sets["inverse"]))
+        CariScore(world.score.axes, features["base"], features["inverse"])
 
 
-def test_sets_without_faces_are_refused(world: World) -> None:
+def test_sets_without_faces_are_refused(features: dict[str, list[Features]]) -> None:
     with pytest.raises(UserError, match="faces were found in 0 of 60 pictures"):
-        world.axes[0].between(np.full_like(world.base[0], np.nan), world.target[0])
+        ShapeAxis().between(np.full_like(features["base"][0], np.nan), features["training"][0])
 
 
 def test_directions_and_alpha_are_checked(world: World) -> None:
     with pytest.raises(UserError, match="choose cartoon_low or cartoon_high"):
         open_axes(world.sets["base"], "sideways")
     with pytest.raises(UserError, match=r"alpha=1\.5"):
-        exponents(world.axes, 1.5)
-    assert exponents(world.axes, 0.3) == pytest.approx((0.3, 0.7))
+        exponents(world.score.axes, 1.5)
+    assert exponents(world.score.axes, 0.3) == pytest.approx((0.3, 0.7))

@@ -23,7 +23,7 @@ from .conftest import CODES, SETS, TRAINING, World, drawn, faces_of
 def test_shape_and_rendering_are_told_apart(
     world: World, name: str, s: tuple[float, float], r: tuple[float, float]
 ) -> None:
-    found = world.places(world.sets[name]).values
+    found = world.score.of(world.sets[name]).values
     assert s[0] <= found[0] <= s[1] and r[0] <= found[1] <= r[1], f"{name}: S {found[0]:.3f}, R {found[1]:.3f}"
 
 
