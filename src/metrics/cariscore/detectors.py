@@ -1,8 +1,8 @@
-"""Which landmarks a ranking is measured by, and whether they can be trusted on its pictures.
+"""Which landmarks a ranking is measured by.
 
-One detector serves all sets of a ranking. `auto` takes the first that finds the faces of both references: this
-project's network (which knows drawn portraits, and sees no face where its picture and the mirror image disagree),
-then face-alignment, then dlib, as far as they are installed.
+One detector serves all sets of a ranking. `auto` takes this project's network where both references are drawn as the
+portraits that it was trained on; else face-alignment, else dlib, as far as they and their weights are there; and the
+network again where nothing else is: it finds a photograph's face, though not its shape as well.
 """
 
 from collections.abc import Callable
@@ -63,10 +63,13 @@ def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tens
         if choice not in _OPEN:
             raise UserError(f"landmarks={choice}: choose auto, {', '.join(_OPEN)}")
         return _found(choice, _OPEN[choice](), base, cartoons)
+    network = NetworkLandmarks()
+    if network.knows(base) and network.knows(cartoons):
+        return _found("network", network, base, cartoons)
     failures = []
-    for name, opened in _OPEN.items():
+    for name in ("face-alignment", "dlib", "network"):
         try:
-            return _found(name, opened(), base, cartoons)
+            return _found(name, _OPEN[name](), base, cartoons)
         except UserError as error:
             failures.append(str(error))
     raise UserError("no landmarks for these pictures, so they cannot be scored: " + "; ".join(failures))

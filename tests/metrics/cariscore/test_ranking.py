@@ -49,7 +49,7 @@ def test_a_few_blends_of_other_codes_at_other_sizes_are_ranked(world: World) -> 
     codes = range(30_000, 30_009)
     few = {name: portrait_set(codes, *mix, 96)[0] for name, mix in {"a": (1, 0), "b": (0.4, 0), "c": (1, 0.7)}.items()}
     found = rank_blends(world.sets["base"].images, world.training.images, few)
-    assert [row["label"] for row in found][0] == "a"
+    assert found[0]["label"] == "a"
 
 
 def test_weights_of_shape_and_rendering_are_the_users(world: World, blends: dict[str, torch.Tensor]) -> None:
@@ -72,7 +72,7 @@ def test_mistakes_are_named(world: World, blends: dict[str, torch.Tensor]) -> No
 
 def test_pictures_without_faces_are_not_scored(world: World) -> None:
     noise = torch.randint(0, 256, (12, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    with pytest.raises(UserError, match="landmarks=network: faces found in .*% of the base's pictures"):
+    with pytest.raises(UserError, match=r"landmarks=network: faces found in .*% of the base's pictures"):
         rank_blends(noise, world.training.images, {"x": noise}, landmarks="network")
 
 
