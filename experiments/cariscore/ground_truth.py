@@ -26,6 +26,7 @@ from src.data import open_dataset
 from src.faces import LandmarkProvider
 from src.metrics.cariscore import CariScore, Faces, check_detector, choose_detector, combine, locate, measure
 from src.metrics.cariscore.gates import (
+    Evenness,
     Gate,
     Looks,
     correspondence,
@@ -141,6 +142,8 @@ def gates_of(world: World) -> Callable[[Faces], list[Gate]]:
     looks = Looks(world.sets["base"])
     base, turn = looks(world.sets["base"]), looks.yaw(world.sets["base"])
     training, turned = looks(world.training), looks(mirrored(world.training))
+    rendering = world.score.axes[1]
+    even = Evenness(rendering.features(world.sets["base"]), rendering.features(world.training.seen()))
 
     def gates(faces: Faces) -> list[Gate]:
         rows = looks(faces)
@@ -150,6 +153,7 @@ def gates_of(world: World) -> Callable[[Faces], list[Gate]]:
             faces_found(faces, world.sets["base"]),
             spread(base, rows),
             memorisation(rows, training, turned),
+            even(rendering.features(faces)),
         ]
 
     return gates

@@ -59,9 +59,9 @@ def test_a_provider_gives_pixels_of_the_one_face() -> None:
 
 
 def test_noise_is_no_face() -> None:
-    images = torch.randint(0, 256, (8, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    images = torch.randint(0, 256, (40, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     provider = NetworkLandmarks()
-    assert sum(bool(provider.find(image.permute(1, 2, 0).numpy(), "")) for image in images) <= 1
+    assert sum(bool(provider.find(image.permute(1, 2, 0).numpy(), "")) for image in images) <= 4
     assert not provider.knows(images)
 
 

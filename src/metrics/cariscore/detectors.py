@@ -17,7 +17,7 @@ from ...faces.fan_landmarks import FaceAlignmentLandmarks
 from ...faces.network_landmarks import NetworkLandmarks
 from .faces import Faces, locate
 
-MIN_FOUND = 0.8  # of a reference's faces
+MIN_FOUND = 0.5  # of a reference's faces; what is missed is left out of it
 _OPEN: dict[str, Callable[[], LandmarkProvider]] = {
     "network": NetworkLandmarks,
     "face-alignment": FaceAlignmentLandmarks,

@@ -13,15 +13,16 @@ import torch.nn.functional as F
 
 from ...errors import UserError
 from ...faces.network_landmarks import MIRRORED
-from .axis import Floats
+from .axis import Features, Floats
 from .energy import distances
 from .faces import Faces
 from .frame import Frame
-from .rendering import whitening
+from .rendering import RenderingScale, whitening
 from .shape import normalised_shape
+from .texture import PLACES
 
 LOOK_PX = 16  # of the shape-free luminance in a look
-MIN_RANK, MIN_YAW, MIN_FOUND, MIN_SPREAD, MIN_DISTANCE = 0.7, 0.0, 0.8, 0.5, 0.5
+MIN_RANK, MIN_YAW, MIN_FOUND, MIN_SPREAD, MIN_DISTANCE, MIN_EVENNESS = 0.7, 0.0, 0.8, 0.5, 0.5, 0.1
 LUMA = (0.299, 0.587, 0.114)
 TWIN = 0.25  # of the median distance: training pictures nearer than that are one
 
@@ -119,6 +120,30 @@ def same_turn(base: Floats, blend: Floats, threshold: float = MIN_YAW) -> Gate:
     if both.sum() < 3 or base[both].std() == 0 or blend[both].std() == 0:
         return Gate("turn", None, threshold, "too few faces were found, or all look the same way")
     return Gate("turn", float(np.corrcoef(base[both], blend[both])[0, 1]), threshold)
+
+
+class Evenness:
+    """Whether a blend's rendering is of one kind all over the face: composites of person and cartoon are not.
+
+    Args:
+        base: B's features of rendering (`RenderingAxis`).
+        target: T's.
+    """
+
+    def __init__(self, base: Features, target: Features) -> None:
+        self._scales = []
+        for b, t in zip(_by_place(base), _by_place(target), strict=True):
+            whiten = whitening(b, t)
+            self._scales.append(RenderingScale(whiten, b @ whiten, t @ whiten, kept=True))
+
+    def __call__(self, blend: Features, threshold: float = MIN_EVENNESS) -> Gate:
+        """Measure a blend: 1 less the range of R over the places of the face."""
+        kept = [scale.place(rows).value for scale, rows in zip(self._scales, _by_place(blend), strict=True)]
+        return Gate("evenness", 1 - (max(kept) - min(kept)), threshold)
+
+
+def _by_place(rows: Features) -> list[Features]:
+    return [rows[:, place::PLACES] for place in range(PLACES)]
 
 
 def faces_found(blend: Faces, base: Faces, threshold: float = MIN_FOUND) -> Gate:

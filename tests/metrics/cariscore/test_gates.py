@@ -60,6 +60,17 @@ def test_near_duplicates_among_the_reals_do_not_hide_copies(world: World, looks:
     assert gates.memorisation(copies, doubled, np.concatenate([turned, turned])).value < 0.3
 
 
+def test_composites_are_uneven(world: World) -> None:
+    sets, rendering = world.sets, world.score.axes[1]
+    even = gates.Evenness(rendering.features(sets["base"]), rendering.features(world.training))
+    people, cartoons = sets["base"].images, sets["cartoon"].images
+    halves = torch.cat([people[..., :32], cartoons[..., 32:]], dim=3)
+    composite = Faces(halves, sets["hybrid"].marks, sets["hybrid"].found)
+    assert even(rendering.features(composite)).passed is False
+    for name in ("base", "hybrid", "shape 1/2", "rendering 1/2", "cartoon"):
+        assert even(rendering.features(sets[name])).value > 0.3
+
+
 def test_missing_faces_are_counted_against_the_bases(world: World) -> None:
     base, hybrid = world.sets["base"], world.sets["hybrid"]
     half = Faces(hybrid.images, hybrid.marks, torch.arange(60) % 2 == 0)
