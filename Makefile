@@ -1,27 +1,51 @@
-# make setup | demo | test | lint: everything runs in .venv, made on first use.
+# make setup | demo | test | quick | lint: everything runs in .venv, made on first use from requirements.lock.
+# make lock: requirements.lock again, after pyproject.toml has changed (UPGRADE=--upgrade: with the newest versions).
+# make test-oldest: the suite with the oldest versions that pyproject.toml allows, in .oldest-venv.
 PYTHON ?= python3
 VENV := .venv
+OLDEST := .oldest-venv
 BIN := $(VENV)/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PYTEST := -m pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint clean
+# The one package that is not in the lock, since its build is chosen by the machine, for instance
+# make setup TORCH='torch==2.13.0 --index-url URL'
+TORCH := torch==2.13.0
+
+.PHONY: setup demo test test-oldest quick lint lock clean
 
 setup: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python $(INSTALL) --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python $(INSTALL) --no-warn-conflicts $(TORCH)
+	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
 demo: setup
 	$(BIN)/python -m src.demo
 
 test: setup
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python $(PYTEST)
+
+test-oldest: setup
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(BIN)/uv pip compile --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --extra dev --extra film pyproject.toml -o $(OLDEST)/requirements.txt
+	$(OLDEST)/bin/python $(INSTALL) -r $(OLDEST)/requirements.txt
+	$(OLDEST)/bin/python $(PYTEST)
+
+quick: setup
+	$(BIN)/python -m tests.quick
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: setup
+	echo '$(TORCH)' | $(BIN)/uv pip compile --quiet --config-file lock.toml --constraints - $(UPGRADE) pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache

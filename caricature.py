@@ -8,7 +8,7 @@ from src.cli import script
 @script("caricature")
 def main(config: dict[str, Any]) -> None:
     """Find, align, project, render, paste back, as `conf/caricature.yaml` and the command line say."""
-    from src.caricature.run import main as caricature  # after the options are checked: a wrong one is answered at once
+    from src.caricature import main as caricature  # after the options are checked: a wrong one is answered at once
 
     caricature(config)
 

@@ -8,7 +8,7 @@ from src.cli import script
 @script("generate")
 def main(config: dict[str, Any]) -> None:
     """Render as `conf/generate.yaml` and the command line say."""
-    from src.generate.run import generate  # after the options are checked: a wrong one is answered at once
+    from src.generate import generate  # after the options are checked: a wrong one is answered at once
 
     generate(config)
 

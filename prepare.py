@@ -8,7 +8,7 @@ from src.cli import script, with_errors_as_lines
 @script("prepare")
 def main(config: dict[str, Any]) -> None:
     """Prepare as `conf/prepare.yaml` and the command line say."""
-    from src.faces.prepare import main as prepare  # after the options are checked: a wrong one is answered at once
+    from src.prepare import main as prepare  # after the options are checked: a wrong one is answered at once
 
     with_errors_as_lines(lambda: prepare(config), stopped="stopped: the same command goes on from here")
 

@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 from src.cli import script, with_errors_as_lines
-from src.sweep.sweeper import as_lists  # makes `hydra/sweeper: snapshots` known as well
+from src.sweep import as_lists
 
 
 @script("sweep")
 def main(config: dict[str, Any]) -> None:
     """Run without Hydra's multirun (hydra.mode=RUN): the whole sweep in this process."""
-    from src.sweep.run import main as sweep
+    from src.sweep import main as sweep
 
     sweep(config)
 

@@ -8,7 +8,7 @@ from src.cli import script
 @script("train")
 def main(config: dict[str, Any]) -> None:
     """Train as `conf/train.yaml` and the command line say."""
-    from src.training.run import train  # after the options are checked: a wrong one is answered at once
+    from src.training import train  # after the options are checked: a wrong one is answered at once
 
     train(config)
 

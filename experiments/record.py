@@ -14,9 +14,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from src.sweep.grid import find_run
+from src.runs.find import find_run
 from src.tracking.charts import heat_map, line_chart, structure_rendering
-from src.tracking.page import STYLE
+from src.tracking.page import TEMPLATES
 
 METRICS = ("kimg", "kid", "kid_std", "fid", "frechet", "precision", "recall", "memorisation")
 CELL = ("kimg", "resolution", "s", "r", "cari", "share", "eligible")
@@ -37,7 +37,8 @@ def write_svg(path: Path, svg: str) -> None:
     """A chart of the report as a file of its own, in the light colours."""
     if not svg:
         return
-    rules = re.sub(r"@media\(prefers-color-scheme:dark\)\{.*?\}\}", "", STYLE, flags=re.DOTALL)
+    style = (TEMPLATES / "page.css").read_text()
+    rules = re.sub(r"@media\(prefers-color-scheme:dark\)\{.*?\}\}", "", style, flags=re.DOTALL)
     found = re.search(r"<svg(.*?)>(.*)</svg>", svg, re.DOTALL)
     assert found is not None, "a chart is an <svg>"
     path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg"{found[1]}><style>{rules}{LOOK}</style>{found[2]}</svg>\n')

@@ -4,11 +4,9 @@ Hydra prints its own mistakes over several lines and exits with 1; here the conf
 unknown key or value is one clear line like every other mistake.
 """
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hydra
@@ -23,10 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError
-from .texts import quoted
+from .quoting import quoted
+from .signals import Stopped, answer, answer_as, stop
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-VERSION_BASE = "1.3"
+#: Hydra 1.3 is told whose defaults it takes; 1.4 has its own alone, and warns when it is told.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
@@ -49,7 +49,7 @@ def script(
     def decorate(function: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
         failed: list[int] = []  # jobs of a multirun: the others go on
 
-        @hydra.main(version_base=VERSION_BASE, config_path=str(CONF), config_name=name)
+        @hydra.main(config_path=str(CONF), config_name=name, **VERSION_BASE)
         def job(config: DictConfig) -> Any:
             run = HydraConfig.get()
             if name in TAKE_LISTS or run.mode != RunMode.MULTIRUN:
@@ -61,7 +61,6 @@ def script(
                 print(f"error: {error} (job {failed[-1]}; the others go on)", file=sys.stderr)
 
         def main() -> None:
-            signal.signal(signal.SIGTERM, _interrupt)  # a training run listens by itself while it trains
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
             with_errors_as_lines(job)
@@ -74,22 +73,22 @@ def script(
 
 
 def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -> Any:
-    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2, Ctrl-C `stopped`.
+    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2.
 
-    So does what OmegaConf cannot resolve: no traceback of it says more than its line.
+    So does what OmegaConf cannot resolve: no traceback of it says more than its line. A signal that asks to stop
+    becomes the line `stopped` and exit code 130 (Ctrl-C), 143 (SIGTERM) or 128 and its number.
     """
+    before = answer(stop)  # a training run answers by itself while it trains
     try:
         return call()
     except (UserError, OmegaConfBaseException) as error:
         print(f"error: {error if isinstance(error, UserError) else _unresolved(error)}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt:
+    except (Stopped, KeyboardInterrupt) as error:
         print(stopped, file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        sys.exit(error.exit_code if isinstance(error, Stopped) else EXIT_INTERRUPTED)
+    finally:
+        answer_as(before)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -116,7 +115,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         UserError: for a wrong override or a missing value.
     """
     try:
-        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             return plain(compose(config_name=name, overrides=[quoted(override) for override in overrides]))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, list(overrides))) from error
@@ -139,7 +138,7 @@ def check_overrides(name: str, arguments: list[str]) -> None:
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
             _check_form(override, takes_lists=several or name in TAKE_LISTS)
-        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONF)):
+        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             compose(
                 config_name=name,
                 overrides=[_single(o) for o in parsed if not _is_hydras(o)],

@@ -13,16 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .caricature.run import Result, caricature
-from .caricature.settings import BlendChoice, CaricatureSettings, FaceChoice
+from .caricature import BlendChoice, CaricatureSettings, FaceChoice, Result, caricature
 from .cli import compose_config, with_errors_as_lines
 from .data import HELD_OUT_SEED, save_png
-from .data.portrait_photo import render_photograph
 from .errors import UserError
 from .files import write_text
-from .sweep.run import run_sweep
+from .portraits import render_photograph
+from .sweep import run_sweep
 from .tracking import write_run_report
-from .training.run import train
+from .training import train
 
 PERSONS, PORTRAIT_PX, TILT_DEG = 12, 192, 16
 ALIGN_PX = 256

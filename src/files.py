@@ -1,5 +1,6 @@
 """Files written whole or not at all, and read with one clear message when they are damaged."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,16 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
 from .errors import UserError
 
 TORCH_WRITER = ("inline_container", "PytorchStreamWriter")  # how torch.save says that a disk is full
-PARTIAL = re.compile(r"\..+\.\d+\.partial")  # as whole_file names them
+CACHE_VARIABLE = "CARICATURE_CACHE"
+PARTIAL = re.compile(r"\..+\.\d+\.partial")  # as atomic_write names them
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path beside the target to write to; afterwards that file takes the target's place, or nothing has changed.
 
     The target's folder is made; a link stays a link; the file can be read by whom the umask allows.
@@ -57,7 +60,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def remove_partials(folder: Path) -> None:
-    """Delete what killed processes left of files that `whole_file` was writing; no other may be writing there now.
+    """Delete what killed processes left of files that `atomic_write` was writing; no other may be writing there now.
 
     Raises:
         UserError: when one cannot be deleted.
@@ -84,6 +87,12 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def cache_folder(name: str) -> Path:
+    """Where what can be made again is kept: `$CARICATURE_CACHE/<name>`, or `caricature/<name>` in the user's cache."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return (expanded(chosen) if chosen else user_cache_path("caricature", appauthor=False)) / name
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write a text file, whole or not at all.
 
@@ -93,9 +102,15 @@ def write_text(path: Path, text: str) -> Path:
     Raises:
         UserError: when it cannot be written.
     """
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text)
     return path
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:

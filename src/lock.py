@@ -1,9 +1,12 @@
 """One process at a time: an advisory lock on a file, held by the kernel, so that none is left behind by a crash."""
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+POLL_SEC = 0.2
 
 
 @contextmanager
@@ -19,38 +22,15 @@ def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iter
     Raises:
         OSError: when the file cannot be made, or the file system has no locks.
     """
-    descriptor = _acquire(path, waiting)
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waiting()
+        lock.acquire(poll_interval=POLL_SEC)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is still held: who waits for this file sees that it is gone
-        os.close(descriptor)
-
-
-def _acquire(path: Path, waiting: Callable[[], None]) -> int:
-    import fcntl  # POSIX: only who shares a folder needs it
-
-    told = False
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not told:
-                    waiting()
-                told = True
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_current(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # removed by its last holder while this process waited: take the new one
-
-
-def _is_current(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        with suppress(OSError):  # Windows removes no open file
+            path.unlink()  # while it is still held: who waits for it sees that it is gone
+        lock.release()

@@ -1,5 +1,7 @@
 """Shared fixtures: one thread (small tensors), no network, caches in a temporary place, tiny networks and pictures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,22 @@ from PIL import Image
 from src.networks import Discriminator, Generator
 from src.weights import save_network
 
+from . import scripts
+
 TINY_PX = 16
+GPU_TESTS = Path(__file__).parent / "gpu"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`-m gpu` looks into one folder alone: a machine with a GPU may have neither Hydra nor W&B."""
+    if config.option.markexpr != "gpu":
+        return None
+    inside = GPU_TESTS in (collection_path, *collection_path.parents)
+    return None if inside or collection_path in GPU_TESTS.parents else True
+
+
+def pytest_runtest_setup(item):
+    scripts.is_marked = item.get_closest_marker("script") is not None
 
 
 @pytest.fixture(scope="session", autouse=True)

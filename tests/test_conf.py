@@ -28,7 +28,6 @@ def test_every_option_composes(group, option):
 
 @pytest.mark.parametrize("name", ["train", "sweep", "caricature", "generate"])
 def test_the_roots_compose_without_options(name):
-    import src.sweep.sweeper  # noqa: F401 (registers hydra/sweeper: snapshots)
 
     assert compose_config(name)["paths"]["runs"] == "runs"
 
@@ -76,7 +75,6 @@ def test_a_path_means_what_it_says(path):
 
 
 def test_swept_values_are_checked_by_their_first():
-    import src.sweep.sweeper  # noqa: F401
 
     check_overrides("sweep", ["blend.res=8,16,32"])
     with pytest.raises(UserError, match=r"blend\.rez"):

@@ -1,6 +1,13 @@
-"""`train.py -m`: a run for each value; one that fails does not stop the others."""
+"""`train.py -m`: a run for each value; one that fails does not stop the others, a signal does."""
 
-from .test_scripts import start
+import signal
+import time
+
+import pytest
+
+from .scripts import begin, start
+
+pytestmark = pytest.mark.script
 
 QUICK = ["pretrained=demo", "dataset=demo", "dataset.num_images=8", "batch=4", "metrics=none", "tracker=none"]
 
@@ -14,6 +21,19 @@ def test_a_failed_job_does_not_stop_the_others(tmp_path):
     for run in runs:
         assert (run / "report.html").is_file()
         assert sorted(p.stem for p in (run / "snapshots").iterdir()) == ["kimg-000000.00", "kimg-000000.01"]
+
+
+def test_a_signal_stops_all_jobs(tmp_path):
+    process = begin("train.py", *QUICK, f"paths.runs={tmp_path}", "total_kimg=50", "log_kimg=0.01", "seed=0,1", "-m")
+    deadline = time.time() + 60
+    while not list(tmp_path.glob("*/log.jsonl")) and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and err == "stopped\n"
+    assert out.count("stopped by SIGTERM") == out.count("run        ") == 1
+    (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert (run / "checkpoints/last.ckpt").is_file()
 
 
 def test_mistakes_are_one_line_with_it_too(tmp_path):

@@ -1,10 +1,7 @@
 """Every command of README.md runs, with budgets small enough for a test; every path and option in it exists."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +12,12 @@ from PIL import Image
 from src.cli import compose_config
 from src.demo import draw_photographs
 
-from .data.drawn import face, screenshot
-from .data.trees import ferg_tree, write_files
+from .prepare.drawn_pictures import face, screenshot
+from .prepare.trees import ferg_tree, write_files
+from .scripts import start
 from .weights.foreign import random_networks, tensorflow_pickle
+
+pytestmark = pytest.mark.script
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -63,18 +63,10 @@ def desk(tmp_path_factory):
 @pytest.mark.parametrize("command", SCRIPTS)
 def test_command_runs(desk, command):
     _, script, *options = shlex.split(command)
-    arguments = [script, *options] if script == "-m" else [str(ROOT / script), *options, *SMALL[script]]
-    arguments += (
-        ["faces.detector=tests.data.drawn:find"] if "dataset=yuanshen" in options[:1] and script == "prepare.py" else []
-    )
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=desk,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    arguments = [script, *options] if script == "-m" else [script, *options, *SMALL[script]]
+    if script == "prepare.py" and "dataset=yuanshen" in options:
+        arguments.append("faces.detector=tests.prepare.drawn_pictures:find")
+    done = start(*arguments, cwd=desk)
     assert done.returncode == 0, done.stderr
     if script == "-m":
         written = [name for name in options if name.endswith((".safetensors", ".pt"))][-1:]
@@ -98,14 +90,7 @@ def test_make_targets_exist():
 def test_python_example_runs(desk):
     (example,) = blocks("python")
     checks = "assert images.shape == (4, 3, 64, 64) and torch.equal(half(z), G(z))"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{example}\n{checks}"],
-        cwd=desk,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    done = start("-c", f"{example}\n{checks}", cwd=desk)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,7 +1,6 @@
 """The scripts as a user starts them: what they print, write, and exit with."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from .scripts import ROOT, start
 
-
-def start(*arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=dict(os.environ), capture_output=True, text=True, timeout=200
-    )
+pytestmark = pytest.mark.script
 
 
 @pytest.fixture(scope="module")
@@ -150,5 +145,5 @@ def test_importing_the_package_is_light():
         "import sys; import src, src.ops, src.networks, src.weights, src.training.step; src.weights.catalog_names(); "
         "assert not {'hydra', 'omegaconf', 'wandb'} & set(sys.modules)"
     )
-    done = start("-c", code)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

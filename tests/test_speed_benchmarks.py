@@ -208,13 +208,3 @@ def test_peers_without_networks_of_these_widths_are_left_out(tmp_path, capsys):
     assert "no network of these widths" in capsys.readouterr().err
     assert [peer.name for peer in peers.peers_of(args, PRESETS["256e"])] == ["rosinality"]
     assert "model" not in sys.modules and str(tmp_path) not in sys.path
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("name", TABLES)
-def test_a_table_on_cuda(name):
-    module, extra, _ = TABLES[name]
-    precisions = ["fp32", "bf16"] if name == "projection" else ["fp32", "bf16", "fp16"]
-    result = module.main([*TOY, *extra, "--device", "cuda", "--mfu", "--ours", *precisions])
-    assert all(row["peak_mib"] > 0 and row["mfu"] >= 0 for row in result["rows"])

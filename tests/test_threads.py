@@ -9,6 +9,8 @@ import pytest
 
 from src import SPIN_ROUNDS
 
+pytestmark = pytest.mark.script
+
 ROOT = Path(__file__).resolve().parents[1]
 ASK = "import sys, src, os; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
 

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.data import open_dataset
-from src.data.portraits import render_portraits
 from src.metrics.bands import band_features
 from src.metrics.caricature import fit_anchors, score_blends
+from src.portraits.draw import render_portraits
 
 
 def hybrid(people: Tensor, cartoons: Tensor, cutoff: int) -> Tensor:

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from src.data import open_portraits  # noqa: E402
-from src.data.portrait_geometry import sample_params  # noqa: E402
 from src.metrics.extractors import EmbeddedNetwork  # noqa: E402
+from src.portraits.geometry import sample_params  # noqa: E402
 
 PX, PADDED_PX = 64, 72
 TEMPERATURE = 0.2

@@ -23,19 +23,20 @@ import torch.multiprocessing as mp
 
 from experiments.fid.peer import Peer
 from experiments.fid.random_weights import random_pictures, random_state
-from src.metrics import Evaluator, Shards, get_extractor
+from src.fetch import WeightsFolder
+from src.files import file_sha256
+from src.metrics import Evaluator, FeatureExtractor, Shards, get_extractor, published
 from src.metrics.distances import frechet_distance, kernel_distance, kernel_subsets, polynomial_mmd
 from src.metrics.inception import FidInception, resize_like_tensorflow
-from src.weights import file_sha256, metric_files, remote
 
 SEED, CHUNK = 0, 32
 
 
-def use_weights(folder: Path) -> None:
-    """Let `inception` take the random weights in `folder` for the published ones."""
-    path = folder / metric_files.INCEPTION.name
-    remote.configure(folder=folder)
-    metric_files.INCEPTION = dataclasses.replace(metric_files.INCEPTION, size=None, sha256=file_sha256(path))
+def inception_of(folder: Path) -> FeatureExtractor:
+    """`inception` with the random weights in `folder` for the published ones."""
+    path = folder / published.INCEPTION.name
+    published.INCEPTION = dataclasses.replace(published.INCEPTION, size=None, sha256=file_sha256(path))
+    return get_extractor("inception", weights_folder=WeightsFolder(folder))
 
 
 def pictures(num: int, px: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,10 +46,10 @@ def pictures(num: int, px: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def evaluate(folder: Path, num: int, px: int, shards: Shards) -> dict[str, Any]:
     """Our numbers, of this process's share of the fakes."""
-    use_weights(folder)
+    extractor = inception_of(folder)
     fakes, reals = pictures(num, px)
     mine = fakes[list(shards.share(num))]
-    evaluator = Evaluator("inception", [(real, None) for real in reals], seed=SEED, shards=shards)
+    evaluator = Evaluator(extractor, [(real, None) for real in reals], seed=SEED, shards=shards)
     return evaluator.evaluate(mine.split(CHUNK), psi=1.0)
 
 
@@ -75,7 +76,7 @@ def compare(root: Path, num: int, px: int) -> dict[str, Any]:
     """Both programs' numbers and their relative differences."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights = folder / metric_files.INCEPTION.name
+        weights = folder / published.INCEPTION.name
         torch.save(random_state(), weights)
         fakes, reals = pictures(num, px)
         start = time.perf_counter()

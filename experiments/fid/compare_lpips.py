@@ -17,9 +17,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from src.fetch import WeightsFolder
+from src.files import file_sha256
+from src.metrics import published
 from src.metrics.lpips import load_lpips
 from src.metrics.vgg import STAGES
-from src.weights import file_sha256, metric_files
 
 
 def random_vgg() -> nn.Sequential:
@@ -54,12 +56,11 @@ def main() -> None:
     peer = importlib.import_module("lpips").LPIPS(net="vgg", verbose=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = folder / metric_files.VGG16.name
+        path = folder / published.VGG16.name
         torch.save({f"features.{k}": v for k, v in vgg.state_dict().items()}, path)
-        shutil.copyfile(args.lpips / "lpips/weights/v0.1/vgg.pth", folder / metric_files.LPIPS_VGG.name)
-        metric_files.FOLDER = folder
-        metric_files.VGG16 = dataclasses.replace(metric_files.VGG16, size=None, sha256=file_sha256(path))
-        ours = load_lpips()
+        shutil.copyfile(args.lpips / "lpips/weights/v0.1/vgg.pth", folder / published.LPIPS_VGG.name)
+        published.VGG16 = dataclasses.replace(published.VGG16, size=None, sha256=file_sha256(path))
+        ours = load_lpips(weights_folder=WeightsFolder(folder))
     for px in (16, 64, 256):
         a, b = torch.rand([4, 3, px, px]) * 2 - 1, torch.rand([4, 3, px, px]) * 2 - 1
         with torch.no_grad():

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import PIL
 
-from src.data.ferg import CHARACTERS, EXPRESSIONS
+from src.prepare.ferg import CHARACTERS, EXPRESSIONS
 from tests.data.test_bad_pictures import bad, odd_but_good
-from tests.data.trees import ferg_tree, write_files
+from tests.prepare.trees import ferg_tree, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES, COUNT, PX = 55_000, 776, 16

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from src.device import set_float32
+
 from .shapes import PRESETS, Variant, parse_variant
 
 
@@ -42,7 +44,7 @@ def prepare(args: argparse.Namespace) -> list[Variant]:
         if args.cpu_seconds:
             raise SystemExit("--cpu-seconds does not time a CUDA device")
         torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = args.tf32
+        set_float32(tf32=args.tf32)
     if args.peer_precision is None:
         args.peer_precision = "fp16" if torch.device(args.device).type == "cuda" else "fp32"
     variants = [parse_variant(text, args.ops) for text in args.ours]

@@ -1,15 +1,14 @@
 """The peers' training phases: NVIDIA's through their own loss, rosinality's networks under the same four losses."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from src.training.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 
-if TYPE_CHECKING:
-    from .peers import Peer
+from .peers import Peer
 
 INTERVALS = {"G_main": 1, "G_reg": 4, "D_main": 1, "D_reg": 16}
 Phases = dict[str, Callable[[], None]]
@@ -21,7 +20,7 @@ def optimizer_of(module: torch.nn.Module, interval: int) -> torch.optim.Optimize
     return torch.optim.Adam(module.parameters(), lr=0.0025 * ratio, betas=(0.0, 0.99**ratio), eps=1e-8)
 
 
-def nvidia_phases(peer: "Peer", batch: int) -> Phases:
+def nvidia_phases(peer: Peer, batch: int) -> Phases:
     """stylegan2-ada-pytorch's and stylegan3's StyleGAN2 loss, driven as their training loops drive it."""
     G, D = peer.generator().train().requires_grad_(False), peer.discriminator().train().requires_grad_(False)
     parts = {"G": G} if peer.kind == "stylegan3" else {"G_mapping": G.mapping, "G_synthesis": G.synthesis}
@@ -60,7 +59,7 @@ def nvidia_phases(peer: "Peer", batch: int) -> Phases:
     return {name: runner(name, interval) for name, interval in INTERVALS.items()}
 
 
-def rosinality_phases(peer: "Peer", batch: int) -> Phases:
+def rosinality_phases(peer: Peer, batch: int) -> Phases:
     """rosinality's networks under this project's loss functions (its train.py is a script): the same mathematics."""
     G, D = peer.generator().requires_grad_(False), peer.discriminator().requires_grad_(False)
     modules = {"G": (G, optimizer_of(G, 4)), "D": (D, optimizer_of(D, 16))}
@@ -103,3 +102,8 @@ def rosinality_phases(peer: "Peer", batch: int) -> Phases:
         return run
 
     return {name: runner(name, loss) for name, loss in losses.items()}
+
+
+def training_phases(peer: Peer, batch: int) -> Phases:
+    """A peer's phases as callables, optimiser steps included."""
+    return (rosinality_phases if peer.kind == "rosinality" else nvidia_phases)(peer, batch)

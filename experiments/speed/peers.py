@@ -11,7 +11,7 @@ import importlib.util
 import sys
 import tempfile
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,12 +160,6 @@ class Peer:
             stored = torch.load(path, weights_only=True)["g_ema" if layout == "rosinality" else "G_ema"]
         peer.load_state_dict(stored)
         return True
-
-    def training_phases(self, batch: int) -> dict[str, Callable[[], None]]:
-        """Its phases as callables, optimiser steps included."""
-        from .peer_training import nvidia_phases, rosinality_phases
-
-        return (rosinality_phases if self.kind == "rosinality" else nvidia_phases)(self, batch)
 
 
 def peers_of(args: argparse.Namespace, shape: Shape, kinds: Sequence[str] = tuple(NAMES)) -> list[Peer]:

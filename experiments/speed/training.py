@@ -21,7 +21,7 @@ from src.training.step import Batch, TrainingStep
 
 from .common import Builder, Contender, Part, measure, report
 from .options import add_options, prepare
-from .peer_training import INTERVALS
+from .peer_training import INTERVALS, training_phases
 from .peers import Peer, peers_of
 from .shapes import PRESETS, Shape, Variant, clamp_of, our_discriminator, our_generator
 
@@ -84,7 +84,7 @@ def graphed_phases(step: TrainingStep, batch: Batch) -> dict[str, Callable[[], N
 
 def peer_contender(peer: Peer, batch: int) -> Contender:
     """A peer's phases."""
-    parts = {name: Part(run, batch) for name, run in peer.training_phases(batch).items()}
+    parts = {name: Part(run, batch) for name, run in training_phases(peer, batch).items()}
     return Contender(peer.name, parts, ours=False, precision=peer.precision, notes=peer.notes)
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import save_png
-from ..data.sources import Source
+from ..data import Source, save_png
 from ..errors import UserError
 from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
 from ..files import write_text
@@ -82,7 +81,8 @@ def gather(
         return gathered
     start = None if settings.start is None else _start_codes(settings.start, base)
     if provider is None and not settings.faces.aligned:
-        provider = open_landmarks(settings.faces.landmarks, photos, device=str(settings.torch_device()))
+        device = str(settings.torch_device())
+        provider = open_landmarks(settings.faces.landmarks, photos, device=device, weights_folder=settings.weights)
     reports, faces = _find(photos, provider, settings, base.resolution, out / LANDMARKS)
     if not faces:
         lines = [report.line() for report in reports[:4]]
@@ -197,7 +197,14 @@ def _project(
     if missing:
         chosen = pictures[missing]
         project(
-            base, chosen, settings=settings.projection, seed=settings.seed, batch=settings.batch, start=start, each=keep
+            base,
+            chosen,
+            settings=settings.projection,
+            seed=settings.seed,
+            batch=settings.batch,
+            start=start,
+            each=keep,
+            weights_folder=settings.weights,
         )
     for face, picture in zip(faces, pictures, strict=True):
         (codes,) = read_codes(folder / f"{face.name}.safetensors", base)
@@ -218,7 +225,7 @@ def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | No
     """What decides the codes of a given picture."""
     from ..projection import perceptual_distance
 
-    measure = perceptual_distance(settings.projection.distance).name
+    measure = perceptual_distance(settings.projection.distance, weights_folder=settings.weights).name
     begin = None if start is None else hashlib.sha256(start.numpy().tobytes()).hexdigest()
     projection = {**asdict(settings.projection), "distance": measure}
     return {"base_sha256": base_sha256, "seed": settings.seed, "start": begin, **projection}

@@ -3,17 +3,15 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..errors import UserError
-from ..files import read_json
-from ..networks import UNRELATED, Generator, blend, kinship
+from ..files import file_sha256
+from ..networks import UNRELATED, Generator, kinship
 from ..ops import start_ops
-from ..sweep.grid import find_base, find_run, find_snapshots
-from ..weights import file_sha256, load_network, read_meta
-from ..weights.load import resolve_network
+from ..runs import Base, Recipe, Recommended, find_base, find_run, find_snapshots, recommended_blend
+from ..weights import load_network, resolve_network
 from .settings import BlendChoice, CaricatureSettings
 
 
@@ -27,9 +25,9 @@ class Models:
         base_sha256: of that file.
         chosen: the network that renders.
         description: what it is, in words.
-        resolution: of its switch; None for a network file.
         run_dir: the run; None without.
-        ends: (low, high, level, width) that blends at other resolutions are made of; None for a network file.
+        recipe: of the network that renders; None for a network file.
+        snapshot: the fine-tuned network, for blends at other resolutions; None for a network file, or when it is gone.
     """
 
     base: Generator
@@ -37,21 +35,20 @@ class Models:
     base_sha256: str
     chosen: Generator
     description: str
-    resolution: int | None = None
     run_dir: Path | None = None
-    ends: tuple[Generator, Generator, int, float | None] | None = None
+    recipe: Recipe | None = None
+    snapshot: Generator | None = None
 
     def at(self, resolution: int) -> Generator:
         """The blend at another resolution."""
-        if resolution == self.resolution:
+        assert self.recipe is not None and self.snapshot is not None
+        if resolution == self.recipe.resolution:
             return self.chosen
-        assert self.ends is not None
-        low, high, level, width = self.ends
-        return blend(low, high, resolution, level=level, width=width)
+        return self.recipe.at(resolution).blend(self.snapshot, self.base)
 
     def resolutions(self) -> list[int]:
-        """Resolutions at which a blend differs from its low network; empty for a network file."""
-        return [] if self.ends is None else self.base.synthesis.resolutions[:-1]
+        """Resolutions at which there are blends; empty for a network file, or when the snapshot is gone."""
+        return [] if self.recipe is None or self.snapshot is None else self.recipe.resolutions(self.base)
 
 
 def open_models(settings: CaricatureSettings, runs: Path) -> Models:
@@ -69,96 +66,69 @@ def open_models(settings: CaricatureSettings, runs: Path) -> Models:
     if settings.network is not None:
         return _of_file(settings, runs, device)
     run_dir = find_run(settings.run, runs)
-    found = find_base(run_dir, settings.base, device=device)
-    start_ops(device, found.G.resolution)
-    choice = settings.blend
-    sweep_dir = _find_sweep(run_dir, choice)
-    best = None if sweep_dir is None else sweep_dir / "best.safetensors"
-    facts = _recommended(best)
-    if best is not None and facts is not None and choice in (BlendChoice(), BlendChoice(sweep=choice.sweep)):
-        chosen = load_network(best, device=device, parts=("G_ema",)).G_ema
-        name = f"the recommended blend of {run_dir.name}'s sweep {best.parent.name}"
+    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
+    start_ops(device, base.G.resolution)
+    best = recommended_blend(run_dir, settings.blend.sweep)
+    models = _recommended(best, base, run_dir) if settings.blend.is_recommended else None
+    if models is None:
+        models = _blended(settings.blend, best, base, run_dir)
+    return models
+
+
+def _recommended(best: Recommended | None, base: Base, run_dir: Path) -> Models | None:
+    """The blend that a sweep made; its snapshot for further ones may be gone."""
+    if best is None:
+        return None
+    device = base.G.mapping.w_avg.device
+    chosen, snapshot = best.load(device), None
+    how = f"{best.kimg:g} kimg at {best.recipe.resolution} px"
+    what = f"the recommended blend of {run_dir.name}'s sweep {best.sweep}: {how}"
+    if best.snapshot.is_file():
+        snapshot = load_network(best.snapshot, device=device, parts=("G_ema",)).G_ema
     else:
-        chosen, name = None, f"a blend of {run_dir.name}"
-    facts = _completed(facts, choice, run_dir)
-    sha256 = file_sha256(found.path)
-    if chosen is not None and not (run_dir / "snapshots" / f"{facts['snapshot']}.safetensors").is_file():
-        _check_kin(found.G, chosen, str(best), str(found.path))
-        what = f"{name}: {facts['snapshot']} at {facts['resolution']} px (the snapshot itself is gone: no other blends)"
-        return Models(found.G, found.path, sha256, chosen, what, facts["resolution"], run_dir)
-    (snapshot,) = find_snapshots(run_dir, [facts["snapshot"]])
-    tuned = load_network(snapshot.path, device=device, parts=("G_ema",)).G_ema
-    low, high = (tuned, found.G) if facts["direction"] == "cartoon_low" else (found.G, tuned)
-    ends = (low, high, facts["level"], facts["width"])
-    if chosen is None:
-        chosen = blend(low, high, facts["resolution"], level=facts["level"], width=facts["width"])
-    _check_kin(found.G, chosen, str(snapshot.path), str(found.path))
-    what = f"{name}: {snapshot.kimg:g} kimg at {facts['resolution']} px"
-    return Models(found.G, found.path, sha256, chosen, what, facts["resolution"], run_dir, ends)
+        what += f" ({best.snapshot.name} itself is gone: no other blends)"
+    _check_kin(base.G, chosen, str(best.path), str(base.path))
+    return Models(base.G, base.path, file_sha256(base.path), chosen, what, run_dir, best.recipe, snapshot)
+
+
+def _blended(choice: BlendChoice, best: Recommended | None, base: Base, run_dir: Path) -> Models:
+    """The blend that was asked for, and where nothing was, as the sweep recommends."""
+    wanted = best.snapshot.stem if best is not None and choice.snapshot is None else choice.snapshot
+    recipe = choice.recipe(None if best is None else best.recipe)
+    if wanted is None or recipe is None:
+        raise UserError(
+            f"{run_dir.name} has no sweep with a recommended blend: run python sweep.py run={run_dir.name}, or say "
+            "snapshot=KIMG and blend.res=RESOLUTION"
+        )
+    recipe.check_against(base.G, "blend.res")
+    (found,) = find_snapshots(run_dir, [wanted])
+    snapshot = load_network(found.path, device=base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
+    chosen = recipe.blend(snapshot, base.G)
+    _check_kin(base.G, chosen, str(found.path), str(base.path))
+    what = f"a blend of {run_dir.name}: {found.kimg:g} kimg at {recipe.resolution} px"
+    return Models(base.G, base.path, file_sha256(base.path), chosen, what, run_dir, recipe, snapshot)
 
 
 def _of_file(settings: CaricatureSettings, runs: Path, device: torch.device) -> Models:
     assert settings.network is not None
-    path = resolve_network(settings.network)
+    path = resolve_network(settings.network, weights_folder=settings.weights)
     chosen = load_network(path, device=device, parts=("G_ema",)).G_ema
     start_ops(device, chosen.resolution)
     run_dir = None
     if settings.base == "auto":
         try:
             run_dir = find_run(settings.run, runs)
-            found = find_base(run_dir, "auto", device=device)
+            found = find_base(run_dir, "auto", device=device, weights_folder=settings.weights)
         except UserError as error:
             raise UserError(
                 f"network={settings.network}: say which network to project into with base=FILE ({error})"
             ) from error
         base, base_path = found.G, found.path
     else:
-        base_path = resolve_network(settings.base)
+        base_path = resolve_network(settings.base, weights_folder=settings.weights)
         base = load_network(base_path, device=device, parts=("G_ema",)).G_ema
     _check_kin(base, chosen, str(path), str(base_path))
     return Models(base, base_path, file_sha256(base_path), chosen, path.name, run_dir=run_dir)
-
-
-def _find_sweep(run_dir: Path, choice: BlendChoice) -> Path | None:
-    """The chosen or newest sweep with a ranking."""
-    if choice.sweep is not None:
-        folder = run_dir / "sweeps" / choice.sweep
-        if not (folder / "ranking.json").is_file():
-            known = sorted(p.parent.name for p in (run_dir / "sweeps").glob("*/ranking.json"))
-            raise UserError(f"sweep={choice.sweep}: {run_dir.name} has {', '.join(known) or 'no finished sweep'}")
-        return folder
-    rankings = [p for p in (run_dir / "sweeps").glob("*/ranking.json") if read_json(p).get("recommended")]
-    return max(rankings, key=lambda p: p.stat().st_mtime).parent if rankings else None
-
-
-def _recommended(best: Path | None) -> dict[str, Any] | None:
-    """Snapshot, resolution, direction, level and width of a sweep's recommended blend, from its file."""
-    if best is None or not best.is_file():
-        return None
-    made = read_meta(best).get("blend", {})
-    try:
-        ours = made["low" if made["direction"] == "cartoon_low" else "high"]
-        return {
-            "snapshot": Path(ours["file"]).stem,
-            **{key: made[key] for key in ("resolution", "direction", "level", "width")},
-        }
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{best}: its header does not say what it is a blend of: run the sweep again") from error
-
-
-def _completed(facts: dict[str, Any] | None, choice: BlendChoice, run_dir: Path) -> dict[str, Any]:
-    """What was asked for, and where nothing was, what the sweep recommends."""
-    usual = {"snapshot": None, "resolution": None, "direction": "cartoon_low", "level": 0, "width": None}
-    merged = {**usual, **(facts or {})}
-    for key in usual:
-        if getattr(choice, key) is not None:
-            merged[key] = getattr(choice, key)
-    if merged["snapshot"] is None or merged["resolution"] is None:
-        raise UserError(
-            f"{run_dir.name} has no sweep with a recommended blend: run python sweep.py run={run_dir.name}, or say "
-            "snapshot=KIMG and blend.res=RESOLUTION"
-        )
-    return merged
 
 
 def _check_kin(base: Generator, other: Generator, name: str, base_name: str) -> None:

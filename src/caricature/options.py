@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..faces.find import CHOICES
+from ..faces import CHOICES
+from ..fetch import WeightsFolder
 from ..files import expanded
-from ..projection import RECIPES, ProjectionSettings, recipe
-from ..projection.perceptual import KINDS
-from ..projection.schedule import PRECISIONS, SPACES
+from ..projection import KINDS, PRECISIONS, RECIPES, SPACES, ProjectionSettings, recipe
 from ..rules import Rule
+from ..runs import DIRECTIONS
 from .settings import BlendChoice, CaricatureSettings, FaceChoice, TuningSettings
 
 GROUPS = ("blend", "faces", "projection", "tuning", "page", "paths", "weights")
-DIRECTIONS = ("cartoon_low", "cartoon_high")
 PLATEAU = ProjectionSettings.plateau
 USUAL_PROJECTION = {  # of conf/caricature.yaml
     **{key: None for key in ("space", "steps", "noise", "start", "patience", "batch")},
@@ -127,6 +126,7 @@ def settings_of_config(config: Mapping[str, Any]) -> CaricatureSettings:
         start=start,
         batch=batch,
         tuning=TuningSettings(**config["tuning"]),
+        weights=WeightsFolder(**config["weights"]),
         page_strengths=tuple(page["strengths"]),
         page_resolutions=None if resolutions == "auto" else tuple(resolutions),
         **{key: config[key] for key in ("run", "base", "network", "strength", "paste", "feather", "seed", "device")},

@@ -72,10 +72,10 @@ def render_grid(
         strengths: stops of all sliders.
         resolutions: of the other slider; None for all that differ from the low network.
     """
-    if models.ends is None:
-        switches: list[int] = []
-    else:
-        switches = sorted({*(models.resolutions() if resolutions is None else resolutions), models.resolution or 0})
+    switches: list[int] = []
+    if models.recipe is not None and models.snapshot is not None:
+        others = models.resolutions() if resolutions is None else resolutions
+        switches = sorted({*others, models.recipe.resolution})
     networks = [models.at(r) for r in switches] if switches else [models.chosen]
     stops = [sorted({*strengths, strength}) for strength in own]
     wanted = {s: [i for i in range(len(subjects)) if s in stops[i]] for s in sorted({*strengths, *own})}
@@ -90,5 +90,5 @@ def render_grid(
                 bar.update()
             for mine, row in zip(pictures, rows, strict=True):
                 mine.append(row)
-    chosen_index = switches.index(models.resolution) if models.resolution in switches else 0
+    chosen_index = switches.index(models.recipe.resolution) if models.recipe is not None and switches else 0
     return Grid(switches, stops, pictures, chosen_index)

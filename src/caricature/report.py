@@ -1,14 +1,13 @@
 """What a caricature run says of itself: `report.json`, and the page."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..faces.find import readable
+from ..faces import readable
 from .gather import Gathered
 from .models import Models
 from .page import write_page
@@ -83,7 +82,7 @@ def page_of(
         render_grid(models, subjects, own, settings.page_strengths, settings.page_resolutions),
         own,
         pasted=pictures,
-        photos=[[escape(cell) for cell in row] for row in rows],
+        photos=rows,
         notes=notes,
     )
 

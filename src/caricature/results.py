@@ -6,10 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..data.sources import FolderSource, Source
+from ..data import FolderSource, Source
 from ..errors import UserError
-from ..faces.find import readable
-from ..faces.photos import open_photos, picture_names
+from ..faces import open_photos, picture_names, readable
 from ..files import expanded, write_text
 from .settings import CaricatureSettings
 

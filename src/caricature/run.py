@@ -12,14 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data import save_jpeg, save_png
-from ..data.images import decode_picture
-from ..data.sources import Source
+from ..data import Source, decode_picture, save_jpeg, save_png
 from ..errors import UserError
-from ..faces import LandmarkProvider, paste_back
-from ..faces.photos import open_photos
+from ..faces import LandmarkProvider, open_photos, paste_back
 from ..files import write_text
-from ..weights import configure
 from .gather import Gathered, Subject, gather
 from .models import Models, open_models
 from .options import settings_of_config
@@ -47,16 +43,10 @@ class Result:
     page: Path
     names: list[str]
 
-    def caricatures(self) -> Tensor:
-        """Read the caricatures: uint8 `[N, 3, r, r]`."""
-        return torch.stack([_picture(self.folder, name) for name in self.names])
-
 
 def main(config: Mapping[str, Any]) -> None:
     """Run as a plain configuration composed from `conf/caricature.yaml` says."""
-    settings = settings_of_config(config)
-    configure(**config["weights"])
-    result = caricature(settings, runs=Path(config["paths"]["runs"]))
+    result = caricature(settings_of_config(config), runs=Path(config["paths"]["runs"]))
     print(f"sheet:  {result.sheet}\nreport: {result.page}")
 
 
@@ -86,7 +76,9 @@ def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkPr
     gathered = gather(settings, models.base, models.base_sha256, out, photos=photos, provider=provider)
     subjects = gathered.subjects
     if settings.tuning.steps:
-        models = tuned_models(models, subjects, settings.tuning, settings.projection.distance, out)
+        models = tuned_models(
+            models, subjects, settings.tuning, settings.projection.distance, out, weights_folder=settings.weights
+        )
     before = f" ({gathered.reused} projected before)" if photos is not None else ""
     print(f"rendering  {len(subjects)} faces{before} in {models.description}", flush=True)
     strengths = settings.strengths([subject.name for subject in subjects])
@@ -100,10 +92,12 @@ def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkPr
 
 
 def _check_grid(settings: CaricatureSettings, models: Models) -> None:
-    known = models.resolutions()
     for r in settings.page_resolutions or ():
-        if r not in known:
-            raise UserError(f"page.resolutions={r}: this network's blends are at {', '.join(map(str, known))}")
+        if models.recipe is None or models.snapshot is None:
+            raise UserError(f"page.resolutions={r}: there is no other blend, the snapshot is gone")
+        if r not in models.resolutions():
+            known = ", ".join(map(str, models.resolutions()))
+            raise UserError(f"page.resolutions={r}: this network's blends are at {known}")
 
 
 def _render(models: Models, subjects: Sequence[Subject], strengths: Sequence[float], out: Path) -> list[str]:
@@ -137,15 +131,10 @@ def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[
         photo = _photo(gathered.photos, name)
         for subject in reversed(subjects):  # the largest face, which is the first, on top
             assert subject.face is not None and subject.face.frame is not None
-            image = _picture(out, subject.name).permute(1, 2, 0).numpy()
+            image = np.array(Image.open(out / "caricatures" / f"{subject.name}.png"))
             photo = paste_back(photo, image, subject.face.frame, feather=settings.feather)
         save_jpeg(out / "photos" / f"{subjects[0].name}.jpg", photo, quality=95)
     return {subjects[0].name: name for name, subjects in faces.items()}
-
-
-def _picture(out: Path, name: str) -> Tensor:
-    """One caricature, uint8 `[3, r, r]`."""
-    return torch.from_numpy(np.array(Image.open(out / "caricatures" / f"{name}.png"))).permute(2, 0, 1)
 
 
 def _photo(photos: Source | None, name: str) -> np.ndarray:

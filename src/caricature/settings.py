@@ -3,16 +3,18 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..device import torch_device
 from ..errors import UserError
-from ..faces.quality import Limits
+from ..faces import Limits
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..projection import ProjectionSettings
-from ..sweep.settings import torch_device
+from ..runs import Recipe
 
 MAX_STRENGTH = 1.5
 #: One of `strength={NAME:NUMBER,…}`: a name may stand in quotes, and must where it has a comma.
@@ -31,9 +33,17 @@ class BlendChoice:
     sweep: str | None = None
 
     @property
-    def is_default(self) -> bool:
-        """Whether it is the recommended one of the newest sweep."""
-        return self == BlendChoice()
+    def is_recommended(self) -> bool:
+        """Whether it is the one that a sweep recommends."""
+        return self == BlendChoice(sweep=self.sweep)
+
+    def recipe(self, recommended: Recipe | None) -> Recipe | None:
+        """Make the recipe of what is asked for, the rest as recommended; None when nothing says the resolution."""
+        asked = {name: getattr(self, name) for name in ("resolution", "direction", "level", "width")}
+        given = {name: value for name, value in asked.items() if value is not None}
+        if recommended is not None:
+            return replace(recommended, **given)
+        return Recipe(**given) if "resolution" in given else None
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ class CaricatureSettings:
         page_resolutions: of its other slider; None for all.
         seed: of the projection.
         device: `"auto"`, `"cpu"`, `"cuda"`, …
+        weights: where published files lie and come from.
     """
 
     photos: str | Path | None = None
@@ -116,11 +127,12 @@ class CaricatureSettings:
     page_resolutions: tuple[int, ...] | None = None
     seed: int = 0
     device: str = "auto"
+    weights: WeightsFolder = DEFAULT_FOLDER
 
     def __post_init__(self) -> None:
         if (self.photos is None) == (self.codes is None):
             raise UserError("say which pictures: photos=FOLDER, or codes=FOLDER of projected ones; one of the two")
-        if self.network is not None and not self.blend.is_default:
+        if self.network is not None and self.blend != BlendChoice():
             raise UserError("network= renders with that file: snapshot=, sweep= and blend.* have no effect beside it")
         if self.codes is not None and self.tuning.steps:
             raise UserError("tuning.steps needs the faces' pictures: give photos= instead of codes=")

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from ..errors import UserError
-from ..projection import stacked
-from ..projection.tuning import handed_on, tune
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..projection import handed_on, stacked, tune
 from ..weights import load_network, read_meta, save_network
 from .gather import Subject
 from .models import Models
@@ -20,7 +20,13 @@ FILE = "tuned.safetensors"
 
 
 def tuned_models(
-    models: Models, subjects: Sequence[Subject], settings: TuningSettings, distance: str, out: Path
+    models: Models,
+    subjects: Sequence[Subject],
+    settings: TuningSettings,
+    distance: str,
+    out: Path,
+    *,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Models:
     """Tune the base to the faces and hand on what it learnt to the networks that render.
 
@@ -30,6 +36,7 @@ def tuned_models(
         settings: how far.
         distance: see `perceptual_distance`.
         out: folder of the results: gets `tuned.safetensors`.
+        weights_folder: where the weights of LPIPS lie and come from.
 
     Returns:
         The tuned networks.
@@ -45,7 +52,13 @@ def tuned_models(
         pictures = torch.stack([subject.picture for subject in subjects if subject.picture is not None])
         ws, noise = stacked([subject.codes for subject in subjects], base)
         made = tune(
-            base, pictures, ws, noise=noise, steps=settings.steps, lr=settings.lr, stop=settings.stop, distance=distance
+            base,
+            pictures,
+            ws,
+            noise=noise,
+            **asdict(settings),
+            distance=distance,
+            weights_folder=weights_folder,
         )
         tuned = made.G
         distances = {"before": float(made.before.mean()), "after": float(made.after.mean()), "measure": made.measure}
@@ -55,12 +68,9 @@ def tuned_models(
             f"tuned      {path}: distance {distances['before']:.4f} to {distances['after']:.4f} in {made.steps} steps",
             flush=True,
         )
-    ends = models.ends
-    if ends is not None:
-        low, high, level, width = ends
-        ends = (handed_on(low, base, tuned), handed_on(high, base, tuned), level, width)
-    description = f"{models.description}, tuned to these faces"
-    return replace(models, base=tuned, chosen=handed_on(models.chosen, base, tuned), ends=ends, description=description)
+    snapshot = None if models.snapshot is None else handed_on(models.snapshot, base, tuned)
+    description, chosen = f"{models.description}, tuned to these faces", handed_on(models.chosen, base, tuned)
+    return replace(models, base=tuned, chosen=chosen, snapshot=snapshot, description=description)
 
 
 def _key_of(path: Path) -> str | None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from torch.profiler import record_function
 from torch.utils.data import DataLoader, Dataset
 
+from ..device import send
 from .dataset import PictureDataset
 from .sampler import BatchPositions, PictureOrder
 
@@ -87,7 +87,7 @@ class _Batches(Dataset):
         indices, flips = self.order.at(positions[0], positions[-1] - positions[0] + 1)
         chosen = [p - positions[0] for p in positions]
         rows = torch.from_numpy(indices[chosen])
-        index, flip = self._send(rows), self._send(torch.from_numpy(flips[chosen]))
+        index, flip = send(rows, self.device), send(torch.from_numpy(flips[chosen]), self.device)
         found = None if self.images is None else self.images[index]
         images = torch.stack([self.dataset[int(i)][0] for i in rows]) if found is None else found
         images = torch.where(flip[:, None, None, None], images.flip(3), images)
@@ -95,9 +95,3 @@ class _Batches(Dataset):
         if self.labels is not None:
             batch["labels"] = self.labels[index]
         return batch
-
-    def _send(self, values: Tensor) -> Tensor:
-        """To the device, without waiting for it."""
-        if self.device.type != "cuda":
-            return values.to(self.device)
-        return values.pin_memory().to(self.device, non_blocking=True)

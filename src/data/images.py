@@ -15,7 +15,7 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import atomic_write
 from .icc import to_srgb
 
 MAX_PIXELS = 100_000_000
@@ -221,6 +221,6 @@ def _read(path: Path) -> bytes:
 
 def _save(path: Path, image: Tensor | np.ndarray, kind: str, **options: int) -> Path:
     array = image.cpu().numpy() if isinstance(image, Tensor) else image
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         Image.fromarray(np.ascontiguousarray(array)).save(partial, kind, **options)
     return path

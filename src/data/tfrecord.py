@@ -9,12 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+import google_crc32c
 import numpy as np
 
 from ..errors import UserError
-from .crc32c import masked_crc32c
 
 HEAD, TAIL = 12, 4
+MASK = 0xA282EAD8
 MAX_RECORD_BYTES = 2**30
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x78\x01": "zlib", b"\x78\x9c": "zlib", b"\x78\xda": "zlib"}
 
@@ -61,6 +62,12 @@ class RecordFile:
         return record
 
 
+def masked_crc32c(data: bytes) -> bytes:
+    """The checksum of a record: CRC-32C, rotated right by 15 bits, plus a constant; 4 bytes, little-endian."""
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF)
+
+
 def first_record(path: Path) -> bytes:
     """Data of a file's first record, without an index of the others.
 
@@ -78,7 +85,7 @@ def first_record(path: Path) -> bytes:
 
 def frame_record(data: bytes) -> bytes:
     """A record as it stands in a file: length, checksum, data, checksum."""
-    return b"".join((_head(len(data)), data, masked_crc32c(data).to_bytes(TAIL, "little")))
+    return b"".join((_head(len(data)), data, masked_crc32c(data)))
 
 
 def _scan(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -127,15 +134,16 @@ def _checked(path: Path, index: int, data: bytes, length: int, *, verify: bool) 
     """The data in front of its checksum."""
     if len(data) < length + TAIL:
         raise _damaged(path, index, "is cut off")
-    if verify and masked_crc32c(memoryview(data)[:length]) != int.from_bytes(data[length:], "little"):
+    record = data[:length]
+    if verify and masked_crc32c(record) != data[length:]:
         raise _damaged(path, index, "is damaged (its checksum does not match)")
-    return data[:length]
+    return record
 
 
 @lru_cache(maxsize=4096)
 def _head(length: int) -> bytes:
     packed = struct.pack("<Q", length)
-    return packed + masked_crc32c(packed).to_bytes(4, "little")
+    return packed + masked_crc32c(packed)
 
 
 def _read_exactly(file: BinaryIO, count: int) -> bytes:

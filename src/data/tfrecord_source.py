@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .example import NotAnExample, parse_example
 from .images import BadPicture
+from .tf_example import NotAnExample, parse_example
 from .tfrecord import RecordFile, first_record
 
 SUFFIX, LABELS_SUFFIX = ".tfrecords", ".labels"

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
-from .example import encode_example
+from .tf_example import encode_example
 from .tfrecord import frame_record
 
 MIN_LOG2 = 2  # the smallest level is 4 px

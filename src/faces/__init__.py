@@ -1,23 +1,5 @@
 """Faces in photographs: landmarks, the FFHQ crop, why a face is refused, and the way back into the photograph."""
 
-from .align import AlignedFace, Frame, align_face, ffhq_quad
-from .find import FaceSettings, FoundFace, PhotoReport, find_faces
-from .landmarks import Face, FileLandmarks, LandmarkProvider, PortraitLandmarks, open_landmarks
-from .paste import paste_back
+import lazy_loader
 
-__all__ = [
-    "AlignedFace",
-    "Face",
-    "FaceSettings",
-    "FileLandmarks",
-    "FoundFace",
-    "Frame",
-    "LandmarkProvider",
-    "PhotoReport",
-    "PortraitLandmarks",
-    "align_face",
-    "ffhq_quad",
-    "find_faces",
-    "open_landmarks",
-    "paste_back",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

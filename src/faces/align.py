@@ -44,11 +44,6 @@ class Frame:
         origin = self.quad[0] + 0.5 * (right + down)
         return np.stack([right, down, origin], axis=1)
 
-    def to_crop(self, points: Points, side: int) -> Points:
-        """Points `[N, 2]` of the photograph as pixel indices in a crop of `side` px."""
-        matrix = self.matrix(side)
-        return np.asarray(np.linalg.solve(matrix[:, :2], (np.asarray(points, np.float64) - matrix[:, 2]).T).T)
-
     def to_photo(self, points: Points, side: int) -> Points:
         """Pixel indices `[N, 2]` in a crop of `side` px as points of the photograph."""
         matrix = self.matrix(side)

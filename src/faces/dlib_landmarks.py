@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..weights.download import fetch_file
-from ..weights.remote import RemoteFile
+from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
 from .align import NUM_LANDMARKS
-from .landmarks import Face, reduced_to
+from .face import Face, reduced_to
 
 TREES = RemoteFile(
     name="shape_predictor_68_face_landmarks.dat",
@@ -33,13 +32,16 @@ UPSAMPLINGS = 1  # the detector knows faces of 80 px and more; of 40 px in a pic
 class DlibLandmarks:
     """Landmarks by dlib, on the processor.
 
+    Args:
+        weights_folder: where its weights lie and come from.
+
     Raises:
         UserError: when the package or its weights are not there; the message says how to get them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> None:
         self._dlib = _package()
-        trees = fetch_file(TREES)
+        trees = weights_folder.fetch(TREES)
         try:
             self._predictor = self._dlib.shape_predictor(str(trees))
         except RuntimeError as error:

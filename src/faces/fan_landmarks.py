@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..weights.download import fetch_file
-from ..weights.metric_files import load_matching, read_state_dict
-from ..weights.remote import RemoteFile
-from .landmarks import Face, reduced_to
+from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
+from ..weights import load_matching, read_state_dict
+from .face import Face, reduced_to
 
 _HOST = "https://www.adrianbulat.com/downloads/python-fan"
 _LICENCE = "BSD-3-Clause (face-alignment)"
@@ -37,13 +36,14 @@ class FaceAlignmentLandmarks:
 
     Args:
         device: `"cpu"`, `"cuda"`, …
+        weights_folder: where its weights lie and come from.
 
     Raises:
         UserError: when the package or its weights are not there; the message says how to get them.
     """
 
-    def __init__(self, *, device: str = "cpu") -> None:
-        self.network = _network(device)
+    def __init__(self, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER) -> None:
+        self.network = _network(device, weights_folder)
 
     def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
         """Find the faces of a picture, in the detector's order."""
@@ -63,7 +63,7 @@ class FaceAlignmentLandmarks:
         return f"{S3FD.name} {FAN.name} {MAX_SIDE_PX}"
 
 
-def _network(device: str) -> Any:
+def _network(device: str, weights_folder: WeightsFolder) -> Any:
     try:
         api = import_module("face_alignment.api")
     except ImportError as error:
@@ -74,7 +74,7 @@ def _network(device: str) -> Any:
         ) from error
     if not hasattr(api.FaceAlignment, "_load_native"):
         raise UserError("this face-alignment is too old: pip install -U 'face-alignment>=1.5,<1.6'")
-    fan, s3fd = fetch_file(FAN), fetch_file(S3FD)
+    fan, s3fd = weights_folder.fetch(FAN), weights_folder.fetch(S3FD)
     read_state_dict(s3fd)  # one clear message for a damaged file
 
     class Local(api.FaceAlignment):  # type: ignore[misc,name-defined]

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.images import BadPicture, decode_picture
-from ..data.sources import Source
+from ..data import BadPicture, Source, decode_picture
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
-from .landmarks import Face, LandmarkProvider
+from .face import Face, LandmarkProvider
 from .photos import picture_names, read_photo
 from .quality import FaceQuality, Limits, measure_face, why_refused
 

@@ -4,53 +4,27 @@ import hashlib
 import io
 import json
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.images import BadPicture
-from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
+from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
 from .align import NUM_LANDMARKS
+from .dlib_landmarks import DlibLandmarks
+from .face import Face, LandmarkProvider
+from .fan_landmarks import FaceAlignmentLandmarks
 from .photos import NOT_PICTURES
 
 SUFFIXES = (".json", ".npy", ".txt")
 _MALFORMED = (ValueError, TypeError, KeyError, EOFError, AttributeError, OverflowError, RecursionError, BadZipFile)
-
-
-@dataclass(frozen=True)
-class Face:
-    """A face in a picture: `[68, 2]` landmarks (x, y) in pixels of the upright picture, and how sure the finder is."""
-
-    landmarks: NDArray[np.float64]
-    score: float = 1.0
-
-
-class LandmarkProvider(Protocol):
-    """Finds faces; another detector is any object of this form."""
-
-    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
-        """Find the faces of a picture.
-
-        Args:
-            image: uint8 `[H, W, 3]`, turned as its EXIF says.
-            name: of its file, relative to the folder or zip; for providers that look landmarks up.
-
-        Raises:
-            BadPicture: with the reason, when the landmarks of this picture cannot be had.
-        """
-        ...
-
-    def identity(self, name: str) -> str:
-        """What decides the landmarks of a picture besides its pixels: cached ones hold while it stays the same."""
-        ...
 
 
 class FileLandmarks:
@@ -151,27 +125,9 @@ class AutoLandmarks:
         return self._detector
 
 
-class PortraitLandmarks:
-    """Known landmarks of known pictures, such as the built-in portraits'.
-
-    Args:
-        table: `[68, 2]` by name of the picture.
-    """
-
-    def __init__(self, table: Mapping[str, NDArray]) -> None:
-        self.table = {name: np.asarray(points, np.float64) for name, points in table.items()}
-
-    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
-        """Look a picture up."""
-        return [Face(self.table[name])] if name in self.table else []
-
-    def identity(self, name: str) -> str:
-        """Digest of the landmarks."""
-        points = self.table.get(name)
-        return "unknown" if points is None else hashlib.sha256(points.tobytes()).hexdigest()
-
-
-def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> LandmarkProvider:
+def open_landmarks(
+    choice: str, photos: Source, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER
+) -> LandmarkProvider:
     """Open what `faces.landmarks` names.
 
     Args:
@@ -179,21 +135,19 @@ def open_landmarks(choice: str, photos: Source, *, device: str = "cpu") -> Landm
             `"face-alignment"`, `"dlib"`, `"files"` (beside the pictures), or a folder or zip of landmark files.
         photos: the photographs.
         device: of the detector.
+        weights_folder: where its weights lie and come from.
 
     Raises:
         UserError: when it cannot be opened.
     """
-    from .dlib_landmarks import DlibLandmarks
-    from .fan_landmarks import FaceAlignmentLandmarks
-
     if choice == "auto":
-        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device))
+        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device, weights_folder=weights_folder))
     if choice == "files":
         return _beside(photos)
     if choice == "face-alignment":
-        return FaceAlignmentLandmarks(device=device)
+        return FaceAlignmentLandmarks(device=device, weights_folder=weights_folder)
     if choice == "dlib":
-        return DlibLandmarks()
+        return DlibLandmarks(weights_folder=weights_folder)
     return _elsewhere(choice)
 
 
@@ -231,16 +185,6 @@ def _is_picture(photos: Source, name: str) -> bool:
         return True
     except Exception:  # whatever is wrong with it, its own report says so
         return False
-
-
-def reduced_to(image: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
-    """Return a picture, uint8 `[H, W, 3]`, reduced to at most so many px a side where it is larger."""
-    height, width = image.shape[:2]
-    factor = max(height, width) / max_side
-    if factor <= 1:
-        return image
-    size = (max(round(width / factor), 1), max(round(height / factor), 1))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
 def parse_landmarks(data: bytes, name: str) -> list[Face]:

@@ -4,8 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ..data.images import BadPicture
-from ..data.sources import FolderSource, Source, ZipSource, not_of_kinds
+from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from ..files import expanded
 

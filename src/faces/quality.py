@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.sharpness import sharpness
+from ..data import sharpness
 from .align import LEFT_EYE, RIGHT_EYE, Frame
 
-NOSE_TIP, JAW_ENDS, CHIN = 30, (0, 16), 8
+NOSE_TIP, JAW_ENDS = 30, (0, 16)
 NOSE_DEPTH = 1.25  # of the nose tip before the line between the ears, in half widths of the head
 GRID = 32
 

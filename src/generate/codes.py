@@ -7,13 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.sources import natural_order
+from ..data import natural_order
 from ..errors import UserError
 from ..networks import Generator
-from ..projection.codes import MAX_CODES, find_code_files
-from ..projection.codes import Codes as PictureCodes
-from ..projection.codes import read_codes as read_code_file
-from .numbers import numbers_text, shortened
+from ..projection import MAX_CODES, Codes as PictureCodes, find_code_files, read_codes as read_code_file
+from .seed_ranges import numbers_text, shortened
 
 
 @dataclass(frozen=True)

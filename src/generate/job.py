@@ -18,7 +18,7 @@ from ..data import save_png
 from ..files import write_text
 from ..networks import Generator
 from .codes import Codes
-from .numbers import MAX_TEXT
+from .seed_ranges import MAX_TEXT
 from .settings import GenerateSettings
 from .sheet import render
 

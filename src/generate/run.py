@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..device import torch_device
 from ..errors import UserError
 from ..networks import Generator
 from ..ops import start_ops
-from ..sweep.settings import torch_device
-from ..weights import configure
 from .codes import Codes, check_layers, read_codes, seed_codes, truncate
 from .film import film_format, loop, write_film
 from .job import Job, digest_of_network
-from .numbers import numbers_text
+from .networks import Column, choose_network, choose_pairs
+from .seed_ranges import numbers_text
 from .settings import GenerateSettings, settings_of_config
 from .sheet import check_size, make_sheet, save_sheet
-from .which import Column, choose_network, choose_pairs
 
 
 def generate(config: Mapping[str, Any]) -> Path:
@@ -36,7 +35,6 @@ def generate(config: Mapping[str, Any]) -> Path:
         UserError: for everything that the user can put right; nothing is written before all is checked.
     """
     settings = settings_of_config(config)
-    configure(**config["weights"])
     job = _open(settings)
     try:
         _MODES[settings.mode](job)

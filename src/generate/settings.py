@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..device import torch_device
 from ..errors import UserError
+from ..fetch import WeightsFolder
 from ..files import expanded
-from ..sweep.settings import SweepSettings, torch_device
-from .numbers import parse_numbers
+from ..networks import Generator
+from ..runs import DIRECTIONS, Recipe
+from .seed_ranges import parse_numbers
 
 MODES = ("grid", "truncation", "mix", "pairs", "film")
 GROUPS = ("blend", "grid", "truncation", "mix", "pairs", "film", "paths", "weights")
@@ -33,14 +36,17 @@ class BlendOptions:
     level: int
     width: float | None
 
-    def settings(self, full_resolution: int) -> SweepSettings:
-        """The same as a sweep's settings, for networks of one size.
+    def recipes(self, G: Generator) -> list[Recipe]:
+        """Of the blends at the resolutions asked for, of networks of G's size.
 
         Raises:
-            UserError: for a value that cannot be.
+            UserError: for a resolution at which they cannot be blended.
         """
-        every = tuple(4 << k for k in range(max(full_resolution // 4, 2).bit_length() - 1))
-        return SweepSettings(self.resolutions or every, direction=self.direction, level=self.level, width=self.width)
+        usual = Recipe(4, self.direction, self.level, self.width)
+        recipes = [usual.at(r) for r in self.resolutions or usual.resolutions(G)]
+        for recipe in recipes:
+            recipe.check_against(G, "blend.res")
+        return recipes
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class GenerateSettings:
     save_codes: bool
     out: str | None
     device: str
+    weights: WeightsFolder
 
 
 def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
@@ -86,6 +93,7 @@ def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
             raise UserError(f"{group}={config.get(group)}: is a group of options (see conf/), it cannot be replaced")
     _check_texts_and_flags(config)
     _check_numbers_and_choices(config)
+    _check_blend_values(config["blend"])
     _check_mode_effects(config)
     _check_network_effects(config)
     _check_blend_effects(config)
@@ -118,6 +126,7 @@ def settings_of_config(config: Mapping[str, Any]) -> GenerateSettings:
         save_codes=config["save_codes"],
         out=_place(config["out"]),
         device=config["device"],
+        weights=WeightsFolder(**config["weights"]),
     )
 
 
@@ -161,6 +170,21 @@ def _check_numbers_and_choices(config: Mapping[str, Any]) -> None:
             "film.format=webp or mp4, or fewer"
         )
     torch_device(config["device"])
+
+
+def _check_blend_values(blend: Mapping[str, Any]) -> None:
+    resolutions = blend["res"] if isinstance(blend["res"], list) else [blend["res"]]
+    if not resolutions:
+        raise UserError("blend.res is empty: give resolutions such as blend.res=[8,16,32]")
+    for r in resolutions:
+        if r is not None and (isinstance(r, bool) or not isinstance(r, int) or r < 4 or r & (r - 1)):
+            raise UserError(f"blend.res={r}: must be a power of two from 4 up, such as blend.res=8")
+    if blend["direction"] is not None:
+        _choice("blend.direction", blend["direction"], DIRECTIONS)
+    _whole("blend.level", blend["level"], 0, 1)
+    width = blend["width"]
+    if width is not None and (not _is_number(width) or width <= 0):
+        raise UserError(f"blend.width={width}: give a width above 0 in layer positions, or null for a hard switch")
 
 
 def _check_mode_effects(config: Mapping[str, Any]) -> None:
@@ -219,9 +243,7 @@ def _blend(config: Mapping[str, Any]) -> BlendOptions | None:
     resolutions = None if given is None else tuple(given) if isinstance(given, list) else (given,)
     if resolutions is not None and len(resolutions) != 1 and not several:
         raise UserError(f"blend.res={given}: give one resolution; several are for mode=pairs pairs.columns=resolutions")
-    options = BlendOptions(resolutions, blend["direction"] or "cartoon_low", blend["level"] or 0, blend["width"])
-    options.settings(1024)
-    return options
+    return BlendOptions(resolutions, blend["direction"] or "cartoon_low", blend["level"] or 0, blend["width"])
 
 
 def _snapshot(config: Mapping[str, Any]) -> str | float | list[str | float] | None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..device import float32_format, float32_in
 from ..errors import UserError
 from .distances import (
     KID_SUBSETS,
@@ -20,6 +21,11 @@ from .extractors import FeatureExtractor, get_extractor
 from .feature_cache import cached_features
 from .frechet import FrechetAccumulator
 from .shards import Shards
+
+#: Entries of a row's `protocol` that two KIDs share when they can be compared. KID is unbiased: not the counts.
+KID_MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
+#: Likewise for two Fréchet distances, which depend on how many pictures there are.
+MEASURE = (*KID_MEASURE, "n_fake", "n_real")
 
 CHUNK = 64
 ALONE = Shards()
@@ -69,7 +75,9 @@ class Evaluator:
         Raises:
             UserError: with fewer than two fakes.
         """
-        parts = [torch.zeros([0, self.extractor.num_features]), *(self.extractor(chunk) for chunk in fakes)]
+        with float32_in(tf32=False):  # the fakes are made meanwhile
+            parts = [torch.zeros([0, self.extractor.num_features]), *(self.extractor(chunk) for chunk in fakes)]
+            float32 = float32_format()
         features = self.shards.gather(torch.cat(parts))
         if len(features) < 2:
             raise UserError(f"metrics.num_fakes={len(features)}: at least 2 pictures are needed")
@@ -90,6 +98,7 @@ class Evaluator:
                 "n_fake": len(features),
                 "n_real": len(reals),
                 "psi": psi,
+                "float32": float32,
                 "noise": noise,
                 "seed": self.seed,
                 "kid_subsets": KID_SUBSETS,

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..weights import file_sha256
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..files import file_sha256
 from .inception_extractor import load_inception
 from .pictures import check_uint8
 
@@ -139,7 +140,12 @@ class EmbeddedExtractor:
 
 @functools.cache
 def get_extractor(
-    name: str, *, weights: str = "published", weights_sha256: str | None = None, device: torch.device | str = "cpu"
+    name: str,
+    *,
+    weights: str = "published",
+    weights_sha256: str | None = None,
+    device: torch.device | str = "cpu",
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> FeatureExtractor:
     """Return an extractor by name, loaded once.
 
@@ -148,6 +154,7 @@ def get_extractor(
         weights: of `"inception"`: `"published"`, or `"nvidia"` for the TorchScript file.
         weights_sha256: of that TorchScript file.
         device: where `"inception"` runs.
+        weights_folder: where its weights lie and come from.
 
     Raises:
         UserError: for a name that this version does not have, or when its weights cannot be had.
@@ -156,5 +163,5 @@ def get_extractor(
         if name == "embedded":
             return EmbeddedExtractor()
         if name == "inception":
-            return load_inception(weights, weights_sha256, torch.device(device))
+            return load_inception(weights, weights_sha256, torch.device(device), weights_folder)
     raise UserError(f"metrics.extractor={name}: there are embedded and inception")

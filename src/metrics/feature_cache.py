@@ -1,4 +1,4 @@
-"""Features of a data set's pictures, kept on disk between runs: `~/.cache/caricature/features` (or XDG_CACHE_HOME).
+"""Features of a data set's pictures, kept on disk between runs, in `features` of the cache folder.
 
 The file's name is a hash of everything that decides the features, so a changed data set, extractor or choice of
 pictures never meets an old file. A file that cannot be read or written costs time, never a run.
@@ -6,7 +6,6 @@ pictures never meets an old file. A file that cannot be read or written costs ti
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import atomic_write, cache_folder
 from .shards import Shards
 
 VERSION = 1  # raise when an extractor's code changes what it gives
@@ -35,7 +34,7 @@ def cached_features(facts: Mapping[str, Any], count: int, compute: Callable[[], 
         The features.
     """
     key = json.dumps({**facts, "version": VERSION}, sort_keys=True)
-    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    path = cache_folder("features") / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
     features = _read(path, key, count, note=shards.rank == 0)
     if shards.all(features is not None) and features is not None:
         return features
@@ -43,12 +42,6 @@ def cached_features(facts: Mapping[str, Any], count: int, compute: Callable[[], 
     if shards.rank == 0:
         _write(path, key, features)
     return features
-
-
-def cache_folder() -> Path:
-    """Where the files are."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "caricature" / "features"
 
 
 def _read(path: Path, key: str, count: int, *, note: bool) -> Tensor | None:
@@ -70,7 +63,7 @@ def _read(path: Path, key: str, count: int, *, note: bool) -> Tensor | None:
 def _write(path: Path, key: str, features: Tensor) -> None:
     features = features.contiguous()
     try:
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             save_file({"features": features}, partial, metadata={"key": key, "sha256": _digest(features)})
     except UserError as error:
         print(f"cache      {error}: the next run measures the reals again", flush=True)

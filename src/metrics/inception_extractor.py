@@ -15,9 +15,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..device import float32_in
 from ..errors import UserError
-from ..weights import file_sha256
-from ..weights import metric_files as files
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..files import file_sha256
+from ..weights import load_matching, read_state_dict
+from . import published
 from .inception import INPUT_PX, NUM_FEATURES, UNUSED_TENSORS, FidInception
 from .pictures import check_uint8
 
@@ -52,19 +55,25 @@ class InceptionExtractor:
         """
         check_uint8(images)
         parts = [torch.zeros([0, self.num_features])]
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with float32_in(tf32=False):
             for part in images.split(BATCH) if len(images) else ():
                 parts.append(self.network(part.to(self.device)).float().cpu())
         return torch.cat(parts)
 
 
-def load_inception(weights: str, weights_sha256: str | None, device: torch.device) -> InceptionExtractor:
+def load_inception(
+    weights: str,
+    weights_sha256: str | None,
+    device: torch.device,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
+) -> InceptionExtractor:
     """Load the extractor.
 
     Args:
         weights: `"published"` (state dict) or `"nvidia"` (TorchScript).
         weights_sha256: of the TorchScript file; None for the state dict, whose sha256 is known.
         device: where it runs.
+        weights_folder: where published files lie and come from.
 
     Raises:
         UserError: when the file cannot be had, is another file, or does not hold the network.
@@ -72,28 +81,28 @@ def load_inception(weights: str, weights_sha256: str | None, device: torch.devic
     if weights == "published":
         if weights_sha256 is not None:
             raise UserError("metrics.weights_sha256 has no effect with metrics.weights=published: its sha256 is known")
-        path = files.metric_file(files.INCEPTION)
+        path = weights_folder.fetch(published.INCEPTION)
         network = FidInception()
-        files.load_matching(network, files.read_state_dict(path), path, ignore=UNUSED_TENSORS)
+        load_matching(network, read_state_dict(path), path, ignore=UNUSED_TENSORS)
         for parameter in network.parameters():
             if parameter.ndim == 4:  # channels last: a quarter faster on a processor, equal to 1e-5
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         network = network.eval().requires_grad_(False).to(device)
-        sha256 = files.INCEPTION.sha256 or file_sha256(path)
+        sha256 = published.INCEPTION.sha256 or file_sha256(path)
         return InceptionExtractor(network, sha256=sha256, resizer=f"tf1-bilinear-{INPUT_PX}", device=device)
     if weights == "nvidia":
-        return _load_torchscript(weights_sha256, device)
+        return _load_torchscript(weights_sha256, device, weights_folder)
     raise UserError(f"metrics.weights={weights}: choose {' or '.join(WEIGHTS)}")
 
 
-def _load_torchscript(sha256: str | None, device: torch.device) -> InceptionExtractor:
-    file = files.INCEPTION_NVIDIA
+def _load_torchscript(sha256: str | None, device: torch.device, weights_folder: WeightsFolder) -> InceptionExtractor:
+    file = published.INCEPTION_NVIDIA
     if sha256 is None or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise UserError(
             f"metrics.weights=nvidia runs the program in {file.name}, whose sha256 nobody publishes: get the file from "
             f"{file.urls[0]} and give the sha256 of the one you trust as metrics.weights_sha256 (64 hex digits)"
         )
-    path = files.metric_file(dataclasses.replace(file, sha256=sha256.lower()))
+    path = weights_folder.fetch(dataclasses.replace(file, sha256=sha256.lower()))
     script = _read_torchscript(path, device)
 
     def network(images: Tensor) -> Tensor:

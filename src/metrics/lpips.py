@@ -1,6 +1,6 @@
 """LPIPS v0.1 on VGG16 (arXiv 1801.03924, Eq. 1): how different two pictures look, fitted to human judgements.
 
-Both weight files are other projects' and pinned by sha256; see `src/weights/metric_files.py`.
+Both weight files are other projects' and pinned by sha256; see `published.py`.
 """
 
 import functools
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..weights import metric_files as files
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..weights import load_matching, read_state_dict
+from . import published
 from .vgg import MAP_WIDTHS, MIN_PX, UNUSED_TENSORS, VggFeatures
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of RGB in [-1, 1], to ImageNet's mean and spread
@@ -53,25 +55,25 @@ class Lpips(nn.Module):
         return distance
 
 
-def lpips_is_on_disk() -> bool:
+def lpips_is_on_disk(weights_folder: WeightsFolder = DEFAULT_FOLDER) -> bool:
     """Whether both weight files are there already."""
-    return files.is_on_disk(files.VGG16) and files.is_on_disk(files.LPIPS_VGG)
+    return weights_folder.has(published.VGG16) and weights_folder.has(published.LPIPS_VGG)
 
 
 @functools.cache
-def load_lpips(device: torch.device | str = "cpu") -> Lpips:
-    """Load the network, once a device.
+def load_lpips(device: torch.device | str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Lpips:
+    """Load the network, once a device and folder.
 
     Raises:
         UserError: when a weight file cannot be had, or does not hold what it should.
     """
-    vgg_path, heads_path = files.metric_file(files.VGG16), files.metric_file(files.LPIPS_VGG)
+    vgg_path, heads_path = (weights_folder.fetch(file) for file in (published.VGG16, published.LPIPS_VGG))
     with torch.inference_mode(False):
         network = Lpips()
-        files.load_matching(network.vgg, files.read_state_dict(vgg_path), vgg_path, ignore=UNUSED_TENSORS)
+        load_matching(network.vgg, read_state_dict(vgg_path), vgg_path, ignore=UNUSED_TENSORS)
         heads = {
             name.removeprefix("lin").removesuffix(".model.1.weight"): value
-            for name, value in files.read_state_dict(heads_path).items()
+            for name, value in read_state_dict(heads_path).items()
         }
-        files.load_matching(network.heads, heads, heads_path, ignore=())
+        load_matching(network.heads, heads, heads_path, ignore=())
         return network.eval().requires_grad_(False).to(device)

@@ -82,11 +82,11 @@ def blend_weights(
     resolutions = [2**k for k in range(2, full_resolution.bit_length())]
     if not isinstance(resolution, int) or resolution not in resolutions:
         known = ", ".join(map(str, resolutions))
-        raise UserError(f"blend.res={resolution}: a {full_resolution} px network can be blended at {known}")
+        raise UserError(f"resolution={resolution}: a {full_resolution} px network can be blended at {known}")
     if level not in (0, 1):
-        raise UserError(f"blend.level={level}: choose 0 (first convolution of the block) or 1 (second)")
+        raise UserError(f"level={level}: choose 0 (first convolution of the block) or 1 (second)")
     if width is not None and (width < 0 or not math.isfinite(width)):
-        raise UserError(f"blend.width={width}: give a width above 0 in layer positions, or null for a hard switch")
+        raise UserError(f"width={width}: give a width above 0 in layer positions, or none for a hard switch")
     middle = 2 * (resolution.bit_length() - 3) + level
     weights = {}
     for position, unit in enumerate(_units(resolutions)):

@@ -11,9 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import bias_act, setup_filter, upfirdn2d
-from ..ops.backend import kernels_for
-from ..ops.epilogue import LRELU_SLOPE
+from ..ops import LRELU_SLOPE, bias_act, conv2d, kernels_for, setup_filter, upfirdn2d
 from .precision import FP16_CLAMP
 
 SQRT2 = math.sqrt(2.0)
@@ -117,14 +115,14 @@ class Conv2dLayer(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         kernel = weight.shape[2]
         if self.down == 1:
-            return F.conv2d(x, weight, bias, padding=kernel // 2)
+            return conv2d(x, weight, bias, padding=kernel // 2)
         taps, half = self.resample_filter.shape[0], kernel // 2
         before, behind = half + (taps - 1) // 2, half + (taps - 2) // 2
         if kernel == 1:  # a pointwise convolution commutes with dropping samples
             x = upfirdn2d(x, self.resample_filter, down=2, padding=(before, behind, before, behind))
-            return F.conv2d(x, weight, bias)
+            return conv2d(x, weight, bias)
         x = upfirdn2d(x, self.resample_filter, padding=(before, behind, before, behind))
-        return F.conv2d(x, weight, bias, stride=2)
+        return conv2d(x, weight, bias, stride=2)
 
 
 def clamp_in(dtype: torch.dtype, conv_clamp: float | None, gain: float = 1.0) -> float | None:

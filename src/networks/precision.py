@@ -1,22 +1,27 @@
-"""In which number format the blocks of a network compute: float32, or bfloat16 / float16 from a resolution up.
+"""In which number format the blocks of a network compute: float32, TF32, or bfloat16 / float16 from a resolution up.
 
 Weights, styles, demodulation, noise, ToRGB's sum, the discriminator's 4x4 epilogue and every loss stay float32; what is
 lowered are the feature maps and the convolutions on them. float16 has no exponents to spare: there the convolutions'
 outputs are bounded (StyleGAN2-ADA, arXiv 2006.06676, App. D: clamped at 256) and weights and styles are scaled down
 beforehand, which demodulation undoes.
+
+A gradient of a gradient is less forgiving: bfloat16 changes path length's by 10 to 50 %, TF32 (float32 whose products
+keep 10 bits) by a third of that or less. So the regularisers have a format of their own.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
+from ..device import float32_in
+
 NAMES = ("auto", "fp32", "bf16", "fp16")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FP16_CLAMP = 256.0
-CUDA_RESOLUTIONS = 4  # the highest ones: nearly all of the arithmetic (StyleGAN2-ADA, `num_fp16_res`)
+FP16_RESOLUTIONS = 4  # the highest ones: nearly all of the arithmetic (StyleGAN2-ADA, `num_fp16_res`)
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Precision:
     """A number format and the lowest block resolution that computes in it.
 
     Attributes:
-        name: `"fp32"`, `"bf16"` or `"fp16"`.
+        name: `"fp32"`, `"tf32"` (float32 with TF32 products on a CUDA device), `"bf16"` or `"fp16"`.
         lowest: blocks from this resolution up use the format, those below float32.
     """
 
@@ -36,7 +41,7 @@ class Precision:
         return DTYPES[self.name] if resolution >= self.lowest else torch.float32
 
 
-FP32 = Precision()
+FP32, TF32 = Precision(), Precision("tf32")
 
 
 class _Computes(Protocol):
@@ -50,7 +55,8 @@ def computing_in(precision: Precision, *networks: _Computes) -> Iterator[None]:
     for network in networks:
         network.precision = precision
     try:
-        yield
+        with float32_in(tf32=True) if precision.name == "tf32" else nullcontext():
+            yield
     finally:
         for network, earlier in zip(networks, before, strict=True):
             network.precision = earlier
@@ -59,8 +65,8 @@ def computing_in(precision: Precision, *networks: _Computes) -> Iterator[None]:
 def choose_precision(name: str, device: torch.device | str, resolution: int) -> Precision:
     """What a precision means on a device.
 
-    On a processor, `auto` is float32 and bfloat16 covers all blocks. On a CUDA device `auto` is bfloat16 (float16 on
-    cards without it), and the low formats cover the four highest resolutions.
+    On a processor `auto` is float32, on a CUDA device bfloat16 (float16 on cards without it). bfloat16 covers all
+    blocks; float16, whose range is short, the four highest resolutions.
 
     Args:
         name: one of `NAMES`.
@@ -81,5 +87,26 @@ def choose_precision(name: str, device: torch.device | str, resolution: int) -> 
             raise ValueError("fp16 needs a CUDA device: a processor computes faster and wider in bf16")
         return Precision("bf16") if name == "bf16" else FP32
     if name == "auto":
-        name = "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-    return FP32 if name == "fp32" else Precision(name, resolution >> (CUDA_RESOLUTIONS - 1))
+        name = "bf16" if _has_bf16_and_tf32(device) else "fp16"
+    return Precision("fp16", resolution >> (FP16_RESOLUTIONS - 1)) if name == "fp16" else Precision(name)
+
+
+def regularizer_precision(main: Precision, device: torch.device | str) -> Precision:
+    """In which precision path length and R1 compute: one that keeps the gradient of a gradient.
+
+    Args:
+        main: of the main phases.
+        device: where the networks train.
+
+    Returns:
+        float32 on a processor, where they are a small share of the time, and for a float32 run; TF32 on a CUDA device
+        that has it, otherwise float16 as in StyleGAN2-ADA.
+    """
+    device = torch.device(device)
+    if device.type != "cuda" or main == FP32:
+        return FP32
+    return TF32 if _has_bf16_and_tf32(device) else main
+
+
+def _has_bf16_and_tf32(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ops import epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
-from ..ops.modulated_conv import demodulation
+from ..ops import conv2d, demodulation, epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
 from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer, clamp_in
 
 MATMUL_PIXELS = 64 * 64  # from here on ToRGB is a matrix product a sample
@@ -52,10 +51,7 @@ class SynthesisLayer(nn.Module):
         scale = demodulation(weight, styles)
         weight = weight.to(x.dtype)
         x = modulate(x, styles, overwrite=overwrite)
-        if self.up == 2:
-            x = upsample_conv2d(x, weight, self.resample_filter)
-        else:
-            x = nn.functional.conv2d(x, weight, padding=1)
+        x = upsample_conv2d(x, weight, self.resample_filter) if self.up == 2 else conv2d(x, weight, padding=1)
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
         return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2 * gain, clamp=clamp)
 
@@ -107,7 +103,7 @@ class ToRGBLayer(nn.Module):
         """Three maps only: for large pictures the styles go into per-sample weights, one matrix product a sample."""
         n, c, h, w = x.shape
         if h * w < MATMUL_PIXELS:
-            return nn.functional.conv2d(modulate(x, styles), self.weight.to(x.dtype), self.bias.to(x.dtype))
+            return conv2d(modulate(x, styles), self.weight.to(x.dtype), self.bias.to(x.dtype))
         weight = (self.weight[None, :, :, 0, 0] * styles[:, None]).to(x.dtype)
         pixels = x.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of a channels_last tensor
         y = torch.baddbmm(self.bias.to(x.dtype).expand(n, 1, -1), pixels, weight.transpose(1, 2))
@@ -127,5 +123,5 @@ class SkipLayer(nn.Module):
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
         """Map `[N, C_in, r/2, r/2]` to `[N, C_out, r, r]`, times `gain`."""
-        x = nn.functional.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype))
+        x = conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype))
         return upsample2d(x, self.resample_filter)

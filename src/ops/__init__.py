@@ -3,23 +3,32 @@
 Needs torch alone. Importing builds nothing; `backend_info()` says which implementation serves each op and why.
 """
 
-from .backend import KernelsRequired, backend_info, set_policy
+from .backend import POLICIES, KernelsRequired, backend_info, kernels_for, set_policy
 from .bias_act import bias_act
-from .epilogue import epilogue
+from .conv import conv2d, conv_transpose2d
+from .epilogue import LRELU_SLOPE, epilogue
 from .filters import setup_filter
-from .memory import choose_allocator
+from .grid_sample import grid_sample
+from .memory import ALLOCATORS, choose_allocator
 from .modulated_conv import demodulation, modulate, modulated_conv2d, upsample_conv2d
 from .start import start_ops
 from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
 
 __all__ = [
+    "ALLOCATORS",
+    "LRELU_SLOPE",
+    "POLICIES",
     "KernelsRequired",
     "backend_info",
     "bias_act",
     "choose_allocator",
+    "conv2d",
+    "conv_transpose2d",
     "demodulation",
     "downsample2d",
     "epilogue",
+    "grid_sample",
+    "kernels_for",
     "modulate",
     "modulated_conv2d",
     "set_policy",

@@ -5,8 +5,9 @@ import platform
 import torch
 
 from ..errors import UserError
+from ..files import cache_folder
 from .backend import backend_info
-from .build import BuildError, cache_folder, find_compiler, find_ninja
+from .build import BuildError, find_compiler, find_ninja
 
 
 def _found(find: object, *arguments: str) -> str:
@@ -22,7 +23,7 @@ def main() -> None:
     print(f"ninja      {_found(find_ninja)}")
     print(f"compiler   {_found(find_compiler, 'cpu')}")
     print(f"nvcc       {_found(find_compiler, 'cuda')}")
-    print(f"cache      {cache_folder()}")
+    print(f"cache      {cache_folder('ops')}")
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     for device in devices:
         try:

@@ -14,12 +14,11 @@ from .kernels import Shape
 
 
 class Activation(NamedTuple):
-    """How `bias_act` evaluates one activation: `function(x, alpha)`, its defaults, whether f(g·x) = g·f(x), g > 0."""
+    """How `bias_act` evaluates one activation: `function(x, alpha)`, and its defaults."""
 
     function: Callable[[Tensor, float], Tensor]
     alpha: float
     gain: float
-    homogeneous: bool
 
 
 PIECEWISE_LINEAR = ("linear", "relu", "lrelu")  # what the networks use, and the compiled kernels compute
@@ -27,15 +26,15 @@ PIECEWISE_LINEAR = ("linear", "relu", "lrelu")  # what the networks use, and the
 SQRT2 = math.sqrt(2.0)
 
 ACTIVATIONS: dict[str, Activation] = {
-    "linear": Activation(lambda x, _: x, 0.0, 1.0, True),
-    "relu": Activation(lambda x, _: F.relu(x), 0.0, SQRT2, True),
-    "lrelu": Activation(lambda x, alpha: F.leaky_relu(x, alpha), 0.2, SQRT2, True),
-    "tanh": Activation(lambda x, _: torch.tanh(x), 0.0, 1.0, False),
-    "sigmoid": Activation(lambda x, _: torch.sigmoid(x), 0.0, 1.0, False),
-    "elu": Activation(lambda x, _: F.elu(x), 0.0, 1.0, False),
-    "selu": Activation(lambda x, _: F.selu(x), 0.0, 1.0, False),
-    "softplus": Activation(lambda x, _: F.softplus(x), 0.0, 1.0, False),
-    "swish": Activation(lambda x, _: torch.sigmoid(x) * x, 0.0, SQRT2, False),
+    "linear": Activation(lambda x, _: x, 0.0, 1.0),
+    "relu": Activation(lambda x, _: F.relu(x), 0.0, SQRT2),
+    "lrelu": Activation(lambda x, alpha: F.leaky_relu(x, alpha), 0.2, SQRT2),
+    "tanh": Activation(lambda x, _: torch.tanh(x), 0.0, 1.0),
+    "sigmoid": Activation(lambda x, _: torch.sigmoid(x), 0.0, 1.0),
+    "elu": Activation(lambda x, _: F.elu(x), 0.0, 1.0),
+    "selu": Activation(lambda x, _: F.selu(x), 0.0, 1.0),
+    "softplus": Activation(lambda x, _: F.softplus(x), 0.0, 1.0),
+    "swish": Activation(lambda x, _: torch.sigmoid(x) * x, 0.0, SQRT2),
 }
 
 

@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from ..files import cache_folder
 from ..lock import exclusive
 
 SOURCES = Path(__file__).parent / "csrc"
@@ -30,7 +31,6 @@ CPU_FLAGS = (
     "-fassociative-math -ffp-contract=fast"
 )
 CUDA_FLAGS = "-std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden -cudart static"
-CACHE_VARIABLE = "CARICATURE_OPS_CACHE"
 TIMEOUT_SEC = 600
 
 
@@ -40,14 +40,6 @@ class BuildError(Exception):
     def __init__(self, reason: str, log: str = "") -> None:
         super().__init__(reason)
         self.log = log
-
-
-def cache_folder() -> Path:
-    """Where libraries are kept: `$CARICATURE_OPS_CACHE`, or `caricature/ops` in the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "caricature" / "ops"
 
 
 def build(kind: str, *, arch: str = "", runtime: str = "") -> Path:
@@ -68,7 +60,7 @@ def build(kind: str, *, arch: str = "", runtime: str = "") -> Path:
     flags = CPU_FLAGS if kind == "cpu" else f"{CUDA_FLAGS} -gencode arch=compute_{arch},code=sm_{arch}"
     key = _key(kind, compiler, flags, runtime)
     name = "-".join(part for part in (kind, arch and f"sm{arch}", key) if part)
-    folder = cache_folder() / name
+    folder = cache_folder("ops") / name
     library = folder / "libops.so"
     if library.exists():
         return library

@@ -5,10 +5,10 @@ output channel o is rsqrt(Σ_i s_ni² Σ_k W_oik² + ε): a matrix product of s�
 with shared weights serves the whole batch.
 """
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from .backend import kernels_for
+from .conv import conv2d, conv_transpose2d
 from .epilogue import run_kernels
 from .kernels import Shape
 from .upfirdn2d import upfirdn2d
@@ -60,7 +60,7 @@ def upsample_conv2d(x: Tensor, weight: Tensor, resample_filter: Tensor) -> Tenso
     """
     kernel = weight.shape[2]
     kh, kw = resample_filter.shape
-    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    x = conv_transpose2d(x, weight.transpose(0, 1), stride=2)
     # A k-tap convolution on the picture upsampled by `upsample2d`, padded by k//2, needs these margins in all; the
     # transposed convolution has taken k - 1 of them before and k - 2 behind.
     half = kernel // 2
@@ -100,7 +100,7 @@ def modulated_conv2d(
     """
     x = modulate(x, styles)
     if up == 1:
-        y = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
+        y = conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
     elif up == 2 and resample_filter is not None:
         y = upsample_conv2d(x, weight.to(x.dtype), resample_filter)
     else:

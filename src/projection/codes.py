@@ -19,11 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import expanded, whole_file
+from ..files import atomic_write, expanded
 from ..networks import Generator
-from ..weights.refused import Refused
-from ..weights.tensors import as_tensor
-from ..weights.torchfile import ZIP_MAGIC, is_legacy, open_buffer, read_legacy, read_zip
+from ..weights import ZIP_MAGIC, Refused, as_tensor, is_legacy, open_buffer, read_legacy, read_zip
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".pt", ".pth")  # of one stem the first is read: it holds the most
 _HEADER_KEY = "caricature_codes"
@@ -148,9 +146,9 @@ def save_codes(folder: str | Path, codes: Codes) -> Path:
     target = Path(folder) / f"{codes.name}.safetensors"
     header = {_HEADER_KEY: json.dumps(dict(codes.meta), allow_nan=False)}
     try:
-        with whole_file(target.with_name(f"{codes.name}.npy")) as partial, open(partial, "wb") as file:
+        with atomic_write(target.with_name(f"{codes.name}.npy")) as partial, open(partial, "wb") as file:
             np.save(file, ws.numpy())
-        with whole_file(target) as partial:
+        with atomic_write(target) as partial:
             save_file(tensors, partial, metadata=header)
     except OSError as error:  # of the name itself, such as one that is too long
         raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error

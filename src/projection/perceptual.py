@@ -12,8 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..metrics.extractors import EmbeddedExtractor, EmbeddedNetwork, get_extractor, resize_to_embedded
-from ..metrics.lpips import load_lpips, lpips_is_on_disk
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..metrics import (
+    EmbeddedExtractor,
+    EmbeddedNetwork,
+    get_extractor,
+    load_lpips,
+    lpips_is_on_disk,
+    resize_to_embedded,
+)
 
 KINDS = ("auto", "lpips", "embedded")
 FEATURE_WEIGHT, PIXEL_WEIGHT = 1.0, 1.0
@@ -39,20 +46,26 @@ class Distance(Protocol):
         ...
 
 
-def perceptual_distance(kind: str = "auto", *, device: torch.device | str = "cpu") -> Distance:
+def perceptual_distance(
+    kind: str = "auto",
+    *,
+    device: torch.device | str = "cpu",
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
+) -> Distance:
     """Return a distance.
 
     Args:
         kind: `"lpips"` (fetches its weights), `"embedded"`, or `"auto"`: LPIPS when both its files are on disk.
         device: of the pictures.
+        weights_folder: where the weights of LPIPS lie and come from.
 
     Raises:
         UserError: for another kind, or when the weights of `"lpips"` cannot be had.
     """
     if kind not in KINDS:
         raise UserError(f"perceptual distance {kind!r}: choose {', '.join(KINDS)}")
-    if kind == "lpips" or (kind == "auto" and lpips_is_on_disk()):
-        return LpipsDistance(device=device)
+    if kind == "lpips" or (kind == "auto" and lpips_is_on_disk(weights_folder)):
+        return LpipsDistance(device=device, weights_folder=weights_folder)
     return PerceptualDistance(device=device)
 
 
@@ -61,9 +74,9 @@ class LpipsDistance(nn.Module):
 
     name = "lpips-vgg-0.1"
 
-    def __init__(self, *, device: torch.device | str = "cpu") -> None:
+    def __init__(self, *, device: torch.device | str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER) -> None:
         super().__init__()
-        self.network = load_lpips(device)
+        self.network = load_lpips(device, weights_folder)
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """Measure `[N]` distances of float images `[N, 3, H, W]` in [-1, 1] from targets of the same shape."""

@@ -16,7 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..data import to_uint8
+from ..device import send
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import Generator, Precision, computing_in
 from .noise_maps import fresh_maps, normalize_, not_noise
 from .perceptual import Distance, perceptual_distance
@@ -63,6 +65,7 @@ def project(
     start: Tensor | None = None,
     each: Callable[[int, Projection], None] | None = None,
     progress: bool = True,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Projection:
     """Find codes that render as the targets.
 
@@ -75,6 +78,7 @@ def project(
         start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
         each: called with the index of its first picture and its result as each batch is done.
         progress: show a bar.
+        weights_folder: where the weights of LPIPS lie and come from.
 
     Returns:
         The projection.
@@ -87,7 +91,7 @@ def project(
     settings.check()
     _check(G, targets, start)
     batch = batch or max(min(BATCH, BATCH_PIXELS // G.resolution**2), 1)
-    distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device)
+    distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device, weights_folder=weights_folder)
     state, frozen = G.training, [p for p in G.parameters() if p.requires_grad]
     G.eval().requires_grad_(False)
     frame = _Frame(G, settings, distance, *_w_statistics(G))
@@ -151,13 +155,13 @@ class _Picture:
     taken: int = 0
     history: list[float] = field(default_factory=list)
 
-    def advance(self, distance: Tensor, settings: ProjectionSettings) -> int:
+    def advance(self, distance: float, settings: ProjectionSettings) -> int:
         """Go on by a step, or to the final descent on a plateau; returns how far the clock moved."""
         before = self.clock
         self.taken += 1
         self.clock += 1
         if settings.patience is not None and self.clock < descent_start(settings):
-            self.history.append(float(distance))
+            self.history.append(distance)
             n = settings.patience
             recent, earlier = self.history[-n:], self.history[-2 * n : -n]
             if len(earlier) == n and sum(recent) > (1 - settings.plateau) * sum(earlier):
@@ -187,8 +191,9 @@ def _project_batch(frame: _Frame, targets: Tensor, start: Tensor | None, seed: i
     wanted = described
     while active:
         distances = _step(frame, active, wanted)
-        for picture, distance in zip(active, distances, strict=True):
-            bar.update(picture.advance(distance, settings))
+        values = [0.0] * len(active) if settings.patience is None else distances.tolist()  # a wait a step
+        for picture, value in zip(active, values, strict=True):
+            bar.update(picture.advance(value, settings))
         remaining = [p for p in active if p.clock < settings.steps]
         if len(remaining) < len(active):
             active = remaining
@@ -213,10 +218,10 @@ def _step(frame: _Frame, active: list[_Picture], described: list[Tensor]) -> Ten
     """One optimiser step of each picture; returns their distances `[n]`."""
     settings, device = frame.settings, frame.w_avg.device
     unit = noise_unit(settings, frame.G.w_dim, frame.G.num_ws)
+    shape = [1, frame.num_codes, frame.G.w_dim]
+    drawn = send(torch.cat([torch.randn(shape, generator=p.generator) for p in active]), device)
     noisy = []
-    for picture in active:
-        shape = [1, frame.num_codes, frame.G.w_dim]
-        noise = torch.randn(shape, generator=picture.generator).to(device)
+    for picture, noise in zip(active, drawn.split(1), strict=True):
         noisy.append(picture.codes + noise * frame.w_std * (unit * noise_scale(picture.clock, settings)))
         picture.optimizer.param_groups[0]["lr"] = learning_rate(picture.clock, settings)
         picture.optimizer.zero_grad()

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import Generator
 from .perceptual import Distance, perceptual_distance
 
@@ -48,6 +49,7 @@ def tune(
     pixel_weight: float = 1.0,
     distance: str = "auto",
     progress: bool = True,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Tuned:
     """Tune a copy of a network so that codes render as their pictures.
 
@@ -62,6 +64,7 @@ def tune(
         pixel_weight: of the mean squared difference of pixels.
         distance: see `perceptual_distance`.
         progress: show a bar.
+        weights_folder: where the weights of LPIPS lie and come from.
 
     Returns:
         The tuned copy (mapping and noise maps are G's) and what it brought.
@@ -71,8 +74,8 @@ def tune(
     """
     if len(targets) != len(codes) or len(targets) == 0 or targets.shape[-1] != G.resolution:
         raise UserError(f"tuning takes a code for each {G.resolution} px picture, not {len(codes)} for {len(targets)}")
-    measure = perceptual_distance(distance, device=G.mapping.w_avg.device)
     device = G.mapping.w_avg.device
+    measure = perceptual_distance(distance, device=device, weights_folder=weights_folder)
     tuned = copy.deepcopy(G).eval().requires_grad_(False)
     parameters = [p.requires_grad_(True) for p in tuned.synthesis.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=lr)

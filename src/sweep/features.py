@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data import image_grid, save_jpeg
-from ..files import whole_file
+from ..files import atomic_write
 from ..metrics import BandFeatures, band_features, face_features, get_extractor
 
 EXTRACTOR = "embedded"
@@ -79,5 +79,5 @@ def has_features(path: Path) -> bool:
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write an npz file, whole or not at all."""
-    with whole_file(path) as partial, open(partial, "wb") as file:
+    with atomic_write(path) as partial, open(partial, "wb") as file:
         np.savez(file, allow_pickle=False, **arrays)

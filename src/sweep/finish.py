@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,24 +15,22 @@ from torch import Tensor
 
 from ..data import open_configured_dataset
 from ..errors import UserError
-from ..files import read_json, write_text
+from ..files import file_sha256, read_json, write_text
 from ..metrics import face_features, get_extractor
+from ..runs import BEST, RANKING, blend_header, run_config
 from ..tracking import open_tracker, write_sweep_report
-from ..weights import file_sha256, load_network, save_network
+from ..weights import load_network, save_network
 from .features import EXTRACTOR, feature_protocol, has_features, load_features, save_arrays
-from .grid import run_config
+from .plan import Sweep
 from .ranking import Anchors, rank
 from .table import copy_file
-
-if TYPE_CHECKING:
-    from .run import Sweep
 
 MAX_REALS = 2000
 CHUNK = 64
 TABLE = ("label", "kimg", "resolution", "cari", "s", "r", "share", "eligible", "picture")
 
 
-def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
+def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     """Rank a sweep whose cells are all made.
 
     Args:
@@ -46,7 +44,7 @@ def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
     cells = {row["label"]: load_features(sweep.table.features_path(row["key"])) for row in rows}
     rows, facts = rank(rows, cells, _anchors(sweep), sweep.settings)
     ranking = {**facts, "base": sweep.base.path.name, "protocol": sweep.protocol}
-    path = sweep.folder / "ranking.json"
+    path = sweep.folder / RANKING
     same = path.is_file() and path.read_text() == _json(ranking)
     best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)
@@ -63,14 +61,14 @@ def finish_sweep(sweep: "Sweep", *, changed: bool = True) -> dict[str, Any]:
     return ranking
 
 
-def _anchors(sweep: "Sweep") -> Anchors:
+def _anchors(sweep: Sweep) -> Anchors:
     features = {s.name: load_features(sweep.table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots}
     reals, reason = _real_features(sweep)
     base = load_features(sweep.table.features_path(sweep.base_key))
     return Anchors(base, features, {s.name: s.kimg for s in sweep.snapshots}, reals, reason)
 
 
-def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
+def _real_features(sweep: Sweep) -> tuple[Tensor | None, str | None]:
     """Features of the run's training pictures, or None and the reason."""
     path = sweep.run_dir / "run.json"
     facts = read_json(path).get("dataset") if path.is_file() else None
@@ -100,9 +98,9 @@ def _real_features(sweep: "Sweep") -> tuple[Tensor | None, str | None]:
     return features, None
 
 
-def _write_best(sweep: "Sweep", ranking: dict[str, Any]) -> Path | None:
+def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
     """Write the recommended blend as `best.safetensors`; without one, none is left there."""
-    path, choice = sweep.folder / "best.safetensors", ranking["recommended"]
+    path, choice = sweep.folder / BEST, ranking["recommended"]
     if choice is None:
         path.unlink(missing_ok=True)
         return None
@@ -110,25 +108,18 @@ def _write_best(sweep: "Sweep", ranking: dict[str, Any]) -> Path | None:
     G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     ours = {"file": snapshot.path.name, "run": sweep.run_dir.name, "kimg": snapshot.kimg, "sha256": snapshot.sha256}
     base = {"file": sweep.base.path.name, "sha256": file_sha256(sweep.base.path)}
-    low, high = sweep.settings.ordered(ours, base)
+    recipe = sweep.settings.recipe(choice["resolution"])
     meta = {
         "kimg": snapshot.kimg,
         "parent": snapshot.sha256,
-        "blend": {
-            "resolution": choice["resolution"],
-            "level": sweep.settings.level,
-            "width": sweep.settings.width,
-            "direction": sweep.settings.direction,
-            "low": low,
-            "high": high,
-        },
+        "blend": blend_header(recipe, ours, base),
         "score": {key: choice[key] for key in ("cari", "s", "r", "share")},
         "protocol": sweep.protocol,
     }
-    return save_network(path, G_ema=sweep.settings.blend(G, sweep.base.G, choice["resolution"]), meta=meta)
+    return save_network(path, G_ema=recipe.blend(G, sweep.base.G), meta=meta)
 
 
-def _show_pictures(sweep: "Sweep", rows: list[dict[str, Any]]) -> None:
+def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
     """Make `cells/` the pictures of this grid under this protocol; those of others stay in `features/` alone."""
     folder, kept = sweep.folder / "cells", sweep.table.picture_path
     shown = {"base": sweep.base_key, **{s.name: sweep.unblended_key(s) for s in sweep.snapshots}}
@@ -146,7 +137,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
-def _track(sweep: "Sweep", rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
+def _track(sweep: Sweep, rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
     settings, run = sweep.settings, sweep.run_dir.name
     config = {**sweep.protocol, "run": run, "resolutions": list(settings.resolutions), "alpha": settings.alpha}
     tracker = open_tracker(

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..data import to_uint8
-from ..networks import FP32, Generator, Precision, blend, computing_in
-from .settings import SweepSettings
+from ..networks import FP32, Generator, Precision, computing_in
+from ..runs import Recipe
 
 CHUNK, CHUNK_PIXELS = 32, 32 * 256 * 256  # pictures at a time: 32 up to 256 px, fewer of larger ones
 UNBLENDED = 0  # stands for the snapshot itself where blends go by their resolution
@@ -45,7 +45,7 @@ def render(G: Generator, ws: Tensor, precision: Precision = FP32) -> Iterator[Te
 
 
 def render_snapshot(
-    snapshot: Generator, base: Generator, ws: Tensor, settings: SweepSettings, resolutions: Sequence[int]
+    snapshot: Generator, base: Generator, ws: Tensor, recipes: Sequence[Recipe], precision: Precision = FP32
 ) -> Iterator[tuple[int, Tensor]]:
     """Render a snapshot and its blends.
 
@@ -53,8 +53,8 @@ def render_snapshot(
         snapshot: the fine-tuned generator.
         base: the network it was fine-tuned from.
         ws: common codes `[N, L, w_dim]`.
-        settings: how to blend.
-        resolutions: of the switch.
+        recipes: of the blends, alike but for their resolutions.
+        precision: of the networks.
 
     Yields:
         (resolution, uint8 `[n, 3, H, W]`): each blend's pictures in the order of the codes, and the snapshot's own
@@ -63,20 +63,21 @@ def render_snapshot(
     Raises:
         UserError: when the networks do not fit together.
     """
-    low, high = settings.ordered(snapshot, base)
-    precision = settings.computing(base.resolution)
-    if settings.shares_prefix:
-        tail = blend(low, high, low.synthesis.resolutions[0])
+    shared = [recipe.resolution for recipe in recipes if recipe.shares_prefix]
+    low = snapshot
+    if shared:
+        low, _ = recipes[0].ordered(snapshot, base)
+        tail = recipes[0].at(low.synthesis.resolutions[0]).blend(snapshot, base)
         for codes in ws.split(_chunk_size(low)):
             with computing_in(precision, low.synthesis, tail.synthesis):
-                images = shared_prefix(low, tail, codes, resolutions, whole=low is snapshot)
+                images = shared_prefix(low, tail, codes, shared, whole=low is snapshot)
             for r, image in images.items():
                 yield (UNBLENDED if r == low.resolution else r), to_uint8(image).cpu()
     else:
-        for r in resolutions:
-            G = settings.blend(snapshot, base, r)
-            yield from ((r, pictures) for pictures in render(G, ws, precision))
-    if not settings.shares_prefix or low is not snapshot:
+        for recipe in recipes:
+            G = recipe.blend(snapshot, base)
+            yield from ((recipe.resolution, pictures) for pictures in render(G, ws, precision))
+    if not shared or low is not snapshot:
         yield from ((UNBLENDED, pictures) for pictures in render(snapshot, ws, precision))
 
 

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..metrics import diversity, fit_anchors, identity_retrieval, memorisation, score_blends
-from ..metrics.caricature import Anchors as Axes
-from ..metrics.gates import Gate
+from ..metrics import Anchors as Axes, Gate, diversity, fit_anchors, identity_retrieval, memorisation, score_blends
 from .features import PictureFeatures
 from .settings import SweepSettings
 

@@ -4,85 +4,24 @@ The sweep's folder holds everything that the steps hand each other, so jobs may 
 machines, and a sweep that is run again computes only what is missing.
 """
 
-import hashlib
-import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..networks import FP32, UNRELATED, Generator, kinship
-from ..ops import start_ops
-from ..weights import configure, load_network
-from .features import Collector, feature_protocol
+from ..networks import UNRELATED, kinship
+from ..runs import Snapshot, find_run
+from ..weights import load_network
+from .features import Collector
 from .finish import finish_sweep
-from .grid import Base, Snapshot, check_family, find_base, find_run, find_snapshots
-from .pictures import UNBLENDED, common_codes, render, render_snapshot
-from .settings import SweepSettings, settings_of_config
-from .table import CellTable
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """An open sweep.
-
-    Attributes:
-        folder: `runs/<run>/sweeps/<name>`.
-        run_dir: the run.
-        settings: what was asked for.
-        base: the network that the run was fine-tuned from.
-        snapshots: to score, by kimg.
-        protocol: what decides a cell's features besides snapshot and resolution.
-    """
-
-    folder: Path
-    run_dir: Path
-    settings: SweepSettings
-    base: Base
-    snapshots: list[Snapshot]
-    protocol: dict[str, Any]
-
-    @property
-    def table(self) -> CellTable:
-        """The folder's rows."""
-        return CellTable(self.folder)
-
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """The finished cells of the grid by key."""
-        return self.table.rows(self.keys())
-
-    @property
-    def num_cells(self) -> int:
-        """Cells of the grid."""
-        return len(self.snapshots) * len(self.settings.resolutions)
-
-    @property
-    def base_key(self) -> str:
-        """Name of the base network's features."""
-        return f"base-{_hash(self.protocol)}"
-
-    def unblended_key(self, snapshot: Snapshot) -> str:
-        """Name of the un-blended snapshot's features."""
-        return f"{snapshot.name}-{_hash([self.protocol, snapshot.sha256])}"
-
-    def cell_key(self, snapshot: Snapshot, resolution: int) -> str:
-        """Name of a cell's features, and its identity: protocol, snapshot file, resolution."""
-        return f"{cell_name(snapshot, resolution)}-{_hash([self.protocol, snapshot.sha256, resolution])}"
-
-    def keys(self) -> list[str]:
-        """All cells, in the order of the grid."""
-        return [self.cell_key(s, r) for s in self.snapshots for r in self.settings.resolutions]
-
-    def codes(self) -> Tensor:
-        """The common codes `[N, L, w_dim]`."""
-        protocol = self.protocol
-        return common_codes(self.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
+from .pictures import UNBLENDED, render, render_snapshot
+from .plan import Sweep, cell_name, open_configured_sweep, open_sweep
+from .settings import SweepSettings
 
 
 def run_sweep(run_dir: str | Path, resolutions: Any, **options: Any) -> tuple[Path, dict[str, Any]]:
@@ -113,41 +52,6 @@ def main(config: Mapping[str, Any]) -> None:
     for snapshot in pending_snapshots(sweep):
         score_snapshot(sweep, snapshot)
     conclude(sweep, reused)
-
-
-def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Open the sweep that a plain configuration asks for, and take its `weights` for this process."""
-    settings = settings_of_config(config)
-    configure(**config["weights"])
-    return open_sweep(find_run(config["run"], Path(config["paths"]["runs"])), settings)
-
-
-def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
-    """Check settings against the run; nothing is written.
-
-    Raises:
-        UserError: for everything that cannot be, before anything is computed.
-    """
-    device = settings.torch_device()
-    snapshots = find_snapshots(run_dir, settings.snapshot)
-    base = find_base(run_dir, settings.base, device=device)
-    check_family(snapshots, base)
-    settings.check_against(base.G)
-    protocol = {
-        **feature_protocol(),
-        "n_latents": settings.num_codes(),
-        "psi": float(settings.psi),
-        "seed": settings.seed,
-        "direction": settings.direction,
-        "level": settings.level,
-        "width": settings.width,
-        "base": _digest(base.G),
-    }
-    precision = settings.computing(base.G.resolution)
-    if precision != FP32:  # which is what the protocol of earlier sweeps means
-        protocol["precision"] = f"{precision.name} from {precision.lowest} px"
-    start_ops(device, base.G.resolution)
-    return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
 
 
 def prepare(sweep: Sweep) -> int:
@@ -207,9 +111,11 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
         )
     collectors: dict[int, Collector] = defaultdict(Collector)
     resolutions = [r for r in missing if r != UNBLENDED]
+    recipes = [sweep.settings.recipe(r) for r in resolutions]
+    precision = sweep.settings.computing(sweep.base.G.resolution)
     total = sweep.protocol["n_latents"] * (len(resolutions) + 1)
     with tqdm(total=total, desc=snapshot.name, unit="img", leave=False, disable=None) as bar:
-        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), sweep.settings, resolutions):
+        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), recipes, precision):
             collectors[r].add(pictures)
             bar.update(len(pictures))
     table, key = sweep.table, sweep.unblended_key(snapshot)
@@ -234,11 +140,6 @@ def scored_line(sweep: Sweep, reused: int) -> str:
     return f"scored {len(sweep.rows()) - reused} new cells, {reused} reused"
 
 
-def cell_name(snapshot: Snapshot, resolution: int) -> str:
-    """`kimg-000016.00-res032`."""
-    return f"{snapshot.name}-res{resolution:03d}"
-
-
 def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[int]:
     """Resolutions of a snapshot that are to be made; `UNBLENDED` for the snapshot itself."""
     missing = [r for r in sweep.settings.resolutions if sweep.cell_key(snapshot, r) not in rows]
@@ -247,15 +148,11 @@ def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[
 
 
 def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, relation: float) -> dict[str, Any]:
-    settings = sweep.settings
     return {
         "label": f"{snapshot.name}/{resolution}",
         "snapshot": snapshot.name,
         "kimg": snapshot.kimg,
-        "resolution": resolution,
-        "level": settings.level,
-        "width": settings.width,
-        "direction": settings.direction,
+        **asdict(sweep.settings.recipe(resolution)),
         "s": None,
         "r": None,
         "cari": None,
@@ -267,14 +164,3 @@ def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, relation: float) -> 
         "key": sweep.cell_key(snapshot, resolution),
         "protocol": sweep.protocol,
     }
-
-
-def _digest(G: Generator) -> str:
-    digest = hashlib.sha256()
-    for key, value in sorted(G.state_dict().items()):
-        digest.update(key.encode() + value.cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

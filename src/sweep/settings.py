@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from ..device import torch_device
 from ..errors import UserError
-from ..networks import Generator, Precision, blend, blend_weights, choose_precision
+from ..networks import Generator, Precision, choose_precision
+from ..runs import DIRECTIONS, Recipe
 from ..tracking import MODES
 
-DIRECTIONS = ("cartoon_low", "cartoon_high")
 MIN_LATENTS = 16
 LATENTS_CPU, LATENTS_GPU = 256, 512
 
@@ -23,9 +24,9 @@ class SweepSettings:
 
     Attributes:
         resolutions: of the switch, each once, increasing.
-        direction: `"cartoon_low"` (low = fine-tuned, high = base) or `"cartoon_high"` (the other way round).
-        level: 0 or 1, see `networks.blend`.
-        width: None for a hard switch, or the width of a logistic mix in positions.
+        direction: see `runs.Recipe`, as level and width.
+        level: 0 or 1.
+        width: None for a hard switch.
         snapshot: `"all"`, or names or kimg of snapshots.
         base: `"auto"` for the network that the run started from, or a network's file or name.
         name: of the sweep's folder; None makes one of direction, level and width.
@@ -78,7 +79,7 @@ class SweepSettings:
             raise UserError(f"tracker.mode={self.tracker['mode']}: choose one of {', '.join(MODES)}")
 
     def _check_blend(self) -> None:
-        if not _is_int(self.level):
+        if not _is_int(self.level) or self.level not in (0, 1):
             raise UserError(f"blend.level={self.level}: choose 0 (first convolution of the block) or 1 (second)")
         if not self.resolutions:
             raise UserError("blend.res is empty: give resolutions such as blend.res=8,16,32")
@@ -91,7 +92,6 @@ class SweepSettings:
             raise UserError(
                 f"blend.width={self.width}: give a width above 0 in layer positions, or null for a hard switch"
             )
-        blend_weights(max(self.resolutions), max(self.resolutions), level=self.level, width=self.width)
 
     def _check_score(self) -> None:
         if self.n_latents is not None and not _is_int(self.n_latents):
@@ -111,19 +111,19 @@ class SweepSettings:
         if not isinstance(self.gates, bool):
             raise UserError(f"gates={self.gates}: must be true or false")
 
+    def recipe(self, resolution: int) -> Recipe:
+        """How blends at a resolution are made."""
+        return Recipe(resolution, self.direction, self.level, self.width)
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """Of the blends of each snapshot."""
+        return [self.recipe(r) for r in self.resolutions]
+
     @property
     def folder_name(self) -> str:
         """Name of the sweep's folder."""
-        if self.name is not None:
-            return str(self.name)
-        level = f"-level{self.level}" if self.level else ""
-        width = f"-width{self.width:g}" if self.width else ""
-        return f"{self.direction.replace('_', '-')}{level}{width}"
-
-    @property
-    def shares_prefix(self) -> bool:
-        """Whether a cell is whole blocks of the low network below whole blocks of the high one."""
-        return not self.width and self.level == 0
+        return self.recipes[0].manner if self.name is None else str(self.name)
 
     def check_against(self, G: Generator) -> None:
         """Check the resolutions against the networks.
@@ -131,27 +131,8 @@ class SweepSettings:
         Raises:
             UserError: for a resolution that the network does not have, or at which a blend is the low network itself.
         """
-        known = G.synthesis.resolutions
-        taken = [r for r in known if any(blend_weights(G.resolution, r, level=self.level, width=self.width).values())]
-        for r in self.resolutions:
-            if r not in known:
-                raise UserError(
-                    f"blend.res={r}: a {G.resolution} px network can be blended at {', '.join(map(str, taken))}"
-                )
-            if r not in taken:
-                raise UserError(
-                    f"blend.res={r}: on a {G.resolution} px network this is the un-blended low network, which is "
-                    f"shown anyway; choose {r // 2} or less"
-                )
-
-    def blend(self, snapshot: Generator, base: Generator, resolution: int) -> Generator:
-        """Blend a snapshot and the base network as these settings say."""
-        low, high = self.ordered(snapshot, base)
-        return blend(low, high, resolution, level=self.level, width=self.width)
-
-    def ordered(self, snapshot: Any, base: Any) -> tuple[Any, Any]:
-        """Return (low, high) of what belongs to the snapshot and to the base network."""
-        return (snapshot, base) if self.direction == "cartoon_low" else (base, snapshot)
+        for recipe in self.recipes:
+            recipe.check_against(G, "blend.res")
 
     def torch_device(self) -> torch.device:
         """The device to compute on.
@@ -175,28 +156,6 @@ class SweepSettings:
     def num_codes(self) -> int:
         """How many common codes."""
         return self.n_latents or (LATENTS_CPU if self.torch_device().type == "cpu" else LATENTS_GPU)
-
-
-def torch_device(name: str) -> torch.device:
-    """The device of the option `device`.
-
-    Args:
-        name: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
-
-    Raises:
-        UserError: when it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise UserError(f"device={name}: choose auto, cpu or cuda") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device={name}: choose auto, cpu or cuda")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return device
 
 
 def settings_of_config(config: Mapping[str, Any]) -> SweepSettings:

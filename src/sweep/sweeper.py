@@ -1,15 +1,12 @@
 """Hydra's side of the sweep: one job a snapshot with all its resolutions, instead of one a pair.
 
-`blend.res=8,16,32` and `blend.res=[8,16,32]` mean the same. Importing this module makes the sweeper known to Hydra as
-`hydra/sweeper: snapshots`, so that no class path stands in a configuration file.
+`blend.res=8,16,32` and `blend.res=[8,16,32]` mean the same. Hydra knows the sweeper as `hydra/sweeper: snapshots`, by
+`hydra_plugins/` at the root.
 """
 
-import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -21,15 +18,13 @@ from omegaconf import DictConfig
 
 from ..cli import plain, with_errors_as_lines
 from ..errors import UserError
-from ..texts import quote, quoted
+from ..quoting import quote, quoted
 
 LISTS = ("blend.res", "snapshot")
 
 
 class SnapshotSweeper(Sweeper):
     """Opens the sweep, launches a job for each snapshot with missing cells, ranks when all are done."""
-
-    __module__ = "hydra_plugins.caricature"  # Hydra accepts plugins of this package alone
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take Hydra's context and make the configured launcher; it runs `score_job`, not the whole script."""
@@ -44,11 +39,11 @@ class SnapshotSweeper(Sweeper):
         return with_errors_as_lines(lambda: self._sweep(arguments), stopped=stopped)
 
     def _sweep(self, arguments: list[str]) -> None:
-        from . import run  # torch and the metrics take seconds to import: wrong options are answered before
+        from . import plan, run  # torch and the metrics take seconds to import: wrong options are answered before
 
         overrides = [grouped(override) for override in OverridesParser.create().parse_overrides(arguments)]
         composed = self.loader.load_sweep_config(self.task_config, overrides)
-        sweep = run.open_configured_sweep(plain_task(composed))
+        sweep = plan.open_configured_sweep(plain_task(composed))
         reused = run.prepare(sweep)
         pending = run.pending_snapshots(sweep)
         shared = [
@@ -67,10 +62,10 @@ def score_job(config: DictConfig) -> str | None:
     Returns:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
     """
-    from . import run
+    from . import plan, run
 
     try:
-        sweep = run.open_configured_sweep(plain(config))
+        sweep = plan.open_configured_sweep(plain(config))
         for snapshot in sweep.snapshots:
             run.score_snapshot(sweep, snapshot)
     except UserError as error:
@@ -118,20 +113,6 @@ def plain_task(composed: DictConfig) -> dict[str, Any]:
     return plain(DictConfig({key: composed._get_node(key) for key in composed if key != "hydra"}))
 
 
-def register() -> None:
-    """Make the sweeper known to Hydra, under a module name in the one package from which it takes plugins."""
-    plugins = Plugins.instance()  # finds the installed ones; then ours may join them
-    package = sys.modules.setdefault("hydra_plugins", types.ModuleType("hydra_plugins"))
-    if not hasattr(package, "__path__"):
-        package.__path__ = []
-    module = types.ModuleType(SnapshotSweeper.__module__)
-    module.SnapshotSweeper = SnapshotSweeper  # type: ignore[attr-defined]
-    package.caricature = sys.modules[module.__name__] = module  # type: ignore[attr-defined]
-    plugins.register(SnapshotSweeper)
-    node = {"_target_": f"{SnapshotSweeper.__module__}.{SnapshotSweeper.__qualname__}"}
-    ConfigStore.instance().store(group="hydra/sweeper", name="snapshots", node=node, provider="caricature")
-
-
 def _raise_failures(results: Any, scored: Callable[[], str]) -> None:
     """Raise what the first failing job raised; the finished cells of all jobs stay."""
     crashed: list[JobReturn] = [r for r in results if r.status != JobStatus.COMPLETED]
@@ -147,6 +128,3 @@ def _raise_failures(results: Any, scored: Callable[[], str]) -> None:
 
 def _is_key(override: str, *keys: str) -> bool:
     return override.split("=", 1)[0] in keys
-
-
-register()

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import whole_file, write_text
+from ..files import atomic_write, write_text
 from ..tracking import read_rows
 from .features import has_features
-
-SCORES = ("s", "r", "cari", "share", "eligible")
 
 
 class CellTable:
@@ -39,7 +37,7 @@ class CellTable:
         return {key: known[key] for key in keys if key in known and self.has(key)}
 
     def open(self, protocol: Mapping[str, Any]) -> int:
-        """Make the folder's beginnings, and keep what an earlier version of the program left in `cells.jsonl` alone.
+        """Make the folder's beginnings.
 
         Returns:
             How many rows of another protocol there are.
@@ -47,18 +45,9 @@ class CellTable:
         Raises:
             UserError: when the folder cannot be written to.
         """
-        known = self._kept()
         with self._appending():
             pass
-        for row in read_rows(self.path):
-            picture = self.folder / row["picture"]
-            if row["key"] in known or not picture.is_file():
-                continue
-            if not self.picture_path(row["key"]).is_file():
-                copy_file(picture, self.picture_path(row["key"]))
-            known[row["key"]] = {**row, **dict.fromkeys(SCORES), "gates": {}}
-            self.append(known[row["key"]])
-        return sum(row["protocol"] != dict(protocol) for row in known.values())
+        return sum(row["protocol"] != dict(protocol) for row in self._kept().values())
 
     def has(self, key: str) -> bool:
         """Whether the features and the picture under `key` are there and whole."""
@@ -102,5 +91,5 @@ class CellTable:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all; one that has the content already stays as it is."""
     if not target.is_file() or target.read_bytes() != source.read_bytes():
-        with whole_file(target) as partial:
+        with atomic_write(target) as partial:
             shutil.copyfile(source, partial)

@@ -1,6 +1,5 @@
 """Where results go: local JSONL files, Weights & Biases, the HTML report."""
 
-from .report import write_run_report, write_sweep_report
-from .tracker import MODES, Tracker, open_tracker, read_rows
+import lazy_loader
 
-__all__ = ["MODES", "Tracker", "open_tracker", "read_rows", "write_run_report", "write_sweep_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -36,7 +36,7 @@ def line_chart(
     edges = [v for band in bands.values() for _, low, high in band for v in (low, high)]
     x, x_ticks = _scale([p[0] for p in points], LEFT, WIDTH - RIGHT)
     y, y_ticks = _scale([p[1] for p in points] + edges, HEIGHT - BOTTOM, TOP)
-    parts = [_axes(x, x_ticks, y, y_ticks, "kimg", "")]
+    parts = [_axes(x, x_ticks, y, y_ticks)]
     for i, (name, curve) in enumerate(series.items()):
         colour = COLOURS[i % len(COLOURS)]
         if name in bands:
@@ -186,14 +186,14 @@ def _scale(values: Sequence[float], start: float, end: float) -> tuple[Scale, li
     return (lambda v: start + (v - low) / (high - low) * (end - start)), ticks
 
 
-def _axes(x: Scale, x_ticks: list[float], y: Scale, y_ticks: list[float], x_name: str, y_name: str) -> str:
+def _axes(x: Scale, x_ticks: list[float], y: Scale, y_ticks: list[float]) -> str:
     parts = []
     for tick in y_ticks:
         parts.append(f'<path d="M{LEFT},{y(tick):.1f}H{WIDTH - RIGHT}" class="grid"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>')
     for tick in x_ticks:
         parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT}" text-anchor="end" class="axis">{x_name}</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT}" text-anchor="end" class="axis">kimg</text>')
     return "".join(parts)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..device import set_float32
 from ..errors import UserError
 from .compiled import CompiledNetworks
 from .graphs import CudaRecorder, PhaseGraphs
@@ -73,10 +74,8 @@ def accelerate(step: TrainingStep, choice: Acceleration) -> None:
         step: the training step, on any device yet.
         choice: of `choose_acceleration`.
     """
+    set_float32(tf32=choice.tf32)
     if choice.device.type == "cuda":
-        format_ = "tf32" if choice.tf32 else "ieee"
-        torch.backends.cuda.matmul.fp32_precision = format_
-        torch.backends.cudnn.conv.fp32_precision = format_  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = True  # shapes never change: let it try its convolutions once
     if choice.graphs:
         step.graphs = PhaseGraphs(CudaRecorder(choice.device))

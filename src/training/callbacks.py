@@ -5,7 +5,6 @@ is written, then the run stops if it is its time. So a checkpoint never claims a
 """
 
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..signals import Stopped, answer, answer_as, stop
 from .checkpoint import LAST
 from .module import GanModule
 from .schedule import mark_name
@@ -127,7 +127,8 @@ class LogCallback(KimgCallback):
                 tqdm.write(f"speed      {self.img_per_sec:.1f} img/s")
                 self.speed(self.img_per_sec)
         if self.due(module):
-            lists = {name: torch.stack(values).tolist() for name, values in self._values.items()}
+            flat = iter(torch.stack([v.float() for values in self._values.values() for v in values]).tolist())
+            lists = {name: [next(flat) for _ in values] for name, values in self._values.items()}  # one wait a row
             row = {name: sum(values) / len(values) for name, values in lists.items()}
             if self.img_per_sec is not None:
                 row["speed/img_per_sec"] = round(self.img_per_sec, 2)
@@ -191,7 +192,9 @@ class CheckpointCallback(KimgCallback):
     def save(self, trainer: pl.Trainer, module: GanModule) -> None:
         """Save now, unless this very state is saved already."""
         if module.nimg != self.saved_nimg:
-            bad = [name for name, p in module.step.named_parameters() if not bool(p.isfinite().all())]
+            names, parameters = zip(*module.step.named_parameters(), strict=True)
+            finite = torch.stack([p.isfinite().all() for p in parameters]).tolist()  # one wait for all of them
+            bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
             if bad:
                 raise UserError(_divergence(module.nimg, bad[:3], self.path))
             trainer.save_checkpoint(self.path)
@@ -199,27 +202,25 @@ class CheckpointCallback(KimgCallback):
 
 
 class StopCallback(KimgCallback):
-    """Ends the run at `total_kimg`, or after the iteration in which SIGINT or SIGTERM arrived.
+    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop.
 
     Before it ends it saves, and takes a snapshot if there is none of this moment.
     """
 
     def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, snapshots: SnapshotCallback) -> None:
         self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
-        self.signal_name: str | None = None
-        self._previous: dict[int, Any] = {}
+        self.stopped: Stopped | None = None
+        self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals; Lightning's own handlers would leave without saving."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        self._before = answer(self._on_signal)
         if getattr(pl_module, "nimg", 0) >= self.total_nimg:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        answer_as(self._before)
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save and stop when it is time."""
@@ -232,13 +233,13 @@ class StopCallback(KimgCallback):
 
     def due(self, module: GanModule) -> bool:
         """Whether it is time."""
-        return self.signal_name is not None or module.nimg >= self.total_nimg
+        return self.stopped is not None or module.nimg >= self.total_nimg
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_name is not None:  # the second one means now
-            raise KeyboardInterrupt
-        self.signal_name = signal.Signals(number).name
-        tqdm.write(f"{self.signal_name}: finishing this iteration, saving, stopping (again to stop at once)")
+        if self.stopped is not None:  # the second one means now
+            stop(number, frame)
+        self.stopped = Stopped(number)
+        tqdm.write(f"{self.stopped}: finishing this iteration, saving, stopping (again to stop at once)")
 
 
 class ProgressCallback(KimgCallback):

@@ -5,6 +5,7 @@ Lightning's own writer goes through the system's temporary folder, from where a 
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,28 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import atomic_write
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+@dataclass
+class Checkpoint:
+    """A checkpoint that was read.
+
+    Attributes:
+        path: its file.
+        nimg: real images shown when it was saved.
+    """
+
+    path: Path
+    nimg: int
+    _state: dict[str, Any]
+
+    def take(self) -> dict[str, Any]:
+        """Hand over the content, once: it is as large as the networks and their optimisers."""
+        state, self._state = self._state, {}
+        return state
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -22,15 +42,16 @@ class AtomicCheckpointIO(CheckpointIO):
 
     Args:
         saved: called when the first one of this sitting is whole.
+        found: the checkpoint from which Lightning goes on, already read.
     """
 
-    def __init__(self, saved: Callable[[], None] = lambda: None) -> None:
-        self._saved, self._told = saved, False
+    def __init__(self, saved: Callable[[], None], found: Checkpoint | None) -> None:
+        self._saved, self._told, self._found = saved, False, found
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`."""
         path = Path(path)
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             torch.save(checkpoint, partial)
             if path.exists():
                 os.replace(path, path.with_name(PREVIOUS))
@@ -41,9 +62,10 @@ class AtomicCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint: tensors and plain data only, nothing in it is executed."""
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        return checkpoint
+        """Hand over the checkpoint that was found, without reading it again."""
+        assert self._found is not None
+        assert Path(path) == self._found.path
+        return self._found.take()
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
@@ -55,8 +77,10 @@ def has_checkpoint(folder: Path) -> bool:
     return any((folder / name).exists() for name in (LAST, PREVIOUS))
 
 
-def find_checkpoint(folder: Path) -> Path | None:
-    """Find the newest readable checkpoint of a run: `last.ckpt`, else `previous.ckpt`, else None.
+def find_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read the newest readable checkpoint of a run: `last.ckpt`, else `previous.ckpt`, else None.
+
+    Tensors and plain data only: nothing in a checkpoint is executed.
 
     Raises:
         UserError: when there are checkpoints and none can be read.
@@ -66,8 +90,8 @@ def find_checkpoint(folder: Path) -> Path | None:
         path = folder / name
         if path.exists():
             try:
-                torch.load(path, map_location="cpu", weights_only=True)
-                return path
+                state = torch.load(path, map_location="cpu", weights_only=True)
+                return Checkpoint(path, int(state["nimg"]), state)
             except Exception as error:
                 problems.append(f"{path} ({type(error).__name__})")
     if problems:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..networks import FP32, Precision, choose_precision
+from ..networks import Precision, choose_precision, regularizer_precision
 from ..ops import backend_info, choose_allocator, set_policy
 
 
@@ -18,8 +18,7 @@ class Compute:
     Attributes:
         device: where the networks train.
         precision: of the main phases.
-        regularizer_precision: of path length and R1: float32 on a processor, where they are a small share of the time;
-            as the main phases on a CUDA device, as StyleGAN2-ADA has it.
+        regularizer_precision: of path length and R1.
         ops: which op implementations serve, and why.
         keeps_memory: whether the allocator keeps freed memory.
     """
@@ -34,7 +33,8 @@ class Compute:
         """One line for the run header."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "processor"
         scope = f" from {self.precision.lowest} px up" if self.precision.lowest else ""
-        regular = "" if self.regularizer_precision == self.precision else ", regularisers fp32"
+        own = self.regularizer_precision != self.precision
+        regular = f", regularisers {self.regularizer_precision.name}" if own else ""
         kept = ", freed memory is kept" if self.keeps_memory else ""
         return f"{name}, {self.precision.name}{scope}{regular}, {torch.get_num_threads()} threads{kept}"
 
@@ -67,5 +67,5 @@ def open_compute(trainer: Mapping[str, Any], resolution: int) -> Compute:
     except ValueError as error:
         raise UserError(f"trainer.{error}") from error
     set_policy(trainer["ops"])
-    regular = precision if device.type == "cuda" else FP32
+    regular = regularizer_precision(precision, device)
     return Compute(device, precision, regular, backend_info(device)["reason"], keeps)

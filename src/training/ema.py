@@ -12,8 +12,6 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
-
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -28,16 +26,9 @@ class GeneratorEma(Generic[Network]):
 
     Attributes:
         module: the smoothed network, in eval mode, without gradients.
-
-    Raises:
-        UserError: for a value out of range.
     """
 
     def __init__(self, generator: Network, *, half_life_kimg: float = 10.0, rampup: float | None = 0.05) -> None:
-        if not half_life_kimg >= 0:
-            raise UserError(f"loss.ema_kimg is {half_life_kimg}, expected thousands of images >= 0: 10 is usual.")
-        if rampup is not None and not rampup > 0:
-            raise UserError(f"loss.ema_rampup is {rampup}, expected a fraction > 0 or null for none: 0.05 is usual.")
         self.half_life_kimg = float(half_life_kimg)
         self.rampup = rampup
         self.module: Network = copy.deepcopy(generator).eval().requires_grad_(False)

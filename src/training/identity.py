@@ -10,6 +10,7 @@ import hashlib
 import json
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -23,7 +24,6 @@ from ..data import PictureDataset
 from ..errors import UserError
 from ..files import expanded, read_json, remove_partials, write_text
 from ..lock import exclusive
-from ..tracking import read_rows
 from .checkpoint import has_checkpoint
 from .schedule import mark_name
 
@@ -63,9 +63,9 @@ def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | N
     flat.pop("dataset.path", None)
     flat.pop("pretrained.about", None)
     flat["dataset.fingerprint"] = dataset.fingerprint
-    if parent is not None:
-        flat["pretrained.sha256"] = parent
-    return _without_spellings(flat) if parent is not None else flat
+    if parent is None:
+        return flat
+    return {key: value for key, value in flat.items() if key not in SPELLINGS} | {"pretrained.sha256": parent}
 
 
 def open_run_folder(
@@ -76,7 +76,9 @@ def open_run_folder(
     ops: str | None = None,
     held: ExitStack | None = None,
 ) -> Path:
-    """Find or make the run folder and write `config.yaml` and `run.json`.
+    """Find or make the run folder and write `run.json` and `config.yaml`.
+
+    A folder where training has stopped before its first result is as good as a new one.
 
     Args:
         config: plain configuration.
@@ -103,7 +105,8 @@ def open_run_folder(
             remove_partials(folder / name)
     if known.exists() and not has_checkpoint(folder / "checkpoints"):
         print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
-    write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        if not _has_results(folder, read_json(known)):
+            _clear(folder)
     if not known.exists():
         facts = {
             "name": folder.name,
@@ -115,6 +118,7 @@ def open_run_folder(
             "dataset": _dataset_facts(dataset),
         }
         write_text(known, json.dumps(facts, indent=2) + "\n")
+    write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
     return folder
 
 
@@ -133,11 +137,13 @@ def update_run_json(folder: Path, **facts: Any) -> None:
 def _check_folder(folder: Path, own: Mapping[str, Any], *, resume: bool) -> None:
     known = folder / "run.json"
     if known.exists():
+        facts = read_json(known)
+        if not _has_results(folder, facts):
+            return
         if not resume:
             raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
-        facts = read_json(known)
         _compare(folder, facts.get("identity"), own)
-        if not has_checkpoint(folder / "checkpoints") and facts.get("checkpointed", _got_on(folder)):
+        if not has_checkpoint(folder / "checkpoints") and facts.get("checkpointed", True):
             raise UserError(
                 f"run {folder} cannot be continued, its checkpoints are gone: take another run=NAME, or remove the "
                 "folder"
@@ -146,10 +152,18 @@ def _check_folder(folder: Path, own: Mapping[str, Any], *, resume: bool) -> None
         raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
 
 
-def _got_on(folder: Path) -> bool:
-    """Whether there are results after 0 kimg, in a run of before `checkpointed` was recorded."""
-    names = {path.stem for path in (folder / "snapshots").glob("kimg-*.safetensors")}
-    return bool(names - {mark_name(0)}) or any(row.get("nimg", 0) > 0 for row in read_rows(folder / "metrics.jsonl"))
+def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a run has got beyond 0 kimg, where there is nothing but the network that it started from."""
+    snapshots = {path.stem for path in (folder / "snapshots").glob("kimg-*.safetensors")} - {mark_name(0)}
+    return bool(snapshots) or facts.get("checkpointed", True) or has_checkpoint(folder / "checkpoints")
+
+
+def _clear(folder: Path) -> None:
+    """Take away what a run has written before its first result."""
+    for name in ("snapshots", "samples"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("reals.jpg", "log.jsonl", "metrics.jsonl", "run.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _hold(folder: Path, held: ExitStack) -> bool:
@@ -171,7 +185,8 @@ def _hold(folder: Path, held: ExitStack) -> bool:
 def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     runs, name = expanded(config["paths"]["runs"]), config["run"]
     if name is None:
-        name = _automatic_name(config, own, runs)
+        digest = hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
+        name = f"{config['dataset']['name']}-{config['pretrained']['name']}-{digest}"
     path = expanded(str(name))
     if path.is_absolute() or len(path.parts) > 1:
         return path
@@ -180,31 +195,9 @@ def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     return runs / path
 
 
-def _automatic_name(config: Mapping[str, Any], own: Mapping[str, Any], runs: Path) -> str:
-    """Name a run after its identity. A network that is known by name counts with it, as it always did.
-
-    A run of before the path of a network's file ceased to count is found under the name that it has.
-    """
-    network = config["pretrained"]
-    spelt = {**own, "pretrained.source": network["source"], "pretrained.name": network["name"]}
-    new, old = (f"{config['dataset']['name']}-{network['name']}-{_digest(known)}" for known in (own, spelt))
-    by_name = network["source"] == network["name"] != "file" or "pretrained.sha256" not in own
-    return old if by_name or ((runs / old / "run.json").exists() and not (runs / new).exists()) else new
-
-
-def _digest(own: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
-
-
-def _without_spellings(flat: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if key not in SPELLINGS}
-
-
 def _compare(folder: Path, theirs: Any, own: Mapping[str, Any]) -> None:
     if not isinstance(theirs, dict):
         raise UserError(f"{folder / 'run.json'} is damaged (no identity): restore it, or take another run=NAME")
-    if "pretrained.sha256" in {*theirs, *own}:
-        theirs, own = _without_spellings(theirs), _without_spellings(own)
     differing = [
         f"{key} was {theirs.get(key)!r}, now {own.get(key)!r}"
         for key in sorted({*theirs, *own})

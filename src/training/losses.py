@@ -1,10 +1,26 @@
-"""The loss terms of StyleGAN2: non-saturating logistic (arXiv 1406.2661), R1 (1801.04406), path length (1912.04958)."""
+"""What training minimises: the loss terms as formulas, then what each phase (arXiv 1912.04958) makes of them.
+
+Non-saturating logistic (arXiv 1406.2661), R1 (1801.04406), path length (1912.04958). Nothing here waits for a device:
+no value is read back and no shape depends on data, so that a phase can be captured in a CUDA graph. Whatever changes is
+changed in place (w_avg, the mean path length, the sum of signs for ADA).
+"""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..augment import AdaController
+from ..networks import Generator
+from .phases import Batch, Statistics
+from .settings import StepSettings
+
+#: Images `[N, 3, H, W]` of codes `[N, L, w_dim]`, with drawn noise.
+Synthesize = Callable[[Tensor, torch.Generator], Tensor]
+#: Logits `[N, 1]` of augmented images `[N, 3, H, W]` and their one-hot classes.
+Discriminate = Callable[[Tensor, Tensor | None, torch.Generator], Tensor]
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
@@ -57,3 +73,113 @@ def structure_loss(rgb: Tensor, source_rgb: Tensor) -> Tensor:
         source_rgb: the same of the frozen source.
     """
     return F.mse_loss(rgb, source_rgb)
+
+
+def g_main(
+    G: Generator,
+    batch: Batch,
+    settings: StepSettings,
+    generator: torch.Generator,
+    synthesize: Synthesize,
+    discriminate: Discriminate,
+    source: Generator | None,
+) -> tuple[Tensor, Statistics]:
+    """Non-saturating loss of the generator, with the structure loss when it has a weight; moves w_avg."""
+    ws = style_codes(G, batch.images.shape[0], batch.c, settings.style_mixing_prob, generator)
+    G.mapping.update_w_avg(ws[:, 0], settings.w_avg_beta)
+    stats: Statistics = {}
+    structure: Tensor | None = None
+    if settings.structure_weight > 0 and source is not None:
+        images, structure = _with_structure(G, source, ws, settings.structure_resolution, generator)
+    else:
+        images = synthesize(ws, generator)
+    loss = generator_loss(discriminate(images, batch.c, generator))
+    stats["loss/G"] = loss.detach()
+    if structure is not None:
+        stats["loss/structure"] = structure.detach()
+        loss = loss + settings.structure_weight * structure
+    return loss, stats
+
+
+def g_path_length(
+    G: Generator, batch: Batch, settings: StepSettings, generator: torch.Generator, pl_mean: Tensor
+) -> tuple[Tensor, Statistics]:
+    """Path length regularisation (1912.04958, Sec. 3.2) on a part of the batch; moves the mean path length."""
+    n = max(batch.images.shape[0] // settings.pl_batch_shrink, 1)
+    c = None if batch.c is None else batch.c[:n]
+    ws = style_codes(G, n, c, settings.style_mixing_prob, generator)
+    if not ws.requires_grad:  # the mapping network is frozen
+        ws = ws.detach().requires_grad_(True)
+    images = G.synthesis(ws, noise="random", generator=generator)
+    noise = torch.randn(images.shape, device=images.device, generator=generator)
+    lengths = path_lengths(images, ws, noise)
+    mean = pl_mean.lerp(lengths.mean(), settings.pl_decay)
+    pl_mean.copy_(mean.detach())
+    penalty = (lengths - mean).square().mean()
+    return settings.pl_weight * penalty, {"loss/path_length": penalty.detach()}
+
+
+def d_main(
+    G: Generator,
+    batch: Batch,
+    settings: StepSettings,
+    generator: torch.Generator,
+    synthesize: Synthesize,
+    discriminate: Discriminate,
+    ada: AdaController | None,
+) -> tuple[Tensor, Statistics]:
+    """Logistic loss of the discriminator; adds the signs of its outputs on reals to ADA's sum."""
+    with torch.no_grad():
+        ws = style_codes(G, batch.images.shape[0], batch.c, settings.style_mixing_prob, generator)
+        fakes = synthesize(ws, generator)
+    fake_logits = discriminate(fakes, batch.c, generator)
+    real_logits = discriminate(batch.images, batch.c, generator)
+    if ada is not None:
+        ada.accumulate(real_logits)
+    loss = discriminator_loss(real_logits, fake_logits)
+    return loss, {
+        "loss/D": loss.detach(),
+        "logits/real": real_logits.mean().detach(),
+        "logits/fake": fake_logits.mean().detach(),
+    }
+
+
+def d_r1(
+    batch: Batch, settings: StepSettings, generator: torch.Generator, discriminate: Discriminate
+) -> tuple[Tensor, Statistics]:
+    """R1 (arXiv 1801.04406) at the augmented reals."""
+    images = batch.images.detach().requires_grad_(True)
+    logits = discriminate(images, batch.c, generator)
+    penalty = r1_penalty(logits, images).mean()
+    return 0.5 * settings.r1_gamma * penalty, {"loss/r1": penalty.detach()}
+
+
+def style_codes(G: Generator, n: int, c: Tensor | None, mixing_prob: float, generator: torch.Generator) -> Tensor:
+    """Draw style codes `[n, L, w_dim]`, with style mixing at a probability (arXiv 1812.04948, Sec. 3.1)."""
+    mapping, num_ws = G.mapping, G.num_ws
+    device = mapping.w_avg.device
+    z = torch.randn([2, n, G.z_dim], device=device, generator=generator)
+    chance, place = torch.rand([2], device=device, generator=generator)
+    if mixing_prob == 0:
+        return mapping(z[0], c)
+    both = None if c is None else torch.cat([c, c])
+    first, second = mapping.map(z.flatten(0, 1), both).chunk(2)
+    # the first `cutoff` codes come from the first latent, the rest from the second; no mixing: all of them
+    cutoff = 1 + torch.floor(place * (num_ws - 1))
+    mixed = (chance < mixing_prob) & (torch.arange(num_ws, device=device) >= cutoff)
+    return torch.where(mixed[None, :, None], second[:, None], first[:, None])
+
+
+def _with_structure(
+    G: Generator, source: Generator, ws: Tensor, level: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Images, and the structure loss at the resolution `level` on the way to them."""
+    synthesis = G.synthesis
+    low = synthesis.run_blocks(ws, stop=level, noise="random", generator=generator)
+    with torch.no_grad():
+        reference = source.synthesis.run_blocks(ws, stop=level, noise="none")
+    assert low.rgb is not None and reference.rgb is not None
+    structure = structure_loss(low.rgb, reference.rgb)
+    state = synthesis.run_blocks(ws, 2 * level, None, low, noise="random", generator=generator)
+    assert state.rgb is not None
+    return state.rgb, structure

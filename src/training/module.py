@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import to_float
-from ..weights.run_checkpoint import ARCHITECTURE
+from ..weights import ARCHITECTURE
 from .step import Batch, TrainingStep
 
 

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UserError
-from ..networks.precision import NAMES as PRECISIONS
-from ..ops.backend import POLICIES
-from ..ops.memory import ALLOCATORS
+from ..metrics import INCEPTION_NVIDIA
+from ..networks import NAMES as PRECISIONS
+from ..ops import ALLOCATORS, POLICIES
 from ..rules import FLAG, Rule, between, check_rules, choice, number, switch, text, whole
 from ..tracking import MODES
-from ..weights.catalog import check_unchanged
-from ..weights.metric_files import INCEPTION_NVIDIA
+from ..weights import check_unchanged
 from .acceleration import check_acceleration
 
 GROUPS = (

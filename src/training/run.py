@@ -1,33 +1,32 @@
 """`python train.py`: everything from a plain configuration to a finished run folder. Running it again continues."""
 
-import logging
 import sys
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
+from ..fetch import WeightsFolder
+from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
-from ..weights import configure
 from . import callbacks as cb
 from .acceleration import Acceleration, accelerate, choose_acceleration
-from .checkpoint import AtomicCheckpointIO, find_checkpoint
+from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
 from .device import Compute, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
 from .options import check_options
 from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, run_length, snapshot_marks
-from .setup import build_dataset, build_step
+from .setup import Start, build_dataset, build_networks, build_step, open_pretrained
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
-from .start import Start, build_networks, open_pretrained
+from .trainer import make_trainer
 
 
 @dataclass
@@ -39,9 +38,10 @@ class Run:
     dataset: PictureDataset
     start: Start
     module: GanModule
-    checkpoint: Path | None
+    checkpoint: Checkpoint | None
     compute: Compute
     acceleration: Acceleration
+    weights_folder: WeightsFolder
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -55,47 +55,48 @@ def train(config: Mapping[str, Any]) -> Path:
 
     Raises:
         UserError: for everything that the user can put right.
+        Stopped: after a signal; by then everything is saved, unless a second one followed it.
     """
     check_options(config)
-    configure(**config["weights"])
+    weights_folder = WeightsFolder(**config["weights"])
     marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
     total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
     _check_trainer(config["trainer"])
     acceleration = choose_acceleration(config["trainer"], device_of(config["trainer"]))
-    configured_extractor(config["metrics"])  # its weights are at hand before anything is written
-    networks = open_pretrained(config)
+    configured_extractor(config["metrics"], weights_folder)  # its weights are at hand before anything is written
+    networks = open_pretrained(config, weights_folder)
     dataset = build_dataset(config, networks)
-    start = build_networks(config, dataset, networks)
+    start = build_networks(config, dataset, networks, weights_folder)
     compute = open_compute(config["trainer"], start.G.resolution)
     step = build_step(config, start, compute)
     accelerate(step, acceleration)
     with ExitStack() as held:
         folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
         checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
-        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration)
-        _go_on(run, total_kimg, marks)
-        print(f"report: {write_run_report(folder)}")
+        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration, weights_folder)
+        stopped = _go_on(run, total_kimg, marks)
+        print(f"report: {write_run_report(folder)}", flush=True)
+    if stopped is not None:
+        raise stopped
     return folder
 
 
-def _go_on(run: Run, total_kimg: float, marks: list[float]) -> None:
+def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
     """Train from where the run is; a run that is there already opens no log."""
-    nimg = -1
-    if run.checkpoint is not None:
-        nimg = int(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["nimg"])
+    nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
     if nimg >= total_kimg * 1000:
         _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
-        return
+        return None
     tracker = _open_tracker(run)
     try:
         _print_header(run, total_kimg, marks, tracker.status)
-        _fit(run, tracker, nimg, total_kimg, marks)
+        return _fit(run, tracker, nimg, total_kimg, marks)
     finally:
         tracker.finish()
 
 
-def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> None:
+def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
     snapshotter = _snapshotter(run, tracker)
     config, folder = run.config, run.folder
     tracker.truncate_after(nimg)
@@ -117,8 +118,10 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
     snapshots = cb.SnapshotCallback(marks, snapshotter.take)
     stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
     profiling = [ProfileCallback(folder, _profile_facts(run))] if config["trainer"]["profile"] else []
-    trainer = _trainer(
-        run,
+    trainer = make_trainer(
+        device_of(config["trainer"]),
+        folder,
+        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint),
         [
             cb.FiniteGuard(folder, [log, snapshots, checkpoint, stop]),
             log,
@@ -141,29 +144,12 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
             f"pictures   {'in the memory of the device' if data.on_device() else 'copied batch by batch'}", flush=True
         )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on worker counts and the like
-        trainer.fit(run.module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
+        path = None if run.checkpoint is None else run.checkpoint.path
+        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     snapshotter.finish()
-    _print_end(run, log, stop, total_kimg)
-
-
-def _trainer(run: Run, callbacks: list[pl.Callback]) -> pl.Trainer:
-    settings = run.config["trainer"]
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # its own header; ours says what matters
-    return pl.Trainer(
-        accelerator="gpu" if device_of(settings).type == "cuda" else "cpu",
-        devices=1,
-        max_steps=-1,
-        max_epochs=-1,
-        precision="32-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(lambda: update_run_json(run.folder, checkpointed=True))],
-    )
+    _print_end(run, log, stop.stopped)
+    return stop.stopped
 
 
 def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
@@ -182,6 +168,7 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         tracker,
         meta=meta,
         metrics=config["metrics"],
+        weights_folder=run.weights_folder,
         dtype=dtypes[snapshot["dtype"]],
         grid_psi=float(snapshot["grid_psi"]),
         keep_best=snapshot["keep_best"],
@@ -211,19 +198,17 @@ def _open_tracker(run: Run) -> Tracker:
 def _extra(module: GanModule) -> dict[str, float]:
     step, values = module.step, {}
     if step.ada is not None:
-        values = {"ada/p": float(step.ada.p), "ada/rt": float(step.ada.rt)}
+        p, rt = torch.stack([step.ada.p, step.ada.rt]).tolist()
+        values = {"ada/p": p, "ada/rt": rt}
     if torch.cuda.is_available():
         values["memory/peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
-    else:
-        values["memory/peak_gb"] = _peak_resident_gb()
+        return values
+    with suppress(ImportError):  # Windows does not count it
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        values["memory/peak_gb"] = peak / (2**30 if sys.platform == "darwin" else 2**20)
     return values
-
-
-def _peak_resident_gb() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _check_trainer(settings: Mapping[str, Any]) -> None:
@@ -247,7 +232,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
     start = run.start.facts.get("source", "fresh networks")
     lines = [
-        f"run        {run.folder}" + (f" (continues {run.checkpoint.name})" if run.checkpoint else ""),
+        f"run        {run.folder}" + (f" (continues {run.checkpoint.path.name})" if run.checkpoint else ""),
         f"data       {run.dataset.report.summary()}",
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
         f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len({*marks, total_kimg})} snapshots",
@@ -261,10 +246,10 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
     print("\n".join(lines), flush=True)
 
 
-def _print_end(run: Run, log: cb.LogCallback, stop: cb.StopCallback, total_kimg: float) -> None:
+def _print_end(run: Run, log: cb.LogCallback, stopped: Stopped | None) -> None:
     at = f"{run.module.nimg / 1000:g} kimg"
     speed = "" if log.img_per_sec is None else f", {log.img_per_sec:.1f} img/s"
-    if stop.signal_name is not None:
-        print(f"stopped by {stop.signal_name} at {at}{speed}; everything is saved: the same command continues")
+    if stopped is not None:
+        print(f"stopped by {stopped} at {at}{speed}; everything is saved: the same command continues")
     else:
         print(f"done: {at}{speed}")

@@ -1,22 +1,95 @@
-"""From configuration to objects: data set and training step."""
+"""From configuration to objects: data set, networks (pretrained exactly as the file says, or fresh), training step."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
+import torch
+
+from ..augment import AugmentPipe
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
-from ..weights import Networks
-from .augment import AugmentPipe
+from ..fetch import WeightsFolder
+from ..files import file_sha256
+from ..networks import Discriminator, Generator, channels_per_resolution
+from ..weights import Networks, differences, load_network, resolve_network
 from .device import Compute
 from .settings import StepSettings
-from .start import Start, clone
 from .step import TrainingStep
 
 R1_HEURISTIC = 0.0002
 EMA_KIMG_PER_BATCH = 10 / 32
 TRANSFER_ADA_KIMG, SCRATCH_ADA_KIMG = 100.0, 500.0
 SCRATCH_EMA_RAMPUP = 0.05
+MAX_LISTED = 6
+
+
+@dataclass(frozen=True)
+class Start:
+    """The networks that training starts from, and what a run header says of them."""
+
+    G: Generator
+    D: Discriminator
+    G_ema: Generator
+    facts: dict[str, Any]
+
+    @property
+    def transferred(self) -> bool:
+        """Whether they come from a pretrained network."""
+        return bool(self.facts)
+
+
+def open_pretrained(config: Mapping[str, Any], weights_folder: WeightsFolder) -> Networks | None:
+    """Load `pretrained.source`; None when the run starts from nothing."""
+    source = config["pretrained"]["source"]
+    return None if source is None else load_network(source, weights_folder=weights_folder)
+
+
+def build_networks(
+    config: Mapping[str, Any], dataset: PictureDataset, networks: Networks | None, weights_folder: WeightsFolder
+) -> Start:
+    """Take the pretrained networks, or make fresh ones with `model`.
+
+    Args:
+        config: of the run.
+        dataset: already open.
+        networks: of `open_pretrained`.
+        weights_folder: likewise.
+
+    Raises:
+        UserError: when the pretrained network and data set or model settings do not fit, or D is missing.
+    """
+    source = config["pretrained"]["source"]
+    model = {k: v for k, v in config["model"].items() if k != "name" and v is not None}
+    if networks is None:
+        return _fresh(model, dataset, int(config["seed"]))
+    G_ema = networks.G_ema
+    _check_model(model, G_ema, str(source))
+    _check_resolution(dataset.resolution, G_ema, str(source))
+    if G_ema.c_dim not in (0, dataset.num_classes):
+        raise UserError(f"pretrained={source} knows {G_ema.c_dim} classes, the data set has {dataset.num_classes}")
+    if model.get("conditional") and G_ema.c_dim == 0:
+        raise UserError(f"model.conditional=true: pretrained={source} knows no classes; train it with pretrained=none")
+    fresh_d = networks.D is None
+    if not fresh_d and config["pretrained"].get("fresh_d"):
+        raise UserError(f"pretrained.fresh_d=true has no effect: {source} holds a discriminator")
+    if fresh_d and not config["pretrained"].get("fresh_d"):
+        raise UserError(
+            f"pretrained={source} holds no discriminator: give a full network file, or pretrained.fresh_d=true to "
+            "start with an untrained one"
+        )
+    D = networks.D or _seeded(
+        lambda: Discriminator(c_dim=G_ema.c_dim, resolution=G_ema.resolution, channels=G_ema.config["channels"]),
+        int(config["seed"]),
+    )
+    facts = {
+        "source": str(source),
+        "sha256": file_sha256(resolve_network(source, weights_folder=weights_folder)),
+        "kimg": networks.meta.get("kimg"),
+        "fresh": ["D"] if fresh_d else [],
+        "G_from": "G" if networks.G is not None else "G_ema",
+    }
+    return Start(G=networks.G or G_ema, D=D, G_ema=G_ema, facts=facts)
 
 
 def build_dataset(config: Mapping[str, Any], networks: Networks | None) -> PictureDataset:
@@ -60,3 +133,79 @@ def build_step(config: Mapping[str, Any], start: Start, compute: Compute) -> Tra
         regularizer_precision=compute.regularizer_precision,
         seed=int(config["seed"]),
     )
+
+
+def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:
+    if not {"channel_base", "channel_max"} <= model.keys():
+        raise UserError(
+            "pretrained=none needs the networks' widths: choose model=tiny, model=config_e or model=config_f"
+        )
+    if model.get("conditional") and not dataset.num_classes:
+        raise UserError("model.conditional=true: the data set has no labels (dataset.json in its folder holds them)")
+    shared: dict[str, Any] = {
+        "resolution": dataset.resolution,
+        "c_dim": dataset.num_classes if model.get("conditional") else 0,
+    }
+    widths: dict[str, Any] = {k: model[k] for k in ("channel_base", "channel_max") if k in model}
+    depth: dict[str, Any] = {k: model[k] for k in ("z_dim", "w_dim", "num_mapping_layers") if k in model}
+    G = _seeded(lambda: Generator(**shared, **widths, **depth), seed)
+    D = _seeded(lambda: Discriminator(**shared, **widths), seed + 1)
+    return Start(G=G, D=D, G_ema=clone(G), facts={})
+
+
+def _check_model(model: dict[str, Any], G: Generator, source: str) -> None:
+    """With a pretrained network `model` may only repeat what the file says."""
+    config = dict(G.config)
+    shared = {key: value for key, value in model.items() if key in config}
+    wrong = [
+        f"model.{key}={value} but the network has {config[key]}"
+        for key, value in shared.items()
+        if config[key] != value
+    ]
+    config |= shared
+    if "channel_base" in model or "channel_max" in model:
+        limits = (int(model.get("channel_base", 1 << 30)), int(model.get("channel_max", 1 << 30)))
+        config["channels"] = channels_per_resolution(G.resolution, *limits)
+        if config["channels"] != G.config["channels"]:
+            given = ", ".join(f"model.{k}={model[k]}" for k in ("channel_base", "channel_max") if k in model)
+            wrong.append(f"{given} gives widths {_widths(config)} but the network has {_widths(G.config)}")
+    if wrong:
+        listed = f"{'; '.join(wrong)}; {_mismatch(config, G)}"
+        raise UserError(f"pretrained={source}: {listed}; leave model=auto to take them from the file")
+
+
+def _check_resolution(resolution: int, G: Generator, source: str) -> None:
+    if resolution == G.resolution:
+        return
+    channels = {r: G.config["channels"].get(r, 1) for r in (4 << k for k in range(resolution.bit_length() - 2))}
+    raise UserError(
+        f"pretrained={source} makes {G.resolution} px pictures, the data set has {resolution} px: "
+        f"{_mismatch({**G.config, 'resolution': resolution, 'channels': channels}, G)}; set "
+        f"dataset.resolution={G.resolution} or choose another network"
+    )
+
+
+def _mismatch(wanted: Mapping[str, Any], G: Generator) -> str:
+    """The tensors in which the file differs from a wanted architecture."""
+    with torch.device("meta"):
+        sketch = Generator(**wanted)
+    wrong = differences(sketch.state_dict(), G.state_dict())
+    more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
+    return f"tensors of the file that do not match: {', '.join(wrong[:MAX_LISTED])}{more}"
+
+
+def _widths(config: Mapping[str, Any]) -> str:
+    return "/".join(str(config["channels"][r]) for r in sorted(config["channels"]))
+
+
+def clone(G: Generator) -> Generator:
+    """A copy of a generator in eval mode, without gradients."""
+    copy = Generator(**G.config)
+    copy.load_state_dict(G.state_dict())
+    return copy.eval().requires_grad_(False)
+
+
+def _seeded(make: Any, seed: int) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()

@@ -11,19 +11,21 @@ from torch import Tensor
 
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
-from ..metrics import Evaluator, FeatureExtractor, get_extractor
+from ..fetch import WeightsFolder
+from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, get_extractor
 from ..networks import Generator
 from ..tracking import Tracker
-from ..tracking.report import MEASURE
 from ..weights import save_network
-from .draws import seeded_generator
-from .keeping import prune_snapshots
+from .seeds import seeded_generator
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
 CHUNK = 32
+BYTES_PER_GB = 2**30
 
 
-def configured_extractor(metrics: Mapping[str, Any], device: torch.device | str = "cpu") -> FeatureExtractor | None:
+def configured_extractor(
+    metrics: Mapping[str, Any], weights_folder: WeightsFolder, device: torch.device | str = "cpu"
+) -> FeatureExtractor | None:
     """The extractor that the `metrics` group asks for, None for no evaluation.
 
     Raises:
@@ -32,7 +34,7 @@ def configured_extractor(metrics: Mapping[str, Any], device: torch.device | str 
     if metrics["extractor"] is None:
         return None
     weights = {key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics}
-    return get_extractor(metrics["extractor"], device=device, **weights)
+    return get_extractor(metrics["extractor"], device=device, weights_folder=weights_folder, **weights)
 
 
 class Snapshotter:
@@ -45,6 +47,7 @@ class Snapshotter:
         tracker: where rows and pictures go.
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
         metrics: the group's settings: `extractor` (None for no evaluation), `num_fakes`, `psi`, `patience`, ….
+        weights_folder: where the extractor's weights lie and come from.
         dtype: of the stored tensors.
         grid_psi: truncation of the sample grids.
         seed: of grids and evaluation latents.
@@ -61,6 +64,7 @@ class Snapshotter:
         *,
         meta: Mapping[str, Any],
         metrics: Mapping[str, Any],
+        weights_folder: WeightsFolder,
         dtype: torch.dtype,
         grid_psi: float,
         seed: int,
@@ -69,6 +73,7 @@ class Snapshotter:
     ) -> None:
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
+        self.weights_folder = weights_folder
         self.evaluator: Evaluator | None = None
         self.history: list[tuple[int, float]] = []
         self.keep_best, self.max_gb = keep_best, max_gb
@@ -82,16 +87,21 @@ class Snapshotter:
             UserError: when `keep_best` would have to compare KIDs of different measures.
         """
         scored = [row for row in rows if row.get("kid") is not None]
-        extractor = configured_extractor(self.metrics)
+        extractor = configured_extractor(self.metrics, self.weights_folder)
         if extractor is not None:
-            measure = (extractor.name, extractor.sha256, extractor.resizer, float(self.metrics["psi"]))
-            others = [row for row in scored if _measure(row) != measure]
+            ours = {
+                "extractor": extractor.name,
+                "extractor_sha256": extractor.sha256,
+                "resizer": extractor.resizer,
+                "psi": float(self.metrics["psi"]),
+            }
+            others = [row for row in scored if _measure(row) != _measure({"protocol": ours})]
             if others and self.keep_best is not None:
                 raise UserError(
                     f"snapshot.keep_best={self.keep_best} compares KIDs, and {others[-1].get('snapshot')} was measured "
                     "with other features, weights or psi: set metrics as before, or snapshot.keep_best=null"
                 )
-            scored = [row for row in scored if _measure(row) == measure]
+            scored = [row for row in scored if row not in others]
         self.history = [(int(row["nimg"]), float(row["kid"])) for row in scored]
         self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
 
@@ -138,7 +148,7 @@ class Snapshotter:
     @torch.inference_mode()
     def _evaluate(self, nimg: int) -> dict[str, Any]:
         if self.evaluator is None:
-            extractor = configured_extractor(self.metrics, self.G_ema.mapping.w_avg.device)
+            extractor = configured_extractor(self.metrics, self.weights_folder, self.G_ema.mapping.w_avg.device)
             assert extractor is not None
             self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed)
         psi, count = float(self.metrics["psi"]), int(self.metrics["num_fakes"])
@@ -164,8 +174,42 @@ class Snapshotter:
 
 def _measure(row: Mapping[str, Any]) -> tuple[Any, ...]:
     protocol = row.get("protocol") or {}
-    return tuple(protocol.get(key) for key in MEASURE)
+    return tuple(protocol.get(key) for key in KID_MEASURE)
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     return {k: v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def prune_snapshots(
+    folder: Path, kids: Mapping[str, float], *, keep_best: int | None, max_gb: float | None, newest: str
+) -> list[str]:
+    """Delete snapshots that are not to be kept.
+
+    The first (the original network, which every blend needs) and the newest always stay. Of the others the `keep_best`
+    with the lowest KID stay; then the worst go until the folder is within `max_gb`. Without a KID the older goes first.
+
+    Args:
+        folder: `runs/<name>/snapshots`.
+        kids: KID by file name; a file without one counts as worst.
+        keep_best: how many besides the first and the newest; None for all.
+        max_gb: size of the folder in GiB; None for no limit.
+        newest: file name of the snapshot just taken.
+
+    Returns:
+        Names of the deleted files.
+    """
+    files = {path.name: path.stat().st_size for path in sorted(folder.glob("kimg-*.safetensors"))}
+    fixed = {min(files, default=newest), newest}
+    worst_first = sorted((name for name in files if name not in fixed), key=lambda n: (-kids.get(n, float("inf")), n))
+    doomed = worst_first[: max(len(worst_first) - keep_best, 0)] if keep_best is not None else []
+    if max_gb is not None:
+        size = sum(files[name] for name in files if name not in doomed)
+        for name in worst_first[len(doomed) :]:
+            if size <= max_gb * BYTES_PER_GB:
+                break
+            doomed.append(name)
+            size -= files[name]
+    for name in doomed:
+        (folder / name).unlink(missing_ok=True)
+    return doomed

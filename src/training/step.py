@@ -13,16 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
+from ..augment import AdaController, AugmentPipe
 from ..networks import FP32, Discriminator, Generator, Precision, computing_in
-from .ada import AdaController
-from .augment import AugmentPipe
 from .compiled import CompiledNetworks
-from .draws import phase_seed, seeded_generator
 from .ema import GeneratorEma
 from .freezing import check_networks, trained_discriminator, trained_generator
 from .graphs import PhaseGraphs
-from .objectives import d_main, d_r1, g_main, g_path_length
+from .losses import d_main, d_r1, g_main, g_path_length
 from .phases import Batch, Phase, Statistics, build_phases
+from .seeds import phase_seed, seeded_generator
 from .settings import StepSettings
 
 __all__ = ["Batch", "Phase", "TrainingStep"]
@@ -93,10 +92,8 @@ class TrainingStep(nn.Module):
         self._source = [source]  # in a list: not a submodule, so not in checkpoints
         self._trained = {"G": trained_generator(G, settings), "D": trained_discriminator(D, settings)}
         check_networks(G, D, settings, source)
-        losses = {"G_main": g_main, "G_reg": g_path_length, "D_main": d_main, "D_reg": d_r1}
-        self.phases = build_phases(
-            settings, self._trained, {name: partial(loss, self) for name, loss in losses.items()}
-        )
+        objectives = {"G_main": self._g_main, "G_reg": self._g_reg, "D_main": self._d_main, "D_reg": self._d_reg}
+        self.phases = build_phases(settings, self._trained, objectives)
         self.graphs: PhaseGraphs | None = None
         self.compiled: CompiledNetworks | None = None
         self.labelled: Callable[[str], AbstractContextManager[Any]] = record_function
@@ -142,11 +139,11 @@ class TrainingStep(nn.Module):
         with self.labelled(phase.name):
             if self.graphs is not None:
                 seed = phase_seed(self.seed, nimg, self.rank, phase.name)
-                return self.graphs.run(phase.name, partial(self._take, phase), phase.optimizer, batch, seed)
+                return self.graphs.run(phase.name, partial(self._optimize, phase), phase.optimizer, batch, seed)
             generator = seeded_generator(self.seed, nimg, self.rank, phase.name, batch.images.device)
-            return self._take(phase, batch, generator)
+            return self._optimize(phase, batch, generator)
 
-    def _take(self, phase: Phase, batch: Batch, generator: torch.Generator) -> Statistics:
+    def _optimize(self, phase: Phase, batch: Batch, generator: torch.Generator) -> Statistics:
         """The work of a phase, all of it on the device: gradients of its loss, one step of its optimiser."""
         trained = self._trained[phase.network]
         for parameter in trained:
@@ -155,7 +152,7 @@ class TrainingStep(nn.Module):
         precision = self.precisions[phase.kind]
         with computing_in(precision, self.G.synthesis, self.D):
             loss, stats = phase.objective(batch, generator)
-        (loss * phase.interval if phase.interval > 1 else loss).backward()
+            (loss * phase.interval if phase.interval > 1 else loss).backward()
         if precision.name == "fp16":
             _replace_overflows(trained)
         with record_function("optimizer"):
@@ -163,6 +160,36 @@ class TrainingStep(nn.Module):
         for parameter in trained:
             parameter.requires_grad_(False)
         return stats
+
+    # ---- what the phases minimise
+
+    def _g_main(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
+        return g_main(self.G, batch, self.settings, generator, self._synthesize, self._discriminate, self.source)
+
+    def _g_reg(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
+        return g_path_length(self.G, batch, self.settings, generator, self.pl_mean)
+
+    def _d_main(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
+        return d_main(self.G, batch, self.settings, generator, self._synthesize, self._discriminate, self.ada)
+
+    def _d_reg(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
+        return d_r1(batch, self.settings, generator, self._discriminate_eagerly)
+
+    def _synthesize(self, ws: Tensor, generator: torch.Generator) -> Tensor:
+        if self.compiled is not None:
+            return self.compiled.synthesize(ws, generator)
+        return self.G.synthesis(ws, noise="random", generator=generator)
+
+    def _discriminate(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        if self.compiled is not None:
+            return self.compiled.discriminate(self._augmented(images, generator), c)
+        return self._discriminate_eagerly(images, c, generator)
+
+    def _discriminate_eagerly(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        return self.D(self._augmented(images, generator), c)
+
+    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return images if self.augment is None else self.augment(images, generator=generator)
 
     # ---- state besides parameters and buffers
 

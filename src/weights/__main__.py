@@ -18,13 +18,13 @@ import torch
 
 from ..cli import with_errors_as_lines
 from ..errors import UserError
+from ..fetch import WeightsFolder
+from ..files import file_sha256
 from .blend_files import blend_files, read_shares
 from .describe import as_lines, describe_network
 from .export import FORMATS, check_target, export_network, rosinality_note
 from .load import load_network, resolve_network
-from .native import file_sha256
-from .plan import PARTS
-from .remote import configure
+from .network_file import PARTS
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 BY_SUFFIX = {".safetensors": "native", ".pt": "rosinality", ".pth": "rosinality"}
@@ -37,12 +37,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    configure(folder=options.weights_folder, mirror=options.weights_mirror)
+    options.folder = WeightsFolder(options.weights_folder, options.weights_mirror)
     options.run(options)
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    facts = describe_network(options.file)
+    facts = describe_network(options.file, weights_folder=options.folder)
     print(json.dumps(facts, indent=2) if options.json else "\n".join(as_lines(facts)))
 
 
@@ -50,8 +50,9 @@ def _convert(options: argparse.Namespace) -> None:
     target = Path(options.target)
     format = _format(target, options.format)
     check_target(target, format, force=options.force)
-    path = resolve_network(options.source)
-    networks = load_network(options.source, parts=("G_ema",) if options.select == "G_ema" else PARTS)
+    path = resolve_network(options.source, weights_folder=options.folder)
+    parts = ("G_ema",) if options.select == "G_ema" else PARTS
+    networks = load_network(options.source, parts=parts, weights_folder=options.folder)
     origin = {"file": path.name, "sha256": file_sha256(path), "format": networks.meta["format"]}
     if "converted_from" in networks.meta:  # the whole way is kept
         origin["converted_from"] = networks.meta["converted_from"]
@@ -81,6 +82,7 @@ def _blend(options: argparse.Namespace) -> None:
         format=format,
         dtype=DTYPES[options.dtype],
         force=options.force,
+        weights_folder=options.folder,
     )
     print(f"{made.path}: written")
     for i, (source, distance) in enumerate(zip(sources, made.distance, strict=True)):

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..networks import Discriminator, Generator
-from ..networks.layers import RESAMPLE_TAPS
+from ..networks import RESAMPLE_TAPS, Discriminator, Generator
 from ..ops import setup_filter
-from .plan import MAX_RESOLUTION, NetworkFile, filled
-from .refused import Refused
+from .errors import Refused
+from .network_file import MAX_RESOLUTION, NetworkFile, filled
 
 W_AVG_SAMPLES, W_AVG_SEED = 10_000, 0
 ESTIMATE_PRODUCTS, ESTIMATE_VALUES = 4 * 10**10, 1 << 22  # of a whole estimate, of one batch
@@ -94,7 +93,7 @@ def make_discriminator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> D
     config: dict[str, Any] = {
         "resolution": max(channels),
         "channels": channels,
-        "architecture": _discriminator_architecture(tensors, channels),
+        "architecture": _discriminator_architecture(tensors),
         "mbstd_channels": conv[1] - _shape(tensors, "b8.conv1.weight", 4)[0],
     }
     if "mapping.embed.weight" in tensors:
@@ -172,7 +171,7 @@ def _generator_architecture(tensors: Mapping[str, Tensor], channels: Mapping[int
     return "resnet" if any(key.endswith(".skip.weight") for key in tensors) else "orig"
 
 
-def _discriminator_architecture(tensors: Mapping[str, Tensor], channels: Mapping[int, int]) -> str:
+def _discriminator_architecture(tensors: Mapping[str, Tensor]) -> str:
     if any(key.endswith(".skip.weight") for key in tensors):
         return "resnet"
     return "skip" if "b4.fromrgb.weight" in tensors else "orig"

@@ -9,11 +9,12 @@ import torch
 import yaml
 
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..files import file_sha256
 from ..networks import UNRELATED, Generator, blend_networks, blend_weights, kinship, mix_networks
 from .export import export_network
 from .load import load_network, resolve_network
-from .native import file_sha256
-from .plan import Networks
+from .network_file import Networks
 
 CHECK_LATENTS, CHECK_PSI, CHECK_SEED = 16, 0.7, 0
 
@@ -47,6 +48,7 @@ def blend_files(
     format: str = "native",
     dtype: torch.dtype = torch.float32,
     force: bool = False,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Blend:
     """Blend network files and write the result.
 
@@ -62,13 +64,14 @@ def blend_files(
         format: of the target, as for `export_network`.
         dtype: of the stored tensors.
         force: replace a target that exists.
+        weights_folder: where published networks lie and come from.
 
     Raises:
         UserError: when a file cannot be read, the networks do not fit, or the target cannot be written.
     """
     _check_request(len(sources), resolution, shares, switched=bool(level) or width is not None, mapping=mapping)
-    paths = [resolve_network(source) for source in sources]
-    networks = [load_network(source, parts=("G_ema",)).G_ema for source in sources]
+    paths = [resolve_network(source, weights_folder=weights_folder) for source in sources]
+    networks = [load_network(s, parts=("G_ema",), weights_folder=weights_folder).G_ema for s in sources]
     first = networks[0]
     if resolution is not None:
         weights = blend_weights(first.resolution, resolution, level=level, width=width)

@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
-from ..networks.architecture import channels_per_resolution, resolutions_of
-from .download import fetch_file
-from .remote import RemoteFile
+from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
+from ..networks import channels_per_resolution, resolutions_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "conf" / "pretrained"
 FORMATS = ("native", "tensorflow", "nvlabs", "rosinality")
@@ -45,10 +44,10 @@ class CatalogEntry:
     about: str
     architecture: Mapping[str, Any]
 
-    def fetch(self) -> Path:
-        """The file's path in the weights folder, as `fetch_file` finds or fetches it."""
+    def fetch(self, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Path:
+        """The file's path in the weights folder, as `WeightsFolder.fetch` finds or fetches it."""
         try:
-            return fetch_file(self.file)
+            return weights_folder.fetch(self.file)
         except UserError as error:
             raise UserError(f"{error} ({self.name}: {self.about})") from error
 

@@ -6,20 +6,22 @@ from typing import Any
 
 from torch import nn
 
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..files import file_sha256
 from ..networks import Discriminator, Generator
 from .catalog import catalog_entry, catalog_names
 from .export import channel_limits, channel_multiplier
 from .load import load_network, resolve_network
-from .native import file_sha256
 
 CONFIGS = {16384: "config-e", 32768: "config-f"}
 
 
-def describe_network(source: str | Path) -> dict[str, Any]:
+def describe_network(source: str | Path, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> dict[str, Any]:
     """Describe a network file.
 
     Args:
         source: as for `load_network`.
+        weights_folder: likewise.
 
     Returns:
         Plain data: `file`, `bytes`, `sha256`, `published` (the catalogue's entry of that file name, or None), `format`,
@@ -28,7 +30,7 @@ def describe_network(source: str | Path) -> dict[str, Any]:
     Raises:
         UserError: as `load_network`.
     """
-    path = resolve_network(source)
+    path = resolve_network(source, weights_folder=weights_folder)
     networks = load_network(path)
     parts: dict[str, nn.Module | None] = {"G_ema": networks.G_ema, "G": networks.G, "D": networks.D}
     meta = {k: v for k, v in networks.meta.items() if k not in ("format", "architecture", "format_version")}

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import atomic_write
 from ..networks import Discriminator, Generator
 from .load import load_network
 from .native import save_network
-from .plan import PARTS, Networks
+from .network_file import PARTS, Networks
 from .rosinality import AVERAGES, KERNEL, discriminator_key, generator_key
 
 FORMATS = ("native", "rosinality", "ada")
@@ -45,7 +45,7 @@ def export_network(
     target = Path(target)
     check_target(target, format, force=force)
     content = None if format == "native" else _CONTENT[format](networks, str(target), dtype)
-    with whole_file(target) as partial:
+    with atomic_write(target) as partial:
         if content is None:
             meta = {k: v for k, v in networks.meta.items() if k not in ("format", "format_version", "architecture")}
             save_network(partial, G_ema=networks.G_ema, G=networks.G, D=networks.D, meta=meta, dtype=dtype)

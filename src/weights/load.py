@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from ..errors import UserError
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
 from .catalog import CatalogEntry, catalog_names, check_architecture, find_entry
-from .checksums import forget
+from .errors import Damaged, Refused, shown
 from .native import read_native
+from .network_file import PARTS, NetworkFile, Networks, Plan, build
 from .nvlabs import is_nvlabs, is_state_dict, read_nvlabs, read_state_dicts
-from .plan import PARTS, NetworkFile, Networks, Plan, build
-from .refused import Damaged, Refused, shown
 from .rosinality import is_rosinality, read_rosinality
 from .run_checkpoint import IN_RUN, is_run_checkpoint, read_run_checkpoint
 from .standins import StandIn
@@ -39,7 +39,7 @@ READERS: list[tuple[Callable[[Any], bool], Callable[[Any, NetworkFile], Plan]]] 
 ]
 
 
-def resolve_network(source: str | Path) -> Path:
+def resolve_network(source: str | Path, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Path:
     """Find the file behind a path, a run folder (its last checkpoint) or the name of a network.
 
     Names are those of shipped and of published networks; a published one is fetched when it is not there yet. A path
@@ -50,7 +50,7 @@ def resolve_network(source: str | Path) -> Path:
     """
     entry = find_entry(str(source))
     if entry is not None:
-        return entry.fetch()
+        return entry.fetch(weights_folder)
     path = SHIPPED.get(str(source)) or expanded(source)
     if path.is_dir():
         path /= IN_RUN
@@ -62,13 +62,20 @@ def resolve_network(source: str | Path) -> Path:
     )
 
 
-def load_network(source: str | Path, *, device: torch.device | str = "cpu", parts: Collection[str] = PARTS) -> Networks:
+def load_network(
+    source: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    parts: Collection[str] = PARTS,
+    weights_folder: WeightsFolder = DEFAULT_FOLDER,
+) -> Networks:
     """Load a network of any known format, its architecture taken from the file. Nothing in the file is executed.
 
     Args:
         source: path of a network file, of a run folder or its checkpoint, `"demo"`, or the name of a published network.
         device: where the tensors go.
         parts: which of `G_ema`, `G` and `D` to build, where the file has them; G_ema always is.
+        weights_folder: where published networks lie and come from.
 
     Returns:
         `Networks(G_ema, G | None, D | None, meta)`, in eval mode, without gradients; `meta["format"]` names the format.
@@ -79,7 +86,7 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu", part
     """
     entry = find_entry(str(source))
     if entry is not None:
-        return _published(entry, device, parts)
+        return _published(entry, device, parts, weights_folder)
     path = resolve_network(source)
     try:
         data = open_buffer(path)
@@ -100,15 +107,17 @@ def load_network(source: str | Path, *, device: torch.device | str = "cpu", part
     return networks
 
 
-def _published(entry: CatalogEntry, device: torch.device | str, parts: Collection[str]) -> Networks:
+def _published(
+    entry: CatalogEntry, device: torch.device | str, parts: Collection[str], weights_folder: WeightsFolder
+) -> Networks:
     """Load a published network; a file that is another is not remembered as the right one."""
-    path = entry.fetch()
+    path = entry.fetch(weights_folder)
     try:
         networks = load_network(path, device=device, parts=parts)
         check_architecture(entry, networks.G_ema.config, networks.meta["format"])
     except UserError as error:
         if entry.file.sha256 is None:
-            forget(path)
+            weights_folder.forget(entry.file)
         raise UserError(f"{error}; if {path} is not the right file delete it: it is fetched again") from error
     return networks
 

@@ -4,7 +4,6 @@ Tensor names are `G_ema.<state dict key>` (and `G.`, `D.` in a full file). The h
 and where the network comes from. Nothing in the file is ever executed.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -17,10 +16,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import atomic_write
 from ..networks import Discriminator, Generator
-from .plan import PARTS, NetworkFile, Plan, filled
-from .refused import Refused, shown
+from .errors import Refused, shown
+from .network_file import PARTS, NetworkFile, Plan, filled
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "caricature"
@@ -65,7 +64,7 @@ def save_network(
         for key, value in module.state_dict().items()
     }
     header = {**(meta or {}), "format_version": FORMAT_VERSION, "architecture": architecture}
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header, allow_nan=False)})
     return path
 
@@ -111,12 +110,6 @@ def _network(name: str, config: Mapping[str, Any], origin: NetworkFile) -> Any:
         raise Refused("it holds tensors that are not of real numbers")
     kind: Any = Discriminator if name == "D" else Generator
     return filled(kind, config, tensors, origin)
-
-
-def file_sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(path: Path) -> Any:

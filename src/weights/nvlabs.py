@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from ..networks.layers import Conv2dLayer, FullyConnectedLayer
-from ..networks.synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
+from ..networks import Conv2dLayer, FullyConnectedLayer, SkipLayer, SynthesisLayer, ToRGBLayer
 from .assemble import make_discriminator, make_generator
-from .plan import NetworkFile, Plan
-from .refused import Refused, shown
+from .errors import Refused, shown
+from .network_file import NetworkFile, Plan
 from .standins import StandIn
 from .tensors import View, as_tensor
 
@@ -166,14 +165,14 @@ def _check_layers(module: StandIn, network: nn.Module) -> None:
         part = theirs.get(path)
         if part is None:
             continue
-        for key, wanted in _acting(path, layer).items():
+        for key, wanted in _acting(layer).items():
             given = part.state.get(key, wanted)
             same = given == wanted if isinstance(wanted, str | bool | None) else _close(given, wanted)
             if not same:
                 raise Refused(f"layer {shown(path)} has {key}={shown(given)}; only {shown(wanted)} is supported there")
 
 
-def _acting(path: str, layer: nn.Module) -> dict[str, Any]:
+def _acting(layer: nn.Module) -> dict[str, Any]:
     """The attributes that the original's module at a place must have to compute what ours does."""
     if isinstance(layer, FullyConnectedLayer):  # ours has the activation's gain in its own
         gain = math.sqrt(2) if layer.activation == "lrelu" else 1.0

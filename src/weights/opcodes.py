@@ -6,48 +6,15 @@ buffers.
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .refused import Damaged, Refused
-
-if TYPE_CHECKING:
-    from .unpickle import Unpickler
+from .errors import Refused
+from .pickle_machine import MARK, PickleMachine, real, scalar_set
 
 MAX_INT_BYTES = 64
-MAX_KEY_NUMBER = 2**60  # larger ones can be chosen so that all of them fall on the same place of a dictionary
-MAX_KEY_PARTS = 4
 
 
-class Mark:
-    """Marks a place on the stack."""
-
-
-MARK = Mark()
-
-
-def scalar_set(values: Any) -> set[Any]:
-    """A set of texts and numbers, nothing whose hash could take long."""
-    if not isinstance(values, list | tuple | set) or not all(is_key(v) for v in values):
-        raise Refused("a set of something else than texts and small numbers")
-    return set(values)
-
-
-def is_key(value: Any) -> bool:
-    """Whether a value hashes quickly whatever the file says: text, small number, or a short tuple of these."""
-    if type(value) is tuple:
-        return len(value) <= MAX_KEY_PARTS and all(type(v) is not tuple and is_key(v) for v in value)
-    if isinstance(value, str | bool) or value is None:
-        return True
-    return isinstance(value, int) and abs(value) < MAX_KEY_NUMBER
-
-
-def real(value: Any) -> None:
-    """Check that a value is not a mark."""
-    if value is MARK:
-        raise Damaged("damaged pickle data (a mark instead of a value)")
-
-
-def _long(u: "Unpickler", count: int) -> int:
+def _long(u: PickleMachine, count: int) -> int:
     if count > MAX_INT_BYTES:
         raise Refused(f"a whole number of {count} bytes near byte {u.position}")
     return int.from_bytes(u.take(count), "little", signed=True)
@@ -67,67 +34,67 @@ def _quoted_line(text: str) -> str:
     return text[1:-1]
 
 
-def _text(u: "Unpickler", count: int, encoding: str = "utf-8") -> str:
+def _text(u: PickleMachine, count: int, encoding: str = "utf-8") -> str:
     return str(u.take(count), encoding, "surrogatepass" if encoding == "utf-8" else "strict")
 
 
-def _binary(make: "Callable[[Unpickler], Any]") -> "Callable[[Unpickler], None]":
+def _binary(make: Callable[[PickleMachine], Any]) -> Callable[[PickleMachine], None]:
     """A handler that pushes what `make` reads."""
     return lambda u: u.stack.append(make(u))
 
 
-def _append(u: "Unpickler", values: list[Any]) -> None:
+def _append(u: PickleMachine, values: list[Any]) -> None:
     u.top(list).extend(values)
 
 
-def _pairs(u: "Unpickler") -> None:
+def _pairs(u: PickleMachine) -> None:
     values = u.pop_mark()
     u.stack.append({})
     u.set_items(values)
 
 
-def _one_item(u: "Unpickler") -> None:
+def _one_item(u: PickleMachine) -> None:
     value, key = u.pop(), u.pop()
     u.set_items([key, value])
 
 
-def _duplicate(u: "Unpickler") -> None:
+def _duplicate(u: PickleMachine) -> None:
     real(u.stack[-1])
     u.stack.append(u.stack[-1])
 
 
-def _reduce(u: "Unpickler") -> None:
+def _reduce(u: PickleMachine) -> None:
     args, callee = u.pop(), u.pop()
     u.make(callee, args)
 
 
-def _new_object_keywords(u: "Unpickler") -> None:
+def _new_object_keywords(u: PickleMachine) -> None:
     keywords, args, callee = u.pop(), u.pop(), u.pop()
     if keywords != {}:
         raise Refused("an object made with keyword arguments")
     u.make(callee, args)
 
 
-def _build(u: "Unpickler") -> None:
+def _build(u: PickleMachine) -> None:
     state = u.pop()
     real(u.stack[-1])
     u.set_state(u.stack[-1], state)
 
 
-def _stack_global(u: "Unpickler") -> None:
+def _stack_global(u: PickleMachine) -> None:
     name, module = u.pop(), u.pop()
     u.stack.append(u.global_named(module, name))
 
 
-def _tuple_of(count: int) -> "Callable[[Unpickler], None]":
-    def handler(u: "Unpickler") -> None:
+def _tuple_of(count: int) -> Callable[[PickleMachine], None]:
+    def handler(u: PickleMachine) -> None:
         values = [u.pop() for _ in range(count)]
         u.stack.append(tuple(reversed(values)))
 
     return handler
 
 
-HANDLERS: "dict[int, Callable[[Unpickler], Any]]" = {
+HANDLERS: dict[int, Callable[[PickleMachine], Any]] = {
     ord(code): handler
     for code, handler in {
         "\x80": lambda u: u.take(1),  # PROTO

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .assemble import make_discriminator, make_generator
-from .plan import NetworkFile, Plan
-from .refused import Refused, shown
+from .errors import Refused, shown
+from .network_file import NetworkFile, Plan
 from .standins import StandIn
 from .tensors import View, as_tensor
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..networks import Discriminator, Generator
-from .plan import NetworkFile, Plan, filled
-from .refused import Refused
+from .errors import Refused
+from .network_file import NetworkFile, Plan, filled
 from .tensors import View, as_tensor
 
 FORMAT = "run checkpoint"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .opcodes import is_key, scalar_set
-from .refused import Global, Refused, shown
+from .errors import Refused, shown
+from .pickle_machine import Global, is_key, scalar_set
 from .tensors import DTYPES, NUMPY_KINDS, Array, ArrayType, Storage, View, checked_shape
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from .assemble import make_discriminator, make_generator
-from .plan import NetworkFile, Plan
-from .refused import Refused, shown
+from .errors import Refused, shown
+from .network_file import NetworkFile, Plan
 from .standins import StandIn
 from .tensorflow_arguments import check_arguments, check_function, number_of
 from .tensors import as_tensor

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .refused import Refused, shown
+from .errors import Refused, shown
 from .standins import StandIn
 from .tensors import Array
 

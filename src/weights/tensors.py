@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .refused import Global, Refused, shown
+from .errors import Refused, shown
+from .pickle_machine import Global
 
 MAX_DIMS = 8
 NUMPY_KINDS = {

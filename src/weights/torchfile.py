@@ -12,7 +12,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from .refused import Global, Refused, Work
+from .errors import Refused
+from .limits import Work
+from .pickle_machine import Global
 from .standins import construct, set_state
 from .tensors import Storage, View, storage_of
 from .unpickle import Unpickler

@@ -8,9 +8,11 @@ import pytest
 
 from src.caricature.settings import CaricatureSettings, FaceChoice
 from src.demo import draw_photographs
+from src.files import file_sha256
 from src.networks import blend
 from src.projection import ProjectionSettings
-from src.weights import file_sha256, load_network, save_network
+from src.runs import Recipe, blend_header
+from src.weights import load_network, save_network
 
 from ..sweep.conftest import drifted
 
@@ -27,8 +29,8 @@ def write_swept_run(folder):
         paths[kimg] = save_network(path, G_ema=G, meta={"kimg": kimg})
     (folder / "run.json").write_text("{}")
     tuned = load_network(paths[KIMG]).G_ema
-    low, high = ({"file": paths[k].name, "sha256": file_sha256(paths[k])} for k in (KIMG, 0))
-    made = {"resolution": RESOLUTION, "level": 0, "width": None, "direction": "cartoon_low", "low": low, "high": high}
+    ours, theirs = ({"file": paths[k].name, "kimg": k, "sha256": file_sha256(paths[k])} for k in (KIMG, 0))
+    made = blend_header(Recipe(RESOLUTION), ours, theirs)
     sweep = folder / "sweeps" / "cartoon-low"
     save_network(sweep / "best.safetensors", G_ema=blend(tuned, base, RESOLUTION), meta={"blend": made})
     (sweep / "ranking.json").write_text(json.dumps({"recommended": {"label": f"kimg-{KIMG:09.2f}/{RESOLUTION}"}}))

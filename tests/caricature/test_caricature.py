@@ -21,11 +21,18 @@ from src.networks import blend
 from src.projection import read_codes, structural_similarity
 from src.weights import load_network, read_meta
 
+from ..scripts import start
 from .conftest import KIMG, RESOLUTION
 
 
 def make(settings, run_dir, **changes):
     return caricature(replace(settings, **changes), runs=run_dir.parent)
+
+
+def caricatures(result):
+    """Of all faces: uint8 `[N, 3, r, r]`."""
+    images = [picture(result.folder / "caricatures" / f"{name}.png") for name in result.names]
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def picture(path):
@@ -97,7 +104,7 @@ def test_codes_alone_are_rendered(from_codes, run_dir, base_codes):
     ws = torch.stack([read_codes(base_codes / f"{name}.npy", best)[0].ws for name in result.names])
     with torch.no_grad():
         expected = to_uint8(best.synthesis(ws))
-    assert (result.caricatures().int() - expected.int()).abs().max() <= 1
+    assert (caricatures(result).int() - expected.int()).abs().max() <= 1
     assert not (result.folder / "photos").exists()
 
 
@@ -113,16 +120,16 @@ def test_strength_goes_from_the_original_through_the_blend_and_beyond(from_codes
     )
     assert torch.equal(beyond["b64.conv1.weight"], base["b64.conv1.weight"])
     distance = {}
-    plain = make(from_codes, run_dir, strength=0.0).caricatures().float()
+    plain = caricatures(make(from_codes, run_dir, strength=0.0)).float()
     for strength in (0.5, 1.0, 1.5):
-        distance[strength] = (make(from_codes, run_dir, strength=strength).caricatures().float() - plain).abs().mean()
+        distance[strength] = (caricatures(make(from_codes, run_dir, strength=strength)).float() - plain).abs().mean()
     assert 0 < distance[0.5] < distance[1.0] < distance[1.5]
 
 
 def test_each_face_may_have_its_own_strength(from_codes, run_dir):
-    plain, full = (make(from_codes, run_dir, strength=s).caricatures() for s in (0.0, 1.0))
+    plain, full = (caricatures(make(from_codes, run_dir, strength=s)) for s in (0.0, 1.0))
     for given in ([0.0, 1.0], {"anna": 0.0}, {"bert": 1.0, "default": 0.0}):
-        mixed = make(from_codes, run_dir, strength=given).caricatures()
+        mixed = caricatures(make(from_codes, run_dir, strength=given))
         assert (mixed[0].int() - plain[0].int()).abs().max() <= 1
         assert (mixed[1].int() - full[1].int()).abs().max() <= 1
         assert (mixed[1].int() - plain[1].int()).abs().max() > 5
@@ -202,18 +209,18 @@ def test_the_page_is_one_file_with_sliders(settings, run_dir):
 
 def test_the_network_may_be_tuned_to_the_faces(settings, run_dir, capsys):
     plain = make(settings, run_dir)
-    sheets, pictures = plain.sheet.read_bytes(), plain.caricatures()
+    sheets, pictures = plain.sheet.read_bytes(), caricatures(plain)
     tuning = TuningSettings(steps=6, stop=0.0)
     tuned = make(settings, run_dir, tuning=tuning)
     facts = read_meta(tuned.folder / "tuned.safetensors")["tuning"]
     assert facts["after"] < facts["before"]
     assert tuned.sheet.read_bytes() != sheets
-    moved = tuned.caricatures()
+    moved = caricatures(tuned)
     assert (moved != pictures).any()
     capsys.readouterr()
     again = make(settings, run_dir, tuning=tuning)
     assert "as before" in capsys.readouterr().out
-    assert (again.caricatures().int() - moved.int()).abs().max() <= 1
+    assert (caricatures(again).int() - moved.int()).abs().max() <= 1
     with pytest.raises(UserError, match="give photos= instead of codes="):
         replace(settings, photos=None, codes="x", tuning=tuning)
 
@@ -228,7 +235,8 @@ def test_no_usable_face_is_one_line(settings, run_dir, tmp_path, holiday):
 
 
 def test_aligned_pictures(settings, run_dir, tmp_path):
-    from src.data import render_portrait, save_png
+    from src.data import save_png
+    from src.portraits import render_portrait
 
     save_png(tmp_path / "aligned" / "a.png", render_portrait("people", 1_000_000, 64).image)
     save_png(tmp_path / "aligned" / "wide.png", np.zeros([64, 80, 3], np.uint8))
@@ -274,33 +282,14 @@ def test_wrong_options_are_one_line(overrides, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.script
 def test_the_script(run_dir, holiday, tmp_path):
-    import os
-    import subprocess
-    import sys
-    from pathlib import Path
-
-    script = Path(__file__).resolve().parents[2] / "caricature.py"
     options = [f"photos={holiday}", "projection.steps=2", "faces.align_px=64", "page.strengths=[1]"]
-    done = subprocess.run(
-        [sys.executable, str(script), *options, f"paths.runs={run_dir.parent}"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=tmp_path,
-        env=dict(os.environ),
-    )
+    done = start("caricature.py", *options, f"paths.runs={run_dir.parent}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "report: " in done.stdout
     assert (run_dir / "caricatures" / "holiday" / "index.html").is_file()
     assert sorted(p.name for p in (run_dir / "caricatures/holiday/caricatures").iterdir())[0] == "person-00.png"
-    wrong = subprocess.run(
-        [sys.executable, str(script), "photos=nowhere", f"paths.runs={run_dir.parent}"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=tmp_path,
-        env=dict(os.environ),
-    )
+    wrong = start("caricature.py", "photos=nowhere", f"paths.runs={run_dir.parent}", cwd=tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr.strip() == "error: photos=nowhere: no such file, folder or zip"

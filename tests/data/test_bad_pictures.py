@@ -16,7 +16,9 @@ from PIL import Image
 
 from src.data import open_dataset
 
-from .trees import encoded, manifest, noise, write_files
+from ..prepare.trees import encoded, manifest, noise, write_files
+
+pytestmark = pytest.mark.script
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = 2 * 10**9

@@ -11,7 +11,7 @@ from src.data.images import decode_picture
 from src.errors import UserError
 from src.faces import align_face, ffhq_quad, paste_back
 
-from .pictures import moved, photograph, similarity
+from .pictures import in_crop, moved, photograph, similarity
 
 UPRIGHT = [[10, 6], [10, 246], [250, 246], [250, 6]]
 TURNED = [[7.3448, 9.0584], [-74.7400, 234.5846], [150.7862, 316.6694], [232.8710, 91.1432]]
@@ -49,7 +49,7 @@ def test_a_turned_face_becomes_upright():
     options = {"output_size": 64, "transform_size": 256}
     a = align_face(straight, landmarks, **options)
     b = align_face(turned, turned_landmarks, **options)
-    np.testing.assert_allclose(a.frame.to_crop(landmarks, 64), b.frame.to_crop(turned_landmarks, 64), atol=1e-6)
+    np.testing.assert_allclose(in_crop(a.frame, landmarks, 64), in_crop(b.frame, turned_landmarks, 64), atol=1e-6)
     inner = (slice(8, -8), slice(8, -8))
     assert np.abs(a.image[inner].astype(float) - b.image[inner]).mean() < 5
     wrong = align_face(turned, landmarks, **options)
@@ -64,7 +64,7 @@ def test_landmarks_lie_in_the_crop_where_the_frame_says():
     x, y = np.meshgrid(np.arange(200), np.arange(160))
     dots[:] = (255 * np.exp(-((x - eye[0]) ** 2 + (y - eye[1]) ** 2) / 18))[:, :, None].astype(np.uint8)
     aligned = align_face(dots, landmarks, output_size=128, transform_size=512)
-    np.testing.assert_allclose(centroid(aligned.image), aligned.frame.to_crop(eye[None], 128)[0], atol=0.1)
+    np.testing.assert_allclose(centroid(aligned.image), in_crop(aligned.frame, eye[None], 128)[0], atol=0.1)
 
 
 def centroid(image):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from src.data.images import BadPicture
 from src.errors import UserError
-from src.faces import Face, FaceSettings, FileLandmarks, fan_landmarks, find_faces, open_landmarks
+from src.faces import Face, FaceSettings, FileLandmarks, find_faces, open_landmarks
 from src.faces.find import landmark_key
 from src.faces.landmarks import parse_landmarks
 from src.faces.photos import open_photos
@@ -40,7 +40,7 @@ class Detector:
 
 @pytest.fixture
 def detector(monkeypatch):
-    monkeypatch.setattr(fan_landmarks, "FaceAlignmentLandmarks", Detector)
+    monkeypatch.setattr("src.faces.landmarks.FaceAlignmentLandmarks", Detector)
     monkeypatch.setattr(Detector, "opened", 0)
     monkeypatch.setattr(Detector, "asked", [])
     return Detector

@@ -11,9 +11,9 @@ from src.errors import UserError
 from src.faces import FaceSettings, dlib_landmarks, find_faces, open_landmarks
 from src.faces.dlib_landmarks import TREES, DlibLandmarks
 from src.faces.photos import open_photos
-from src.weights import configure
+from src.fetch import WeightsFolder
 
-from .pictures import photograph
+from .pictures import in_crop, photograph
 
 dlib = pytest.importorskip("dlib")
 
@@ -44,9 +44,7 @@ def trees(tmp_path_factory):
 def ours(trees, monkeypatch):
     """The trained predictor in the weights folder, where the published one would be."""
     monkeypatch.setattr(dlib_landmarks, "TREES", replace(TREES, urls=(), size=None, sha256=None))
-    configure(folder=trees.parent)
-    yield DlibLandmarks()
-    configure()
+    return DlibLandmarks(weights_folder=WeightsFolder(trees.parent))
 
 
 def error_px(found, landmarks):
@@ -75,19 +73,20 @@ def test_a_reduced_search_gives_the_landmarks_of_the_whole_photograph(ours, monk
     assert not np.array_equal(whole[0].landmarks, reduced[0].landmarks)
 
 
-def test_photographs_become_aligned_faces(ours, tmp_path):
+def test_photographs_become_aligned_faces(ours, trees, tmp_path):
     for seed in (3, 5):
         Image.fromarray(photograph(seed, degrees=10)[0]).save(tmp_path / f"{seed}.png")
     Image.new("RGB", (90, 90)).save(tmp_path / "dark.png")
     photos = open_photos(tmp_path)
     settings = FaceSettings(resolution=64, align_px=128)
-    found = list(find_faces(photos, open_landmarks("dlib", photos), settings))
+    landmarks = open_landmarks("dlib", photos, weights_folder=WeightsFolder(trees.parent))
+    found = list(find_faces(photos, landmarks, settings))
     assert [face.name for _, faces, _ in found for face in faces] == ["3", "5"]
     assert {report.photo: report.refused for report, _, _ in found}["dark.png"] == ["no face found"]
     for seed, (_, faces, _) in zip((3, 5), found, strict=False):
         frame = faces[0].frame
         true = photograph(seed, degrees=10)[1]
-        eyes = frame.to_crop(np.stack([true[36:42].mean(axis=0), true[42:48].mean(axis=0)]), 64)
+        eyes = in_crop(frame, np.stack([true[36:42].mean(axis=0), true[42:48].mean(axis=0)]), 64)
         assert abs(eyes[0, 1] - eyes[1, 1]) < 2  # level
 
 
@@ -104,22 +103,19 @@ def test_without_the_package_one_line_says_how_to_get_it(monkeypatch):
 
 def test_without_weights_one_line_says_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setattr(dlib_landmarks, "TREES", replace(TREES, urls=()))
-    configure(folder=tmp_path)
     with pytest.raises(UserError, match=rf"{TREES.name} could not be fetched.*Put the file"):
-        DlibLandmarks()
-    configure()
+        DlibLandmarks(weights_folder=WeightsFolder(tmp_path))
 
 
 def test_other_files_of_that_name_are_refused(tmp_path, monkeypatch):
-    configure(folder=tmp_path)
+    weights_folder = WeightsFolder(tmp_path)
     (tmp_path / TREES.name).write_bytes(b"something else")
     with pytest.raises(UserError, match="is not the published file"):
-        DlibLandmarks()
+        DlibLandmarks(weights_folder=weights_folder)
     monkeypatch.setattr(dlib_landmarks, "TREES", replace(TREES, urls=(), size=None, sha256=None))
     with pytest.raises(UserError, match="is no shape predictor of dlib's"):
-        DlibLandmarks()
+        DlibLandmarks(weights_folder=weights_folder)
     (tmp_path / "checksums.json").unlink()
     train(tmp_path / TREES.name, persons=5, points=60)
     with pytest.raises(UserError, match="60 landmarks a face instead of 68"):
-        DlibLandmarks().find(photograph(3)[0], "a")
-    configure()
+        DlibLandmarks(weights_folder=weights_folder).find(photograph(3)[0], "a")

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from src.data import save_png
-from src.faces import Face, FaceSettings, PortraitLandmarks, find_faces
+from src.faces import Face, FaceSettings, find_faces
 from src.faces.photos import open_photos
 from src.projection import Codes, save_codes
 
-from .pictures import photograph
+from .pictures import Known, photograph
 
 SETTINGS = FaceSettings(resolution=32, align_px=64, which="all")
 LONG = "a" * 235 + ".png"
@@ -82,6 +82,6 @@ def test_faces_of_one_photograph_keep_apart_from_anothers_names(tmp_path):
 
 def test_ordinary_names_stay(tmp_path):
     put(tmp_path, "Zoë 写真.png")
-    points = PortraitLandmarks({"Zoë 写真.png": photograph(0)[1]})
+    points = Known({"Zoë 写真.png": photograph(0)[1]})
     ((_, (face,), _),) = find_faces(open_photos(tmp_path), points, SETTINGS)
     assert face.name == "Zoë 写真"

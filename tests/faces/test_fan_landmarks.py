@@ -4,6 +4,7 @@ import sys
 import types
 from dataclasses import replace
 from enum import IntEnum
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ import torch
 
 from src.errors import UserError
 from src.faces import fan_landmarks
-from src.weights import configure
 
 
 class Landmarks(IntEnum):
@@ -47,9 +47,9 @@ def package(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "face_alignment.api", api)
     monkeypatch.setattr(fan_landmarks, "FAN", replace(fan_landmarks.FAN, urls=()))
     monkeypatch.setattr(fan_landmarks, "S3FD", replace(fan_landmarks.S3FD, urls=()))
-    configure(folder=tmp_path)
-    yield tmp_path
-    configure()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    return Path("weights")
 
 
 def put_weights(folder, monkeypatch):

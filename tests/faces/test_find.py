@@ -11,12 +11,12 @@ from scipy.ndimage import gaussian_filter
 
 from src.data.images import BadPicture
 from src.errors import UserError
-from src.faces import Face, FaceSettings, FileLandmarks, PortraitLandmarks, find_faces, open_landmarks
+from src.faces import Face, FaceSettings, FileLandmarks, find_faces, open_landmarks
 from src.faces.landmarks import parse_landmarks
 from src.faces.photos import open_photos, picture_names
 from src.faces.quality import Limits, sharpness, yaw_degrees
 
-from .pictures import photograph
+from .pictures import Known, photograph
 
 SETTINGS = FaceSettings(resolution=32, align_px=64)
 
@@ -110,7 +110,7 @@ def test_small_blurred_turned_and_outside_faces_are_refused(tmp_path):
 
 
 def test_the_estimate_of_yaw_follows_the_portraits():
-    from src.data import render_portrait
+    from src.portraits import render_portrait
 
     portraits = [render_portrait("people", seed, 64) for seed in range(30)]
     true = np.array([np.rad2deg(0.27 * p.params.yaw) for p in portraits])
@@ -212,7 +212,7 @@ def test_any_object_of_the_form_is_a_detector(folder):
 
     _, faces = look(folder, provider=Middle())
     assert [face.name for face in faces] == ["one"]
-    _, faces = look(folder, provider=PortraitLandmarks({"two.png": photograph(0)[1]}))
+    _, faces = look(folder, provider=Known({"two.png": photograph(0)[1]}))
     assert [face.name for face in faces] == ["two"]
 
 

@@ -1,14 +1,13 @@
 """Options of `generate.py`: each wrong one, and each that would change nothing, is one line; nothing is written."""
 
-import subprocess
-import sys
-
 import pytest
 
-from src.cli import CONF, compose_config
+from src.cli import compose_config
 from src.errors import UserError
-from src.generate.numbers import MAX_NUMBERS, numbers_text, parse_numbers
+from src.generate.seed_ranges import MAX_NUMBERS, numbers_text, parse_numbers
 from src.generate.settings import settings_of_config
+
+from ..scripts import start
 
 
 @pytest.mark.parametrize(
@@ -130,18 +129,15 @@ def test_best_pairs_need_a_sweep(render, runs):
         render("mode=pairs")
 
 
+@pytest.mark.script
 def test_the_script_prints_where_the_pictures_are(tmp_path):
-    def start(*options):
-        command = [sys.executable, str(CONF.parent / "generate.py"), *options]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
-
-    done = start("network=demo", "seeds=0-3")
+    done = start("generate.py", "network=demo", "seeds=0-3", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "pictures: generated/demo" in done.stdout
     assert sorted(p.name for p in (tmp_path / "generated/demo").iterdir()) == [
         "grid-0-3-psi0.7.jpg",
         "grid-0-3-psi0.7.json",
     ]
-    failed = start("paths.runs=elsewhere")
+    failed = start("generate.py", "paths.runs=elsewhere", cwd=tmp_path)
     assert failed.returncode == 2 and "no run with snapshots in elsewhere" in failed.stderr and failed.stdout == ""
     assert len(failed.stderr.strip().splitlines()) == 1

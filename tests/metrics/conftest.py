@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from experiments.fid.random_weights import random_state
+from src.files import file_sha256
+from src.metrics import published
 from src.metrics.extractors import get_extractor
 from src.metrics.lpips import load_lpips
-from src.weights import file_sha256, metric_files, remote
 
 
 @pytest.fixture(autouse=True)
@@ -21,17 +22,18 @@ def forget_networks():
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """An empty folder of weight files."""
+    """An empty folder of weight files, where they are looked for."""
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setattr(remote, "_current", remote.Settings(folder))
+    monkeypatch.chdir(tmp_path)
     return folder
 
 
 @pytest.fixture(scope="session")
 def inception_file(tmp_path_factory):
     """A state dict with random weights under the published names."""
-    path = tmp_path_factory.mktemp("inception") / metric_files.INCEPTION.name
+    path = tmp_path_factory.mktemp("inception") / "weights" / published.INCEPTION.name
+    path.parent.mkdir()
     torch.save(random_state(), path)
     return path
 
@@ -39,21 +41,21 @@ def inception_file(tmp_path_factory):
 @pytest.fixture
 def inception(inception_file, monkeypatch):
     """`inception` takes the random weights for the published ones; gives their file."""
-    pinned = dataclasses.replace(metric_files.INCEPTION, size=None, sha256=file_sha256(inception_file))
-    monkeypatch.setattr(remote, "_current", remote.Settings(inception_file.parent))
-    monkeypatch.setattr(metric_files, "INCEPTION", pinned)
+    pinned = dataclasses.replace(published.INCEPTION, size=None, sha256=file_sha256(inception_file))
+    monkeypatch.chdir(inception_file.parents[1])
+    monkeypatch.setattr(published, "INCEPTION", pinned)
     return inception_file
 
 
 @pytest.fixture
 def pin(monkeypatch):
-    """Write a file and pin one of the constants of `metric_files` to it: pin("VGG16", folder, state)."""
+    """Write a file and pin one of the constants of `published` to it: pin("VGG16", folder, state)."""
 
     def write(constant, folder, state):
-        file = getattr(metric_files, constant)
+        file = getattr(published, constant)
         torch.save(state, folder / file.name)
         sha256 = file_sha256(folder / file.name)
-        monkeypatch.setattr(metric_files, constant, dataclasses.replace(file, size=None, sha256=sha256))
+        monkeypatch.setattr(published, constant, dataclasses.replace(file, size=None, sha256=sha256))
         return folder / file.name
 
     return write

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.data.portraits import render_portraits
 from src.errors import UserError
 from src.metrics.bands import BandFeatures, band_features
 from src.metrics.caricature import fit_anchors, rank_blends, score_blends
+from src.portraits.draw import render_portraits
 
 PX = 64
 

@@ -9,8 +9,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from src.data import open_dataset
+from src.files import CACHE_VARIABLE
 from src.metrics import Evaluator, Shards
-from src.metrics.feature_cache import cache_folder
 
 
 class Means:
@@ -35,8 +35,8 @@ def noise(count, seed, px=16):
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return cache_folder()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "features"
 
 
 def numbers(row):
@@ -49,7 +49,7 @@ def test_only_inceptions_distance_is_called_fid(inception):
     assert row["protocol"] == {
         **{"extractor": "inception", "resizer": "tf1-bilinear-299", "n_fake": 4, "n_real": 4, "psi": 0.5, "seed": 5},
         **{"kid_subsets": 20, "kid_subset_size": 2, "extractor_sha256": row["protocol"]["extractor_sha256"]},
-        **{"noise": "const", "precision_recall_max": 2000, "precision_recall_neighbours": 3},
+        **{"noise": "const", "float32": "ieee", "precision_recall_max": 2000, "precision_recall_neighbours": 3},
     }
     row = Evaluator("embedded", [(x, None) for x in noise(4, 0)], seed=5).evaluate([noise(4, 1)], psi=0.5)
     assert "frechet" in row and "fid" not in row
@@ -96,7 +96,7 @@ def test_a_damaged_cache_file_is_measured_anew(picture_folder, own_cache, capsys
 
 def test_a_cache_that_cannot_be_written_is_said_once(picture_folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     Evaluator(Means(), open_dataset(picture_folder), seed=0)
     assert capsys.readouterr().out.count("cannot be written") == 1
 
@@ -107,7 +107,7 @@ def test_pictures_without_a_fingerprint_are_not_kept(own_cache):
 
 
 def _measure(folder, cache, shards):
-    os.environ["XDG_CACHE_HOME"] = str(cache)
+    os.environ[CACHE_VARIABLE] = str(cache)
     extractor = Means()
     fakes = noise(13, 1)
     evaluator = Evaluator(extractor, open_dataset(folder), seed=0, shards=shards)

@@ -7,9 +7,10 @@ from torch import nn
 
 from experiments.fid.random_weights import random_pictures
 from src.errors import UserError
-from src.metrics import get_extractor
+from src.fetch import WeightsFolder
+from src.files import file_sha256
+from src.metrics import get_extractor, published
 from src.metrics.inception import FidInception, resize_like_tensorflow
-from src.weights import file_sha256, metric_files, remote
 
 #: Features 100, 700, 1300, 1889 (one of each branch of the last block) of three pictures.
 RECORDED = [
@@ -71,7 +72,7 @@ def test_without_its_file_the_message_says_which(weights):
 
 
 def test_another_file_of_that_name_is_refused(weights):
-    (weights / metric_files.INCEPTION.name).write_bytes(b"something else")
+    (weights / published.INCEPTION.name).write_bytes(b"something else")
     with pytest.raises(UserError):
         get_extractor("inception")
 
@@ -117,22 +118,22 @@ class Detector(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_torchscript_file_gives_the_same_features(inception, tmp_path, monkeypatch):
+def test_a_torchscript_file_gives_the_same_features(inception, tmp_path):
     ours = get_extractor("inception")
     pictures = random_pictures(2, 32, seed=1, grain=4)
     with torch.no_grad():
         script = torch.jit.script(Detector(torch.jit.trace(ours.network, pictures)))
-    path = tmp_path / metric_files.INCEPTION_NVIDIA.name
+    path = tmp_path / published.INCEPTION_NVIDIA.name
     script.save(str(path))
-    monkeypatch.setattr(remote, "_current", remote.Settings(tmp_path))
-    theirs = get_extractor("inception", weights="nvidia", weights_sha256=file_sha256(path).upper())
+    sha256 = file_sha256(path).upper()
+    theirs = get_extractor("inception", weights="nvidia", weights_sha256=sha256, weights_folder=WeightsFolder(tmp_path))
     torch.testing.assert_close(theirs(pictures), ours(pictures))
     assert theirs.name == "inception" and theirs.sha256 == file_sha256(path) != ours.sha256
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_torchscript_file_is_not_run_unless_its_sha256_is_given(weights):
-    path = weights / metric_files.INCEPTION_NVIDIA.name
+    path = weights / published.INCEPTION_NVIDIA.name
     torch.jit.script(Detector(nn.Identity())).save(str(path))
     with pytest.raises(UserError, match=r"metrics\.weights_sha256"):
         get_extractor("inception", weights="nvidia")
@@ -145,7 +146,7 @@ def test_a_torchscript_file_is_not_run_unless_its_sha256_is_given(weights):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_file_that_is_no_such_network_is_refused(weights):
-    path = weights / metric_files.INCEPTION_NVIDIA.name
+    path = weights / published.INCEPTION_NVIDIA.name
     for write, words in (
         (lambda: path.write_bytes(b"no archive"), "no TorchScript file"),
         (lambda: torch.jit.script(nn.Identity()).save(str(path)), "another network"),

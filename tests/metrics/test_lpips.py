@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from src.errors import UserError
+from src.metrics import published
 from src.metrics.lpips import load_lpips
 from src.networks import Generator
 from src.projection import LpipsDistance, ProjectionSettings, perceptual_distance, project
-from src.weights import metric_files
 from tests.conftest import make_tiny
 
 LAYERS = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
@@ -95,7 +95,7 @@ def test_larger_pictures_are_averaged_to_256_px(on_disk):
 def test_auto_takes_lpips_when_both_files_are_there(on_disk):
     assert perceptual_distance("auto").name == "lpips-vgg-0.1"
     assert perceptual_distance("embedded").name == "embedded"
-    (on_disk / metric_files.LPIPS_VGG.name).unlink()
+    (on_disk / published.LPIPS_VGG.name).unlink()
     assert perceptual_distance("auto").name == "embedded"
 
 

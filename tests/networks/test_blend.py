@@ -113,7 +113,9 @@ def test_inputs_are_left_alone_and_units_can_be_chosen(pair):
 def test_what_cannot_be_is_refused(pair):
     low, high = pair
     for resolution in (12, 64, 2, 8.0):
-        with pytest.raises(UserError, match=f"blend.res={resolution}: a 32 px network can be blended at 4, 8, 16, 32"):
+        with pytest.raises(
+            UserError, match=f"^resolution={resolution}: a 32 px network can be blended at 4, 8, 16, 32"
+        ):
             blend(low, high, resolution)
     with pytest.raises(UserError, match="level"):
         blend(low, high, 8, level=2)

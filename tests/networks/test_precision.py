@@ -90,9 +90,10 @@ def test_what_a_name_means_on_a_device():
         choose_precision("int8", "cpu", 256)
 
 
-@pytest.mark.parametrize(("capability", "name"), [((9, 0), "bf16"), ((7, 0), "fp16")])
-def test_on_a_cuda_device_the_four_highest_resolutions_are_lowered(monkeypatch, capability, name):
+@pytest.mark.parametrize(("capability", "expected"), [((9, 0), Precision("bf16")), ((7, 0), Precision("fp16", 32))])
+def test_on_a_cuda_device_bf16_covers_all_blocks_and_fp16_the_four_highest(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert choose_precision("auto", "cuda", 256) == Precision(name, 32)
+    assert choose_precision("auto", "cuda", 256) == expected
+    assert choose_precision("bf16", "cuda", 256) == Precision("bf16")
     assert choose_precision("fp16", "cuda", 1024) == Precision("fp16", 128)
     assert choose_precision("fp32", "cuda", 256) == FP32

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.files import CACHE_VARIABLE
 from src.ops import backend, backend_info, build, set_policy, upfirdn2d
 from src.ops.build import BuildError
+
+pytestmark = pytest.mark.script
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOW = "from src.ops import backend_info; info = backend_info(); print(info['upfirdn2d'], '|', info['reason'])"
@@ -19,10 +22,10 @@ SHOW = "from src.ops import backend_info; info = backend_info(); print(info['upf
 @pytest.fixture
 def fresh(tmp_path, monkeypatch, library):
     """Nothing loaded yet, and a cache of its own."""
-    monkeypatch.setenv(build.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(backend, "_loaded", {})
     monkeypatch.setattr(backend, "_policy", "auto")
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "ops"
 
 
 def python(code, **changes):
@@ -108,7 +111,7 @@ def test_a_failing_compiler_is_quoted(fresh, monkeypatch, tmp_path):
 
 def test_a_cache_that_cannot_be_written(fresh, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setenv(build.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     assert "reference" in backend_info()["reason"]
 
 
@@ -122,7 +125,7 @@ def test_importing_builds_nothing_and_is_quick(tmp_path):
         "import time, torch; start = time.perf_counter()\n"
         "import src.ops, src.networks; print(time.perf_counter() - start)"
     )
-    done = python(code, **{build.CACHE_VARIABLE: str(tmp_path / "cache")})
+    done = python(code, **{CACHE_VARIABLE: str(tmp_path / "cache")})
     assert float(done.stdout) < 2.0, done.stderr
     assert not (tmp_path / "cache").exists()
 

@@ -8,7 +8,7 @@ import pytest
 from . import cuda_library as lib
 
 
-@pytest.mark.slow
+@pytest.mark.script
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc, the compiler of the CUDA toolkit")
 @pytest.mark.parametrize("source", sorted(lib.SOURCES.glob("*.cu")), ids=lambda path: path.stem)
 def test_nvcc_compiles_without_spills(source, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from src.data import render_portrait
+from src.portraits import render_portrait
 from src.projection import structural_similarity
 
 

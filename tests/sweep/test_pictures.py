@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from src.data import to_uint8
-from src.networks import blend
+from src.networks import FP32, blend, choose_precision
+from src.runs import Recipe
 from src.sweep.pictures import UNBLENDED, common_codes, render, render_snapshot, shared_prefix
 from src.sweep.settings import SweepSettings
 
@@ -20,7 +21,7 @@ def tuned(base):
 
 @pytest.mark.parametrize("order", ["cartoon_low", "cartoon_high"])
 def test_prefix_sharing_equals_whole_blended_generators_at_every_resolution(base, tuned, order):
-    low, high = SweepSettings((8,), direction=order).ordered(tuned, base)
+    low, high = Recipe(8, order).ordered(tuned, base)
     ws = common_codes(base, 5, 0.7, seed=0)
     images = shared_prefix(low, blend(low, high, 4), ws, BELOW_FULL, whole=True)
     assert set(images) == {4, 8, 16, 32}
@@ -44,10 +45,10 @@ def test_prefix_sharing_equals_whole_blended_generators_at_every_resolution(base
 def test_a_snapshots_pictures_are_those_of_its_blends_and_its_own(base, tuned, settings):
     ws = common_codes(base, 40, 0.7, seed=0)  # more than a chunk
     parts: dict[int, list] = {}
-    for r, pictures in render_snapshot(tuned, base, ws, settings, settings.resolutions):
+    for r, pictures in render_snapshot(tuned, base, ws, settings.recipes):
         parts.setdefault(r, []).append(pictures)
     assert set(parts) == {UNBLENDED, *settings.resolutions}
-    expected = {r: settings.blend(tuned, base, r) for r in settings.resolutions} | {UNBLENDED: tuned}
+    expected = {recipe.resolution: recipe.blend(tuned, base) for recipe in settings.recipes} | {UNBLENDED: tuned}
     for r, G in expected.items():
         difference = torch.cat(parts[r]).int() - to_uint8(G.synthesis(ws)).int()
         assert difference.shape[0] == 40 and difference.abs().max() <= 1, r
@@ -70,11 +71,8 @@ def test_pictures_do_not_depend_on_the_size_of_chunks(base):
 def test_bf16_pictures_are_close_to_float32(base, tuned, options):
     ws = common_codes(base, 4, 0.7, seed=0)
     exact, lowered = (
-        [
-            pictures
-            for _, pictures in render_snapshot(tuned, base, ws, SweepSettings((8,), precision=p, **options), (8,))
-        ]
-        for p in ("fp32", "bf16")
+        [pictures for _, pictures in render_snapshot(tuned, base, ws, [Recipe(8, **options)], precision)]
+        for precision in (FP32, choose_precision("bf16", torch.device("cpu"), base.resolution))
     )
     for a, b in zip(exact, lowered, strict=True):
         difference = (a.float() - b.float()).abs()

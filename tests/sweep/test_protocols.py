@@ -113,19 +113,6 @@ def _cannot_tell(*arguments, **options):
     raise UserError("its rendering cannot be told from the base's")
 
 
-def test_the_rows_of_an_earlier_version_are_used(swept, capsys):
-    """It kept the present grid's rows in cells.jsonl and their pictures in cells/ alone."""
-    run_dir, folder = swept
-    before = shown(folder)
-    (folder / "features" / "cells.jsonl").unlink()
-    for path in (folder / "features").glob("*.jpg"):
-        path.unlink()
-    (folder / "cells" / "base.jpg").write_bytes(b"of another seed")  # as that version could leave it
-    sweep(run_dir)
-    assert scored(capsys) == "scored 0 new cells, 6 reused"
-    assert shown(folder) == before
-
-
 def test_two_sweeps_at_once_end_with_one_whole_sweep(run_dir, finished, capsys):
     """The other one starts and ends while this one is under way."""
     one = run.open_sweep(run_dir, SweepSettings((8, 16), **FAST))

@@ -1,8 +1,6 @@
 """`python sweep.py` through Hydra: one job a snapshot, resumable, one line and exit code 2 for mistakes."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,14 +11,16 @@ from src.sweep.sweeper import grouped
 from src.tracking import read_rows
 from src.weights import save_network
 
+from ..scripts import start
 from .conftest import make_network
+
+pytestmark = pytest.mark.script
 
 FAST = ["n_latents=32", "n_bootstrap=200", "gates=false", "tracker=none"]
 
 
 def script(*arguments):
-    command = [sys.executable, str(CONF.parent / "sweep.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=CONF.parent)
+    return start("sweep.py", *arguments)
 
 
 def overrides(*texts):

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from src.cli import CONF
 from src.errors import UserError
 from src.ops import backend
-from src.sweep.grid import find_base, find_run
+from src.runs import Recipe
+from src.runs.find import find_base, find_run
 from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
 from src.sweep.settings import SweepSettings, settings_of_config
 from src.sweep.table import CellTable
@@ -93,7 +94,7 @@ def test_best_network_is_the_recommended_blend_and_names_both_parents(swept, bas
     run_dir, ranking = swept
     best, path = ranking["recommended"], run_dir / "sweeps" / "cartoon-low" / "best.safetensors"
     snapshot = load_network(run_dir / "snapshots" / f"{best['snapshot']}.safetensors").G_ema
-    expected = SweepSettings((8,)).blend(snapshot, base, best["resolution"]).state_dict()
+    expected = Recipe(best["resolution"]).blend(snapshot, base).state_dict()
     for key, value in load_network(path).G_ema.state_dict().items():
         assert torch.equal(value, expected[key]), key
     blend = read_meta(path)["blend"]

@@ -10,6 +10,10 @@ from src.training.run import train
 @pytest.fixture
 def options(tiny_network, picture_folder, tmp_path):
     """Options of a run at 16 px that takes a second."""
+    return run_options(tiny_network, picture_folder, tmp_path)
+
+
+def run_options(tiny_network, picture_folder, tmp_path):
     return [
         "dataset=folder",
         f"dataset.path={picture_folder}",

@@ -10,7 +10,6 @@ from src.training.acceleration import Acceleration, accelerate, choose_accelerat
 from src.training.compiled import CompiledNetworks
 from src.training.settings import StepSettings
 from tests.training.conftest import run as train
-from tests.training.conftest import tensors
 from tests.training.test_graphs import assert_same, assert_same_rows, make, plain_ops, run
 
 assert plain_ops  # a fixture of all tests there, and here
@@ -52,19 +51,3 @@ def test_compiled_networks_take_the_same_steps():
     compiled.compiled = CompiledNetworks(compiled.G, compiled.D, backend="eager")
     assert_same_rows(run(eager, 0, 6), run(compiled, 0, 6))
     assert_same(eager, compiled)
-
-
-@pytest.mark.gpu
-def test_a_run_on_graphs_goes_on_as_one_without(options):
-    """Across a resume, to what atomic additions leave of equality; the first snapshot is of the same weights."""
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
-    more = ["trainer.accelerator=gpu", "loss.r1_interval=2", "augment=ada", "augment.augment_p=0.2"]
-    eager = train(options, *more, "trainer.graphs=false", "snapshot.kimg=[0,0.06,0.12]", "run=eager")
-    train(options, *more, "snapshot.kimg=[0,0.06]", "run=graphs")
-    graphs = train(options, *more, "snapshot.kimg=[0,0.06,0.12]", "run=graphs")
-    for name, limit in (("kimg-000000.00", 0.0), ("kimg-000000.06", 0.05), ("kimg-000000.12", 0.05)):
-        a, b = tensors(eager, name), tensors(graphs, name)
-        keys = [key for key in a if key.startswith("G_ema.synthesis") and a[key].is_floating_point()]
-        ours, theirs = (torch.cat([t[key].float().flatten() for key in keys]) for t in (a, b))
-        assert float((ours - theirs).norm() / ours.norm()) <= limit, name

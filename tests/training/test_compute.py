@@ -9,7 +9,7 @@ from src.errors import UserError
 from src.networks import FP32, Precision
 from src.ops import backend, set_policy
 from src.ops.memory import choose_allocator, keep_for
-from src.training import objectives
+from src.training import losses
 from src.training.device import open_compute
 from src.training.step import TrainingStep
 
@@ -60,7 +60,7 @@ def test_a_lowered_run_follows_the_float32_run():
 
 def test_overflowing_gradients_are_replaced_in_float16(monkeypatch):
     step = lowered(Precision("fp16"))
-    monkeypatch.setattr(objectives, "generator_loss", lambda logits: logits.mean() * float("inf"))
+    monkeypatch.setattr(losses, "generator_loss", lambda logits: logits.mean() * float("inf"))
     step.run(reals(0), 0)
     assert all(torch.isfinite(p).all() for p in step.parameters())
 

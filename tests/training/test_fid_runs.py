@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from src.errors import UserError
+from src.files import file_sha256
+from src.metrics import published
 from src.metrics.extractors import get_extractor
 from src.tracking import read_rows
-from src.weights import file_sha256, metric_files
 from tests.training.conftest import run
 
 
@@ -23,7 +24,7 @@ class Pixels(torch.nn.Module):
 @pytest.fixture
 def inception(tmp_path):
     """Options that take `Pixels` for the TorchScript file."""
-    path = tmp_path / metric_files.INCEPTION_NVIDIA.name
+    path = tmp_path / published.INCEPTION_NVIDIA.name
     torch.jit.script(Pixels()).save(str(path))
     yield [
         f"weights.folder={tmp_path}",
@@ -54,8 +55,8 @@ def test_fid_is_logged_and_not_mixed_with_other_features(options, inception):
 
 
 def test_without_weights_nothing_is_begun(options, tmp_path, monkeypatch):
-    nowhere = dataclasses.replace(metric_files.INCEPTION, urls=("http://127.0.0.1:9/file.pth",))
-    monkeypatch.setattr(metric_files, "INCEPTION", nowhere)
+    nowhere = dataclasses.replace(published.INCEPTION, urls=("http://127.0.0.1:9/file.pth",))
+    monkeypatch.setattr(published, "INCEPTION", nowhere)
     with pytest.raises(UserError, match=r"pt_inception-2015-12-05-6726825d\.pth"):
         run(options, f"weights.folder={tmp_path / 'none'}", "metrics=fid", "snapshot.kimg=[0]", "run=refused")
     assert not (tmp_path / "refused").exists()

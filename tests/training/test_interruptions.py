@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,10 +9,12 @@ import pytest
 import torch
 
 from src.errors import UserError
+from src.signals import Stopped
 from src.tracking import read_rows
 from src.training.callbacks import CheckpointCallback
 from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
+from tests.scripts import begin
 from tests.training.conftest import run, tensors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,27 +49,78 @@ def test_real_divergence_is_noticed(options):
         run(options, "snapshot.kimg=[0,0.4]", "run=nan", "loss.lr_g=1e20", "loss.lr_d=1e20")
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_signals_save_and_the_run_goes_on(options, tmp_path, name):
-    command = [sys.executable, str(ROOT / "train.py"), *options, "snapshot.kimg=[0,50]", "run=stopped"]
+SLURM = {
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_NTASKS": "4",  # as people ask for cores
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_NODELIST": "localhost",
+}
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 128 + signal.SIGUSR1)])
+@pytest.mark.script
+def test_signals_save_and_the_run_goes_on(options, tmp_path, name, code):
+    """Under Slurm too, whose notice before the time limit is SIGUSR1."""
+    called = tmp_path / "scontrol-was-called"
+    for tool in ("scontrol", "srun"):
+        (tmp_path / tool).write_text(f"#!/bin/sh\ntouch {called}\n")
+        (tmp_path / tool).chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    env |= {**SLURM, "SLURM_NTASKS": "1"} if name == "SIGUSR1" else {}
     log = tmp_path / "stopped" / "log.jsonl"
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+    process = begin("train.py", *options, "snapshot.kimg=[0,50]", "run=stopped", cwd=tmp_path, env=env)
     deadline = time.time() + 60
     while not log.exists() and time.time() < deadline:
         time.sleep(0.05)
     process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert f"stopped by {name}" in out
-    assert "Traceback" not in err
+    assert process.returncode == code, err
+    assert f"stopped by {name}" in out and "report: " in out
+    assert err == "stopped\n"
+    assert not called.exists() and not list(tmp_path.glob("*.ckpt"))
     checkpoint = torch.load(tmp_path / "stopped/checkpoints/last.ckpt", weights_only=True)
     kimg = checkpoint["nimg"] / 1000
     assert kimg > 0
     assert (tmp_path / f"stopped/snapshots/kimg-{kimg:09.2f}.safetensors").is_file()
     folder = run(options, f"snapshot.kimg=[0,{kimg + 0.04}]", "run=stopped")
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] > checkpoint["nimg"]
+
+
+@pytest.mark.parametrize("tasks", ["1", "4"])
+def test_nothing_is_loaded_that_the_run_did_not_choose(options, tmp_path, monkeypatch, tasks):
+    """Lightning would start from another run's state in the current folder, and stop as PL_TRAINER_* says."""
+    other = run(options, "snapshot.kimg=[0.06]", "run=other")
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes((other / "checkpoints/last.ckpt").read_bytes())
+    for key, value in {**SLURM, "SLURM_NTASKS": tasks, "PL_TRAINER_FAST_DEV_RUN": "1"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(tmp_path)
+    folder = run(options, "snapshot.kimg=[0,0.02,0.08]", "run=new", "seed=1")
+    assert sorted(path.stem for path in (folder / "snapshots").iterdir()) == [
+        f"kimg-000000.{hundredths}" for hundredths in ("00", "02", "08")
+    ]
+    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60, 80]
+
+
+@pytest.mark.script
+def test_a_second_signal_stops_at_once(options, tmp_path):
+    log = tmp_path / "stopped" / "log.jsonl"
+    code = (
+        "import os, runpy, signal, sys\n"
+        "from src.training.callbacks import StopCallback\n"
+        "def twice(self, module):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return False\n"
+        "StopCallback.due = twice\n"
+        f"sys.argv = ['train.py', *{[*options, 'run=stopped']!r}]\n"
+        f"runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+    )
+    process = begin("-c", code)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err == "stopped\n"
+    assert "everything is saved" not in out and not log.exists()
 
 
 def test_rows_stand_once_however_a_run_ended(options, monkeypatch):
@@ -90,7 +141,7 @@ def test_rows_stand_once_however_a_run_ended(options, monkeypatch):
     assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60]
 
 
-def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, monkeypatch):
+def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, tmp_path, monkeypatch):
     order = []
     take, save = Snapshotter.take, CheckpointCallback.save
     monkeypatch.setattr(Snapshotter, "take", lambda self, *a: (order.append("snapshot"), take(self, *a))[1])
@@ -103,11 +154,15 @@ def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, monk
         return whole(self, batch, nimg)
 
     monkeypatch.setattr(TrainingStep, "run", interrupted)
-    folder = run(options, "snapshot.kimg=[0,0.024,1]", "run=signal")
+    with pytest.raises(Stopped, match="SIGTERM") as stopped:
+        run(options, "snapshot.kimg=[0,0.024,1]", "run=signal")
+    assert stopped.value.exit_code == 143
+    folder = tmp_path / "signal"
     assert order == ["snapshot", "snapshot", "state"], "the mark of this very iteration is the signal's snapshot too"
     assert len(list((folder / "snapshots").iterdir())) == 2
     order.clear()
-    folder = run(options, "snapshot.kimg=[1]", "run=other")
+    with pytest.raises(Stopped):
+        run(options, "snapshot.kimg=[1]", "run=other")
     assert order == ["state", "snapshot"]
 
 

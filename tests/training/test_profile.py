@@ -3,9 +3,6 @@
 import gzip
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,16 +10,15 @@ import torch
 
 from src.errors import UserError
 from src.training.profile_report import OTHER, kind_of, phase_rows, shares, top_operations
+from tests.scripts import start
 from tests.training.conftest import run, tensors
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
+@pytest.mark.script
 def test_a_profile_through_the_script(options, tmp_path):
     more = ["snapshot.kimg=[0.048]", "loss.r1_interval=4"]
     plain = run(options, *more, "run=plain")
-    command = [sys.executable, str(ROOT / "train.py"), *options, *more, "run=measured"]
-    done = subprocess.run([*command, "trainer.profile=true"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = start("train.py", *options, *more, "run=measured", "trainer.profile=true")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "measured"
     assert f"{folder / 'profile.txt'}" in done.stdout + done.stderr

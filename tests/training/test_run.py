@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from src.errors import UserError
+from src.metrics import Evaluator
 from src.tracking import read_rows
+from src.training.snapshots import Snapshotter
+from src.training.step import TrainingStep
 from src.weights import load_network, save_network
 from tests.conftest import make_tiny
 from tests.training.conftest import run, tensors
@@ -94,11 +98,54 @@ def test_the_same_command_finds_its_run(options):
 
 
 def test_another_configuration_is_refused(options):
-    run(options, "snapshot.kimg=[0]", "run=mine")
+    run(options, "snapshot.kimg=[0.02]", "run=mine")
     with pytest.raises(UserError, match="batch was 4, now 8"):
-        run(options, "snapshot.kimg=[0]", "run=mine", "batch=8")
+        run(options, "snapshot.kimg=[0.02]", "run=mine", "batch=8")
     with pytest.raises(UserError, match="resume=false"):
-        run(options, "snapshot.kimg=[0]", "run=mine", "resume=false")
+        run(options, "snapshot.kimg=[0.02]", "run=mine", "resume=false")
+
+
+def test_a_run_that_failed_at_its_start_does_not_keep_its_name(options, tmp_path, monkeypatch):
+    def too_large(*_):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "run", too_large)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            run(options, "snapshot.kimg=[0,0.02]", "run=mine", "batch=8", "metrics=embedded", "metrics.num_fakes=8")
+    assert (tmp_path / "mine/snapshots/kimg-000000.00.safetensors").is_file()
+    folder = run(options, "snapshot.kimg=[0.02]", "run=mine", "resume=false")
+    assert [path.stem for path in (folder / "snapshots").iterdir()] == ["kimg-000000.02"]
+    assert json.loads((folder / "run.json").read_text())["identity"]["batch"] == 4
+    assert read_rows(folder / "metrics.jsonl") == []
+
+
+KIDS = {0: 0.9, 20: 0.3, 40: 0.5, 60: 0.6, 80: 0.2, 100: 0.7}  # by nimg
+
+
+def test_a_resumed_run_remembers_its_evaluations(options, monkeypatch):
+    """Best and past best are those of the whole run, and only the best are kept."""
+    evaluate, nimg = Evaluator.evaluate, []
+
+    def scored(self, fakes, **protocol):
+        return {**evaluate(self, fakes, **protocol), "kid": KIDS[nimg[-1]]}
+
+    noted = Snapshotter.take
+    monkeypatch.setattr(Snapshotter, "take", lambda self, kimg, n, name: (nimg.append(n), noted(self, kimg, n, name)))
+    monkeypatch.setattr(Evaluator, "evaluate", scored)
+    usual = ["metrics=embedded", "metrics.num_fakes=8", "metrics.patience=2", "run=scored"]
+    for marks in ("[0,0.02]", "[0,0.02,0.04]"):
+        run(options, *usual, f"snapshot.kimg={marks}")
+    folder = run(options, *usual, "snapshot.kimg=[0,0.02,0.04,0.06,0.08]")
+    rows = read_rows(folder / "metrics.jsonl")
+    assert [row["nimg"] for row in rows] == [0, 20, 40, 60, 80]
+    assert [row["best"] for row in rows] == [True, True, False, False, True]
+    assert [row["past_best"] for row in rows] == [False, False, False, True, False]
+    run(options, *usual, "snapshot.keep_best=1", "snapshot.kimg=[0.1]")
+    kept = sorted(path.stem for path in (folder / "snapshots").iterdir())
+    assert kept == ["kimg-000000.00", "kimg-000000.08", "kimg-000000.10"]
+    with pytest.raises(UserError, match=r"keep_best=1 compares KIDs, and kimg-.* measured with other features"):
+        run(options, *usual, "metrics.psi=0.5", "snapshot.keep_best=1", "snapshot.kimg=[0.12]")
 
 
 def test_marks_closer_than_a_batch_are_all_taken(options):
@@ -173,3 +220,10 @@ def test_what_this_version_cannot_do_is_refused(options):
         run(options, "trainer.devices=2")
     with pytest.raises(UserError, match=r"trainer\.precision=fp16: fp16 needs a CUDA device"):
         run(options, "trainer.precision=fp16", "trainer.accelerator=cpu")
+
+
+def test_where_memory_is_not_counted_nothing_is_said_of_it(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    rows = read_rows(run(options, "snapshot.kimg=[0.02]", "run=there") / "log.jsonl")
+    assert rows
+    assert all("loss/G" in row and "memory/peak_gb" not in row for row in rows)

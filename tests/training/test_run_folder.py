@@ -1,14 +1,12 @@
 """Whose a run's folder is: one process at a time, one training, the same run wherever its network lies."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import src.training.run
 from src.cli import compose_config
@@ -18,6 +16,7 @@ from src.files import remove_partials
 from src.tracking import read_rows
 from src.training.identity import open_run_folder
 from src.training.step import TrainingStep
+from tests.scripts import begin, start
 from tests.training.conftest import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,27 +37,16 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("older", [False, True])
-def test_a_run_without_its_checkpoints_is_not_begun_again(options, older):
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_run_without_its_checkpoints_is_not_begun_again(options, recorded):
     folder = run(options, "snapshot.kimg=[0,0.02,0.04]", "run=gone")
     shutil.rmtree(folder / "checkpoints")
-    if older:
+    if not recorded:
         edit(folder, checkpointed=None)
     before = contents(folder)
     with pytest.raises(UserError, match=r"checkpoints are gone: take another run=NAME, or remove the folder$"):
         run(options, "snapshot.kimg=[0,0.03,0.08]", "run=gone")
     assert contents(folder) == before
-
-
-def test_rows_of_metrics_are_not_thrown_away(options):
-    """An older run, whose snapshots were moved elsewhere."""
-    folder = run(options, "snapshot.kimg=[0.02]", "run=rows", "metrics=embedded", "metrics.num_fakes=8")
-    edit(folder, checkpointed=None)
-    shutil.rmtree(folder / "checkpoints")
-    shutil.rmtree(folder / "snapshots")
-    with pytest.raises(UserError, match="checkpoints are gone"):
-        run(options, "snapshot.kimg=[0.04]", "run=rows")
-    assert [row["nimg"] for row in read_rows(folder / "metrics.jsonl")] == [20]
 
 
 def test_a_crash_before_the_first_checkpoint_begins_again_and_says_so(options, monkeypatch, capsys):
@@ -93,46 +81,54 @@ def test_a_moved_network_is_the_same_run(options, tiny_network, tmp_path, capsys
     assert "(continues last.ckpt)" in capsys.readouterr().out
 
 
-def test_an_older_run_with_the_path_of_its_network_goes_on(options, tiny_network, tmp_path, capsys):
-    moved = shutil.copy(tiny_network, tmp_path / "net.safetensors")
-    folder = run(options, "snapshot.kimg=[0.02]", "run=older")
+def test_a_resumed_run_reads_its_checkpoint_once(options, monkeypatch):
+    run(options, "snapshot.kimg=[0.02]", "run=once")
+    read, load = [], torch.load
+
+    def counted(path, *arguments, **others):
+        read.append(path)
+        return load(path, *arguments, **others)
+
+    monkeypatch.setattr(torch, "load", counted)
+    folder = run(options, "snapshot.kimg=[0.04]", "run=once")
+    assert read == [folder / "checkpoints" / "last.ckpt"]
+    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")][-1] == 40
+
+
+def test_a_folder_whose_identity_counts_otherwise_is_refused(options, tiny_network):
+    folder = run(options, "snapshot.kimg=[0.02]", "run=other")
     known = json.loads((folder / "run.json").read_text())["identity"]
-    edit(folder, identity={**known, "pretrained.source": str(tiny_network), "pretrained.name": "file"})
-    capsys.readouterr()
-    run(from_file(options, moved), "snapshot.kimg=[0.04]", "run=older")
-    assert "(continues last.ckpt)" in capsys.readouterr().out
+    edit(folder, identity={**known, "pretrained.source": str(tiny_network)})
+    with pytest.raises(UserError, match=r"made by another configuration: pretrained\.source was .*, now None"):
+        run(options, "snapshot.kimg=[0.04]", "run=other")
 
 
-def test_automatic_names_stay_what_they_were(picture_folder, tmp_path, monkeypatch):
-    """Digests as they were made when the path of a network's file counted."""
-    monkeypatch.chdir(tmp_path)
+def test_automatic_names_count_what_a_network_is_and_not_where_it_lies(picture_folder, tmp_path):
     dataset = open_dataset(picture_folder)
     dataset.fingerprint = "f" * 64
 
-    def name(*options):
+    def name(*options, parent="a" * 64):
         config = compose_config("train", [f"paths.runs={tmp_path}", *options])
-        return open_run_folder(config, dataset, None if "pretrained=none" in options else "a" * 64).name
+        return open_run_folder(config, dataset, parent).name
 
-    assert name() == "demo-demo-8f896860"
-    assert name("pretrained=ffhq256") == "demo-ffhq256-4d9e24bc"
-    assert name("pretrained=none", "model=tiny") == "demo-none-6b7bd098"
-    new = name("pretrained=file", "pretrained.source=x.pkl")
-    assert new == name("pretrained=file", "pretrained.source=./x.pkl") != "demo-file-752ab130"
-    os.rename(tmp_path / new, tmp_path / "demo-file-752ab130")
-    assert name("pretrained=file", "pretrained.source=x.pkl") == "demo-file-752ab130", "an older run keeps its name"
-    assert name("pretrained=file", "pretrained.source=./x.pkl") == new
+    assert name("pretrained=none", "model=tiny", parent=None).startswith("demo-none-")
+    one = name("pretrained=file", "pretrained.source=x.pkl")
+    assert one == name("pretrained=file", "pretrained.source=./x.pkl") and one.startswith("demo-file-")
+    assert one != name("pretrained=file", "pretrained.source=x.pkl", parent="b" * 64)
+    assert one != name("pretrained=file", "pretrained.source=x.pkl", "batch=16")
 
 
+@pytest.mark.script
 def test_one_process_at_a_time_and_killed_ones_leave_nothing(options, tmp_path):
-    command = [sys.executable, str(ROOT / "train.py"), *options, "snapshot.kimg=[0,50]", "run=busy"]
+    command = ["train.py", *options, "snapshot.kimg=[0,50]", "run=busy"]
     folder = tmp_path / "busy"
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = begin(*command)
     try:
         deadline = time.time() + 60
         while not (folder / "checkpoints/last.ckpt").exists() and time.time() < deadline:
             time.sleep(0.05)
         config = (folder / "config.yaml").read_bytes()
-        second = subprocess.run([*command, "total_kimg=60"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        second = start(*command, "total_kimg=60")
         assert second.returncode == 2, second.stderr
         assert second.stderr == (
             f"error: run {folder} is being trained by another process: wait for it, or give another run=NAME\n"

@@ -5,11 +5,10 @@ import copy
 import pytest
 import torch
 
+from src.augment.pipe import AugmentPipe
 from src.errors import UserError
 from src.networks import Discriminator, Generator
-from src.training.augment import AugmentPipe
-from src.training.losses import path_lengths, r1_penalty
-from src.training.objectives import style_codes
+from src.training.losses import path_lengths, r1_penalty, style_codes
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
 
@@ -147,8 +146,8 @@ def test_path_length_of_a_linear_map_is_its_row_norm():
 
 
 def test_mixing_takes_codes_from_two_latents():
-    step = make(StepSettings(style_mixing_prob=1.0))
-    ws = style_codes(step, 64, None, torch.Generator().manual_seed(0))
+    G = make(StepSettings()).G
+    ws = style_codes(G, 64, None, 1.0, torch.Generator().manual_seed(0))
     assert not torch.equal(ws[:, 0], ws[:, -1])
-    alone = style_codes(make(StepSettings(style_mixing_prob=0.0)), 8, None, torch.Generator().manual_seed(0))
+    alone = style_codes(G, 8, None, 0.0, torch.Generator().manual_seed(0))
     assert torch.equal(alone[:, 0], alone[:, -1])

@@ -2,25 +2,34 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-import src.sweep.sweeper  # noqa: F401 (registers hydra/sweeper: snapshots)
+from src.caricature.run import main as caricature
 from src.cli import compose_config
 from src.errors import UserError
+from src.fetch.checksums import recorded
+from src.generate.run import generate
 from src.networks.architecture import channels_per_resolution
 from src.sweep.run import open_configured_sweep
 from src.training.identity import identity
 from src.training.options import check_options
 from src.training.run import train
-from src.weights import catalog_entry, catalog_names, fetch_file, load_network, save_network
+from src.weights import catalog_entry, catalog_names, load_network, save_network
 from src.weights.catalog import FOLDER, check_architecture, check_unchanged, find_entry
-from src.weights.checksums import recorded
 from src.weights.load import SHIPPED, resolve_network
 from tests.conftest import make_tiny
 
 OWN = {"demo", "file", "none"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The weights folder of the current directory."""
+    monkeypatch.chdir(tmp_path)
+    return Path("weights")
 
 
 def entry_values(**changes):
@@ -135,7 +144,7 @@ def test_a_name_is_a_network(folder):
     G, _ = make_tiny()
     save_network(folder / "net.safetensors", G_ema=G).rename(folder / entry.file.name)
     assert resolve_network("ffhq256") == folder / entry.file.name
-    assert fetch_file(entry.file) == folder / entry.file.name
+    assert entry.fetch() == folder / entry.file.name
     recorded = json.loads((folder / "checksums.json").read_text())
     assert recorded[entry.file.name]["source"] == "placed by hand"
 
@@ -196,8 +205,14 @@ def test_scripts_take_folder_and_mirror(tmp_path):
     (run / "snapshots").mkdir(parents=True)
     (run / "run.json").write_text("{}")
     save_network(run / "snapshots" / "kimg-000000.00.safetensors", G_ema=make_tiny()[0], meta={"kimg": 0.0})
-    for script, choice, start in (("train", "pretrained", train), ("sweep", "base", open_configured_sweep)):
+    for script, choice, start in (
+        ("train", "pretrained", train),
+        ("sweep", "base", open_configured_sweep),
+        ("generate", "network", generate),
+        ("caricature", "network", caricature),
+    ):
         options = [f"weights.folder={tmp_path / script}", f"weights.mirror={shelf}", f"paths.runs={tmp_path / 'runs'}"]
+        options += [f"codes={tmp_path}"] if script == "caricature" else []
         with pytest.raises(UserError, match=re.escape(str(tmp_path / script / name))) as error:
             start(compose_config(script, [f"{choice}=ffhq256", *options]))
         assert "\n" not in str(error.value)
@@ -242,6 +257,6 @@ def test_a_file_that_cannot_be_read_is_one_message(folder, monkeypatch):
     def fail(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("src.weights.checksums.file_sha256", fail)
+    monkeypatch.setattr("src.fetch.checksums.file_sha256", fail)
     with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
         load_network("rosinality256")

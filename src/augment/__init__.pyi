@@ -1,0 +1,2 @@
+from .ada import AdaController as AdaController
+from .pipe import AugmentPipe as AugmentPipe

@@ -1,0 +1,197 @@
+"""The adaptive discriminator augmentation pipe: what D sees of reals and fakes alike.
+
+Karras et al., "Training Generative Adversarial Networks with Limited Data" (arXiv 2006.06676), Sec. 2.1 and
+Appendix B, Algorithm 1. Eighteen augmentations in six groups (pixel blitting, geometry, colour, band filter,
+noise, cutout); each happens with probability (its multiplier x p), where p is set by `AdaController`. The
+pipe is differentiable twice with respect to the images, so that G learns through it and R1 can be taken
+through it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .color import ColorDraws, apply_color, color_affine
+from .draws import AugmentDraws
+from .filter import add_noise, band_gains, cut_out, filter_bands
+from .geometry import GeometryDraws, inverse_affine, warp
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """Probability multiplier (0 = off) of every augmentation, and the width of its distribution."""
+
+    xflip: float = 0.0
+    rotate90: float = 0.0
+    xint: float = 0.0
+    xint_max: float = 0.125  # largest whole-pixel shift, fraction of the picture
+    scale: float = 0.0
+    rotate: float = 0.0
+    aniso: float = 0.0
+    xfrac: float = 0.0
+    scale_std: float = 0.2  # log2
+    rotate_max: float = 1.0  # half turns either way
+    aniso_std: float = 0.2  # log2
+    xfrac_std: float = 0.125  # fraction of the picture
+    brightness: float = 0.0
+    contrast: float = 0.0
+    lumaflip: float = 0.0
+    hue: float = 0.0
+    saturation: float = 0.0
+    brightness_std: float = 0.2  # in units of the [-1, 1] range
+    contrast_std: float = 0.5  # log2
+    hue_max: float = 1.0  # half turns either way
+    saturation_std: float = 1.0  # log2
+    imgfilter: float = 0.0
+    imgfilter_bands: tuple[float, float, float, float] = (
+        1.0,
+        1.0,
+        1.0,
+        1.0,
+    )  # further multiplier of each band
+    imgfilter_std: float = 1.0  # log2
+    noise: float = 0.0
+    noise_std: float = 0.1
+    cutout: float = 0.0
+    cutout_size: float = 0.5  # side, fraction of the picture
+
+    def __post_init__(self) -> None:
+        bands = tuple(float(band) for band in self.imgfilter_bands)
+        if len(bands) != 4:
+            raise UserError(
+                f"augment.imgfilter_bands has {len(bands)} values, expected 4 (low to high): give one a band."
+            )
+        object.__setattr__(self, "imgfilter_bands", bands)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if any(not math.isfinite(v) or v < 0 for v in (value if isinstance(value, tuple) else (value,))):
+                raise UserError(
+                    f"augment.{field.name} is {value}, expected a number >= 0: 0 switches it off, 1 is usual."
+                )
+
+
+GROUPS = {
+    "blit": ("xflip", "rotate90", "xint"),
+    "geom": ("scale", "rotate", "aniso", "xfrac"),
+    "color": ("brightness", "contrast", "lumaflip", "hue", "saturation"),
+    "filter": ("imgfilter",),
+    "noise": ("noise",),
+    "cutout": ("cutout",),
+}
+_COMBINED = {
+    "bg": ("blit", "geom"),
+    "bgc": ("blit", "geom", "color"),
+    "bgcf": ("blit", "geom", "color", "filter"),
+    "bgcfn": ("blit", "geom", "color", "filter", "noise"),
+    "bgcfnc": ("blit", "geom", "color", "filter", "noise", "cutout"),
+}
+PIPES: dict[str, dict[str, float]] = {
+    pipe: {name: 1.0 for group in groups for name in GROUPS[group]}
+    for pipe, groups in ({group: (group,) for group in GROUPS} | _COMBINED).items()
+}
+
+
+class AugmentPipe(nn.Module):
+    """Augment a batch with probability `p`.
+
+    Args:
+        settings: multipliers and widths.
+        static: shapes never depend on data and nothing is read back from the device (needed for CUDA graphs).
+            The result is the same; by default False on a CPU, where only the images and the area that a batch
+            needs are computed, and True elsewhere.
+
+    Attributes:
+        p: scalar float32 buffer in [0, 1], saved with the module; starts at 0. Set it with
+            `pipe.p.copy_(...)`.
+    """
+
+    p: Tensor
+
+    def __init__(self, settings: AugmentSettings, *, static: bool | None = None) -> None:
+        super().__init__()
+        self.settings = settings
+        self.static = static
+        values = dataclasses.asdict(settings)
+        bands = {f"imgfilter{i}": settings.imgfilter * band for i, band in enumerate(settings.imgfilter_bands)}
+        rotations = {"rotate_pre": settings.rotate, "rotate_post": settings.rotate}
+        del values["imgfilter_bands"]
+        self.draws = AugmentDraws(values | bands | rotations, values)
+        self.register_buffer("p", torch.zeros([]))
+        self.active = {group for group, names in GROUPS.items() if any(values[name] > 0 for name in names)}
+
+    @classmethod
+    def preset(cls, pipe: str, *, static: bool | None = None, **overrides: float) -> AugmentPipe:
+        """Make one of the published pipes.
+
+        Args:
+            pipe: a key of PIPES, e.g. "bgc".
+            static: see the class.
+            **overrides: values of AugmentSettings to change.
+
+        Raises:
+            UserError: for an unknown pipe or setting.
+        """
+        if pipe not in PIPES:
+            raise UserError(
+                f"augment pipe {pipe!r} is unknown, expected one of {', '.join(PIPES)}: choose one of them."
+            )
+        known = [field.name for field in dataclasses.fields(AugmentSettings)]
+        for name in overrides:
+            if name not in known:
+                raise UserError(f"augment.{name} is unknown, expected one of {', '.join(known)}: correct the name.")
+        values: dict[str, float] = PIPES[pipe] | overrides
+        return cls(AugmentSettings(**values), static=static)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor, *, generator: torch.Generator, fixed_percentile: float | None = None) -> Tensor:
+        """Augment.
+
+        Args:
+            images: [N, 3, H, W] float32, in [-1, 1].
+            generator: source of every random number.
+            fixed_percentile: for tests and pictures: every augmentation whose multiplier is above 0 happens,
+                at this percentile of its distribution (see `AugmentDraws`).
+
+        Returns:
+            Like `images`, not clamped. At p = 0 on a CPU the input itself.
+
+        Raises:
+            ValueError: when the images are not [N, 3, H, W] float32 (or float64).
+        """
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"expected float32 images [N, 3, H, W], got {images.dtype} {list(images.shape)}")
+        static = images.device.type != "cpu" if self.static is None else self.static
+        if not self.active or (not static and fixed_percentile is None and float(self.p) == 0):
+            return images
+        drawn = self.draws(len(images), self.p, generator, fixed_percentile)
+        if self.active & {"blit", "geom"}:
+            images = self._geometry(images, drawn, static)
+        if "color" in self.active:
+            images = apply_color(images, *color_affine(ColorDraws(*(drawn[name] for name in ColorDraws._fields))))
+        if "filter" in self.active:
+            gains = band_gains(torch.stack([drawn[f"log2_band{i}"] for i in range(4)], dim=1))
+            images = filter_bands(images, gains)
+        if "noise" in self.active:
+            field = torch.randn(images.shape, generator=generator, device=generator.device).to(images.device)
+            images = add_noise(images, drawn["noise_sigma"], field)
+        if "cutout" in self.active:
+            images = cut_out(images, drawn["cutout_size"], drawn["cutout_x"], drawn["cutout_y"])
+        return images
+
+    def _geometry(self, images: Tensor, drawn: dict[str, Tensor], static: bool) -> Tensor:
+        """Warp the images that drew a geometric transformation; the others would come out as they are."""
+        draws = GeometryDraws(*(drawn[name] for name in GeometryDraws._fields))
+        affine = inverse_affine(draws, images.shape[2], images.shape[3])
+        if static:
+            return warp(images, affine, static=True)
+        chosen = (torch.stack(draws) != 0).any(dim=0).nonzero().squeeze(1)
+        if len(chosen) == 0:
+            return images
+        if len(chosen) == len(images):
+            return warp(images, affine)
+        return images.index_copy(0, chosen, warp(images[chosen], affine[chosen]))

@@ -1,0 +1,33 @@
+from .datamodule import PictureDataModule as PictureDataModule
+from .dataset import (
+    MIN_PICTURES as MIN_PICTURES,
+    NOT_PICTURES as NOT_PICTURES,
+    PictureDataset as PictureDataset,
+    label_table as label_table,
+    open_dataset as open_dataset,
+)
+from .from_config import open_configured_dataset as open_configured_dataset
+from .images import (
+    Background as Background,
+    BadPicture as BadPicture,
+    decode_picture as decode_picture,
+    image_grid as image_grid,
+    parse_background as parse_background,
+    save_jpeg as save_jpeg,
+    save_png as save_png,
+    to_float as to_float,
+    to_uint8 as to_uint8,
+)
+from .portrait_set import HELD_OUT_SEED as HELD_OUT_SEED, open_portraits as open_portraits
+from .report import DatasetReport as DatasetReport
+from .sharpness import sharpness as sharpness
+from .sources import (
+    FolderSource as FolderSource,
+    Source as Source,
+    ZipSource as ZipSource,
+    is_folder as is_folder,
+    natural_order as natural_order,
+    not_of_kinds as not_of_kinds,
+    open_source as open_source,
+)
+from .tfrecord_write import write_tfrecords as write_tfrecords

@@ -1,0 +1,66 @@
+"""The device that a script computes on, and what float32 means there: one policy for every script.
+
+Everything that makes pictures or numbers (evaluation, sweep, projection, generate, caricature) computes in IEEE
+float32, as a processor does, so that numbers of different machines compare. Phases of training may take TF32, the
+format of tensor cores that keeps 10 bits of mantissa.
+
+Only the older pair of switches is used: PyTorch refuses to read it once the newer `fp32_precision` has been set, and
+Lightning and other libraries read it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from .errors import UserError
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of the option `device`.
+
+    Args:
+        name: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
+
+    Raises:
+        UserError: when it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"device={name}: choose auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device={name}: choose auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device={name}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor of the host to a device; the host goes on at once."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def set_float32(*, tf32: bool = False) -> None:
+    """Let matrix products and convolutions of float32 tensors on CUDA devices compute in IEEE float32, or in TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+
+
+def float32_format() -> str:
+    """What is in force, for the protocol beside a number: `"ieee"`, or `"tf32"` where any of the two switches is on."""
+    return "tf32" if torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32 else "ieee"
+
+
+@contextmanager
+def float32_in(*, tf32: bool) -> Iterator[None]:
+    """`set_float32` while the block runs."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    set_float32(tf32=tf32)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

@@ -1,0 +1,17 @@
+from .align import AlignedFace as AlignedFace, Frame as Frame, align_face as align_face, ffhq_quad as ffhq_quad
+from .face import Face as Face, LandmarkProvider as LandmarkProvider
+from .find import (
+    CHOICES as CHOICES,
+    FaceSettings as FaceSettings,
+    FoundFace as FoundFace,
+    PhotoReport as PhotoReport,
+    find_faces as find_faces,
+    readable as readable,
+)
+from .landmarks import (
+    FileLandmarks as FileLandmarks,
+    open_landmarks as open_landmarks,
+)
+from .paste import paste_back as paste_back
+from .photos import open_photos as open_photos, picture_names as picture_names
+from .quality import Limits as Limits

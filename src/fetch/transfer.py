@@ -1,0 +1,212 @@
+"""One URL into one file: resumed where it stopped, checked for its length, tried again with bounded patience."""
+
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import urllib3
+from tqdm import tqdm
+
+from . import drive
+from .partial import Origin, Partial, disk_errors
+from .web import SNIFFED, WEB_PAGE, Failed, Interrupted, Session, describe, is_html, is_web_page, read_page
+
+CHUNK = 1 << 16
+PROGRESS = 1 << 20  # bytes that make a failed attempt count as progress
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for.
+
+    Attributes:
+        timeout_sec: without an answer or a byte.
+        attempts: failures in a row, without progress in between, before a URL is given up.
+        first_wait_sec: after the first failure; it doubles with each one more.
+        longest_wait_sec: the most that is waited, also where the server asks for more.
+        sleep: waits so many seconds.
+    """
+
+    timeout_sec: float = 20.0
+    attempts: int = 5
+    first_wait_sec: float = 1.0
+    longest_wait_sec: float = 60.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How to fetch one file.
+
+    Attributes:
+        partial: where its bytes go.
+        size: of the file where it is published.
+        checked: whether its checksum is published.
+        patience: with the server.
+        bar: shows the bytes so far, and each new attempt.
+    """
+
+    partial: Partial
+    size: int | None
+    checked: bool
+    patience: Patience
+    bar: "tqdm[Any]"
+
+    def run(self, url: str) -> bool:
+        """Fetch the whole file.
+
+        Returns:
+            Whether its beginning is from an earlier attempt.
+
+        Raises:
+            Failed: with the reason, when the URL does not give the file.
+            UserError: when the disk does not take it.
+        """
+        failures, reached = 0, False
+        with Session() as session:
+            while True:
+                before = self.partial.size
+                try:
+                    return self._attempt(session, url)
+                except Interrupted as error:
+                    reached = reached or error.reached
+                    failures = 1 if self.partial.size - before >= PROGRESS else failures + 1
+                    if not reached:
+                        raise Failed(str(error)) from error
+                    if failures >= self.patience.attempts:
+                        raise Failed(f"{error}; given up after {failures} attempts") from error
+                    pause = self.patience.first_wait_sec * 2 ** (failures - 1)
+                    pause = min(max(pause, error.retry_after_sec), self.patience.longest_wait_sec)
+                    self.bar.write(f"weights    {error}: trying again in {pause:g} s")
+                    self.patience.sleep(pause)
+
+    def _attempt(self, session: Session, url: str) -> bool:
+        timeout = self.patience.timeout_sec
+        origin = self.partial.origin(url, checked=self.checked)
+        start = self.partial.size if origin is not None else 0
+        if origin is not None and start == origin.total:
+            return True
+        direct = url if drive.file_id(url) is None else drive.locate(session, url, timeout)
+        if origin is None:
+            with session.open(direct, timeout) as response:
+                self._receive_anew(response, url)
+            return False
+        headers = {"Range": f"bytes={start}-"} | ({"If-Range": origin.validator} if origin.validator else {})
+        with session.open(direct, timeout, headers) as response:
+            if response.status_code == requests.codes.partial_content and _continues(response, origin, start):
+                self._receive(_chunks(response), start, origin.total)
+                return True
+            if response.status_code in (requests.codes.partial_content, requests.codes.range_not_satisfiable):
+                self.partial.discard()
+                raise Interrupted("the file there has changed")
+            self._receive_anew(response, url)
+            return False
+
+    def _receive_anew(self, response: requests.Response, url: str) -> None:
+        """Receive the whole body; an earlier partial file is given up once this looks like the file."""
+        if response.status_code != requests.codes.ok:
+            raise Failed(f"answered {response.status_code} {response.reason}")
+        if is_html(response):
+            page = read_page(response)
+            raise Failed(WEB_PAGE if drive.file_id(url) is None else drive.explain(page))
+        total = response.raw.length_remaining  # None where it is sent in chunks or not stated
+        if self.size is not None and total not in (None, self.size):
+            raise Failed(f"has {total} bytes there, not {self.size}")
+        if total is None and not (response.raw.chunked or self.size or self.checked):
+            raise Failed("states no length, so that a cut file could not be told from a whole one")
+        chunks, first = _chunks(response), b""
+        while len(first) < SNIFFED and (chunk := next(chunks, b"")):
+            first += chunk
+        if not first:
+            raise Interrupted("sent nothing")
+        if is_web_page(first):
+            raise Failed(WEB_PAGE)
+        etag = response.headers.get("ETag")
+        strong = etag if etag and not etag.startswith("W/") else None
+        with disk_errors(self.partial.path):
+            self.partial.begin(Origin(url, strong, response.headers.get("Last-Modified"), total))
+        self._receive(itertools.chain([first], chunks), 0, total)
+
+    def _receive(self, chunks: Iterator[bytes], start: int, total: int | None) -> None:
+        """Append the body to the partial file, as far as it comes."""
+        limit = self.size if total is None else total
+        if limit is not None:
+            self.partial.check_space(limit - start)
+        self.bar.reset(limit)
+        self.bar.initial = self.bar.n = done = start
+        with disk_errors(self.partial.path), open(self.partial.path, "ab") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                done += len(chunk)
+                self.bar.update(len(chunk))
+                if done == limit:
+                    break
+        if limit is None:
+            return
+        if done < limit:
+            raise Interrupted(f"connection lost after {done} of {limit} bytes")
+        with suppress(Interrupted):
+            done += len(next(chunks, b""))
+        if done > limit:
+            self.partial.discard()
+            raise Failed(f"sends more than the {limit} bytes that the file has")
+
+
+def copy_local(source: Path, partial: Partial, bar: "tqdm[Any]") -> None:
+    """Copy a file of this machine into the partial file.
+
+    Raises:
+        Failed: when it cannot be read.
+        UserError: when the disk does not take it.
+    """
+    try:
+        opened = open(source, "rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise Failed(describe(error)) from error
+    with opened:
+        total = source.stat().st_size
+        partial.check_space(total)
+        bar.reset(total)
+        with disk_errors(partial.path):
+            partial.discard()
+            with open(partial.path, "wb") as file:
+                while chunk := opened.read(CHUNK):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+
+
+def _continues(response: requests.Response, origin: Origin, start: int) -> bool:
+    """Whether a 206 response is the rest of the file that `origin` began."""
+    parts = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    if parts is None or int(parts[1]) != start or is_html(response):
+        return False
+    if origin.total is not None and parts[3] not in ("*", str(origin.total)):
+        return False
+    if response.raw.length_remaining not in (None, int(parts[2]) - start + 1):
+        return False
+    if origin.etag is not None and response.headers.get("ETag", origin.etag) != origin.etag:
+        return False
+    return origin.modified is None or response.headers.get("Last-Modified", origin.modified) == origin.modified
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The body as it arrives; where it ends before its stated length, that is the end.
+
+    Raises:
+        Interrupted: when the connection is lost in another way.
+    """
+    response.raw.enforce_content_length = False
+    while True:
+        try:
+            chunk = response.raw.read1(CHUNK)
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            raise Interrupted(describe(error)) from error
+        if not chunk:
+            return
+        yield chunk

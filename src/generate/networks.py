@@ -1,0 +1,212 @@
+"""Which network is rendered: one that is named, or a run's recommended blend, snapshot, or a blend made now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import UserError
+from ..networks import Generator
+from ..runs import (
+    SNAPSHOTS,
+    Base,
+    Recipe,
+    Recommended,
+    Snapshot,
+    check_family,
+    find_base,
+    find_run,
+    find_snapshots,
+    recommended_blend,
+)
+from ..weights import load_network
+from .settings import GenerateSettings
+
+OUT = "generated"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A network to render with.
+
+    Attributes:
+        G: the network.
+        text: which it is, for people.
+        folder: where its pictures go when no folder is asked for.
+    """
+
+    G: Generator
+    text: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Column:
+    """One network of before/after pairs: its caption, and how to get it."""
+
+    caption: str
+    load: Callable[[], Generator]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What pairs show: the network whose mapping makes the codes, all columns, and where the sheet goes."""
+
+    base: Generator
+    columns: list[Column]
+    text: str
+    label: str
+    folder: Path
+
+
+def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
+    """Find and load the network that the settings name.
+
+    Raises:
+        UserError: when there is none, or what is asked for cannot be.
+    """
+    if settings.network is not None:
+        path = Path(settings.network)
+        if next(path.glob(SNAPSHOTS), None) is None:
+            source = path if path.exists() else settings.network
+            G = load_network(source, device=device, parts=("G_ema",), weights_folder=settings.weights).G_ema
+            return Chosen(G, str(settings.network), Path(OUT) / _name(path))
+        run_dir = path
+    else:
+        run_dir = _run(settings)
+    best = recommended_blend(run_dir)
+    if settings.snapshot is None and settings.blend is None and best is not None:
+        text = f"{best.path} (recommended: {_described(best)})"
+        return Chosen(best.load(device), text, run_dir / OUT / f"{best.sweep}-best")
+    snapshot = _one_snapshot(run_dir, settings, best if settings.blend is not None else None)
+    G = _load(snapshot, device)
+    text, name = f"{snapshot.path}", snapshot.name
+    if settings.blend is not None:
+        base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
+        check_family([snapshot], base)
+        recipe = settings.blend.recipes(G)[0]
+        G = recipe.blend(G, base.G)
+        name += f"-res{recipe.resolution:03d}{_manner(recipe)}"
+        text += f" blended at {recipe.resolution}"
+    elif settings.snapshot is None:
+        text += " (newest snapshot; no sweep has recommended a blend)"
+    return Chosen(G, text, run_dir / OUT / name)
+
+
+def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
+    """Find the base network and the columns that `pairs.columns` asks for.
+
+    Raises:
+        UserError: when one is missing, or does not fit.
+    """
+    run_dir = _run(settings)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
+    first = Column("base", lambda: base.G)
+    kind, label = settings.pair_columns, settings.pair_columns
+    if kind == "best":
+        columns, text = _best_columns(run_dir, base, device)
+    else:
+        best = recommended_blend(run_dir) if kind == "resolutions" else None
+        snapshots = (
+            [_one_snapshot(run_dir, settings, best)]
+            if kind == "resolutions"
+            else [s for s in find_snapshots(run_dir, _chosen(settings)) if s.kimg > 0]
+        )
+        if not snapshots:
+            raise UserError(f"{run_dir} has no snapshot after its start: train on, or choose others with snapshot=")
+        check_family(snapshots, base)
+        recipes = [] if settings.blend is None else settings.blend.recipes(base.G)
+        label += _manner(recipes[0]) if recipes else ""
+        if kind == "resolutions":
+            columns, text = _resolution_columns(snapshots[0], base.G, recipes, device)
+            label += f"-{snapshots[0].name}"
+        else:
+            recipe = recipes[0] if recipes else None
+            columns, text = _snapshot_columns(snapshots, base.G, recipe, device)
+            label += "" if recipe is None else f"-res{recipe.resolution:03d}"
+    return Pairs(base.G, [first, *columns], f"{run_dir.name}: base {base.path.name}, {text}", label, run_dir / OUT)
+
+
+def _name(path: Path) -> str:
+    """What a network's file or folder is called."""
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _run(settings: GenerateSettings) -> Path:
+    try:
+        return find_run(settings.run, Path(settings.runs))
+    except UserError as error:
+        if settings.mode == "pairs":
+            raise
+        raise UserError(f"{error}; or name a network with network=FILE (network=demo is always there)") from error
+
+
+def _chosen(settings: GenerateSettings) -> Any:
+    return "all" if settings.snapshot is None else settings.snapshot
+
+
+def _one_snapshot(run_dir: Path, settings: GenerateSettings, best: Recommended | None) -> Snapshot:
+    """The snapshot asked for; else that of the recommended blend; else the newest."""
+    snapshots = find_snapshots(run_dir, _chosen(settings))
+    if settings.snapshot is None and best is not None:
+        snapshots = [s for s in snapshots if s.path == best.snapshot] or snapshots
+    return snapshots[-1]
+
+
+def _described(best: Recommended) -> str:
+    return f"{best.kimg:g} kimg at {best.recipe.resolution}"
+
+
+def _manner(recipe: Recipe) -> str:
+    """How a blend is made, for the names of files, where it is not as usual."""
+    return "" if recipe == Recipe(recipe.resolution) else f"-{recipe.manner}"
+
+
+def _load(snapshot: Snapshot, device: torch.device) -> Generator:
+    return load_network(snapshot.path, device=device, parts=("G_ema",)).G_ema
+
+
+def _best_columns(run_dir: Path, base: Base, device: torch.device) -> tuple[list[Column], str]:
+    best = recommended_blend(run_dir)
+    if best is None:
+        raise UserError(
+            f"{run_dir} has no recommended blend: run sweep.py first, or choose pairs.columns=resolutions or snapshots"
+        )
+    snapshot = Snapshot(best.snapshot, best.kimg)
+    if not snapshot.path.is_file():
+        raise UserError(
+            f"{snapshot.path} is missing: the recommended blend was made of it; choose pairs.columns=snapshots"
+        )
+    check_family([Snapshot(best.path, best.kimg), snapshot], base)
+    columns = [
+        Column(f"best: {best.recipe.resolution}", lambda: best.load(device)),
+        Column(f"{best.kimg:g} kimg", lambda: _load(snapshot, device)),
+    ]
+    return columns, f"recommended blend ({_described(best)}), its snapshot"
+
+
+def _resolution_columns(
+    snapshot: Snapshot, base: Generator, recipes: list[Recipe], device: torch.device
+) -> tuple[list[Column], str]:
+    G = _load(snapshot, device)
+
+    def column(recipe: Recipe) -> Column:
+        return Column(f"{recipe.resolution}", lambda: recipe.blend(G, base))
+
+    shown = ", ".join(f"{recipe.resolution}" for recipe in recipes)
+    columns = [*map(column, recipes), Column(f"{snapshot.kimg:g} kimg", lambda: G)]
+    return columns, f"blends at {shown}, snapshot of {snapshot.kimg:g} kimg"
+
+
+def _snapshot_columns(
+    snapshots: list[Snapshot], base: Generator, recipe: Recipe | None, device: torch.device
+) -> tuple[list[Column], str]:
+    def load(snapshot: Snapshot) -> Generator:
+        G = _load(snapshot, device)
+        return G if recipe is None else recipe.blend(G, base)
+
+    columns = [Column(f"{s.kimg:g} kimg", lambda s=s: load(s)) for s in snapshots]  # type: ignore[misc]
+    blended = "" if recipe is None else f" blended at {recipe.resolution}"
+    return columns, f"{len(snapshots)} snapshots{blended}"

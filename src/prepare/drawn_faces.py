@@ -1,0 +1,179 @@
+"""Drawn faces out of screenshots and illustrations: find, cut out, leave out what is nearly the same or pruned by hand.
+
+A face's number is its picture's place in the source and its own in the picture, from left to right: `12.1`, `12.2`. So
+numbers stay what they are whatever else is left out.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from ..data import NOT_PICTURES, Source, not_of_kinds
+from ..errors import UserError
+from .duplicates import Duplicates
+from .face_boxes import FaceDetector
+from .face_cuts import MAX_FACES, Cut, FaceCutter
+from .outcome import DUPLICATE, Outcome
+from .parallel import in_order
+from .render import Record
+from .settings import PrepareSettings
+from .work_folder import Unfinished
+
+_STEP = MAX_FACES + 1  # in the work a picture has number place · _STEP, its faces have those that follow
+_DROPPED = "in the drop list"
+_ENTRY = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
+
+
+def prepare_faces(
+    settings: PrepareSettings,
+    source: Source,
+    names: Sequence[str],
+    sizes: Sequence[int],
+    work: Unfinished,
+    detector: FaceDetector,
+) -> Outcome:
+    """Cut the faces out of all pictures of a source, and decide which are used.
+
+    Args:
+        settings: the choices.
+        source: what to read from.
+        names: of its files.
+        sizes: of each in bytes.
+        work: what is done already, and where the rest goes.
+        detector: of faces.
+
+    Raises:
+        UserError: for a drop list that names what is not there.
+    """
+    places = [i for i, name in enumerate(names) if not_of_kinds([name], NOT_PICTURES)]
+    cutter = FaceCutter(settings, source, detector)
+    _cut_all(cutter, places, names, sizes, work)
+    records = work.records
+    faces = [place * _STEP + i for place in places for i in range(1, _count(records, place) + 1)]
+    dropped = dropped_faces(settings.drop, names, {place: _count(records, place) for place in places})
+    reasons = {number: records[number]["reason"] for number in faces if "reason" in records[number]}
+    pairs = _leave_out_duplicates(faces, names, records, reasons, settings.dedupe or 0)
+    for number in faces:  # last: a copy of what was pruned does not come up in its place
+        place, face = divmod(number, _STEP)
+        if number not in reasons and ((place, face) in dropped or (place, None) in dropped):
+            reasons[number] = _DROPPED
+    left_out = {}
+    for place in places:
+        if not _count(records, place):
+            left_out[names[place]] = records[place * _STEP].get("reason", "no face found")
+        for number in range(place * _STEP + 1, place * _STEP + 1 + _count(records, place)):
+            if number in reasons:
+                left_out[_name(number, names)] = reasons[number]
+    with_faces = sum(_count(records, place) > 0 for place in places)
+    return Outcome(
+        [number for number in faces if number not in reasons],
+        None,
+        left_out,
+        facts={"num_faces": len(faces), "with_faces": with_faces, "pictures": len(places), "duplicates": pairs},
+        source_of=lambda number: number // _STEP,
+        number_of=number_of,
+        details={"left_out": [_left_out_row(number, names, records, reasons[number]) for number in sorted(reasons)]},
+    )
+
+
+def number_of(number: int) -> str:
+    """From a face's number in the work to the one that is shown: `12.1`."""
+    place, face = divmod(number, _STEP)
+    return f"{place}.{face}"
+
+
+def dropped_faces(
+    entries: Sequence[str], names: Sequence[str], counts: Mapping[int, int]
+) -> set[tuple[int, int | None]]:
+    """Read a drop list: `12.1` or `name#1` for a face, `12` or `name` for all faces of a picture.
+
+    Args:
+        entries: of the list.
+        names: of the source's files.
+        counts: place of each picture to the number of its faces.
+
+    Returns:
+        Place of a picture, and number of the face in it or None for all.
+
+    Raises:
+        UserError: for an entry that is none of these.
+    """
+    places = {name: i for i, name in enumerate(names)}
+    found: set[tuple[int, int | None]] = set()
+    for entry in entries:
+        match, (stem, _, number) = _ENTRY.fullmatch(entry), entry.rpartition("#")
+        if entry in places:
+            place, face = places[entry], None
+        elif match:
+            place, face = int(match[1]), None if match[2] is None else int(match[2])
+        elif stem in places and number.isascii() and number.isdigit():
+            place, face = places[stem], int(number)
+        else:
+            place, face = -1, None
+        if place not in counts:
+            raise UserError(
+                f"drop: {entry} is neither a picture of the source nor a number of the contact sheets, such as 12.1 "
+                "for a face or 12 for all faces of a picture"
+            )
+        if face is not None and not 1 <= face <= counts[place]:
+            raise UserError(f"drop: {entry}: {names[place]} has {counts[place]} faces, counted from 1")
+        found.add((place, face))
+    return found
+
+
+def _cut_all(
+    cutter: FaceCutter, places: Sequence[int], names: Sequence[str], sizes: Sequence[int], work: Unfinished
+) -> None:
+    """Look at the pictures that are not done yet; a picture's record is written after those of its faces."""
+    todo = [place for place in places if not _is_done(work.records, place)]
+
+    def cut(place: int) -> tuple[Record, Sequence[Cut]]:
+        return cutter(names[place], sizes[place])
+
+    with tqdm(total=len(places), initial=len(places) - len(todo), desc="pictures", unit="img", disable=None) as bar:
+        for place, (record, cuts) in in_order(cut, todo):
+            for i, (face, png) in enumerate(cuts, 1):
+                work.add(place * _STEP + i, face, png)
+            work.add(place * _STEP, record, None)
+            bar.update()
+
+
+def _count(records: Mapping[int, Record], place: int) -> int:
+    return int(records[place * _STEP].get("faces", 0))
+
+
+def _is_done(records: Mapping[int, Record], place: int) -> bool:
+    first = place * _STEP
+    return first in records and all(first + i in records for i in range(1, _count(records, place) + 1))
+
+
+def _leave_out_duplicates(
+    faces: Sequence[int], names: Sequence[str], records: Mapping[int, Record], reasons: dict[int, str], bits: int
+) -> list[list[Any]]:
+    """Add near-duplicates of earlier faces to the reasons; pairs with the bits that differ."""
+    search, kept, pairs = Duplicates(bits), [], []
+    for number in faces:
+        if number in reasons:
+            continue
+        record = records[number]
+        found = search.find(int(record["hash"], 16), record["colour"])
+        if found is None:
+            kept.append(number)
+            continue
+        earlier = kept[found[0]]
+        reasons[number] = f"{DUPLICATE} of {number_of(earlier)} ({found[1]} of 64 bits differ)"
+        pairs.append([_name(number, names), _name(earlier, names), found[1]])
+    return pairs
+
+
+def _name(number: int, names: Sequence[str]) -> str:
+    place, face = divmod(number, _STEP)
+    return f"{names[place]}#{face}"
+
+
+def _left_out_row(number: int, names: Sequence[str], records: Mapping[int, Record], reason: str) -> dict[str, Any]:
+    known = ("sha256", "size", "face", "score", "crop", "sharpness", "hash")
+    record = {key: records[number][key] for key in known if key in records[number]}
+    return {"number": number_of(number), "source": names[number // _STEP], **record, "reason": reason}

@@ -1,0 +1,250 @@
+"""`prepare.py`: pictures of any kind to one clean data set, with a manifest, a report and contact sheets."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, label_table, not_of_kinds, open_source
+from ..errors import UserError
+from .detectors import open_face_detector
+from .drawn_faces import prepare_faces
+from .duplicates import Duplicates
+from .face_boxes import FaceDetector
+from .ferg import Frame, read_tree
+from .ferg_choice import FergChoice, describe, first_choice
+from .manifest import is_same, is_same_source, key_of, make_manifest, read_manifest, source_status
+from .outcome import DUPLICATE, Outcome, entries, shown, write_report
+from .pack import write_tfrecord, write_zip
+from .parallel import in_order, quiet_decoders
+from .render import Record, Renderer
+from .settings import OUT_FOLDER, PrepareSettings, prepare_settings
+from .similarity import Similarity, fit_similarity
+from .work_folder import Unfinished, remove, unfinished
+
+_WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
+_DROPPED = "in the drop list"
+
+
+def main(config: Mapping[str, Any]) -> None:
+    """Prepare as a plain configuration composed from `conf/prepare.yaml` says.
+
+    Raises:
+        UserError: for everything that the user can put right.
+    """
+    prepare(prepare_settings(config))
+
+
+def prepare(settings: PrepareSettings) -> Path:
+    """Read a source and write the data set, its report and contact sheets; go on where an earlier start stopped.
+
+    Args:
+        settings: the choices.
+
+    Returns:
+        The zip or folder.
+
+    Raises:
+        UserError: for a source without enough usable pictures, or a target that cannot be written or is not ours.
+    """
+    out = settings.out
+    source, names = _open(settings.source)
+    settings, detector = _with_detector(settings)
+    stamp, sizes = source_status(source, settings.source, names)
+    known = read_manifest(out)
+    if known is not None and is_same(known, settings, stamp):
+        shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
+        print(f"{out} is there already, made of the same pictures with the same options: nothing to do")
+        if (settings.report_folder / "report.json").is_file():
+            print(f"report: {settings.report_folder / 'report.json'}")
+        return out
+    _check_target(settings, known, stamp)
+    with quiet_decoders(), unfinished(out, key_of(settings, stamp)) as work:
+        if work.continued:
+            print(f"continuing: {work.continued} pictures were done before")
+        if detector is not None:
+            outcome = prepare_faces(settings, source, names, sizes, work, detector)
+        else:
+            outcome = _Job(settings, source, names, sizes, work).make()
+        write_report(settings, names, work, outcome)
+        used = len(outcome.pictures)
+        if used < MIN_PICTURES:
+            raise UserError(
+                f"source={settings.source}: {used} usable pictures, at least {MIN_PICTURES} needed; "
+                f"{settings.report_folder / 'report.json'} says why"
+            )
+        manifest = make_manifest(
+            settings, stamp, entries(settings, names, work, outcome), outcome.classes, outcome.details
+        )
+        _WRITERS[settings.format](out, work, outcome.pictures, outcome.labels, manifest)
+        remove(work)
+    print(f"written: {out}")
+    usual = settings.recipe != "folder" and out == OUT_FOLDER / f"{settings.recipe}.zip"
+    options = f"dataset={settings.recipe}" if usual else f"dataset=folder dataset.path={shown(out)}"
+    print(f"train with: python train.py {options}")
+    return out
+
+
+def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp: str) -> None:
+    """Say that a set will be replaced.
+
+    Raises:
+        UserError: for what is not ours, and, unless `out` was asked for, for a set of another source.
+    """
+    out = settings.out
+    if known is None:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise UserError(f"out={out}: exists and was not made by prepare.py; move it away, or choose another out=")
+        return
+    if not settings.out_given and not is_same_source(known, settings, stamp):
+        raise UserError(
+            f"{out} was made of another source ({shown(known.get('source'))}): give another out=, or out={out} to "
+            "replace it"
+        )
+    print(f"{out} was made with other options or pictures: it will be replaced")
+
+
+def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDetector | None]:
+    """Open the detector of faces where one is needed; what it is becomes one of the choices."""
+    if settings.faces is None:
+        return settings, None
+    detector = open_face_detector(settings.faces.detector, settings.faces.sha256, weights_folder=settings.weights)
+    return replace(settings, faces=settings.faces.with_detector(detector)), detector
+
+
+class _Job:
+    """The work on one source, file by file; numbers are places in its list of names."""
+
+    def __init__(
+        self, settings: PrepareSettings, source: Source, names: list[str], sizes: list[int], work: Unfinished
+    ) -> None:
+        self.settings, self.source, self.names, self.sizes, self.work = settings, source, names, sizes, work
+        self.render = Renderer(settings, source)
+        self.dropped = {number: _DROPPED for number in _dropped(settings.drop, names)}
+
+    def make(self) -> Outcome:
+        """Make what the recipe says."""
+        return self.ferg() if self.settings.recipe == "ferg" else self.folder()
+
+    def folder(self) -> Outcome:
+        """Make every picture of a folder, zip or TFRecords."""
+        table = label_table(self.source, self.settings.source)
+        numbers = [i for i, name in enumerate(self.names) if not_of_kinds([name], NOT_PICTURES)]
+        left_out = {i: self.dropped[i] for i in numbers if i in self.dropped}
+        if table is not None:
+            listed = {i for i in numbers if self.names[i] in table or is_folder(self.names[i])}
+            left_out |= {i: "no label in dataset.json" for i in numbers if i not in listed}
+        wanted = [i for i in numbers if i not in left_out]
+        self._make({i: {} for i in wanted}, {})
+        left_out |= self._refused(wanted)
+        kept = self._of_one_size([i for i in wanted if i not in left_out], left_out)
+        pairs = self._duplicates(kept, left_out)
+        kept = [i for i in kept if i not in left_out]
+        labels = None if table is None else [table[self.names[i]] for i in kept]
+        facts = {} if self.settings.dedupe is None else {"duplicates": pairs}
+        return Outcome(kept, labels, {self.names[i]: left_out[i] for i in sorted(left_out)}, facts=facts)
+
+    def ferg(self) -> Outcome:
+        """Choose and make a balanced set of a FERG tree."""
+        settings = self.settings
+        tree = read_tree(self.names, frozenset(NOT_PICTURES))
+        fits = self._fits(tree.characters)
+        empty = {f.index: "empty file" for frames in tree.cells.values() for f in frames if self.sizes[f.index] == 0}
+        choice = FergChoice(tree, settings.count, self.dropped | (empty if any(self.sizes) else {}))
+        first_choice(choice, settings, self.source, self.work)
+        cells = {f.index: cell for cell, frames in tree.cells.items() for f in frames}
+
+        def make(frames: Iterable[Frame]) -> dict[int, str]:
+            chosen = [f.index for f in frames]
+            extra = {i: {"character": cells[i][0], "expression": cells[i][1]} for i in chosen}
+            self._make(extra, {i: fits[cells[i][0]] for i in chosen} if fits else {})
+            return self._refused(chosen)
+
+        choice.settle(make)
+        pictures = [f.index for cell in sorted(choice.picks) for f in choice.picks[cell]]
+        classes = tree.characters
+        left_out = {self.names[i]: choice.bad[i] for i in sorted(choice.bad)} | tree.strange
+        labels = [classes.index(cells[i][0]) for i in pictures]
+        return Outcome(pictures, labels, left_out, classes, describe(choice, tree.empty_cells()))
+
+    def _fits(self, characters: Sequence[str]) -> dict[str, Similarity]:
+        points = self.settings.points
+        if points is None:
+            return {}
+        missing = [c for c in characters if c not in points]
+        if missing:
+            raise UserError(f"align.points has no points for {', '.join(missing)}: add {missing[0]}: [[x, y], ...]")
+        return {c: fit_similarity(points[c]) for c in characters}
+
+    def _make(self, extra: Mapping[int, Record], fits: Mapping[int, Similarity]) -> None:
+        """Make the pictures that are not there yet."""
+        todo = [i for i in extra if i not in self.work.records]
+        call = partial(self._one, fits)
+        with tqdm(total=len(extra), initial=len(extra) - len(todo), desc="pictures", unit="img", disable=None) as bar:
+            for number, (record, png) in in_order(call, todo):
+                self.work.add(number, record | extra[number], png)
+                bar.update()
+
+    def _one(self, fits: Mapping[int, Similarity], number: int) -> tuple[Record, bytes | None]:
+        return self.render(self.names[number], self.sizes[number], fits.get(number))
+
+    def _refused(self, numbers: Iterable[int]) -> dict[int, str]:
+        records = self.work.records
+        return {i: records[i]["reason"] for i in numbers if "reason" in records[i]}
+
+    def _of_one_size(self, numbers: list[int], left_out: dict[int, str]) -> list[int]:
+        if self.settings.resolution is not None or not numbers:
+            return numbers
+        records, first = self.work.records, self.work.records[numbers[0]]["size"]
+        for i in numbers:
+            if records[i]["size"] != first:
+                left_out[i] = f"{'x'.join(map(str, records[i]['size']))}, the first is {'x'.join(map(str, first))}"
+        return [i for i in numbers if i not in left_out]
+
+    def _duplicates(self, numbers: Iterable[int], left_out: dict[int, str]) -> list[list[Any]]:
+        if self.settings.dedupe is None:
+            return []
+        search, kept, pairs = Duplicates(self.settings.dedupe), [], []
+        for i in numbers:
+            record = self.work.records[i]
+            found = search.find(int(record["hash"], 16), record["colour"])
+            if found is None:
+                kept.append(i)
+                continue
+            earlier = self.names[kept[found[0]]]
+            left_out[i] = f"{DUPLICATE} of {earlier} ({found[1]} of 64 bits differ)"
+            pairs.append([self.names[i], earlier, found[1]])
+        return pairs
+
+
+def _open(path: Path) -> tuple[Source, list[str]]:
+    """Open a source and list its names; messages speak of `source=`."""
+    try:
+        source = open_source(path)
+        return source, source.names()
+    except UserError as error:
+        raise UserError(str(error).replace("dataset.path=", "source=")) from error
+
+
+def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Numbers of the files that a drop list names, by number or name.
+
+    Raises:
+        UserError: for what is neither.
+    """
+    places = {name: i for i, name in enumerate(names)}
+    found = []
+    for entry in entries:
+        number = int(entry) if entry.isascii() and entry.isdigit() and len(entry) < 10 else -1
+        number = number if 0 <= number < len(names) else places.get(entry, -1)
+        if number < 0:
+            raise UserError(
+                f"drop: {entry} is neither a file of the source nor a number from 0 to {len(names) - 1}; numbers are "
+                "those of the contact sheets"
+            )
+        found.append(number)
+    return found

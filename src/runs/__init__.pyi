@@ -1,0 +1,20 @@
+from .find import (
+    SNAPSHOTS as SNAPSHOTS,
+    Base as Base,
+    Snapshot as Snapshot,
+    check_family as check_family,
+    find_base as find_base,
+    find_run as find_run,
+    find_snapshots as find_snapshots,
+    run_config as run_config,
+)
+from .recipe import DIRECTIONS as DIRECTIONS, Recipe as Recipe
+from .recommended import (
+    BEST as BEST,
+    RANKING as RANKING,
+    Recommended as Recommended,
+    blend_header as blend_header,
+    finished_sweeps as finished_sweeps,
+    recommended_blend as recommended_blend,
+    recommending_sweep as recommending_sweep,
+)

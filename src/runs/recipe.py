@@ -1,0 +1,104 @@
+"""The recipe of a blend: where a snapshot and the network that it was fine-tuned from meet, and which is below."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ..errors import UserError
+from ..networks import Generator, blend, blend_weights
+
+DIRECTIONS = ("cartoon_low", "cartoon_high")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a blend of two given networks.
+
+    Attributes:
+        resolution: of the switch, a power of two from 4 up.
+        direction: `"cartoon_low"` (low = fine-tuned, high = base) or `"cartoon_high"` (the other way round).
+        level: 0 or 1, see `networks.blend`.
+        width: None for a hard switch, or the width of a logistic mix in positions.
+
+    Raises:
+        UserError: for a value that cannot be.
+    """
+
+    resolution: int
+    direction: str = "cartoon_low"
+    level: int = 0
+    width: float | None = None
+
+    def __post_init__(self) -> None:
+        r = self.resolution
+        if not _is_whole(r) or r < 4 or r & (r - 1):
+            raise UserError(f"resolution={r}: must be a power of two from 4 up")
+        if self.direction not in DIRECTIONS:
+            raise UserError(f"direction={self.direction}: choose {' or '.join(DIRECTIONS)}")
+        if not _is_whole(self.level) or self.level not in (0, 1):
+            raise UserError(f"level={self.level}: choose 0 (first convolution of the block) or 1 (second)")
+        if self.width is not None and not _is_width(self.width):
+            raise UserError(f"width={self.width}: give a width above 0 in layer positions, or none for a hard switch")
+
+    @property
+    def manner(self) -> str:
+        """All but the resolution, for names of files: `cartoon-low`, `cartoon-high-level1-width0.5`."""
+        level = f"-level{self.level}" if self.level else ""
+        width = f"-width{self.width:g}" if self.width else ""
+        return f"{self.direction.replace('_', '-')}{level}{width}"
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether the blend is whole blocks of the low network below whole blocks of the high one."""
+        return self.width is None and self.level == 0
+
+    def at(self, resolution: int) -> "Recipe":
+        """The same at another resolution."""
+        return replace(self, resolution=resolution)
+
+    def ordered(self, snapshot: T, base: T) -> tuple[T, T]:
+        """Turn what belongs to (snapshot, base) into (low, high); given (low, high), back into (snapshot, base)."""
+        return (snapshot, base) if self.direction == "cartoon_low" else (base, snapshot)
+
+    def blend(self, snapshot: Generator, base: Generator) -> Generator:
+        """Blend a snapshot and the base network.
+
+        Raises:
+            UserError: when they do not fit together.
+        """
+        low, high = self.ordered(snapshot, base)
+        return blend(low, high, self.resolution, level=self.level, width=self.width)
+
+    def resolutions(self, G: Generator) -> list[int]:
+        """Resolutions at which networks of G's size can be blended like this and the result is not the low one."""
+        size = G.resolution
+        known = G.synthesis.resolutions
+        return [r for r in known if any(blend_weights(size, r, level=self.level, width=self.width).values())]
+
+    def check_against(self, G: Generator, name: str = "resolution") -> None:
+        """Check the resolution against the networks.
+
+        Args:
+            G: one of them.
+            name: what the user calls the resolution.
+
+        Raises:
+            UserError: when they do not have it, or the blend would be the low network itself.
+        """
+        useful = self.resolutions(G)
+        if self.resolution in useful:
+            return
+        if self.resolution in G.synthesis.resolutions:
+            reason = f"on a {G.resolution} px network this is the un-blended low network; choose {useful[-1]} or less"
+        else:
+            reason = f"a {G.resolution} px network can be blended at {', '.join(map(str, useful))}"
+        raise UserError(f"{name}={self.resolution}: {reason}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_width(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0

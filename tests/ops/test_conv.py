@@ -1,0 +1,105 @@
+"""Convolutions and lookups with derivatives of their own: equal to PyTorch's, to any order, by the right kernels."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from src.networks import Discriminator, Generator
+from src.ops import conv2d, conv_transpose2d, grid_sample
+from src.training.losses import path_lengths, r1_penalty
+
+aten = torch.ops.aten
+CASES = {
+    "3x3": (lambda x, w, b: conv2d(x, w, b, padding=1), lambda x, w, b: F.conv2d(x, w, b, padding=1)),
+    "stride 2": (lambda x, w, b: conv2d(x, w, b, stride=2), lambda x, w, b: F.conv2d(x, w, b, stride=2)),
+    "without bias": (lambda x, w, b: conv2d(x, w, padding=1), lambda x, w, b: F.conv2d(x, w, padding=1)),
+    "transposed": (
+        lambda x, w, b: conv_transpose2d(x, w.transpose(0, 1), stride=2),
+        lambda x, w, b: F.conv_transpose2d(x, w.transpose(0, 1), stride=2),
+    ),
+}
+
+
+def operands(side=8, dtype=torch.float64):
+    """A side of 8 with stride 2 leaves a row of the picture over: its gradient must still be there."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ([2, 3, side, side], [4, 3, 3, 3], [4])
+    return [torch.randn(s, generator=generator, dtype=dtype).requires_grad_() for s in shapes]
+
+
+def derivatives(op, tensors):
+    """Value, gradients, gradients of the gradients, and once more."""
+    found = [op(*tensors)]
+    for _ in range(3):
+        value = sum((t.square() * (1 + 0.1 * t)).sum() for t in found[-1:])
+        grads = torch.autograd.grad(value, tensors, create_graph=True, allow_unused=True)
+        found += [torch.cat([g.flatten() for g in grads if g is not None])]
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_derivatives_equal_pytorchs(name):
+    ours, theirs = CASES[name]
+    for a, b in zip(derivatives(ours, operands()), derivatives(theirs, operands()), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_second_derivatives_match_finite_differences(name):
+    assert torch.autograd.gradgradcheck(CASES[name][0], operands(side=4))
+
+
+def test_operands_without_gradient_get_none():
+    x, w, b = operands()
+    assert not conv2d(x.detach(), w.detach(), b.detach()).requires_grad
+    (g,) = torch.autograd.grad(conv2d(x, w.detach(), None, padding=1).sum(), x, create_graph=True)
+    assert not g.requires_grad, "a gradient of the picture depends on the weight alone, which is constant"
+
+
+class Convolutions(TorchDispatchMode):
+    """Largest kernel side and the layouts of what runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.sides, self.groups = [], []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (aten.convolution.default, aten.convolution_backward.default):
+            weight = args[2] if func is aten.convolution_backward.default else args[1]
+            self.sides.append(max(weight.shape[2:]))
+            self.groups.append(args[9] if func is aten.convolution_backward.default else args[8])
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_regulariser_convolves_with_picture_sized_kernels():
+    size = {"resolution": 32, "channel_base": 256, "channel_max": 8}
+    G, D = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **size), Discriminator(**size)
+    images = torch.randn(4, 3, 32, 32, requires_grad=True)
+    ws = G.mapping(torch.randn(2, 8))
+    with Convolutions() as seen:
+        r1_penalty(D(images), images).mean().backward()
+        made = G.synthesis(ws)
+        path_lengths(made, ws, torch.randn_like(made)).mean().backward()
+    assert len(seen.sides) > 100
+    assert max(side for side, groups in zip(seen.sides, seen.groups, strict=True) if groups == 1) == 3
+
+
+def grid(dtype=torch.float64):
+    theta = torch.tensor([[[0.8, 0.3, 0.1], [-0.2, 1.1, 0.6]], [[1.3, 0.0, -0.4], [0.1, 0.7, 0.0]]], dtype=dtype)
+    return F.affine_grid(theta, [2, 3, 6, 5], align_corners=False)
+
+
+def test_lookups_equal_pytorchs():
+    x = torch.randn(2, 3, 7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    theirs = F.grid_sample(x, grid(), align_corners=False)
+    assert torch.equal(grid_sample(x, grid()), theirs)
+    ours, expected = (torch.autograd.grad(y.pow(3).sum(), x)[0] for y in (grid_sample(x, grid()), theirs))
+    assert torch.equal(ours, expected)
+
+
+def test_lookups_have_derivatives_of_any_order():
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda t: grid_sample(t, grid()).pow(3), x)
+    with pytest.raises(ValueError, match="positions get no gradient"):
+        grid_sample(x, grid().requires_grad_())

@@ -1,0 +1,74 @@
+"""Whole runs on the pretended device: no two places meet, phases are captured, the host waits only where named."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from tests.training.conftest import run, run_options, tensors
+
+pytestmark = pytest.mark.filterwarnings("ignore:GPU available but not used")  # Lightning looks at the real strategy
+
+#: Constants made on the host in the first run of a phase, and kept.
+CONSTANTS = {
+    "augment/geometry.py:_constant",
+    "augment/geometry.py:_up_table",
+    "augment/geometry.py:_down_operator",
+    "augment/color.py:_basis",
+    "augment/filter.py:_band_power",
+    "augment/filter.py:_band_operators",
+}
+#: Where the host may wait between iterations.
+BETWEEN = {
+    "training/step.py:_apply",  # the networks come to the device, and go at the end
+    "augment/ada.py:apply",
+    "data/datamodule.py:__init__",  # so do the pictures, once
+    "training/module.py:_one_hot",  # a check of labels that PyTorch makes on a processor alone
+    "training/callbacks.py:_look",  # every 16th iteration, and before anything is written
+    "training/callbacks.py:after",  # a row of the log
+    "training/callbacks.py:save",  # a checkpoint
+    "training/run.py:_extra",  # a row of the log
+    "training/run.py:_fit",  # Lightning takes the optimisers from the device at the end
+    "training/snapshots.py:_fakes",  # a snapshot
+    "weights/native.py:<dictcomp>",
+}
+FRESH = ["pretrained=none", "pretrained.source=null", "model=tiny", "loss=scratch", "dataset.resolution=16"]
+VARIANTS = {
+    "bf16, ADA": ["augment=ada", "augment.augment_p=0.3", "augment.pipe=bgcfnc"],
+    "fp16": ["trainer.precision=fp16"],
+    "op by op, tf32": ["trainer.graphs=false", "trainer.tf32=true", "augment=ada", "augment.augment_p=0.3"],
+    "classes": [*FRESH, "model.conditional=true"],
+    "frozen, structure": [
+        *("loss.freeze_d=2", "loss.freeze_g_resolution=4", "loss.freeze_mapping=true"),
+        *("loss.structure_weight=1", "loss.structure_resolution=8"),
+    ],
+}
+LAZY = ["loss.pl_interval=2", "loss.r1_interval=2", "trainer.ops=reference", "run=r", "checkpoint_kimg=0.02"]
+
+
+@pytest.fixture
+def options(tiny_network, picture_folder, tmp_path):
+    pictures = shutil.copytree(picture_folder, tmp_path / "pictures")
+    names = sorted(path.name for path in pictures.iterdir())
+    (pictures / "dataset.json").write_text(json.dumps({"labels": [[name, i % 3] for i, name in enumerate(names)]}))
+    return [*run_options(tiny_network, pictures, tmp_path), *LAZY]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run(name, options, training):
+    folder = run(options, *VARIANTS[name], "snapshot.kimg=[0,0.02]")
+    assert training.waiting() <= BETWEEN | CONSTANTS
+    assert set(training.iterations) <= CONSTANTS
+    assert training.recorder.captures == (0 if "trainer.graphs=false" in VARIANTS[name] else 4)
+    before, after = tensors(folder, "kimg-000000.00"), tensors(folder, "kimg-000000.02")
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+    assert all(value.isfinite().all() for value in after.values() if value.is_floating_point())
+
+
+def test_a_run_goes_on_from_its_checkpoint(options, training):
+    run(options, "snapshot.kimg=[0,0.008]")
+    folder = run(options, "snapshot.kimg=[0,0.008,0.02]")
+    assert training.waiting() <= BETWEEN | {"training/step.py:_optimizer_loaded"}
+    assert not training.iterations
+    assert (folder / "snapshots" / "kimg-000000.02.safetensors").exists()

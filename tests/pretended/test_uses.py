@@ -1,0 +1,107 @@
+"""What uses trained networks, on the pretended device: evaluation, sweep, projection, tuning, generate, files."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from src.cli import compose_config
+from src.generate.run import generate
+from src.metrics import Evaluator
+from src.metrics.inception_extractor import InceptionExtractor
+from src.projection import project, tune
+from src.projection.schedule import ProjectionSettings
+from src.sweep.run import run_sweep
+from src.weights import load_network, save_network
+from tests.conftest import make_tiny
+from tests.pretended.cuda import CUDA
+from tests.sweep.conftest import make_network, write_run
+
+FILES = {"weights/load.py:load_network", "weights/native.py:<dictcomp>"}
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run with its base network and one snapshot, made before there is a device."""
+    base = make_network(0)
+    folder = write_run(tmp_path_factory.mktemp("runs") / "first", base, {0: 0.0, 1: 0.3})
+    save_network(folder / "base.safetensors", G_ema=base, meta={})
+    return folder
+
+
+def pictures(n, px):
+    return torch.randint(0, 256, [n, 3, px, px], dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_files(pretended, tmp_path):
+    G, D = make_tiny()
+    path = save_network(
+        tmp_path / "a.safetensors", G_ema=copy.deepcopy(G).to(CUDA), G=G.to(CUDA), D=D.to(CUDA), meta={}
+    )
+    loaded = load_network(path, device="cuda")
+    assert all(t.is_cuda for network in (loaded.G, loaded.D, loaded.G_ema) for t in network.state_dict().values())
+    z = torch.randn([2, 8], device=CUDA)
+    assert torch.equal(loaded.G_ema(z), G(z)) and loaded.G_ema(z).is_cuda
+
+
+def test_evaluation(pretended):
+    """By a network on the device, as Inception is, and by the embedded one; the rows are numbers of the host."""
+    G = make_tiny()[0].to(CUDA)
+    weight = torch.randn([48, 2048], device=CUDA)
+
+    def network(images):
+        return images.float()[:, :, ::4, ::4].flatten(1) @ weight
+
+    reals = [(x, None) for x in pictures(8, 16)]
+    for extractor in (InceptionExtractor(network, sha256="0", resizer="none", device=CUDA), "embedded"):
+        fakes = [(G(torch.randn([4, 8], device=CUDA)) * 127.5 + 128).clamp(0, 255).to(torch.uint8) for _ in range(2)]
+        row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0)
+        assert isinstance(row["kid"], float) and row["protocol"]["float32"] == "ieee"
+    assert pretended.waiting() <= {
+        "metrics/inception_extractor.py:__call__",
+        "metrics/extractors.py:<listcomp>",
+        "a test",
+    }
+
+
+def test_a_sweep(pretended, run_dir):
+    _, ranking = run_sweep(run_dir, (8, 16), base=str(run_dir / "base.safetensors"), n_latents=16, device="cuda")
+    assert ranking["protocol"]["float32"] == "ieee"
+    chunks = {"sweep/pictures.py:render", "sweep/pictures.py:render_snapshot"}  # features are taken on the host
+    once = {"sweep/pictures.py:common_codes", "sweep/plan.py:_digest", "networks/kinship.py:kinship"}
+    assert pretended.waiting() <= chunks | once | FILES
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_a_projection(pretended, noise):
+    """Once a batch of pictures, never a step."""
+    G = make_tiny()[0].to(CUDA)
+    settings = ProjectionSettings(steps=2, noise=noise)
+    found = project(G, pictures(2, 16), settings=settings, progress=False)
+    assert found.codes.device.type == "cpu"
+    once = {"projection/perceptual.py:__init__", "projection/projector.py:_w_statistics"}
+    batch = {"projection/projector.py:_project_batch", "projection/projector.py:<listcomp>"}
+    maps = {"projection/noise_maps.py:<listcomp>"}
+    assert pretended.waiting() <= once | batch | maps | {"a test"}
+    first = sum(count for (_, where), count in pretended.waits.items() if where != "a test")
+    pretended.waits.clear()
+    project(G, pictures(2, 16), settings=replace(settings, steps=4), progress=False)
+    assert sum(pretended.waits.values()) <= first, "more steps, no more waits"
+
+
+def test_tuning(pretended):
+    G = make_tiny()[0].to(CUDA)
+    codes = G.mapping(torch.randn([2, 8], device=CUDA)).detach().cpu()
+    tuned = tune(G, pictures(2, 16), codes, steps=2, progress=False)
+    assert tuned.steps == 2 and all(p.is_cuda for p in tuned.G.parameters())
+    # a value a step: the mean distance, at which it stops
+    assert pretended.waiting() <= {"projection/tuning.py:tune", "projection/perceptual.py:__init__", "a test"}
+
+
+def test_pictures_of_a_network(pretended, run_dir, tmp_path):
+    path = run_dir / "base.safetensors"
+    folder = generate(compose_config("generate", [f"network={path}", "device=cuda", "seeds=0-3", f"out={tmp_path}"]))
+    assert list(folder.glob("*.jpg"))
+    codes = {"generate/codes.py:seed_codes", "generate/job.py:save_codes", "generate/job.py:digest_of"}
+    assert pretended.waiting() <= codes | {"generate/sheet.py:render"} | FILES

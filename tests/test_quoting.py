@@ -1,0 +1,126 @@
+"""Options that are names or paths arrive as they were typed, through every script."""
+
+import pytest
+from PIL import Image
+
+from src.caricature.options import RULES as CARICATURE_RULES
+from src.cli import check_overrides, compose_config
+from src.data import open_dataset
+from src.files import expanded
+from src.prepare.settings import RULES as PREPARE_RULES
+from src.quoting import NAMED, TEXTS, quoted
+from src.training.identity import open_run_folder
+from src.training.options import RULES as TRAINING_RULES
+
+from .scripts import start
+
+TYPED = [
+    *("2024.10", "12_34", "1e5", "007", "0x10", "1_000.50", "true", "inf", "-1", "2024-01-01", "~", "..", "a,b", "[x]"),
+    *(
+        "{a}",
+        r"a\b (1).jpg",
+        r"C:\x",
+        "a\\",
+        "a\\\\",
+        r"\'",
+        "it's",
+        '"',
+        "a${b}.jpg",
+        r"a\${b}",
+        r"a\\${b}",
+        "${",
+        "$a",
+    ),
+    *("${oc.env:HOME}", "#1", "Jürgen im Urlaub", "x=y", " x ", "choices(a,b)", "'a' b 'c'", "a: b", "nulls"),
+]
+KEYS = {
+    "train": ("run", "pretrained.source", "paths.runs", "weights.folder", "tracker.project", "metrics.weights_sha256"),
+    "sweep": ("run", "base", "name", "weights.mirror"),
+    "prepare": ("source", "out", "drop", "background", "align.points", "faces.detector", "faces.sha256"),
+    "caricature": ("photos", "codes", "out", "run", "base", "network", "sweep", "faces.landmarks", "projection.start"),
+    "generate": ("network", "run", "base", "codes", "out"),
+}
+NEEDED = {"train": ["pretrained=file", "pretrained.source=x", "metrics=fid"], "prepare": ["source=x"]}
+
+
+def value_of(config, key):
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_text_is_what_was_typed(name):
+    needed = NEEDED.get(name, [])
+    for number, text in enumerate(TYPED):
+        key = KEYS[name][number % len(KEYS[name])]
+        argument = quoted(f"{key}={text}")
+        assert quoted(argument) == argument
+        assert value_of(compose_config(name, [*needed, argument]), key) == text, (key, text)
+    everything = [quoted(f"{key}=${{x}} 1e5") for key in KEYS[name]]
+    check_overrides(name, [*needed, *everything])
+    config = compose_config(name, [*needed, *everything])
+    assert {value_of(config, key) for key in KEYS[name]} == {"${x} 1e5"}
+
+
+def test_null_and_what_is_in_quotes_stay():
+    assert compose_config("caricature", ["photos=null", "out=NULL"])["photos"] is None
+    assert compose_config("caricature", ["photos='null'"])["photos"] == "null"
+    assert compose_config("caricature", ['photos="a b"'])["photos"] == "a b"
+    assert quoted("photos=") == "photos="
+    for argument in ("blend.res=8,16", "snapshot=1,2,4", "seeds=0-35", "strength=[1,0.5]", "strength=0.5", "--help"):
+        assert quoted(argument) == argument
+
+
+def test_all_names_and_paths_of_the_rules_are_known_as_texts():
+    for rules in (TRAINING_RULES, PREPARE_RULES, CARICATURE_RULES):
+        texts = {key for key, rule in rules.items() if rule.kind in (str, object) and not rule.choices}
+        assert texts - {"snapshot"} <= TEXTS  # a snapshot may be a number, or several
+    assert NAMED not in TEXTS
+
+
+@pytest.mark.script
+def test_prepare_reads_and_writes_the_folders_that_were_typed(tmp_path):
+    source = tmp_path / "2024.10"
+    source.mkdir()
+    for number in range(2):
+        Image.effect_noise((32, 32), 60 + number).save(source / f"{number}.png")
+    done = start("prepare.py", "source=2024.10", "out=${x} 2024.20", "format=tfrecord", "resolution=16", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "${x} 2024.20").glob("*.tfrecords"))
+    assert not (tmp_path / "2024.2").exists() and not (tmp_path / "2024.1").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "argument", "words"),
+    [
+        ("train.py", "seed=${nope}", "seed: Interpolation key 'nope' not found"),
+        ("train.py", "seed=${seed}", "seed: Recursive interpolation detected"),
+        ("train.py", "hydra.run.dir=${nope}", "Interpolation key 'nope' not found"),
+        ("sweep.py", "psi=${nope}", "psi: Interpolation key 'nope' not found"),
+        ("generate.py", "network=a${b}\\c.pkl", "network 'a${b}\\\\c.pkl': neither a file"),
+        ("caricature.py", "run=12_34", "run=12_34: neither a run"),
+        ("sweep.py", "run=1e5", "run=1e5: neither a run"),
+    ],
+)
+@pytest.mark.script
+def test_what_cannot_be_resolved_is_one_line(script, argument, words, tmp_path):
+    more = ["codes=x"] if script == "caricature.py" else []
+    done = start(script, argument, *more, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/x") == tmp_path / "x"
+    assert str(expanded("~nobody-here/x")) == "~nobody-here/x"
+    assert str(expanded("a/~")) == "a/~"
+
+
+def test_runs_may_be_made_in_the_home_folder(monkeypatch, tmp_path, picture_folder):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    dataset = open_dataset(picture_folder)
+    for run, folder in (("a", "runs/a"), ("~/other/b", "other/b")):
+        config = compose_config("train", ["paths.runs=~/runs", f"run={run}"])
+        assert open_run_folder(config, dataset) == tmp_path / folder

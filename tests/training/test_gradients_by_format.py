@@ -1,0 +1,95 @@
+"""How far each phase's gradient is off float32's in each number format: the defaults are the formats within bounds.
+
+On the shipped network, where the numbers are those of a trained one. A processor has no TF32: the operands of products
+and convolutions are rounded as tensor cores round them.
+"""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from src.networks import FP32, TF32, Precision, computing_in
+from src.ops import backend, set_policy
+from src.training.settings import StepSettings
+from src.training.step import Batch, TrainingStep
+from src.weights import load_network
+
+DEMO = Path(__file__).parents[2] / "src" / "weights" / "demo.safetensors"
+BATCH, MEAN_LENGTH = 4, 0.13  # the length is the network's own mean
+FORMATS = {"bf16": Precision("bf16"), "fp16": Precision("fp16", 8), "tf32": TF32}
+WORSE = [("G_reg", "bf16"), ("D_reg", "bf16")]
+# relative error of the whole gradient in the formats that are used for a phase
+BOUNDS = {
+    ("G_main", "bf16"): 0.03,
+    ("G_main", "fp16"): 0.01,
+    ("D_main", "bf16"): 0.2,  # reals and fakes nearly cancel in a trained discriminator
+    ("D_main", "fp16"): 0.03,
+    ("G_reg", "tf32"): 0.06,
+    ("D_reg", "tf32"): 0.05,
+}
+aten = torch.ops.aten
+PRODUCTS = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm, aten.convolution, aten.convolution_backward}
+
+
+def to_tf32(x):
+    """Round to 10 bits of mantissa, to nearest."""
+    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+class TensorCores(TorchDispatchMode):
+    """Round the operands of every product and convolution."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func._overloadpacket in PRODUCTS:
+            floats = [isinstance(a, torch.Tensor) and a.dtype == torch.float32 for a in args]
+            args = [to_tf32(a) if is_float else a for a, is_float in zip(args, floats, strict=True)]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture(scope="module")
+def errors():
+    """Relative error of the flat gradient by phase and format, from the same draws."""
+    before = backend.get_policy()
+    set_policy("reference")
+    networks = load_network(DEMO)
+    step = TrainingStep(networks.G, networks.D, StepSettings(ada_target=None), batch_size=BATCH)
+    latents = torch.randn([BATCH, networks.G.z_dim], generator=torch.Generator().manual_seed(0))
+    batch = Batch(networks.G_ema(latents).detach(), None)
+    found = {}
+    for phase in step.phases:
+        exact = gradient(step, phase, batch, FP32)
+        for name in (name for of, name in [*BOUNDS, *WORSE] if of == phase.name):
+            found[phase.name, name] = float((gradient(step, phase, batch, FORMATS[name]) - exact).norm() / exact.norm())
+    set_policy(before)
+    return found
+
+
+def gradient(step, phase, batch, precision):
+    parameters = [p.requires_grad_(True) for p in getattr(step, phase.network).parameters()]
+    step.pl_mean.fill_(MEAN_LENGTH)
+    with computing_in(precision, step.G.synthesis, step.D), TensorCores() if precision == TF32 else nullcontext():
+        loss, _ = phase.objective(batch, torch.Generator().manual_seed(1))
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for p in parameters:
+        p.requires_grad_(False)
+    return torch.cat([g.flatten() for g in found if g is not None])
+
+
+@pytest.mark.parametrize(("phase", "name"), BOUNDS)
+def test_the_formats_in_use_keep_the_gradient(errors, phase, name):
+    assert errors[phase, name] < BOUNDS[phase, name]
+
+
+@pytest.mark.parametrize("phase", ["G_reg", "D_reg"])
+def test_regularisers_are_not_in_bf16_because_it_does_not(errors, phase):
+    assert errors[phase, "bf16"] > 2.5 * errors[phase, "tf32"]
+
+
+def test_tf32_keeps_ten_bits():
+    x = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-11 + 2**-20, 1 + 2**-12, -3.0e-30, 0.0])
+    expected = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-10, 1.0, -3.0e-30, 0.0])
+    torch.testing.assert_close(to_tf32(x), expected, rtol=2**-11, atol=0)
+    assert torch.equal(to_tf32(x)[:4], expected[:4])
