@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from src.cli import script, with_errors_as_lines
+from src.cli import script
+from src.exits import with_errors_as_lines
 
 
 @script("prepare")

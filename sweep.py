@@ -6,8 +6,9 @@ With hydra.mode=RUN the whole sweep runs in this process, without Hydra's jobs.
 import sys
 from typing import Any
 
-from src.cli import script, with_errors_as_lines
-from src.sweep import as_lists
+from src.cli import script
+from src.exits import with_errors_as_lines
+from src.sweeper import as_lists
 
 
 @script("sweep")

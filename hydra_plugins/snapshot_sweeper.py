@@ -2,11 +2,11 @@
 
 from hydra.core.config_store import ConfigStore
 
-from src.sweep import sweeper
+from src import sweeper
 
 
 class SnapshotSweeper(sweeper.SnapshotSweeper):
-    """See `src/sweep/sweeper.py`."""
+    """See `src/sweeper.py`."""
 
 
 _NODE = {"_target_": f"{SnapshotSweeper.__module__}.{SnapshotSweeper.__qualname__}"}

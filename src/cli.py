@@ -20,22 +20,33 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from .caricature import CaricatureSettings
 from .errors import UserError
+from .exits import EXIT_USER_ERROR, with_errors_as_lines
+from .generate import GenerateSettings
+from .options import Options, read, texts
+from .prepare import PrepareSettings
 from .quoting import quoted
-from .signals import Stopped, answer, answer_as, stop
+from .sweep import SweepSettings
+from .training import TrainSettings
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 #: Hydra 1.3 is told whose defaults it takes; 1.4 has its own alone, and warns when it is told.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
-EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+#: The options of each script; those of `conf/<name>.yaml`.
+SETTINGS: dict[str, type[Options]] = {
+    "train": TrainSettings,
+    "prepare": PrepareSettings,
+    "sweep": SweepSettings,
+    "caricature": CaricatureSettings,
+    "generate": GenerateSettings,
+}
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
 MULTIRUN = ("-m", "--multirun")
 
 
-def script(
-    name: str, *, before: Callable[[], None] | None = None
-) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
+def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
     """Make an entry script of a function that takes the plain configuration `conf/<name>.yaml`.
 
     Args:
@@ -49,21 +60,26 @@ def script(
     def decorate(function: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
         failed: list[int] = []  # jobs of a multirun: the others go on
 
+        def checked(config: DictConfig) -> Any:
+            options = plain(config)
+            read(SETTINGS[name], options)  # before the function imports torch: a wrong option is answered at once
+            return function(options)
+
         @hydra.main(config_path=str(CONF), config_name=name, **VERSION_BASE)
         def job(config: DictConfig) -> Any:
             run = HydraConfig.get()
             if name in TAKE_LISTS or run.mode != RunMode.MULTIRUN:
-                return with_errors_as_lines(lambda: function(plain(config)))
+                return with_errors_as_lines(lambda: checked(config))
             try:
-                return function(plain(config))
+                return checked(config)
             except UserError as error:
                 failed.append(run.job.num + 1)
                 print(f"error: {error} (job {failed[-1]}; the others go on)", file=sys.stderr)
 
         def main() -> None:
-            sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
+            sys.argv[1:] = typed(name, sys.argv[1:])
             with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
-            with_errors_as_lines(job)
+            with_errors_as_lines(lambda: _resolving(job))
             if failed:
                 sys.exit(EXIT_USER_ERROR)
 
@@ -72,23 +88,18 @@ def script(
     return decorate
 
 
-def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -> Any:
-    """Run `call` and return its result; a UserError becomes one line on stderr and exit code 2.
+def typed(name: str, arguments: Sequence[str]) -> list[str]:
+    """Arguments of a script in the grammar of Hydra: free texts mean what was typed."""
+    free = texts(SETTINGS[name])
+    return [quoted(argument, free) for argument in arguments]
 
-    So does what OmegaConf cannot resolve: no traceback of it says more than its line. A signal that asks to stop
-    becomes the line `stopped` and exit code 130 (Ctrl-C), 143 (SIGTERM) or 128 and its number.
-    """
-    before = answer(stop)  # a training run answers by itself while it trains
+
+def _resolving(call: Callable[[], Any]) -> Any:
+    """Run `call`; what OmegaConf cannot resolve in it is the user's to put right."""
     try:
         return call()
-    except (UserError, OmegaConfBaseException) as error:
-        print(f"error: {error if isinstance(error, UserError) else _unresolved(error)}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
-    except (Stopped, KeyboardInterrupt) as error:
-        print(stopped, file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, Stopped) else EXIT_INTERRUPTED)
-    finally:
-        answer_as(before)
+    except OmegaConfBaseException as error:
+        raise UserError(_unresolved(error)) from error
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -97,13 +108,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: for a missing (`???`) or unresolvable value.
     """
-    try:
-        missing = sorted(str(key) for key in OmegaConf.missing_keys(config))
-        if missing:
-            raise UserError(f"{missing[0]} is not set: add {missing[0]}=... to the command")
-        container = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise UserError(_unresolved(error)) from error
+    missing = sorted(str(key) for key in _resolving(lambda: OmegaConf.missing_keys(config)))
+    if missing:
+        raise UserError(f"{missing[0]} is not set: add {missing[0]}=... to the command")
+    container = _resolving(lambda: OmegaConf.to_container(config, resolve=True))
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
@@ -116,7 +124,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     try:
         with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
-            return plain(compose(config_name=name, overrides=[quoted(override) for override in overrides]))
+            return plain(compose(config_name=name, overrides=typed(name, overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, list(overrides))) from error
     finally:

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .caricature import BlendChoice, CaricatureSettings, FaceChoice, Result, caricature
-from .cli import compose_config, with_errors_as_lines
+from .caricature import CaricatureSettings, FaceChoice, Result, caricature
+from .cli import compose_config
 from .data import HELD_OUT_SEED, save_png
 from .errors import UserError
+from .exits import with_errors_as_lines
 from .files import write_text
 from .portraits import render_photograph
+from .runs import PathsSettings
 from .sweep import run_sweep
 from .tracking import write_run_report
 from .training import train
@@ -55,13 +57,14 @@ def make_caricatures(run_dir: Path, sweep: str) -> Result:
     photos = draw_photographs(run_dir / "photographs", PERSONS)
     settings = CaricatureSettings(
         photos=photos,
-        run=run_dir.resolve(),
+        run=str(run_dir.resolve()),
         out=run_dir / "caricatures",
-        blend=BlendChoice(sweep=sweep),
+        sweep=sweep,
         faces=FaceChoice(landmarks="files", align_px=ALIGN_PX),
+        paths=PathsSettings(runs=str(run_dir.parent)),
     )
     with torch.random.fork_rng(devices=[]):
-        return caricature(settings, runs=run_dir.parent)
+        return caricature(settings)
 
 
 def draw_photographs(folder: Path, count: int) -> Path:

@@ -4,35 +4,28 @@ Hydra reads `2024.10` as a number, `12_34` as another, `a,b` as two values, and 
 """
 
 import re
+from collections.abc import Mapping
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-#: Options of all scripts that are names, paths or other free texts (the tests compare them with the rules).
-TEXTS = frozenset(
-    (
-        *("photos", "codes", "out", "source", "drop", "background", "aspect"),
-        *("run", "base", "network", "sweep", "name", "device"),
-        *("dataset.path", "dataset.background", "pretrained.source", "augment.pipe", "metrics.weights_sha256"),
-        *("faces.landmarks", "faces.detector", "faces.sha256", "align.points", "projection.start"),
-        *("paths.runs", "weights.folder", "weights.mirror", "tracker.project"),
-    )
-)
-NAMED = "strength"  # {name:number}: with names that Hydra's grammar cannot express
 
-
-def quoted(argument: str) -> str:
+def quoted(argument: str, texts: Mapping[str, str]) -> str:
     """Put the value of `key=value` in quotes where it is a text, or where Hydra's grammar does not take it as it is.
 
     So that `photos=2024.10`, `dataset.path=~/my pictures (1)` and `dataset.background=#ff0000` mean what they say.
     null stays null, and what is in quotes already stays as it is.
+
+    Args:
+        argument: as typed.
+        texts: the script's free texts, see `options.texts`.
     """
     key, equals, value = argument.partition("=")
     if not equals or not value or argument.startswith("-"):
         return argument
     override = _parsed(argument)
-    if key in TEXTS or (key == NAMED and value.startswith("{")):
+    if key in texts and re.match(texts[key], value):
         ready = override is not None and isinstance(override._value, QuotedString)
         return argument if ready or value.lower() == "null" else f"{key}={quote(value)}"
     if override is not None:

@@ -1,13 +1,27 @@
 """Every file in conf/ composes, names itself, and holds values, never code."""
 
+import os
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-from src.cli import CONF, check_overrides, compose_config, plain, quoted, with_errors_as_lines
+from src.augment import AdaSettings
+from src.caricature import CaricatureSettings
+from src.cli import CONF, SETTINGS, check_overrides, compose_config, plain, typed
 from src.errors import UserError
-from src.training.settings import StepSettings
+from src.exits import with_errors_as_lines
+from src.generate import GenerateSettings
+from src.metrics import MetricsSettings
+from src.options import kinds, read
+from src.runs import PathsSettings
+from src.sweep import SweepSettings
+from src.tracking import TrackerSettings
+from src.training import TrainSettings
+from src.training.settings import LossSettings, TrainerSettings
 
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
 OPTIONS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml"))
@@ -18,24 +32,73 @@ NEEDED = {
 }
 
 
+ROOTS = {"train": [], "prepare": ["source=x"], "sweep": ["tracker=none"], "caricature": ["photos=x"], "generate": []}
+
+
+@cache
+def composed(name, *overrides):
+    """A configuration; choices of train.py that need a value have one."""
+    return compose_config(name, [*overrides, *(value for choice in overrides for value in NEEDED.get(choice, []))])
+
+
+def declared(settings, group=""):
+    """Names of the options of a settings class, dotted."""
+    found = set()
+    for name, kind in kinds(settings).items():
+        found |= {f"{group}{name}"} if kind.group is None else declared(kind.group, f"{group}{name}.")
+    return found
+
+
+def written(settings, config, group=""):
+    """Names of the options of a configuration, dotted; what the class takes as one value is one option."""
+    found, known = set(), kinds(settings)
+    for name, value in config.items():
+        own = known[name].group if name in known else None
+        found |= {f"{group}{name}"} if own is None else written(own, value, f"{group}{name}.")
+    return found
+
+
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_every_option_composes(group, option):
+def test_every_choice_composes_and_is_as_declared(group, option):
     choice = f"{group}={option}"
-    config = compose_config("train", [choice, *NEEDED.get(choice, [])])
+    config = composed("train", choice)
     if group not in ("experiment", "trainer"):
         assert config[group]["name"] == option
+    if choice not in ("augment=none", "pretrained=none"):  # they need another choice beside them
+        read(TrainSettings, config)
+    assert written(TrainSettings, config) <= declared(TrainSettings)
 
 
-@pytest.mark.parametrize("name", ["train", "sweep", "caricature", "generate"])
-def test_the_roots_compose_without_options(name):
+@pytest.mark.parametrize("name", ROOTS)
+def test_every_root_is_as_declared(name):
+    config = composed(name, *ROOTS[name])
+    read(SETTINGS[name], config)
+    found = written(SETTINGS[name], config)
+    if name == "train":
+        for group, option in OPTIONS:
+            found |= written(TrainSettings, composed("train", f"{group}={option}"))
+    assert found == declared(SETTINGS[name])
 
-    assert compose_config(name)["paths"]["runs"] == "runs"
+
+def test_defaults_for_callers_in_python_are_those_of_the_files():
+    assert read(SweepSettings, compose_config("sweep", ["tracker=none"])) == SweepSettings()
+    assert read(CaricatureSettings, compose_config("caricature", ["photos=x"])) == CaricatureSettings(photos="x")
+    assert read(GenerateSettings, compose_config("generate")) == GenerateSettings()
+    train = read(TrainSettings, compose_config("train", ["tracker=none"]))
+    assert train.loss == LossSettings() and train.metrics == MetricsSettings() and train.trainer == TrainerSettings()
+    assert train.tracker == TrackerSettings() and train.paths == PathsSettings()
+    assert {name: getattr(train.augment, name) for name in vars(AdaSettings())} == vars(AdaSettings())
 
 
-def test_every_training_setting_is_in_the_configuration():
-    config = compose_config("train")
-    given = set(config["loss"]) | set(config["augment"])
-    assert set(StepSettings.__dataclass_fields__) - {"ema_rampup"} <= given
+@pytest.mark.script
+@pytest.mark.parametrize("name", ROOTS)
+def test_a_wrong_option_is_one_line_from_every_script_before_torch(name, tmp_path):
+    (tmp_path / "torch.py").write_text("raise RuntimeError('torch is imported')")
+    command = [sys.executable, str(CONF.parent / f"{name}.py"), *ROOTS[name], "weights.folder=null"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=100)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: weights.folder=null: give a path\n"
 
 
 def test_files_hold_no_class_paths():
@@ -69,7 +132,7 @@ def test_mistakes_are_one_line(overrides, words):
 
 @pytest.mark.parametrize("path", ["~/cartoons", "my pics (1)", "a=b", "[x]", "it's", "ü/ä", "#1", "a{b}", "plain/one"])
 def test_a_path_means_what_it_says(path):
-    given = quoted(f"dataset.path={path}")
+    (given,) = typed("train", [f"dataset.path={path}"])
     check_overrides("train", ["dataset=folder", given])
     assert compose_config("train", ["dataset=folder", given])["dataset"]["path"] == path
 

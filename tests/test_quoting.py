@@ -3,14 +3,10 @@
 import pytest
 from PIL import Image
 
-from src.caricature.options import RULES as CARICATURE_RULES
-from src.cli import check_overrides, compose_config
+from src.cli import check_overrides, compose_config, typed
 from src.data import open_dataset
 from src.files import expanded
-from src.prepare.settings import RULES as PREPARE_RULES
-from src.quoting import NAMED, TEXTS, quoted
 from src.training.identity import open_run_folder
-from src.training.options import RULES as TRAINING_RULES
 
 from .scripts import start
 
@@ -54,10 +50,10 @@ def test_a_text_is_what_was_typed(name):
     needed = NEEDED.get(name, [])
     for number, text in enumerate(TYPED):
         key = KEYS[name][number % len(KEYS[name])]
-        argument = quoted(f"{key}={text}")
-        assert quoted(argument) == argument
+        (argument,) = typed(name, [f"{key}={text}"])
+        assert typed(name, [argument]) == [argument]
         assert value_of(compose_config(name, [*needed, argument]), key) == text, (key, text)
-    everything = [quoted(f"{key}=${{x}} 1e5") for key in KEYS[name]]
+    everything = typed(name, [f"{key}=${{x}} 1e5" for key in KEYS[name]])
     check_overrides(name, [*needed, *everything])
     config = compose_config(name, [*needed, *everything])
     assert {value_of(config, key) for key in KEYS[name]} == {"${x} 1e5"}
@@ -67,16 +63,8 @@ def test_null_and_what_is_in_quotes_stay():
     assert compose_config("caricature", ["photos=null", "out=NULL"])["photos"] is None
     assert compose_config("caricature", ["photos='null'"])["photos"] == "null"
     assert compose_config("caricature", ['photos="a b"'])["photos"] == "a b"
-    assert quoted("photos=") == "photos="
-    for argument in ("blend.res=8,16", "snapshot=1,2,4", "seeds=0-35", "strength=[1,0.5]", "strength=0.5", "--help"):
-        assert quoted(argument) == argument
-
-
-def test_all_names_and_paths_of_the_rules_are_known_as_texts():
-    for rules in (TRAINING_RULES, PREPARE_RULES, CARICATURE_RULES):
-        texts = {key for key, rule in rules.items() if rule.kind in (str, object) and not rule.choices}
-        assert texts - {"snapshot"} <= TEXTS  # a snapshot may be a number, or several
-    assert NAMED not in TEXTS
+    arguments = ["photos=", "blend.res=8,16", "snapshot=1,2,4", "strength=[1,0.5]", "strength=0.5", "--help"]
+    assert typed("caricature", arguments) == arguments
 
 
 @pytest.mark.script

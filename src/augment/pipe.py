@@ -21,10 +21,11 @@ from .color import ColorDraws, apply_color, color_affine
 from .draws import AugmentDraws
 from .filter import add_noise, band_gains, cut_out, filter_bands
 from .geometry import GeometryDraws, inverse_affine, warp
+from .settings import GROUPS, PIPES
 
 
 @dataclass(frozen=True)
-class AugmentSettings:
+class PipeSettings:
     """Probability multiplier (0 = off) of every augmentation, and the width of its distribution."""
 
     xflip: float = 0.0
@@ -76,27 +77,6 @@ class AugmentSettings:
                 )
 
 
-GROUPS = {
-    "blit": ("xflip", "rotate90", "xint"),
-    "geom": ("scale", "rotate", "aniso", "xfrac"),
-    "color": ("brightness", "contrast", "lumaflip", "hue", "saturation"),
-    "filter": ("imgfilter",),
-    "noise": ("noise",),
-    "cutout": ("cutout",),
-}
-_COMBINED = {
-    "bg": ("blit", "geom"),
-    "bgc": ("blit", "geom", "color"),
-    "bgcf": ("blit", "geom", "color", "filter"),
-    "bgcfn": ("blit", "geom", "color", "filter", "noise"),
-    "bgcfnc": ("blit", "geom", "color", "filter", "noise", "cutout"),
-}
-PIPES: dict[str, dict[str, float]] = {
-    pipe: {name: 1.0 for group in groups for name in GROUPS[group]}
-    for pipe, groups in ({group: (group,) for group in GROUPS} | _COMBINED).items()
-}
-
-
 class AugmentPipe(nn.Module):
     """Augment a batch with probability `p`.
 
@@ -113,7 +93,7 @@ class AugmentPipe(nn.Module):
 
     p: Tensor
 
-    def __init__(self, settings: AugmentSettings, *, static: bool | None = None) -> None:
+    def __init__(self, settings: PipeSettings, *, static: bool | None = None) -> None:
         super().__init__()
         self.settings = settings
         self.static = static
@@ -132,7 +112,7 @@ class AugmentPipe(nn.Module):
         Args:
             pipe: a key of PIPES, e.g. "bgc".
             static: see the class.
-            **overrides: values of AugmentSettings to change.
+            **overrides: values of PipeSettings to change.
 
         Raises:
             UserError: for an unknown pipe or setting.
@@ -141,12 +121,12 @@ class AugmentPipe(nn.Module):
             raise UserError(
                 f"augment pipe {pipe!r} is unknown, expected one of {', '.join(PIPES)}: choose one of them."
             )
-        known = [field.name for field in dataclasses.fields(AugmentSettings)]
+        known = [field.name for field in dataclasses.fields(PipeSettings)]
         for name in overrides:
             if name not in known:
                 raise UserError(f"augment.{name} is unknown, expected one of {', '.join(known)}: correct the name.")
         values: dict[str, float] = PIPES[pipe] | overrides
-        return cls(AugmentSettings(**values), static=static)  # type: ignore[arg-type]
+        return cls(PipeSettings(**values), static=static)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor, *, generator: torch.Generator, fixed_percentile: float | None = None) -> Tensor:
         """Augment.

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ..data import Source, save_png
+from ..device import torch_device
 from ..errors import UserError
-from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
+from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, Limits, PhotoReport, find_faces, open_landmarks
 from ..files import write_text
 from ..networks import Generator
 from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes, structural_similarity
@@ -76,12 +77,14 @@ def gather(
         UserError: when there is no usable face or code, or the strengths fit other faces: before anything is projected.
     """
     if photos is None:
-        gathered = _from_codes(Path(str(settings.codes)), base, base_sha256)
+        assert settings.codes is not None
+        gathered = _from_codes(settings.codes, base, base_sha256)
         settings.strengths([subject.name for subject in gathered.subjects])
         return gathered
-    start = None if settings.start is None else _start_codes(settings.start, base)
+    given = settings.projection.start
+    start = None if given is None else _start_codes(given, base)
     if provider is None and not settings.faces.aligned:
-        device = str(settings.torch_device())
+        device = str(torch_device(settings.device))
         provider = open_landmarks(settings.faces.landmarks, photos, device=device, weights_folder=settings.weights)
     reports, faces = _find(photos, provider, settings, base.resolution, out / LANDMARKS)
     if not faces:
@@ -118,7 +121,9 @@ def _find(
     photos: Source, provider: LandmarkProvider | None, settings: CaricatureSettings, resolution: int, cache: Path
 ) -> tuple[list[PhotoReport], list[FoundFace]]:
     choice = settings.faces
-    wanted = FaceSettings(resolution, choice.which, choice.align_px, choice.limits(resolution))
+    smallest = resolution / 2 if choice.min_px is None else choice.min_px
+    limits = Limits(smallest, choice.max_yaw, choice.min_sharpness, choice.max_outside)
+    wanted = FaceSettings(resolution, choice.which, choice.align_px, limits)
     known = _read_landmarks(cache)
     reports: list[PhotoReport] = []
     faces: list[FoundFace] = []
@@ -199,9 +204,9 @@ def _project(
         project(
             base,
             chosen,
-            settings=settings.projection,
+            settings=settings.projection.settings,
             seed=settings.seed,
-            batch=settings.batch,
+            batch=settings.projection.batch,
             start=start,
             each=keep,
             weights_folder=settings.weights,
@@ -227,7 +232,7 @@ def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | No
 
     measure = perceptual_distance(settings.projection.distance, weights_folder=settings.weights).name
     begin = None if start is None else hashlib.sha256(start.numpy().tobytes()).hexdigest()
-    projection = {**asdict(settings.projection), "distance": measure}
+    projection = {**asdict(settings.projection.settings), "distance": measure}
     return {"base_sha256": base_sha256, "seed": settings.seed, "start": begin, **projection}
 
 

@@ -1,11 +1,12 @@
 """The networks of a caricature: the base that faces are projected into, the blend that renders them, its siblings."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from ..device import torch_device
 from ..errors import UserError
 from ..files import file_sha256
 from ..networks import UNRELATED, Generator, kinship
@@ -51,27 +52,27 @@ class Models:
         return [] if self.recipe is None or self.snapshot is None else self.recipe.resolutions(self.base)
 
 
-def open_models(settings: CaricatureSettings, runs: Path) -> Models:
+def open_models(settings: CaricatureSettings) -> Models:
     """Find and load the networks.
 
     Args:
         settings: what to render with.
-        runs: folder of the runs.
 
     Raises:
         UserError: when a run, its recommendation, a snapshot or a network cannot be found, or they are not of one
             family.
     """
-    device = settings.torch_device()
+    device = torch_device(settings.device)
     if settings.network is not None:
-        return _of_file(settings, runs, device)
-    run_dir = find_run(settings.run, runs)
+        return _of_file(settings, settings.network, device)
+    run_dir = find_run(settings.run, Path(settings.paths.runs))
     base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
     start_ops(device, base.G.resolution)
-    best = recommended_blend(run_dir, settings.blend.sweep)
-    models = _recommended(best, base, run_dir) if settings.blend.is_recommended else None
+    best = recommended_blend(run_dir, settings.sweep)
+    as_recommended = settings.snapshot is None and settings.blend == BlendChoice()
+    models = _recommended(best, base, run_dir) if as_recommended else None
     if models is None:
-        models = _blended(settings.blend, best, base, run_dir)
+        models = _blended(settings, best, base, run_dir)
     return models
 
 
@@ -91,10 +92,10 @@ def _recommended(best: Recommended | None, base: Base, run_dir: Path) -> Models 
     return Models(base.G, base.path, file_sha256(base.path), chosen, what, run_dir, best.recipe, snapshot)
 
 
-def _blended(choice: BlendChoice, best: Recommended | None, base: Base, run_dir: Path) -> Models:
+def _blended(settings: CaricatureSettings, best: Recommended | None, base: Base, run_dir: Path) -> Models:
     """The blend that was asked for, and where nothing was, as the sweep recommends."""
-    wanted = best.snapshot.stem if best is not None and choice.snapshot is None else choice.snapshot
-    recipe = choice.recipe(None if best is None else best.recipe)
+    wanted = best.snapshot.stem if best is not None and settings.snapshot is None else settings.snapshot
+    recipe = _recipe(settings.blend, None if best is None else best.recipe)
     if wanted is None or recipe is None:
         raise UserError(
             f"{run_dir.name} has no sweep with a recommended blend: run python sweep.py run={run_dir.name}, or say "
@@ -109,20 +110,27 @@ def _blended(choice: BlendChoice, best: Recommended | None, base: Base, run_dir:
     return Models(base.G, base.path, file_sha256(base.path), chosen, what, run_dir, recipe, snapshot)
 
 
-def _of_file(settings: CaricatureSettings, runs: Path, device: torch.device) -> Models:
-    assert settings.network is not None
-    path = resolve_network(settings.network, weights_folder=settings.weights)
+def _recipe(choice: BlendChoice, recommended: Recipe | None) -> Recipe | None:
+    """The recipe of what is asked for, the rest as recommended; None when nothing says the resolution."""
+    given = {name: value for name, value in vars(choice).items() if value is not None}
+    if "res" in given:
+        given["resolution"] = given.pop("res")
+    if recommended is not None:
+        return replace(recommended, **given)
+    return Recipe(**given) if "resolution" in given else None
+
+
+def _of_file(settings: CaricatureSettings, network: str, device: torch.device) -> Models:
+    path = resolve_network(network, weights_folder=settings.weights)
     chosen = load_network(path, device=device, parts=("G_ema",)).G_ema
     start_ops(device, chosen.resolution)
     run_dir = None
     if settings.base == "auto":
         try:
-            run_dir = find_run(settings.run, runs)
+            run_dir = find_run(settings.run, Path(settings.paths.runs))
             found = find_base(run_dir, "auto", device=device, weights_folder=settings.weights)
         except UserError as error:
-            raise UserError(
-                f"network={settings.network}: say which network to project into with base=FILE ({error})"
-            ) from error
+            raise UserError(f"network={network}: say which network to project into with base=FILE ({error})") from error
         base, base_path = found.G, found.path
     else:
         base_path = resolve_network(settings.base, weights_folder=settings.weights)

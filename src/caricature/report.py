@@ -79,7 +79,7 @@ def page_of(
         _description(settings, models),
         subjects,
         render(models.base, subjects),
-        render_grid(models, subjects, own, settings.page_strengths, settings.page_resolutions),
+        render_grid(models, subjects, own, settings.page.strengths, settings.page.chosen),
         own,
         pasted=pictures,
         photos=rows,
@@ -88,14 +88,14 @@ def page_of(
 
 
 def _description(settings: CaricatureSettings, models: Models) -> list[tuple[str, object]]:
-    base = readable(str(models.base_path))
+    base, projection = readable(str(models.base_path)), settings.projection.settings
     how: list[tuple[str, object]] = [("codes", readable(str(settings.codes))), ("base network", base)]
     if settings.photos is not None:
         how = [
             ("projected into", f"{base} (the base network: real faces lie in its range)"),
-            ("space", settings.projection.space.upper()),
-            ("steps", settings.projection.steps),
-            ("noise maps", "optimised" if settings.projection.noise else "the network's"),
+            ("space", projection.space.upper()),
+            ("steps", projection.steps),
+            ("noise maps", "optimised" if projection.noise else "the network's"),
             ("quality", "1 the picture itself, 0 the average face, by the distance that the projection minimised"),
             ("SSIM", "structural similarity of picture and reconstruction, which it did not minimise; 1 for equals"),
         ]

@@ -9,7 +9,7 @@ from typing import Any
 from ..data import FolderSource, Source
 from ..errors import UserError
 from ..faces import open_photos, picture_names, readable
-from ..files import expanded, write_text
+from ..files import write_text
 from .settings import CaricatureSettings
 
 FOLDER = "caricatures"
@@ -54,10 +54,11 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Path:
     Raises:
         UserError: when `out` holds those of others, or cannot be written.
     """
-    given = expanded(str(settings.photos or settings.codes))
+    given = settings.photos or settings.codes
+    assert given is not None
     source = str(given.resolve())
     if settings.out is not None:
-        out = Path(settings.out)
+        out = settings.out
         if settings.photos is not None and out.resolve() == given.resolve():
             raise UserError(f"out={out}: is the folder of the photographs; give another, such as {out / FOLDER}")
         other = _source_of(out)

@@ -16,9 +16,9 @@ from ..data import Source, decode_picture, save_jpeg, save_png
 from ..errors import UserError
 from ..faces import LandmarkProvider, open_photos, paste_back
 from ..files import write_text
+from ..options import read
 from .gather import Gathered, Subject, gather
 from .models import Models, open_models
-from .options import settings_of_config
 from .render import render, render_strengths
 from .report import PAGE_FACES, page_of, report_of
 from .results import REPORT, open_photographs, remove_stale, results_folder
@@ -46,16 +46,15 @@ class Result:
 
 def main(config: Mapping[str, Any]) -> None:
     """Run as a plain configuration composed from `conf/caricature.yaml` says."""
-    result = caricature(settings_of_config(config), runs=Path(config["paths"]["runs"]))
+    result = caricature(read(CaricatureSettings, config))
     print(f"sheet:  {result.sheet}\nreport: {result.page}")
 
 
-def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkProvider | None = None) -> Result:
+def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | None = None) -> Result:
     """Turn photographs into caricatures.
 
     Args:
         settings: what to do.
-        runs: folder of the runs.
         provider: of landmarks; None for the one that the settings name.
 
     Returns:
@@ -67,10 +66,10 @@ def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkPr
     """
     if settings.photos is not None:
         open_photos(settings.photos)  # a mistake in it is told before networks are loaded
-    models = open_models(settings, runs)
+    models = open_models(settings)
     _check_grid(settings, models)
     out = results_folder(settings, models.run_dir)
-    photos = None if settings.photos is None else open_photographs(settings.photos, out, runs)
+    photos = None if settings.photos is None else open_photographs(settings.photos, out, Path(settings.paths.runs))
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)
     gathered = gather(settings, models.base, models.base_sha256, out, photos=photos, provider=provider)
@@ -92,7 +91,7 @@ def caricature(settings: CaricatureSettings, *, runs: Path, provider: LandmarkPr
 
 
 def _check_grid(settings: CaricatureSettings, models: Models) -> None:
-    for r in settings.page_resolutions or ():
+    for r in settings.page.chosen or ():
         if models.recipe is None or models.snapshot is None:
             raise UserError(f"page.resolutions={r}: there is no other blend, the snapshot is gone")
         if r not in models.resolutions():

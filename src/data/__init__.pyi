@@ -6,13 +6,15 @@ from .dataset import (
     label_table as label_table,
     open_dataset as open_dataset,
 )
-from .from_config import open_configured_dataset as open_configured_dataset
-from .images import (
+from .decode import (
     Background as Background,
     BadPicture as BadPicture,
     decode_picture as decode_picture,
-    image_grid as image_grid,
     parse_background as parse_background,
+)
+from .from_config import open_configured_dataset as open_configured_dataset
+from .images import (
+    image_grid as image_grid,
     save_jpeg as save_jpeg,
     save_png as save_png,
     to_float as to_float,
@@ -20,6 +22,7 @@ from .images import (
 )
 from .portrait_set import HELD_OUT_SEED as HELD_OUT_SEED, open_portraits as open_portraits
 from .report import DatasetReport as DatasetReport
+from .settings import DatasetSettings as DatasetSettings
 from .sharpness import sharpness as sharpness
 from .sources import (
     FolderSource as FolderSource,

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..files import expanded
+from ..options import OptionError
+from .decode import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
 from .icc import TO_SRGB
-from .images import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
 from .report import DatasetReport
 from .sources import Source, not_of_kinds, open_source
 from .tfrecord_source import MAX_CLASS
@@ -123,22 +124,27 @@ def open_dataset(
     """
     path = expanded(path)
     if on_bad not in ("skip", "error"):
-        raise UserError(f"dataset.on_bad={on_bad}: choose skip or error")
-    colour = parse_background(background)
+        raise OptionError("dataset.on_bad", on_bad, "choose skip or error")
+    try:
+        colour = parse_background(background)
+    except ValueError as error:
+        raise OptionError("dataset.background", background, str(error)) from error
     source = open_source(path, resolution)
     names = not_of_kinds(source.names(), NOT_PICTURES)
     if not names:
-        raise UserError(f"dataset.path={path}: no files in it; give a folder or zip of pictures")
+        raise OptionError("dataset.path", path, "no files in it; give a folder or zip of pictures")
     report = DatasetReport(source=str(path))
     check = _Check(source, report, colour, resolution, memory_limit_mb)
     for file in names:
         check.look(file)
     if report.skipped and on_bad == "error":
         file, reason = next(iter(report.skipped.items()))
-        raise UserError(f"dataset.path={path}: {file}: {reason} ({len(report.skipped)} bad pictures, on_bad=error)")
+        raise OptionError("dataset.path", path, f"{file}: {reason} ({len(report.skipped)} bad pictures, on_bad=error)")
     if report.used < MIN_PICTURES:
         reasons = f"; {report.summary()}" if report.skipped else ""
-        raise UserError(f"dataset.path={path}: {report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}")
+        raise OptionError(
+            "dataset.path", path, f"{report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}"
+        )
     final = check.resolution_of_all()
     labels = _labels(source, check.kept, path)
     digest = check.digest
@@ -177,7 +183,7 @@ class _Check:
         self._pictures: list[np.ndarray] | None = []
         self._bytes = 0
         if resolution is not None and not _is_resolution(resolution):
-            raise UserError(f"dataset.resolution={resolution}: must be a power of two, at least 8")
+            raise OptionError("dataset.resolution", resolution, "must be a power of two, at least 8")
 
     def look(self, name: str) -> None:
         try:
@@ -215,9 +221,10 @@ class _Check:
         if len(self.sizes) == 1 and width == height and _is_resolution(width):
             return width
         shown = ", ".join(f"{w}x{h}" for w, h in sorted(self.sizes)[:4]) + (", ..." if len(self.sizes) > 4 else "")
-        raise UserError(
-            f"dataset.path={self.report.source}: pictures of {shown} px; set dataset.resolution to a power of two "
-            "to crop and resize them"
+        raise OptionError(
+            "dataset.path",
+            self.report.source,
+            f"pictures of {shown} px; set dataset.resolution to a power of two to crop and resize them",
         )
 
     def images_in_memory(self) -> Tensor | None:

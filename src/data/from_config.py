@@ -1,13 +1,10 @@
 """From a `dataset` configuration group to an open data set."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from ..errors import UserError
 from ..files import expanded
 from .dataset import PictureDataset, open_dataset
 from .portrait_set import open_portraits
+from .settings import DatasetSettings
 
 DEFAULT_PORTRAIT_PX = 64
 #: Data sets that prepare.py makes, and how.
@@ -17,34 +14,29 @@ PREPARED = {
 }
 
 
-def open_configured_dataset(settings: Mapping[str, Any]) -> PictureDataset:
-    """Open the data set that `settings` (keys of `conf/dataset/*.yaml`) describe.
+def open_configured_dataset(settings: DatasetSettings) -> PictureDataset:
+    """Open the data set that settings describe.
 
     Raises:
-        UserError: for an unknown kind, or as the opener raises.
+        UserError: as the opener raises, or with the command that makes the data set.
     """
-    kind = settings.get("kind")
-    if kind == "portraits":
-        resolution = settings.get("resolution") or DEFAULT_PORTRAIT_PX
+    if settings.kind == "portraits":
+        assert settings.domain is not None and settings.num_images is not None
         return open_portraits(
-            settings["domain"],
-            int(settings["num_images"]),
-            int(resolution),
-            background=settings.get("background"),
-            name=settings["name"],
+            settings.domain,
+            settings.num_images,
+            settings.resolution or DEFAULT_PORTRAIT_PX,
+            background=settings.background,
+            name=settings.name,
         )
-    if kind == "pictures":
-        _check_prepared(str(settings.get("name")), Path(settings["path"]))
-        return open_dataset(
-            settings["path"],
-            resolution=settings.get("resolution"),
-            on_bad=settings["on_bad"],
-            background=settings.get("background", "black"),
-        )
-    raise UserError(f"dataset.kind={kind}: choose pictures (a folder, zip or TFRecords) or portraits (built in)")
+    assert settings.path is not None
+    _check_prepared(settings.name, settings.path)
+    return open_dataset(
+        settings.path, resolution=settings.resolution, on_bad=settings.on_bad, background=settings.background
+    )
 
 
-def _check_prepared(name: str, path: Path) -> None:
+def _check_prepared(name: str, path: str) -> None:
     if name in PREPARED and not expanded(path).exists():
         origin, command = PREPARED[name]
         raise UserError(f"dataset.path={path}: not there yet; make it of {origin}, once, with: {command} out={path}")

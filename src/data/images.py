@@ -1,43 +1,16 @@
-"""Pictures in and out of files: every colour mode in, one pair of converters, atomic writing.
+"""Pictures as tensors: one pair of converters, grids, atomic writing.
 
 Inside the program images are float32 [-1, 1]; outside they are uint8. `to_uint8` and `to_float` are the only bridge.
 """
 
-import io
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from ..errors import UserError
 from ..files import atomic_write
-from .icc import to_srgb
-
-MAX_PIXELS = 100_000_000
-MIN_SIDE_PX = 8
-RESIZE_FILTER = "lanczos"
-_HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
-_STRIP_PX = 4_000_000  # what is converted at once: a picture of 100 million pixels stays below 1 GB
-
-#: Behind transparent parts: a colour, a picture that covers them, or None for the pixels' own colours.
-Background = tuple[int, int, int] | Image.Image | None
-
-
-class BadPicture(Exception):
-    """A picture that cannot be used; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class DecodedPicture:
-    """A picture as uint8 `[H, W, 3]`, and what had to be done to make it one."""
-
-    rgb: np.ndarray
-    notes: list[str] = field(default_factory=list)
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -48,79 +21,6 @@ def to_float(images: Tensor) -> Tensor:
 def to_uint8(images: Tensor) -> Tensor:
     """Float `[..., 3, H, W]`, about [-1, 1], to uint8 (x · 127.5 + 128, clamped, truncated)."""
     return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-
-
-def parse_background(name: str) -> tuple[int, int, int]:
-    """RGB of a colour name or `#rrggbb`.
-
-    Raises:
-        UserError: for an unknown colour.
-    """
-    try:
-        rgb = ImageColor.getrgb(name)
-    except ValueError as error:
-        raise UserError(f"dataset.background={name}: give a colour name such as black, or #rrggbb") from error
-    return rgb[0], rgb[1], rgb[2]
-
-
-def decode_picture(
-    source: bytes | str | Path, *, background: Background = (0, 0, 0), max_pixels: int = MAX_PIXELS
-) -> DecodedPicture:
-    """Decode any picture to RGB: EXIF orientation applied, colours to sRGB by an embedded profile, alpha composited.
-
-    Args:
-        source: a file's bytes or its path.
-        background: behind transparent parts: RGB, a picture (resized and cropped to cover), or None to drop the alpha.
-        max_pixels: larger pictures are refused before they are decoded.
-
-    Returns:
-        The picture and notes on what was converted.
-
-    Raises:
-        BadPicture: with the reason.
-    """
-    data = source if isinstance(source, bytes) else _read(Path(source))
-    if not data:
-        raise BadPicture("empty file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
-                return _decode(picture, background, max_pixels)
-    except BadPicture:
-        raise
-    except UnidentifiedImageError as error:
-        raise BadPicture(_phone_format(data) or "not a picture that can be read") from error
-    except Image.DecompressionBombError as error:
-        bound = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))  # Pillow has a bound of its own
-        raise BadPicture(f"more than {bound / 1e6:.0f} million pixels") from error
-    except Exception as error:  # decoders fail in many ways on damaged files
-        reason = "cut short" if "truncated" in str(error) else str(error) or type(error).__name__
-        raise BadPicture(f"damaged ({reason})") from error
-
-
-def _phone_format(data: bytes) -> str | None:
-    """What to do with an HEIC or AVIF file that Pillow does not read; None for all others."""
-    if data[4:8] != b"ftyp":
-        return None
-    box = data[8 : min(int.from_bytes(data[:4]), 256)]
-    brands = {box[i : i + 4] for i in range(0, len(box), 4)}
-    if brands & {b"avif", b"avis"}:
-        return "an AVIF picture that this Pillow cannot read: convert it to JPEG or PNG"
-    if brands & _HEIC:
-        return "an HEIC photograph, as iPhones take them: convert it to JPEG (heif-convert A.heic A.jpg)"
-    return None
-
-
-def resize_square(rgb: np.ndarray, resolution: int) -> np.ndarray:
-    """Centre crop to a square and resize to `resolution` px (Lanczos, antialiased): uint8 `[r, r, 3]`."""
-    height, width = rgb.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    crop = rgb[top : top + side, left : left + side]
-    if side == resolution:
-        return np.ascontiguousarray(crop)
-    return np.asarray(Image.fromarray(crop).resize((resolution, resolution), Image.Resampling.LANCZOS))
 
 
 def image_grid(images: Tensor, columns: int) -> Tensor:
@@ -140,83 +40,6 @@ def save_jpeg(path: str | Path, image: Tensor | np.ndarray, quality: int = 90) -
 def save_png(path: str | Path, image: Tensor | np.ndarray) -> Path:
     """Write uint8 `[H, W, 3]` as PNG, whole or not at all."""
     return _save(Path(path), image, "PNG")
-
-
-def _decode(picture: Image.Image, background: Background, max_pixels: int) -> DecodedPicture:
-    width, height = picture.size
-    if width * height > max_pixels:
-        raise BadPicture(f"{width}x{height} is more than {max_pixels / 1e6:g} million pixels")
-    if min(width, height) < MIN_SIDE_PX:
-        raise BadPicture(f"{width}x{height} is too small (at least {MIN_SIDE_PX} px a side)")
-    notes = []
-    if getattr(picture, "n_frames", 1) > 1:
-        notes.append("first of several frames")
-        picture.seek(0)
-    orientation = picture.getexif().get(0x0112, 1)
-    picture.load()
-    if orientation not in (0, 1):
-        notes.append("turned as its EXIF says")
-        picture = ImageOps.exif_transpose(picture)
-    picture, profile_note = to_srgb(picture)
-    rgb, note = _to_rgb(picture, background)
-    return DecodedPicture(rgb, notes + [n for n in (profile_note, note) if n])
-
-
-def _to_rgb(picture: Image.Image, background: Background) -> tuple[np.ndarray, str | None]:
-    mode = picture.mode
-    if mode == "RGB" and "transparency" not in picture.info:
-        return np.asarray(picture), None
-    if mode.startswith("I") or mode == "F":
-        return _from_deep(picture), "16 bit grey to 8 bit" if mode != "F" else "float grey to 8 bit"
-    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        note = "transparency dropped" if background is None else "transparency on the background"
-        return _from_transparent(picture, background), note
-    names = {"L": "grey to RGB", "1": "1 bit to RGB", "P": "palette to RGB", "CMYK": "CMYK to RGB"}
-    return np.asarray(picture.convert("RGB")), names.get(mode, f"{mode} to RGB")
-
-
-def _strips(picture: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes of whole rows that cover a picture, each of about `_STRIP_PX` pixels."""
-    width, height = picture.size
-    rows = max(1, _STRIP_PX // width)
-    for top in range(0, height, rows):
-        yield 0, top, width, min(top + rows, height)
-
-
-def _from_transparent(picture: Image.Image, background: Background) -> np.ndarray:
-    rgb = np.empty([picture.height, picture.width, 3], np.uint8)
-    cover = ImageOps.fit(background.convert("RGB"), picture.size) if isinstance(background, Image.Image) else None
-    for box in _strips(picture):
-        strip = picture.crop(box).convert("RGBA")
-        if cover is not None:
-            strip = Image.alpha_composite(cover.crop(box).convert("RGBA"), strip)
-        elif isinstance(background, tuple):
-            strip = Image.alpha_composite(Image.new("RGBA", strip.size, (*background, 255)), strip)
-        rgb[box[1] : box[3]] = np.asarray(strip.convert("RGB"))
-    return rgb
-
-
-def _from_deep(picture: Image.Image) -> np.ndarray:
-    scale = 1.0
-    if picture.mode == "F":
-        largest = max(np.nan_to_num(np.asarray(picture.crop(box))).max() for box in _strips(picture))
-        scale = 255.0 if largest <= 1 else 1.0
-    rgb = np.empty([picture.height, picture.width, 3], np.uint8)
-    for box in _strips(picture):
-        values = np.asarray(picture.crop(box))
-        if picture.mode == "F":
-            values = np.clip(np.nan_to_num(values.astype(np.float64)) * scale + 0.5, 0, 255)
-        else:  # 65535 = 255 * 257
-            values = (np.clip(values, 0, 65535).astype(np.uint32) + 128) // 257
-        rgb[box[1] : box[3]] = values.astype(np.uint8)[:, :, None]
-    return rgb
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadPicture(f"cannot be read ({error.strerror or error})") from error
 
 
 def _save(path: Path, image: Tensor | np.ndarray, kind: str, **options: int) -> Path:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Protocol, Self
 
-from ..errors import UserError
-from .images import BadPicture
+from ..options import OptionError
+from .decode import BadPicture
 from .tfrecord_source import TFRecordSource
 
 #: Larger files are not pictures that anyone trains on; they are refused before they are read into memory.
@@ -69,7 +69,7 @@ class FolderSource:
         def unreadable(error: OSError) -> None:
             folder = Path(os.fsdecode(error.filename))
             if folder == self.path:
-                raise UserError(f"dataset.path={self.path}: cannot be read ({error.strerror or error})") from error
+                raise OptionError("dataset.path", self.path, f"cannot be read ({error.strerror or error})") from error
             found.append(f"{folder.relative_to(self.path)}/")
 
         for folder, folders, files in os.walk(self.path, followlinks=True, onerror=unreadable):
@@ -122,7 +122,7 @@ class ZipSource:
         try:
             source._handle()
         except (zipfile.BadZipFile, OSError) as error:
-            raise UserError(f"dataset.path={path}: not a zip file, or cut short; was it copied in full?") from error
+            raise OptionError("dataset.path", path, "not a zip file, or cut short; was it copied in full?") from error
         return source
 
     def _handle(self) -> zipfile.ZipFile:
@@ -176,12 +176,12 @@ def open_source(path: Path, resolution: int | None = None) -> Source:
         UserError: for a missing path, or one that no kind can use.
     """
     if not path.exists():
-        raise UserError(f"dataset.path={path}: no such folder or file")
+        raise OptionError("dataset.path", path, "no such folder or file")
     for kind in SOURCES:
         source = kind.open(path, resolution)
         if source is not None:
             return source
-    raise UserError(f"dataset.path={path}: neither a folder, a zip of pictures, nor TFRecords")
+    raise OptionError("dataset.path", path, "neither a folder, a zip of pictures, nor TFRecords")
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, int, str]], str]:

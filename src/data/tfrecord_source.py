@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .images import BadPicture
+from ..options import OptionError
+from .decode import BadPicture
 from .tf_example import NotAnExample, parse_example
 from .tfrecord import RecordFile, first_record
 
@@ -46,8 +47,8 @@ class TFRecordSource:
     def __init__(self, path: Path, labels: list[int] | None = None) -> None:
         self.records, self.labels = RecordFile(path), labels
         if labels is not None and len(labels) != len(self.records):
-            raise UserError(
-                f"dataset.path={path}: {len(self.records)} records but {len(labels)} labels; was it copied in full?"
+            raise OptionError(
+                "dataset.path", path, f"{len(self.records)} records but {len(labels)} labels; was it copied in full?"
             )
 
     @classmethod
@@ -130,9 +131,10 @@ def _choose(folder: Path, files: list[Path], resolution: int | None) -> Path:
     for file in files:
         size = _size(file)
         if size in by_size:
-            raise UserError(
-                f"dataset.path={folder}: {by_size[size].name} and {file.name} both hold pictures of {size} px; "
-                "give the path of one file"
+            raise OptionError(
+                "dataset.path",
+                folder,
+                f"{by_size[size].name} and {file.name} both hold pictures of {size} px; give the path of one file",
             )
         by_size[size] = file
     return by_size[resolution if resolution in by_size else max(by_size)]

@@ -17,6 +17,7 @@ from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
+from ..options import OptionError
 from .align import NUM_LANDMARKS
 from .dlib_landmarks import DlibLandmarks
 from .face import Face, LandmarkProvider
@@ -171,9 +172,10 @@ def _elsewhere(choice: str) -> FileLandmarks:
         raise UserError(f"faces.landmarks={choice}: neither a folder nor a zip of landmark files")
     try:
         return FileLandmarks(FolderSource(path) if path.is_dir() else ZipSource(path))
+    except OptionError as error:
+        raise OptionError("faces.landmarks", choice, error.reason) from error
     except (OSError, UserError, BadZipFile) as error:
-        reason = str(error).removeprefix(f"dataset.path={path}: ")
-        raise UserError(f"faces.landmarks={choice}: {reason}") from error
+        raise OptionError("faces.landmarks", choice, str(error)) from error
 
 
 def _is_picture(photos: Source, name: str) -> bool:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..files import expanded, file_sha256
 from ..lock import exclusive
+from ..options import Options
 from .checksums import FILE, check_present, forget, note, recorded
 from .partial import Partial, disk_errors
 from .remote_file import RemoteFile, check_scheme, local_path
@@ -24,7 +25,7 @@ from .web import SNIFFED, WEB_PAGE, Failed, is_web_page
 
 
 @dataclass(frozen=True)
-class WeightsFolder:
+class WeightsFolder(Options):
     """Where published files lie, and where they are looked for first: the options `weights`.
 
     Attributes:
@@ -36,21 +37,17 @@ class WeightsFolder:
         UserError: naming the option that cannot be.
     """
 
-    folder: str | Path = "weights"
+    folder: Path = Path("weights")
     mirror: str | None = None
     patience: Patience = field(default_factory=Patience)
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.folder, str | Path) or not str(self.folder):
-            raise UserError(f"weights.folder={self.folder}: give a text")
-        if self.mirror is not None:
-            if not isinstance(self.mirror, str) or not self.mirror:
-                raise UserError(f"weights.mirror={self.mirror}: give a text or null")
-            self._mirror_base()
+    def check(self) -> None:
+        """Refuse a mirror that cannot be opened."""
+        self._mirror_base()
 
     def path(self, file: RemoteFile) -> Path:
         """Where a file lies, or would."""
-        return expanded(self.folder) / file.name
+        return self.folder / file.name
 
     def has(self, file: RemoteFile) -> bool:
         """Whether a file is there already, so that `fetch` needs no network."""

@@ -1,1 +1,2 @@
 from .run import generate as generate
+from .settings import GenerateSettings as GenerateSettings

@@ -84,7 +84,7 @@ class Job:
     def _stem(self, what: str) -> str:
         s = self.settings
         parts = [what, *([self.network[:MAX_TEXT]] if s.out is not None else []), self.codes.text]
-        parts += [f"psi{s.psi:g}"] if s.mode != "truncation" and (s.psi != 1 or s.codes is None) else []
+        parts += [f"psi{s.used_psi:g}"] if s.mode != "truncation" and (s.used_psi != 1 or s.codes is None) else []
         parts += [f"cutoff{s.cutoff}"] if s.cutoff is not None else []
         parts += ["class" + "_".join(map(str, s.classes[:8]))] if s.classes is not None else []
         parts += [f"noise-{s.noise}"] if s.noise != "const" else []
@@ -93,10 +93,10 @@ class Job:
     def _made(self) -> dict[str, Any]:
         s = self.settings
         made = {"mode": s.mode, **self.facts}
-        made |= {"psi": s.psi} if s.mode != "truncation" else {}
+        made |= {"psi": s.used_psi} if s.mode != "truncation" else {}
         made |= {"cutoff": s.cutoff, "noise": s.noise, "classes": s.classes}
         if s.codes is None:
-            return made | {"seeds": s.seeds}
+            return made | {"seeds": s.used_seeds}
         return made | {"codes": s.codes, "codes_sha256": digest_of([self.codes.ws])}
 
     def _is_free(self, name: str, suffix: str, text: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
+from ..files import expanded
 from ..networks import Generator
 from ..runs import (
     SNAPSHOTS,
@@ -22,7 +23,7 @@ from ..runs import (
     recommended_blend,
 )
 from ..weights import load_network
-from .settings import GenerateSettings
+from .settings import BlendOptions, GenerateSettings
 
 OUT = "generated"
 
@@ -68,25 +69,25 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
         UserError: when there is none, or what is asked for cannot be.
     """
     if settings.network is not None:
-        path = Path(settings.network)
+        path = expanded(settings.network)
         if next(path.glob(SNAPSHOTS), None) is None:
             source = path if path.exists() else settings.network
             G = load_network(source, device=device, parts=("G_ema",), weights_folder=settings.weights).G_ema
-            return Chosen(G, str(settings.network), Path(OUT) / _name(path))
+            return Chosen(G, str(path), Path(OUT) / _name(path))
         run_dir = path
     else:
         run_dir = _run(settings)
     best = recommended_blend(run_dir)
-    if settings.snapshot is None and settings.blend is None and best is not None:
+    if settings.snapshot is None and not settings.shows_blends and best is not None:
         text = f"{best.path} (recommended: {_described(best)})"
         return Chosen(best.load(device), text, run_dir / OUT / f"{best.sweep}-best")
-    snapshot = _one_snapshot(run_dir, settings, best if settings.blend is not None else None)
+    snapshot = _one_snapshot(run_dir, settings, best if settings.shows_blends else None)
     G = _load(snapshot, device)
     text, name = f"{snapshot.path}", snapshot.name
-    if settings.blend is not None:
-        base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
+    if settings.shows_blends:
+        base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
         check_family([snapshot], base)
-        recipe = settings.blend.recipes(G)[0]
+        recipe = _recipes(settings.blend, G)[0]
         G = recipe.blend(G, base.G)
         name += f"-res{recipe.resolution:03d}{_manner(recipe)}"
         text += f" blended at {recipe.resolution}"
@@ -102,9 +103,10 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
         UserError: when one is missing, or does not fit.
     """
     run_dir = _run(settings)
-    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
+    base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
     first = Column("base", lambda: base.G)
-    kind, label = settings.pair_columns, settings.pair_columns
+    kind = settings.pairs.columns or "best"
+    label: str = kind
     if kind == "best":
         columns, text = _best_columns(run_dir, base, device)
     else:
@@ -117,7 +119,7 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
         if not snapshots:
             raise UserError(f"{run_dir} has no snapshot after its start: train on, or choose others with snapshot=")
         check_family(snapshots, base)
-        recipes = [] if settings.blend is None else settings.blend.recipes(base.G)
+        recipes = _recipes(settings.blend, base.G) if settings.shows_blends else []
         label += _manner(recipes[0]) if recipes else ""
         if kind == "resolutions":
             columns, text = _resolution_columns(snapshots[0], base.G, recipes, device)
@@ -129,6 +131,19 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
     return Pairs(base.G, [first, *columns], f"{run_dir.name}: base {base.path.name}, {text}", label, run_dir / OUT)
 
 
+def _recipes(options: BlendOptions, G: Generator) -> list[Recipe]:
+    """Of the blends at the resolutions asked for, else at all, of networks of G's size.
+
+    Raises:
+        UserError: for a resolution at which they cannot be blended.
+    """
+    usual = Recipe(4, options.direction or "cartoon_low", options.level or 0, options.width)
+    recipes = [usual.at(r) for r in options.res or usual.resolutions(G)]
+    for recipe in recipes:
+        recipe.check_against(G, "blend.res")
+    return recipes
+
+
 def _name(path: Path) -> str:
     """What a network's file or folder is called."""
     return path.resolve().name if path.is_dir() else path.stem
@@ -136,7 +151,7 @@ def _name(path: Path) -> str:
 
 def _run(settings: GenerateSettings) -> Path:
     try:
-        return find_run(settings.run, Path(settings.runs))
+        return find_run(settings.run, Path(settings.paths.runs))
     except UserError as error:
         if settings.mode == "pairs":
             raise

@@ -13,13 +13,16 @@ from ..device import torch_device
 from ..errors import UserError
 from ..networks import Generator
 from ..ops import start_ops
+from ..options import read
 from .codes import Codes, check_layers, read_codes, seed_codes, truncate
 from .film import film_format, loop, write_film
 from .job import Job, digest_of_network
 from .networks import Column, choose_network, choose_pairs
 from .seed_ranges import numbers_text
-from .settings import GenerateSettings, settings_of_config
+from .settings import FPS, GenerateSettings
 from .sheet import check_size, make_sheet, save_sheet
+
+ROWS_OF_PSI, MIX_SEEDS, FRAMES = (0.0, 0.25, 0.5, 0.75, 1.0), list(range(100, 106)), 24
 
 
 def generate(config: Mapping[str, Any]) -> Path:
@@ -34,7 +37,7 @@ def generate(config: Mapping[str, Any]) -> Path:
     Raises:
         UserError: for everything that the user can put right; nothing is written before all is checked.
     """
-    settings = settings_of_config(config)
+    settings = read(GenerateSettings, config)
     job = _open(settings)
     try:
         _MODES[settings.mode](job)
@@ -57,19 +60,19 @@ def _open(settings: GenerateSettings) -> Job:
     start_ops(device, G.resolution)
     codes = _codes(settings, G)
     if settings.out is not None:
-        folder = Path(settings.out)
+        folder = settings.out
         if folder.exists() and not folder.is_dir():
-            raise UserError(f"out={settings.out}: is a file, give a folder")
+            raise settings.wrong("out", "is a file, give a folder")
     print(f"network    {text}")
     return Job(settings, G, codes, folder, name, {"network": text, "network_sha256": digest_of_network(G), **facts})
 
 
 def _codes(settings: GenerateSettings, G: Generator) -> Codes:
-    psi = 1.0 if settings.mode == "truncation" else settings.psi
+    psi = 1.0 if settings.mode == "truncation" else settings.used_psi
     if settings.codes is None:
         check_layers(G, "cutoff", settings.cutoff, G.num_ws)
         return seed_codes(
-            G, settings.seeds, psi=psi, cutoff=settings.cutoff if psi != 1 else None, classes=settings.classes
+            G, settings.used_seeds, psi=psi, cutoff=settings.cutoff if psi != 1 else None, classes=settings.classes
         )
     codes = read_codes(settings.codes, G)
     return Codes(codes.names, truncate(G, codes.ws, psi, settings.cutoff), codes.text)
@@ -77,9 +80,9 @@ def _codes(settings: GenerateSettings, G: Generator) -> Codes:
 
 def _grid(job: Job) -> None:
     s, n = job.settings, len(job.codes.names)
-    columns = min(s.columns or math.ceil(math.sqrt(n)), n)
-    check_size(-(-n // columns), columns, job.G.resolution, s.format)
-    path = job.start("grid", s.format, columns=columns)
+    columns = min(s.grid.columns or math.ceil(math.sqrt(n)), n)
+    check_size(-(-n // columns), columns, job.G.resolution, s.suffix)
+    path = job.start("grid", s.suffix, columns=columns)
     pictures = job.pictures(job.codes.ws)
     for name, picture in zip(job.codes.names, pictures, strict=True):
         job.single(name, picture)
@@ -89,27 +92,29 @@ def _grid(job: Job) -> None:
 
 def _truncation(job: Job) -> None:
     s, n = job.settings, len(job.codes.names)
-    check_size(len(s.rows_of_psi), n, job.G.resolution, s.format)
-    shown = "_".join(f"{psi:g}" for psi in s.rows_of_psi)
-    path = job.start(f"truncation{shown}", s.format, rows_of_psi=s.rows_of_psi)
-    rows = [job.pictures(truncate(job.G, job.codes.ws, psi, s.cutoff)) for psi in s.rows_of_psi]
-    for psi, row in zip(s.rows_of_psi, rows, strict=True):
+    values = s.truncation.psi or ROWS_OF_PSI
+    check_size(len(values), n, job.G.resolution, s.suffix)
+    shown = "_".join(f"{psi:g}" for psi in values)
+    path = job.start(f"truncation{shown}", s.suffix, rows_of_psi=values)
+    rows = [job.pictures(truncate(job.G, job.codes.ws, psi, s.cutoff)) for psi in values]
+    for psi, row in zip(values, rows, strict=True):
         for name, picture in zip(job.codes.names, row, strict=True):
             job.single(f"{name}-psi{psi:g}", picture)
     job.save_codes()
-    sheet = make_sheet(torch.cat(rows), n, left=[f"psi {psi:g}" for psi in s.rows_of_psi])
+    sheet = make_sheet(torch.cat(rows), n, left=[f"psi {psi:g}" for psi in values])
     save_sheet(path, sheet)
 
 
 def _mix(job: Job) -> None:
     s, G, rows = job.settings, job.G, job.codes
-    layers = s.mix_layers or list(range(G.num_ws // 2, G.num_ws))
+    seeds, psi = s.mix.seeds or MIX_SEEDS, s.used_psi
+    layers = s.mix.layers or list(range(G.num_ws // 2, G.num_ws))
     check_layers(G, "mix.layers", max(layers), G.num_ws - 1)
-    check_size(len(rows.names) + 1, len(s.mix_seeds) + 1, G.resolution, s.format)
-    columns = seed_codes(G, s.mix_seeds, psi=s.psi, cutoff=s.cutoff if s.psi != 1 else None, classes=s.classes)
+    check_size(len(rows.names) + 1, len(seeds) + 1, G.resolution, s.suffix)
+    columns = seed_codes(G, seeds, psi=psi, cutoff=s.cutoff if psi != 1 else None, classes=s.classes)
     columns = replace(columns, names=[f"column-{name}" if name in rows.names else name for name in columns.names])
     shown = f"mix-{columns.text}-layers{numbers_text(layers)}-with"
-    path = job.start(shown, s.format, mix={"seeds": s.mix_seeds, "layers": layers})
+    path = job.start(shown, s.suffix, mix={"seeds": seeds, "layers": layers})
     blank = torch.full([1, 3, G.resolution, G.resolution], 255, dtype=torch.uint8)
     parts = [blank, job.pictures(columns.ws)]
     for name, code in zip(rows.names, rows.ws, strict=True):
@@ -128,7 +133,7 @@ def _mix(job: Job) -> None:
 
 def _pairs(job: Job) -> None:
     s, pairs, n = job.settings, job.facts.pop("pairs"), len(job.codes.names)
-    check_size(n, len(pairs.columns), job.G.resolution, s.format)
+    check_size(n, len(pairs.columns), job.G.resolution, s.suffix)
     captions = [column.caption for column in pairs.columns]
 
     def rendered(column: Column) -> tuple[torch.Tensor, str]:
@@ -136,7 +141,7 @@ def _pairs(job: Job) -> None:
         return job.pictures(job.codes.ws, G), digest_of_network(G)
 
     shown, digests = zip(*map(rendered, pairs.columns), strict=True)
-    path = job.start(pairs.label, s.format, columns=captions, columns_sha256=digests)
+    path = job.start(pairs.label, s.suffix, columns=captions, columns_sha256=digests)
     for caption, pictures in zip(captions, shown, strict=True):
         for name, picture in zip(job.codes.names, pictures, strict=True):
             job.single(f"{name}-{caption.replace(': ', '-').replace(' ', '')}", picture)
@@ -147,20 +152,20 @@ def _pairs(job: Job) -> None:
 
 def _film(job: Job) -> None:
     s = job.settings
-    kind = film_format(s.film_format)
+    kind, count, fps = film_format(s.film.format), s.film.frames or FRAMES, s.film.fps or FPS
     if len(job.codes.names) < 2:
         raise UserError("a film passes through at least 2 codes: give more seeds or codes")
-    path = job.start(f"film-{s.frames}x{s.fps:g}fps", kind, film={"frames": s.frames, "fps": s.fps})
+    path = job.start(f"film-{count}x{fps:g}fps", kind, film={"frames": count, "fps": fps})
 
     def frames() -> Iterator[np.ndarray]:
         number = 0
-        for images in job.render(loop(job.codes.ws, s.frames)):
+        for images in job.render(loop(job.codes.ws, count)):
             for image in images:
                 job.single(f"{number:05d}", image)
                 number += 1
                 yield image.permute(1, 2, 0).numpy()
 
-    write_film(path, frames(), s.fps, len(job.codes.names) * s.frames)
+    write_film(path, frames(), fps, len(job.codes.names) * count)
     job.save_codes()
 
 

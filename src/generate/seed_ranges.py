@@ -5,18 +5,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import UserError
-
 MAX_NUMBERS = 10_000
 MAX_TEXT = 40
 _RANGE = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")
 
 
-def parse_numbers(key: str, value: Any, *, high: int) -> list[int]:
+def parse_numbers(value: Any, *, high: int) -> list[int]:
     """Parse a list of whole numbers.
 
     Args:
-        key: name of the option, for messages.
         value: a number, a text of numbers and ranges with commas, or a list of these.
         high: the largest allowed.
 
@@ -24,28 +21,29 @@ def parse_numbers(key: str, value: Any, *, high: int) -> list[int]:
         The numbers, in the order given.
 
     Raises:
-        UserError: for anything else, a number twice, none, or too many.
+        ValueError: for anything else, a number twice, none, or too many, saying what is expected.
     """
+    expected = f"give whole numbers from 0 to {high}, such as 7, 0-5 or [1,2,5-9]"
     items = list(value) if isinstance(value, list | tuple) else [value]
     found: list[int] = []
     for item in items:
         if isinstance(item, bool) or not isinstance(item, int | str):
-            raise _wrong(key, value, high)
+            raise ValueError(expected)
         for part in str(item).split(","):
             match = _RANGE.fullmatch(part)
             if match is None:
-                raise _wrong(key, value, high)
+                raise ValueError(expected)
             first, last = int(match[1]), int(match[2] or match[1])
             if not first <= last <= high:
-                raise _wrong(key, value, high)
+                raise ValueError(expected)
             if len(found) + last - first >= MAX_NUMBERS:
-                raise UserError(f"{key}={value}: at most {MAX_NUMBERS} at a time")
+                raise ValueError(f"at most {MAX_NUMBERS} at a time")
             found += range(first, last + 1)
     if not found:
-        raise _wrong(key, value, high)
+        raise ValueError(expected)
     twice = next((n for i, n in enumerate(found) if n in found[:i]), None) if len(set(found)) < len(found) else None
     if twice is not None:
-        raise UserError(f"{key}={value}: {twice} is given twice")
+        raise ValueError(f"{twice} is given twice")
     return found
 
 
@@ -63,7 +61,3 @@ def numbers_text(numbers: Sequence[int]) -> str:
 def shortened(text: str, count: int) -> str:
     """`text`, or a count and a checksum when it is too long for a file's name."""
     return text if len(text) <= MAX_TEXT else f"{count}of{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def _wrong(key: str, value: Any, high: int) -> UserError:
-    return UserError(f"{key}={value}: give whole numbers from 0 to {high}, such as 7, 0-5 or [1,2,5-9]")

@@ -39,7 +39,7 @@ def choose_allocator(name: str, device: torch.device | str, resolution: int) -> 
     wanted = name == "keep" or (name == "auto" and torch.device(device).type == "cpu" and resolution >= MIN_RESOLUTION)
     kept = wanted and _keep()
     if name == "keep" and not kept:
-        raise ValueError("allocator=keep: this system's allocator has no such setting (it is glibc's)")
+        raise ValueError("this system's allocator has no such setting (it is glibc's)")
     return kept
 
 
@@ -49,10 +49,11 @@ def keep_for(device: torch.device | str, resolution: int) -> bool:
     Raises:
         UserError: when that is none, or cannot be.
     """
+    name = os.environ.get(ALLOCATOR_VARIABLE) or "auto"
     try:
-        return choose_allocator(os.environ.get(ALLOCATOR_VARIABLE) or "auto", device, resolution)
+        return choose_allocator(name, device, resolution)
     except ValueError as error:
-        raise UserError(f"{ALLOCATOR_VARIABLE}: {error}") from error
+        raise UserError(f"{ALLOCATOR_VARIABLE}={name}: {error}") from error
 
 
 def _keep() -> bool:

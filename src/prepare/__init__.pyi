@@ -1,1 +1,2 @@
 from .run import main as main
+from .settings import PrepareSettings as PrepareSettings

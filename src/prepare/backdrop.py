@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..data import Background, BadPicture, decode_picture, parse_background
-from ..errors import UserError
 from ..files import expanded
 
 OWN = "own"
@@ -39,28 +38,23 @@ class Backdrop:
         return np.full([height, width, 3], self.behind or (0, 0, 0), np.uint8)
 
 
-BLACK = Backdrop("black", (0, 0, 0))
-
-
 def parse_backdrop(option: str) -> Backdrop:
     """Make the background of `own`, a colour name, `#rrggbb`, or the path of a picture.
 
     Raises:
-        UserError: when it is none of these, or the picture cannot be used.
+        ValueError: when it is none of these, or the picture cannot be used.
     """
     if option == OWN:
         return Backdrop(option, None)
     path = expanded(option)
     try:
         return Backdrop(option, parse_background(option))
-    except UserError as error:
+    except ValueError as error:
         if not path.exists():
-            raise UserError(
-                f"background={option}: give a colour name, #rrggbb, own, or the file of a picture (no such file)"
-            ) from error
+            raise ValueError("give a colour name, #rrggbb, own, or the file of a picture (no such file)") from error
     try:
         data = path.read_bytes()
         picture = Image.fromarray(decode_picture(data).rgb)
     except (OSError, BadPicture) as error:
-        raise UserError(f"background={option}: {error}; give another picture or a colour") from error
+        raise ValueError(f"{error}; give another picture or a colour") from error
     return Backdrop(option, picture, hashlib.sha256(data).hexdigest())

@@ -52,9 +52,9 @@ def prepare_faces(
     _cut_all(cutter, places, names, sizes, work)
     records = work.records
     faces = [place * _STEP + i for place in places for i in range(1, _count(records, place) + 1)]
-    dropped = dropped_faces(settings.drop, names, {place: _count(records, place) for place in places})
+    dropped = dropped_faces(settings.dropped, names, {place: _count(records, place) for place in places})
     reasons = {number: records[number]["reason"] for number in faces if "reason" in records[number]}
-    pairs = _leave_out_duplicates(faces, names, records, reasons, settings.dedupe or 0)
+    pairs = _leave_out_duplicates(faces, names, records, reasons, settings.near_bits or 0)
     for number in faces:  # last: a copy of what was pruned does not come up in its place
         place, face = divmod(number, _STEP)
         if number not in reasons and ((place, face) in dropped or (place, None) in dropped):

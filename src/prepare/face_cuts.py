@@ -32,7 +32,7 @@ class FaceCutter:
     """
 
     def __init__(self, settings: PrepareSettings, source: Source, detector: FaceDetector) -> None:
-        assert settings.faces is not None and settings.resolution is not None
+        assert isinstance(settings.faces, FaceCrops) and settings.resolution is not None
         self.settings, self.source, self.detector = settings, source, detector
         self.faces, self.resolution = settings.faces, settings.resolution
 

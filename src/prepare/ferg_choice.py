@@ -86,7 +86,7 @@ def first_choice(choice: FergChoice, settings: PrepareSettings, source: Source, 
     Raises:
         UserError: when there are too few usable frames.
     """
-    if settings.select == "stride":
+    if settings.select != "farthest":
         choice.choose(lambda frames, count: [frames[i] for i in stride(len(frames), count)])
         return
     known = work.load("choice")

@@ -64,7 +64,7 @@ def write_report(settings: PrepareSettings, names: Sequence[str], work: Unfinish
         names[outcome.source_of(i)]: work.records[i]["notes"] for i in outcome.pictures if work.records[i]["notes"]
     }
     report = {
-        "out": os.fsdecode(settings.out),
+        "out": os.fsdecode(settings.target),
         "source": os.fsdecode(settings.source),
         "used": len(outcome.pictures),
         "options": settings.choices(),

@@ -49,7 +49,7 @@ class Renderer:
             record, rgb = read_and_make(self.source, name, num_bytes, lambda data: self._render(data, fit))
         except BadPicture as error:
             return {"reason": str(error)}, None
-        if self.settings.dedupe is not None:
+        if self.settings.near_bits is not None:
             record |= {"hash": f"{perceptual_hash(rgb):016x}", "colour": mean_colour(rgb)}
         return record, encode_png(rgb)
 
@@ -60,16 +60,16 @@ class Renderer:
         record: Record = {"sha256": hashlib.sha256(data).hexdigest(), "size": [width, height]}
         if fit is not None:
             assert settings.resolution is not None
-            fill = settings.backdrop.colour if settings.padding == "background" else None
+            fill = settings.backdrop.colour if settings.align.padding == "background" else None
             square = warp(rgb, fit, settings.resolution, settings.filter, fill)
             record["quad"] = [[round(x, 3), round(y, 3)] for x, y in fit.quad()]
             notes.append("aligned by its character's three points")
             enlarged = abs(fit.side) < settings.resolution
         else:
-            left, top, right, bottom = record["crop"] = crop_box(width, height, settings.crop, settings.aspect)
+            left, top, right, bottom = record["crop"] = crop_box(width, height, settings.crop, settings.ratio)
             part = rgb[top:bottom, left:right]
             resolution = settings.resolution or width
-            content = resize(part, content_size(resolution, settings.aspect), settings.filter)
+            content = resize(part, content_size(resolution, settings.ratio), settings.filter)
             square = to_square(content, resolution, settings.backdrop.canvas)
             if part.shape != rgb.shape:
                 notes.append("cropped to its middle")

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, label_table, not_of_kinds, open_source
 from ..errors import UserError
+from ..options import OptionError, read
 from .detectors import open_face_detector
 from .drawn_faces import prepare_faces
 from .duplicates import Duplicates
@@ -22,7 +23,7 @@ from .outcome import DUPLICATE, Outcome, entries, shown, write_report
 from .pack import write_tfrecord, write_zip
 from .parallel import in_order, quiet_decoders
 from .render import Record, Renderer
-from .settings import OUT_FOLDER, PrepareSettings, prepare_settings
+from .settings import OUT_FOLDER, PrepareSettings
 from .similarity import Similarity, fit_similarity
 from .work_folder import Unfinished, remove, unfinished
 
@@ -36,7 +37,7 @@ def main(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: for everything that the user can put right.
     """
-    prepare(prepare_settings(config))
+    prepare(read(PrepareSettings, config))
 
 
 def prepare(settings: PrepareSettings) -> Path:
@@ -51,7 +52,7 @@ def prepare(settings: PrepareSettings) -> Path:
     Raises:
         UserError: for a source without enough usable pictures, or a target that cannot be written or is not ours.
     """
-    out = settings.out
+    out = settings.target
     source, names = _open(settings.source)
     settings, detector = _with_detector(settings)
     stamp, sizes = source_status(source, settings.source, names)
@@ -95,12 +96,12 @@ def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp
     Raises:
         UserError: for what is not ours, and, unless `out` was asked for, for a set of another source.
     """
-    out = settings.out
+    out = settings.target
     if known is None:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise UserError(f"out={out}: exists and was not made by prepare.py; move it away, or choose another out=")
         return
-    if not settings.out_given and not is_same_source(known, settings, stamp):
+    if settings.out is None and not is_same_source(known, settings, stamp):
         raise UserError(
             f"{out} was made of another source ({shown(known.get('source'))}): give another out=, or out={out} to "
             "replace it"
@@ -110,10 +111,11 @@ def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp
 
 def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDetector | None]:
     """Open the detector of faces where one is needed; what it is becomes one of the choices."""
-    if settings.faces is None:
+    if settings.recipe != "yuanshen":
         return settings, None
-    detector = open_face_detector(settings.faces.detector, settings.faces.sha256, weights_folder=settings.weights)
-    return replace(settings, faces=settings.faces.with_detector(detector)), detector
+    faces = settings.faces
+    detector = open_face_detector(faces.detector, faces.sha256, weights_folder=settings.weights)
+    return replace(settings, faces=faces.crops().with_detector(detector)), detector
 
 
 class _Job:
@@ -124,7 +126,7 @@ class _Job:
     ) -> None:
         self.settings, self.source, self.names, self.sizes, self.work = settings, source, names, sizes, work
         self.render = Renderer(settings, source)
-        self.dropped = {number: _DROPPED for number in _dropped(settings.drop, names)}
+        self.dropped = {number: _DROPPED for number in _dropped(settings.dropped, names)}
 
     def make(self) -> Outcome:
         """Make what the recipe says."""
@@ -145,7 +147,7 @@ class _Job:
         pairs = self._duplicates(kept, left_out)
         kept = [i for i in kept if i not in left_out]
         labels = None if table is None else [table[self.names[i]] for i in kept]
-        facts = {} if self.settings.dedupe is None else {"duplicates": pairs}
+        facts = {} if self.settings.near_bits is None else {"duplicates": pairs}
         return Outcome(kept, labels, {self.names[i]: left_out[i] for i in sorted(left_out)}, facts=facts)
 
     def ferg(self) -> Outcome:
@@ -154,7 +156,7 @@ class _Job:
         tree = read_tree(self.names, frozenset(NOT_PICTURES))
         fits = self._fits(tree.characters)
         empty = {f.index: "empty file" for frames in tree.cells.values() for f in frames if self.sizes[f.index] == 0}
-        choice = FergChoice(tree, settings.count, self.dropped | (empty if any(self.sizes) else {}))
+        choice = FergChoice(tree, settings.num_pictures, self.dropped | (empty if any(self.sizes) else {}))
         first_choice(choice, settings, self.source, self.work)
         cells = {f.index: cell for cell, frames in tree.cells.items() for f in frames}
 
@@ -206,9 +208,9 @@ class _Job:
         return [i for i in numbers if i not in left_out]
 
     def _duplicates(self, numbers: Iterable[int], left_out: dict[int, str]) -> list[list[Any]]:
-        if self.settings.dedupe is None:
+        if self.settings.near_bits is None:
             return []
-        search, kept, pairs = Duplicates(self.settings.dedupe), [], []
+        search, kept, pairs = Duplicates(self.settings.near_bits), [], []
         for i in numbers:
             record = self.work.records[i]
             found = search.find(int(record["hash"], 16), record["colour"])
@@ -226,8 +228,8 @@ def _open(path: Path) -> tuple[Source, list[str]]:
     try:
         source = open_source(path)
         return source, source.names()
-    except UserError as error:
-        raise UserError(str(error).replace("dataset.path=", "source=")) from error
+    except OptionError as error:
+        raise OptionError("source", error.value, error.reason) from error
 
 
 def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:

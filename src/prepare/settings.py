@@ -1,95 +1,125 @@
-"""What `prepare.py` is asked to do: the range of every option, and one checked object."""
+"""What `prepare.py` is asked to do: all options of `conf/prepare.yaml`, and what the small files that they name say."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
 
-from ..errors import UserError
-from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..fetch import WeightsFolder
 from ..files import expanded
-from ..rules import Rule, check_rules, choice, text, whole
-from .backdrop import BLACK, Backdrop, parse_backdrop
+from ..options import OptionError, Options, Range, Words, choice
+from .backdrop import Backdrop, parse_backdrop
 from .crop import CROPS, FILTERS
-from .face_settings import DEFAULT_DEDUPE, FACE_RULES, FaceCrops, detector_kind, face_crops
+from .face_settings import FaceCrops, FaceSettings, detector_kind
 from .farthest import SELECTIONS
 from .ferg import DEFAULT_COUNT
 from .similarity import PADDINGS, Triple, read_points
 
 RECIPES = ("ferg", "yuanshen", "folder")
-FORMATS = ("zip", "tfrecord")
 OUT_FOLDER = Path("datasets")
+DEFAULT_DEDUPE = 6  # of faces
 _CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"
 _MAX_ASPECT = 8
 
-RULES: dict[str, Rule] = {
-    "source": Rule("a folder or file", object),
-    "out": Rule("the path to write, or null", object, null=True),
-    "format": choice(*FORMATS),
-    "resolution": whole(8, 4096, null=True),
-    "filter": choice(*FILTERS),
-    "crop": choice(*CROPS),
-    "aspect": Rule("width over height such as 16/9, or null", object, null=True),
-    "background": text(),
-    "min_px": whole(8, 100_000, null=True),
-    "dedupe": whole(0, 32, null=True),
-    "drop": Rule("a text file, or null", object, null=True),
-    "count": whole(2, 1_000_000, null=True),
-    "select": choice(*SELECTIONS, null=True),
-    "align.points": text(null=True),
-    "align.padding": choice(*PADDINGS, null=True),
-    **FACE_RULES,
-}
+
+@dataclass(frozen=True, kw_only=True)
+class AlignSettings(Options):
+    """The group `align`, of FERG."""
+
+    points: str | None = None  # file of the points of each character, see `similarity.read_points`
+    padding: Annotated[str, choice(*PADDINGS)] | None = None  # beyond the edge of an aligned picture; None for reflect
 
 
-@dataclass(frozen=True)
-class PrepareSettings:
-    """Checked options; `conf/prepare.yaml` has the same names.
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings(Options):
+    """All options of `conf/prepare.yaml`."""
 
-    Attributes:
-        recipe: `"ferg"`, `"yuanshen"` or `"folder"`.
-        source: what to read.
-        out: zip or folder to write.
-        out_given: whether it was asked for; the usual place is not taken from a set of another source.
-        format: `"zip"` or `"tfrecord"`.
-        resolution: px a side, or None to keep the size.
-        filter: of resizing.
-        crop: `"center"`, `"wide"`, `"keep"`.
-        aspect: width over height, of `"wide"`.
-        backdrop: behind transparent parts and beside wide pictures.
-        min_px: shortest side of a source picture, or None.
-        dedupe: bits of the perceptual hash that near-duplicates differ in at most, or None.
-        drop: lines of the drop list.
-        count: pictures to choose, of FERG.
-        select: how, of FERG.
-        points: triple of each character, of FERG, or None.
-        padding: beyond the edge of an aligned picture.
-        faces: which are cut out, of yuanshen, else None.
-        weights: where the detector's file lies and comes from.
-    """
+    dataset: Mapping[str, Any]  # which recipe: a choice of `conf/dataset/`, where nothing else is changed
+    source: Annotated[Path, Words("a folder or file")]  # what to read
+    out: Annotated[Path, Words("the path to write")] | None  # zip or folder to write; None for the usual place
+    format: Literal["zip", "tfrecord"]  # of it
+    resolution: Annotated[int, Range(8, 4096, binary=True)] | None  # px a side; None keeps the size
+    filter: Annotated[str, choice(*FILTERS)]  # of resizing
+    # the middle square, the middle of an aspect padded to a square, or squares only
+    crop: Annotated[str, choice(*CROPS)]
+    aspect: Annotated[str, Words("width over height such as 16/9")] | None  # width over height, of crop=wide
+    background: str  # behind transparent parts and beside wide pictures
+    min_px: Annotated[int, Range(8, 100_000)] | None  # shortest side of a source picture
+    # bits of the perceptual hash that near-duplicates differ in at most; None for the recipe's usual
+    dedupe: Annotated[int, Range(0, 32)] | None
+    drop: Annotated[str, Words("a text file")] | None  # file that lists what to leave out
+    count: Annotated[int, Range(2, 1_000_000)] | None  # pictures to choose, of FERG
+    select: Annotated[str, choice(*SELECTIONS)] | None  # how, of FERG
+    align: AlignSettings  # to points, of FERG
+    faces: FaceSettings  # which are cut out, of yuanshen
+    weights: WeightsFolder  # where the detector of faces is fetched to
 
-    recipe: str
-    source: Path
-    out: Path
-    format: str = "zip"
-    resolution: int | None = 256
-    filter: str = "lanczos"
-    crop: str = "center"
-    aspect: float | None = None
-    backdrop: Backdrop = BLACK
-    min_px: int | None = None
-    dedupe: int | None = None
-    drop: tuple[str, ...] = ()
-    count: int = DEFAULT_COUNT
-    select: str = "stride"
-    points: Mapping[str, Triple] | None = None
-    padding: str = "reflect"
-    faces: FaceCrops | None = None
-    out_given: bool = True
-    weights: WeightsFolder = DEFAULT_FOLDER
+    def check(self) -> None:
+        """Refuse what has no effect with the recipe, and read the small files."""
+        self._check_recipe()
+        self._check_effects()
+        self._check_size()
+        self._check_face_effects()
+        if self.align.padding == "background" and self.backdrop.colour is None:
+            raise self.wrong("align.padding", f"background={self.background} is no colour; choose reflect")
+        self._check_out()
+        _ = self.backdrop, self.points, self.dropped
+
+    @property
+    def recipe(self) -> str:
+        """How pictures are made: `"ferg"`, `"yuanshen"` or `"folder"`."""
+        name = str(self.dataset.get("name"))
+        return "folder" if name == "tfrecord" else name
+
+    @property
+    def target(self) -> Path:
+        """Zip or folder to write."""
+        if self.out is not None:
+            return self.out
+        whole = self.source.resolve()
+        name = whole.name if whole.is_dir() else whole.stem
+        suffix = ".zip" if self.format == "zip" else ""
+        return OUT_FOLDER / f"{self.recipe if self.recipe != 'folder' else name or 'pictures'}{suffix}"
+
+    @property
+    def report_folder(self) -> Path:
+        """Where report and contact sheets go."""
+        name = self.target.stem if self.format == "zip" else self.target.name
+        return self.target.with_name(f"{name}-report")
+
+    @property
+    def near_bits(self) -> int | None:
+        """Bits that near-duplicates differ in at most; None keeps all."""
+        return DEFAULT_DEDUPE if self.recipe == "yuanshen" and self.dedupe is None else self.dedupe
+
+    @property
+    def num_pictures(self) -> int:
+        """Pictures to choose, of FERG."""
+        return self.count or DEFAULT_COUNT
+
+    @property
+    def ratio(self) -> float | None:
+        """Width over height of what is padded to a square."""
+        return None if self.aspect is None else self.parsed("aspect", _ratio)
+
+    @cached_property
+    def backdrop(self) -> Backdrop:
+        """Behind transparent parts and beside wide pictures."""
+        return self.parsed("background", parse_backdrop)
+
+    @cached_property
+    def points(self) -> Mapping[str, Triple] | None:
+        """The points of each character, of FERG."""
+        return None if self.align.points is None else self.parsed("align.points", read_points)
+
+    @cached_property
+    def dropped(self) -> tuple[str, ...]:
+        """The lines of the drop list."""
+        return () if self.drop is None else self.parsed("drop", _read_drop)
 
     def choices(self) -> dict[str, Any]:
         """Everything that decides the result, as plain data, without the places of files."""
@@ -99,160 +129,97 @@ class PrepareSettings:
             "resolution": self.resolution,
             "filter": self.filter,
             "crop": self.crop,
-            "aspect": self.aspect,
-            "background": "picture" if self.backdrop.sha256 else self.backdrop.option,
+            "aspect": self.ratio,
+            "background": "picture" if self.backdrop.sha256 else self.background,
             "background_sha256": self.backdrop.sha256,
             "min_px": self.min_px,
-            "dedupe": self.dedupe,
-            "drop": list(self.drop),
+            "dedupe": self.near_bits,
+            "drop": list(self.dropped),
         }
         if self.recipe == "ferg":
             points = None if self.points is None else {k: [list(p) for p in v] for k, v in sorted(self.points.items())}
-            known |= {"count": self.count, "select": self.select, "align": {"points": points, "padding": self.padding}}
-        if self.faces is not None:
+            align = {"points": points, "padding": self.align.padding or PADDINGS[0]}
+            known |= {"count": self.num_pictures, "select": self.select or SELECTIONS[0], "align": align}
+        if isinstance(self.faces, FaceCrops):
             known["faces"] = self.faces.choices()
         return known
 
-    @property
-    def report_folder(self) -> Path:
-        """Where report and contact sheets go."""
-        name = self.out.stem if self.format == "zip" else self.out.name
-        return self.out.with_name(f"{name}-report")
+    def _check_recipe(self) -> None:
+        name, path = str(self.dataset.get("name")), self.dataset.get("path")
+        if name not in (*RECIPES, "tfrecord"):
+            raise OptionError("dataset", name, "is not prepared from files: choose ferg, yuanshen or folder")
+        if path is not None:
+            raise OptionError("dataset.path", path, f"is train.py's; say source={path}")
+        usual = yaml.safe_load((_CONF / f"{name}.yaml").read_text())
+        for key, value in self.dataset.items():
+            if key != "path" and usual.get(key) != value:
+                raise OptionError(
+                    f"dataset.{key}", value, "is train.py's and has no effect here; see conf/prepare.yaml"
+                )
+
+    def _check_effects(self) -> None:
+        if self.recipe != "ferg":
+            for name, value in (("count", self.count), ("select", self.select), ("align.points", self.align.points)):
+                if value is not None:
+                    raise self.wrong(name, f"has no effect with dataset={self.recipe}, it is for dataset=ferg")
+        elif self.dedupe is not None:
+            raise self.wrong("dedupe", "has no effect with dataset=ferg: select=farthest takes the most different")
+        if self.align.padding is not None and self.align.points is None:
+            raise self.wrong("align.padding", "has no effect without align.points")
+        if self.align.points is not None and self.crop != "center":
+            raise self.wrong("crop", "has no effect with align.points, which decide what is cut out")
+
+    def _check_face_effects(self) -> None:
+        drawn = self.recipe == "yuanshen"
+        if drawn and self.crop != "center":
+            raise self.wrong("crop", "has no effect with dataset=yuanshen: squares about faces are cut out")
+        given = next(self.faces.changed(), None)
+        if not drawn and given is not None:
+            raise self.wrong(f"faces.{given}", f"has no effect with dataset={self.recipe}, it is for dataset=yuanshen")
+        fetches = drawn and detector_kind(self.faces.detector) in ("usual", "url")
+        where = next(self.weights.changed(), None)
+        if not fetches and where is not None:
+            what = f"faces.detector={self.faces.detector}" if drawn else f"dataset={self.recipe}"
+            raise self.wrong(f"weights.{where}", f"has no effect with {what}, for which nothing is fetched")
+
+    def _check_size(self) -> None:
+        if self.resolution is None:
+            if self.recipe != "folder":
+                raise self.wrong("resolution", f"give dataset={self.recipe} a resolution")
+            if self.crop != "keep":
+                raise self.wrong("resolution", "keeps the pictures' own size: say crop=keep as well")
+            if self.filter != FILTERS[0]:
+                raise self.wrong("filter", "has no effect with resolution=null, nothing is resized")
+        if self.crop == "wide" and self.ratio is None:
+            raise self.wrong("crop", "needs aspect=WIDTH/HEIGHT, such as aspect=16/9")
+        if self.crop != "wide" and self.aspect is not None:
+            raise self.wrong("aspect", f"has no effect with crop={self.crop}, it is for crop=wide")
+
+    def _check_out(self) -> None:
+        out = self.target
+        if (out.suffix.lower() == ".zip") != (self.format == "zip"):
+            reason = "must end in .zip" if self.format == "zip" else "format=tfrecord writes a folder"
+            raise OptionError("out", out, reason)
+        here, there = out.resolve(), self.source.resolve()
+        if here == there or (there.is_dir() and there in here.parents):
+            raise OptionError("out", out, f"lies in the source {self.source}; choose another out=")
 
 
-def prepare_settings(config: Mapping[str, Any]) -> PrepareSettings:
-    """Check a plain configuration composed from `conf/prepare.yaml`, and read the small files that it names.
-
-    Raises:
-        UserError: naming the first option that cannot be, or that would have no effect.
-    """
-    check_rules(config, RULES, ("dataset", "align", "faces", "weights"))
-    recipe = _recipe(config["dataset"])
-    _check_effects(config, recipe)
-    backdrop = parse_backdrop(config["background"])
-    align = config["align"]
-    if align["padding"] == "background" and backdrop.colour is None:
-        raise UserError(f"align.padding=background: background={backdrop.option} is no colour; choose reflect")
-    source = expanded(str(config["source"]))
-    return PrepareSettings(
-        recipe,
-        source,
-        _out(config["out"], recipe, source, config["format"]),
-        format=config["format"],
-        resolution=_resolution(config),
-        filter=config["filter"],
-        crop=config["crop"],
-        aspect=_aspect(config["aspect"], config["crop"]),
-        backdrop=backdrop,
-        min_px=config["min_px"],
-        dedupe=DEFAULT_DEDUPE if recipe == "yuanshen" and config["dedupe"] is None else config["dedupe"],
-        drop=_read_drop(config["drop"]),
-        count=config["count"] or DEFAULT_COUNT,
-        select=config["select"] or SELECTIONS[0],
-        points=None if align["points"] is None else read_points(align["points"]),
-        padding=align["padding"] or PADDINGS[0],
-        faces=face_crops(config["faces"]) if recipe == "yuanshen" else None,
-        out_given=config["out"] is not None,
-        weights=WeightsFolder(**config["weights"]),
-    )
-
-
-def _recipe(dataset: Mapping[str, Any]) -> str:
-    name = str(dataset.get("name"))
-    if name not in (*RECIPES, "tfrecord"):
-        raise UserError(f"dataset={name} is not prepared from files: choose dataset={' or dataset='.join(RECIPES)}")
-    if dataset["path"] is not None:
-        raise UserError(f"dataset.path={dataset['path']}: is train.py's; say source={dataset['path']}")
-    usual = yaml.safe_load((_CONF / f"{name}.yaml").read_text())
-    for key, value in dataset.items():
-        if key != "path" and usual.get(key) != value:
-            raise UserError(f"dataset.{key}={value}: is train.py's and has no effect here; see conf/prepare.yaml")
-    return "folder" if name == "tfrecord" else name
-
-
-def _check_effects(config: Mapping[str, Any], recipe: str) -> None:
-    align = config["align"]
-    for key, value in (("count", config["count"]), ("select", config["select"]), ("align.points", align["points"])):
-        if recipe != "ferg" and value is not None:
-            raise UserError(f"{key}={value}: has no effect with dataset={recipe}, it is for dataset=ferg")
-    if recipe == "ferg" and config["dedupe"] is not None:
-        raise UserError("dedupe has no effect with dataset=ferg: select=farthest takes the most different frames")
-    if align["padding"] is not None and align["points"] is None:
-        raise UserError(f"align.padding={align['padding']}: has no effect without align.points")
-    if align["points"] is not None and config["crop"] != "center":
-        raise UserError(f"crop={config['crop']}: has no effect with align.points, which decide what is cut out")
-    if recipe != "folder" and config["resolution"] is None:
-        raise UserError(f"resolution=null: give dataset={recipe} a resolution")
-    _check_face_effects(config, recipe)
-
-
-def _check_face_effects(config: Mapping[str, Any], recipe: str) -> None:
-    if recipe == "yuanshen" and config["crop"] != "center":
-        raise UserError(f"crop={config['crop']}: has no effect with dataset=yuanshen: squares about faces are cut out")
-    if recipe != "yuanshen":
-        for key, value in {f"faces.{k}": v for k, v in config["faces"].items() if v is not None}.items():
-            raise UserError(f"{key}={value}: has no effect with dataset={recipe}, it is for dataset=yuanshen")
-    detector = config["faces"]["detector"]
-    fetches = recipe == "yuanshen" and detector_kind(detector) in ("usual", "url")
-    if not fetches and dict(config["weights"]) != {"folder": "weights", "mirror": None}:
-        what = f"faces.detector={detector}" if recipe == "yuanshen" else f"dataset={recipe}"
-        raise UserError(f"weights has no effect with {what}, for which nothing is fetched")
-
-
-def _resolution(config: Mapping[str, Any]) -> int | None:
-    value = config["resolution"]
-    if value is None:
-        if config["crop"] != "keep":
-            raise UserError("resolution=null keeps the pictures' own size: say crop=keep as well")
-        if config["filter"] != FILTERS[0]:
-            raise UserError(f"filter={config['filter']}: has no effect with resolution=null, nothing is resized")
-    elif value & (value - 1):
-        raise UserError(f"resolution={value}: must be a power of two, at least 8")
-    return None if value is None else int(value)
-
-
-def _aspect(given: Any, crop: str) -> float | None:
-    if crop != "wide":
-        if given is not None:
-            raise UserError(f"aspect={given}: has no effect with crop={crop}, it is for crop=wide")
-        return None
-    if given is None:
-        raise UserError("crop=wide needs aspect=WIDTH/HEIGHT, such as aspect=16/9")
-    match = re.fullmatch(r"([0-9]*\.?[0-9]+)(?:[/:x]([0-9]*\.?[0-9]+))?", str(given))
+def _ratio(given: str) -> float:
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)(?:[/:x]([0-9]*\.?[0-9]+))?", given)
     numbers = [float(number or 1) for number in match.groups()] if match else [0.0, 1.0]
     value = numbers[0] / numbers[1] if numbers[1] else 0.0
     if not 1 / _MAX_ASPECT <= value <= _MAX_ASPECT or value == 1:
-        raise UserError(
-            f"aspect={given}: give width over height from 1/{_MAX_ASPECT} to {_MAX_ASPECT}, such as 16/9; squares are "
-            "crop=center"
+        raise ValueError(
+            f"give width over height from 1/{_MAX_ASPECT} to {_MAX_ASPECT}, such as 16/9; squares are crop=center"
         )
     return value
 
 
-def _out(given: Any, recipe: str, source: Path, form: str) -> Path:
-    suffix = ".zip" if form == "zip" else ""
-    if given is None:
-        whole = source.resolve()
-        name = whole.name if whole.is_dir() else whole.stem
-        out = OUT_FOLDER / f"{recipe if recipe != 'folder' else name or 'pictures'}{suffix}"
-    else:
-        out = expanded(str(given))
-    if (out.suffix.lower() == ".zip") != (form == "zip"):
-        raise UserError(f"out={out}: {'must end in .zip' if form == 'zip' else 'format=tfrecord writes a folder'}")
-    here, there = out.resolve(), source.resolve()
-    if here == there or (there.is_dir() and there in here.parents):
-        raise UserError(f"out={out}: lies in the source {source}; choose another out=")
-    return out
-
-
-def _read_drop(given: Any) -> tuple[str, ...]:
-    if given is None:
-        return ()
+def _read_drop(path: str) -> tuple[str, ...]:
     try:
-        lines = expanded(str(given)).read_text().splitlines()
+        lines = expanded(path).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"drop={given}: cannot be read ({error}); give a text file, one name or number a line"
-        ) from error
+        raise ValueError(f"cannot be read ({error}); give a text file, one name or number a line") from error
     entries = [line.split("#", 1)[0].strip() if line.lstrip().startswith("#") else line.strip() for line in lines]
     return tuple(dict.fromkeys(entry for entry in entries if entry))

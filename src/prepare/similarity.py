@@ -15,7 +15,6 @@ import yaml
 from PIL import Image
 
 from ..data import BadPicture
-from ..errors import UserError
 from ..files import expanded
 from .crop import resize
 
@@ -62,29 +61,28 @@ def read_points(path: str | Path) -> dict[str, Triple]:
     """Read a YAML file `character: [[x, y], [x, y], [x, y]]`, left eye, right eye, mouth, in px.
 
     Raises:
-        UserError: for a file that cannot be read or is something else, and eyes that are swapped.
+        ValueError: for a file that cannot be read or is something else, and eyes that are swapped.
     """
     path = expanded(path)
     try:
         table = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise UserError(f"align.points={path}: cannot be read ({error.strerror or error})") from error
+        raise ValueError(f"cannot be read ({error.strerror or error})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"align.points={path}: not YAML ({' '.join(str(error).split())})") from error
+        raise ValueError(f"not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(table, Mapping) or not table:
-        raise UserError(f"align.points={path}: give character: [[x, y], [x, y], [x, y]], one character a line")
-    return {str(name).lower(): _triple(path, str(name), value) for name, value in table.items()}
+        raise ValueError("give character: [[x, y], [x, y], [x, y]], one character a line")
+    return {str(name).lower(): _triple(str(name), value) for name, value in table.items()}
 
 
-def _triple(path: Path, name: str, value: Any) -> Triple:
+def _triple(name: str, value: Any) -> Triple:
     if not (isinstance(value, list) and len(value) == len(PARTS) and all(_is_point(p) for p in value)):
-        raise UserError(f"align.points={path}: {name}: give three points [x, y] in px: {', '.join(PARTS)}")
+        raise ValueError(f"{name}: give three points [x, y] in px: {', '.join(PARTS)}")
     left, right, mouth = ((float(x), float(y)) for x, y in value)
     across, down = complex(*right) - complex(*left), complex(*mouth) - complex(*left)
     if (across.conjugate() * down).imag <= 0:
-        raise UserError(
-            f"align.points={path}: {name}: the mouth does not lie below the eyes; left eye is the one on the left of "
-            "the picture"
+        raise ValueError(
+            f"{name}: the mouth does not lie below the eyes; left eye is the one on the left of the picture"
         )
     return left, right, mouth
 

@@ -8,16 +8,13 @@ from .codes import (
 )
 from .likeness import structural_similarity as structural_similarity
 from .perceptual import (
-    KINDS as KINDS,
     LpipsDistance as LpipsDistance,
     PerceptualDistance as PerceptualDistance,
     perceptual_distance as perceptual_distance,
 )
 from .projector import Projection as Projection, project as project
 from .schedule import (
-    PRECISIONS as PRECISIONS,
-    RECIPES as RECIPES,
-    SPACES as SPACES,
+    ProjectionChoice as ProjectionChoice,
     ProjectionSettings as ProjectionSettings,
     recipe as recipe,
 )

@@ -88,7 +88,6 @@ def project(
             distance.
     """
     settings = settings or ProjectionSettings()
-    settings.check()
     _check(G, targets, start)
     batch = batch or max(min(BATCH, BATCH_PIXELS // G.resolution**2), 1)
     distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device, weights_folder=weights_folder)

@@ -3,16 +3,18 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from ..errors import UserError
+from ..options import Count, NotNegative, OptionError, Options, Positive, Range, choice
 
-SPACES = ("w", "w+")
-NOISE_UNITS = ("component", "nvidia", "fork")
-PRECISIONS = ("fp32", "bf16")
+Space = Literal["w", "w+"]
+Distance = Literal["auto", "lpips", "embedded"]
+Format = Literal["fp32", "bf16"]
+Plateau = Annotated[float, Range(0, 1, above=True, below=True, noun="a share")]
 
 
 @dataclass(frozen=True)
-class ProjectionSettings:
+class ProjectionSettings(Options):
     """Schedule of a projection; defaults are this project's own recipe (see `RECIPES`).
 
     Attributes:
@@ -35,38 +37,21 @@ class ProjectionSettings:
         precision: `"fp32"`, or `"bf16"` for the generator's blocks (codes, noise maps and distance stay fp32).
     """
 
-    steps: int = 200
-    space: str = "w+"
-    lr: float = 0.1
+    steps: Count = 200
+    space: Space = "w+"
+    lr: Positive = 0.1
     lr_rampup: float = 0.05
     lr_rampdown: float = 0.25
-    noise_factor: float = 0.05
-    noise_unit: str = "component"
+    noise_factor: NotNegative = 0.05
+    noise_unit: Literal["component", "nvidia", "fork"] = "component"
     noise_ramp: float = 0.75
-    code_weight: float = 0.2
+    code_weight: NotNegative = 0.2
     noise: bool = False
-    noise_weight: float = 1e5
-    distance: str = "auto"
-    patience: int | None = None
-    plateau: float = 0.01
-    precision: str = "fp32"
-
-    def check(self) -> None:
-        """Check the values.
-
-        Raises:
-            UserError: naming the first that cannot be.
-        """
-        if self.space not in SPACES:
-            raise UserError(f"projection space {self.space!r}: choose w or w+")
-        if self.steps < 1:
-            raise UserError(f"projection steps={self.steps}: at least 1")
-        if self.noise_unit not in NOISE_UNITS:
-            raise UserError(f"projection noise_unit={self.noise_unit}: choose {', '.join(NOISE_UNITS)}")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"projection precision={self.precision}: choose {' or '.join(PRECISIONS)}")
-        if self.patience is not None and self.patience < 1:
-            raise UserError(f"projection patience={self.patience}: a number of steps from 1 up, or null")
+    noise_weight: NotNegative = 1e5
+    distance: Distance = "auto"
+    patience: Count | None = None
+    plateau: Plateau = 0.01
+    precision: Format = "fp32"
 
 
 #: `own`: stays near w_avg, so that a blend can render the codes too; few steps. `nvidia`: stylegan2-ada's projector,
@@ -82,14 +67,41 @@ def recipe(name: str, **changes: object) -> ProjectionSettings:
     """The settings of a recipe, some of them changed; a change to None leaves the recipe's.
 
     Raises:
-        UserError: for an unknown recipe, or settings that cannot be.
+        OptionError: for an unknown recipe, or settings that cannot be.
     """
     if name not in RECIPES:
-        raise UserError(f"projection.recipe={name}: choose {', '.join(RECIPES)}")
+        raise OptionError("recipe", name, f"choose {', '.join(RECIPES)}")
     given = {key: value for key, value in changes.items() if value is not None}
-    settings = dataclasses.replace(RECIPES[name], **given)  # type: ignore[arg-type]
-    settings.check()
-    return settings
+    return dataclasses.replace(RECIPES[name], **given)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectionChoice(Options):
+    """The group of options `projection`; None is the recipe's."""
+
+    recipe: Annotated[str, choice(*RECIPES)] = "own"
+    space: Space | None = None
+    steps: Count | None = None
+    noise: bool | None = None  # optimise and keep the noise maps too
+    distance: Distance = "auto"
+    start: str | None = None  # a file of codes to begin with; None for the average code
+    patience: Count | None = None  # steps without an improvement before a picture goes to the final descent
+    plateau: Plateau = 0.01  # what counts as one
+    precision: Format = "fp32"
+    batch: Count | None = None  # pictures at a time
+
+    def check(self) -> None:
+        """Refuse what has no effect without patience, and a patience without end."""
+        if self.patience is None:
+            self.refuse_changed("has no effect without projection.patience: set it, or leave the plateau", "plateau")
+        elif self.patience >= self.settings.steps:
+            raise self.wrong("patience", f"has no effect: there are {self.settings.steps} steps; give fewer")
+
+    @property
+    def settings(self) -> ProjectionSettings:
+        """The recipe's settings with what is chosen here."""
+        names = ("space", "steps", "noise", "distance", "patience", "plateau", "precision")
+        return recipe(self.recipe, **{name: getattr(self, name) for name in names})
 
 
 def learning_rate(step: int, settings: ProjectionSettings) -> float:

@@ -8,7 +8,7 @@ from .find import (
     find_snapshots as find_snapshots,
     run_config as run_config,
 )
-from .recipe import DIRECTIONS as DIRECTIONS, Recipe as Recipe
+from .recipe import Recipe as Recipe, recipes_of as recipes_of
 from .recommended import (
     BEST as BEST,
     RANKING as RANKING,
@@ -17,4 +17,11 @@ from .recommended import (
     finished_sweeps as finished_sweeps,
     recommended_blend as recommended_blend,
     recommending_sweep as recommending_sweep,
+)
+from .settings import (
+    BlendSettings as BlendSettings,
+    Direction as Direction,
+    Level as Level,
+    PathsSettings as PathsSettings,
+    Switch as Switch,
 )

@@ -1,18 +1,17 @@
 """The recipe of a blend: where a snapshot and the network that it was fine-tuned from meet, and which is below."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..errors import UserError
 from ..networks import Generator, blend, blend_weights
+from ..options import OptionError, Options, Positive
+from .settings import BlendSettings, Direction, Level, Switch
 
-DIRECTIONS = ("cartoon_low", "cartoon_high")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Options):
     """All that decides a blend of two given networks.
 
     Attributes:
@@ -22,24 +21,13 @@ class Recipe:
         width: None for a hard switch, or the width of a logistic mix in positions.
 
     Raises:
-        UserError: for a value that cannot be.
+        OptionError: for a value that cannot be.
     """
 
-    resolution: int
-    direction: str = "cartoon_low"
-    level: int = 0
-    width: float | None = None
-
-    def __post_init__(self) -> None:
-        r = self.resolution
-        if not _is_whole(r) or r < 4 or r & (r - 1):
-            raise UserError(f"resolution={r}: must be a power of two from 4 up")
-        if self.direction not in DIRECTIONS:
-            raise UserError(f"direction={self.direction}: choose {' or '.join(DIRECTIONS)}")
-        if not _is_whole(self.level) or self.level not in (0, 1):
-            raise UserError(f"level={self.level}: choose 0 (first convolution of the block) or 1 (second)")
-        if self.width is not None and not _is_width(self.width):
-            raise UserError(f"width={self.width}: give a width above 0 in layer positions, or none for a hard switch")
+    resolution: Switch
+    direction: Direction = "cartoon_low"
+    level: Level = 0
+    width: Positive | None = None
 
     @property
     def manner(self) -> str:
@@ -84,7 +72,7 @@ class Recipe:
             name: what the user calls the resolution.
 
         Raises:
-            UserError: when they do not have it, or the blend would be the low network itself.
+            OptionError: when they do not have it, or the blend would be the low network itself.
         """
         useful = self.resolutions(G)
         if self.resolution in useful:
@@ -93,12 +81,9 @@ class Recipe:
             reason = f"on a {G.resolution} px network this is the un-blended low network; choose {useful[-1]} or less"
         else:
             reason = f"a {G.resolution} px network can be blended at {', '.join(map(str, useful))}"
-        raise UserError(f"{name}={self.resolution}: {reason}")
+        raise OptionError(name, self.resolution, reason)
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_width(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+def recipes_of(settings: BlendSettings) -> list[Recipe]:
+    """The recipes that settings ask for: of each resolution once, increasing."""
+    return [Recipe(r, settings.direction, settings.level, settings.width) for r in sorted(set(settings.res))]

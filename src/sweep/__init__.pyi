@@ -1,3 +1,11 @@
-from .run import main as main, run_sweep as run_sweep
+from .plan import open_configured_sweep as open_configured_sweep
+from .run import (
+    conclude as conclude,
+    main as main,
+    pending_snapshots as pending_snapshots,
+    prepare as prepare,
+    run_sweep as run_sweep,
+    score_snapshot as score_snapshot,
+    scored_line as scored_line,
+)
 from .settings import SweepSettings as SweepSettings
-from .sweeper import as_lists as as_lists

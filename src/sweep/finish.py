@@ -1,9 +1,7 @@
 """The end of a sweep: rank, write the recommended network, pictures, rows and report, tell the tracker."""
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from ..data import open_configured_dataset
+from ..data import DatasetSettings, open_configured_dataset
 from ..errors import UserError
 from ..files import file_sha256, read_json, write_text
 from ..metrics import face_features, get_extractor
+from ..options import read
 from ..runs import BEST, RANKING, blend_header, run_config
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import load_network, save_network
@@ -48,7 +47,7 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     same = path.is_file() and path.read_text() == _json(ranking)
     best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)
-    write_text(sweep.folder / "config.yaml", yaml.safe_dump(_plain(asdict(sweep.settings)), sort_keys=False))
+    write_text(sweep.folder / "config.yaml", yaml.safe_dump(sweep.settings.as_config(), sort_keys=False))
     sweep.table.replace(rows)
     write_text(path, _json(ranking))
     report = write_sweep_report(sweep.folder)
@@ -83,7 +82,7 @@ def _real_features(sweep: Sweep) -> tuple[Tensor | None, str | None]:
         with np.load(stored) as file:
             return torch.from_numpy(file["embedded"]), None
     try:
-        dataset = open_configured_dataset({**settings, "resolution": facts["resolution"]})
+        dataset = open_configured_dataset(read(DatasetSettings, {**settings, "resolution": facts["resolution"]}))
     except UserError as error:
         return None, f"the training pictures cannot be read ({error})"
     if dataset.fingerprint != fingerprint:
@@ -108,7 +107,7 @@ def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
     G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     ours = {"file": snapshot.path.name, "run": sweep.run_dir.name, "kimg": snapshot.kimg, "sha256": snapshot.sha256}
     base = {"file": sweep.base.path.name, "sha256": file_sha256(sweep.base.path)}
-    recipe = sweep.settings.recipe(choice["resolution"])
+    recipe = sweep.recipes[choice["resolution"]]
     meta = {
         "kimg": snapshot.kimg,
         "parent": snapshot.sha256,
@@ -133,18 +132,14 @@ def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
                 path.unlink()
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-
 def _track(sweep: Sweep, rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
     settings, run = sweep.settings, sweep.run_dir.name
-    config = {**sweep.protocol, "run": run, "resolutions": list(settings.resolutions), "alpha": settings.alpha}
+    config = {**sweep.protocol, "run": run, "resolutions": list(sweep.recipes), "alpha": settings.alpha}
     tracker = open_tracker(
         sweep.run_dir,
         config=config,
-        mode=settings.tracker["mode"],
-        project=settings.tracker["project"],
+        mode=settings.tracker.mode,
+        project=settings.tracker.project,
         name=f"{run}-{sweep.folder.name}",
         group=run,
         tags=["sweep"],

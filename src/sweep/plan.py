@@ -4,20 +4,23 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ..device import float32_format
-from ..fetch import DEFAULT_FOLDER, WeightsFolder
-from ..networks import Generator
+from ..device import float32_format, torch_device
+from ..networks import Generator, Precision, choose_precision
 from ..ops import start_ops
-from ..runs import Base, Snapshot, check_family, find_base, find_run, find_snapshots
+from ..options import read
+from ..runs import Base, Recipe, Snapshot, check_family, find_base, find_run, find_snapshots, recipes_of
 from .features import feature_protocol
 from .pictures import common_codes
-from .settings import SweepSettings, settings_of_config
+from .settings import SweepSettings
 from .table import CellTable
+
+LATENTS_CPU, LATENTS_GPU = 256, 512
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Sweep:
         settings: what was asked for.
         base: the network that the run was fine-tuned from.
         snapshots: to score, by kimg.
+        recipes: of the blends by resolution, increasing.
+        precision: in which networks render.
         protocol: what decides a cell's features besides snapshot and resolution.
     """
 
@@ -38,6 +43,8 @@ class Sweep:
     settings: SweepSettings
     base: Base
     snapshots: list[Snapshot]
+    recipes: dict[int, Recipe]
+    precision: Precision
     protocol: dict[str, Any]
 
     @property
@@ -64,7 +71,7 @@ class Sweep:
 
     def keys(self) -> list[str]:
         """All cells, in the order of the grid."""
-        return [self.cell_key(s, r) for s in self.snapshots for r in self.settings.resolutions]
+        return [self.cell_key(s, r) for s in self.snapshots for r in self.recipes]
 
     def codes(self) -> Tensor:
         """The common codes `[N, L, w_dim]`."""
@@ -74,38 +81,40 @@ class Sweep:
 
 def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
     """Open the sweep that a plain configuration asks for."""
-    settings = settings_of_config(config)
-    weights_folder = WeightsFolder(**config["weights"])
-    run_dir = find_run(config["run"], Path(config["paths"]["runs"]))
-    return open_sweep(run_dir, settings, weights_folder=weights_folder)
+    settings = read(SweepSettings, config)
+    run_dir = find_run(settings.run, Path(settings.paths.runs))
+    return open_sweep(run_dir, settings)
 
 
-def open_sweep(run_dir: Path, settings: SweepSettings, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Sweep:
+def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     """Check settings against the run; nothing is written.
 
     Raises:
         UserError: for everything that cannot be, before anything is computed.
     """
-    device = settings.torch_device()
+    device = torch_device(settings.device)
     snapshots = find_snapshots(run_dir, settings.snapshot)
-    base = find_base(run_dir, settings.base, device=device, weights_folder=weights_folder)
+    base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
     check_family(snapshots, base)
-    settings.check_against(base.G)
+    recipes = {recipe.resolution: recipe for recipe in recipes_of(settings.blend)}
+    for recipe in recipes.values():
+        recipe.check_against(base.G, "blend.res")
+    precision = settings.parsed("precision", partial(choose_precision, device=device, resolution=base.G.resolution))
     start_ops(device, base.G.resolution)
-    precision = settings.computing(base.G.resolution)
     protocol = {
         **feature_protocol(),
-        "n_latents": settings.num_codes(),
+        "n_latents": settings.n_latents or (LATENTS_CPU if device.type == "cpu" else LATENTS_GPU),
         "psi": float(settings.psi),
         "seed": settings.seed,
-        "direction": settings.direction,
-        "level": settings.level,
-        "width": settings.width,
+        "direction": settings.blend.direction,
+        "level": settings.blend.level,
+        "width": settings.blend.width,
         "base": _digest(base.G),
         "float32": float32_format(),
         "precision": f"{precision.name} from {precision.lowest} px",
     }
-    return Sweep(run_dir / "sweeps" / settings.folder_name, run_dir, settings, base, snapshots, protocol)
+    folder = run_dir / "sweeps" / (settings.name or next(iter(recipes.values())).manner)
+    return Sweep(folder, run_dir, settings, base, snapshots, recipes, precision, protocol)
 
 
 def cell_name(snapshot: Snapshot, resolution: int) -> str:

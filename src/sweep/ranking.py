@@ -90,7 +90,7 @@ def rank(
         "winner": _summary(by_label[order[0].label]) if order else None,
         "indistinguishable": tied,
         "sentence": _sentence(result, by_label, [score.label for score in order], choice, tied),
-        "direction": settings.direction,
+        "direction": settings.blend.direction,
         "alpha": settings.alpha,
         "n_latents": len(anchors.base.bands.low),
         "n_bootstrap": settings.n_bootstrap,

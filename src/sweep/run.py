@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..networks import UNRELATED, kinship
+from ..options import read
 from ..runs import Snapshot, find_run
 from ..weights import load_network
 from .features import Collector
@@ -24,12 +25,15 @@ from .plan import Sweep, cell_name, open_configured_sweep, open_sweep
 from .settings import SweepSettings
 
 
-def run_sweep(run_dir: str | Path, resolutions: Any, **options: Any) -> tuple[Path, dict[str, Any]]:
+def run_sweep(
+    run_dir: str | Path, resolutions: Any, *, blend: Mapping[str, Any] | None = None, **options: Any
+) -> tuple[Path, dict[str, Any]]:
     """Sweep a run in this process.
 
     Args:
         run_dir: the run's folder.
         resolutions: of the switch.
+        blend: the other options of the group `blend`.
         options: the other fields of `SweepSettings`.
 
     Returns:
@@ -38,7 +42,8 @@ def run_sweep(run_dir: str | Path, resolutions: Any, **options: Any) -> tuple[Pa
     Raises:
         UserError: for everything that the user can put right.
     """
-    sweep = open_sweep(find_run(run_dir, Path()), SweepSettings(tuple(resolutions), **options))
+    settings = read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
+    sweep = open_sweep(find_run(run_dir, Path()), settings)
     reused = prepare(sweep)
     for snapshot in pending_snapshots(sweep):
         score_snapshot(sweep, snapshot)
@@ -65,21 +70,19 @@ def prepare(sweep: Sweep) -> int:
     Raises:
         UserError: when no snapshot has been trained.
     """
-    settings = sweep.settings
     if not any(snapshot.kimg > 0 for snapshot in sweep.snapshots):
         folder = sweep.run_dir / "snapshots"
         raise UserError(f"{folder}: a sweep needs a snapshot later than 0 kimg, the network that training started from")
     table = sweep.table
     others = table.open(sweep.protocol)
     reused = len(sweep.rows())
-    count = f"{len(sweep.snapshots)} snapshots x {len(settings.resolutions)} resolutions"
+    count = f"{len(sweep.snapshots)} snapshots x {len(sweep.recipes)} resolutions"
     print(f"sweep      {sweep.folder}: {count}, {sweep.protocol['n_latents']} codes", flush=True)
     if others and not reused:
         print(f"           {others} cells of another protocol (codes, extractor or base) are kept", flush=True)
     if not table.has(sweep.base_key):
         collector = Collector()
-        precision = settings.computing(sweep.base.G.resolution)
-        for pictures in render(sweep.base.G, sweep.codes(), precision):
+        for pictures in render(sweep.base.G, sweep.codes(), sweep.precision):
             collector.add(pictures)
         collector.save(table.features_path(sweep.base_key), table.picture_path(sweep.base_key))
     return reused
@@ -111,11 +114,10 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
         )
     collectors: dict[int, Collector] = defaultdict(Collector)
     resolutions = [r for r in missing if r != UNBLENDED]
-    recipes = [sweep.settings.recipe(r) for r in resolutions]
-    precision = sweep.settings.computing(sweep.base.G.resolution)
+    recipes = [sweep.recipes[r] for r in resolutions]
     total = sweep.protocol["n_latents"] * (len(resolutions) + 1)
     with tqdm(total=total, desc=snapshot.name, unit="img", leave=False, disable=None) as bar:
-        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), recipes, precision):
+        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), recipes, sweep.precision):
             collectors[r].add(pictures)
             bar.update(len(pictures))
     table, key = sweep.table, sweep.unblended_key(snapshot)
@@ -142,7 +144,7 @@ def scored_line(sweep: Sweep, reused: int) -> str:
 
 def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[int]:
     """Resolutions of a snapshot that are to be made; `UNBLENDED` for the snapshot itself."""
-    missing = [r for r in sweep.settings.resolutions if sweep.cell_key(snapshot, r) not in rows]
+    missing = [r for r in sweep.recipes if sweep.cell_key(snapshot, r) not in rows]
     known = sweep.table.has(sweep.unblended_key(snapshot))
     return missing if known else [UNBLENDED, *missing]
 
@@ -152,7 +154,7 @@ def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, relation: float) -> 
         "label": f"{snapshot.name}/{resolution}",
         "snapshot": snapshot.name,
         "kimg": snapshot.kimg,
-        **asdict(sweep.settings.recipe(resolution)),
+        **asdict(sweep.recipes[resolution]),
         "s": None,
         "r": None,
         "cari": None,

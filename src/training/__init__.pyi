@@ -1,1 +1,2 @@
 from .run import train as train
+from .settings import TrainSettings as TrainSettings

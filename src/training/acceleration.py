@@ -1,15 +1,14 @@
 """How the phases run, for speed: CUDA graphs, TF32, torch.compile (options of the group `trainer`)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from ..device import set_float32
-from ..errors import UserError
+from ..options import OptionError
 from .compiled import CompiledNetworks
 from .graphs import CudaRecorder, PhaseGraphs
+from .settings import TrainerSettings
 from .step import TrainingStep
 
 
@@ -35,17 +34,7 @@ class Acceleration:
         return ", ".join(name for name, on in chosen.items() if on) or "op by op"
 
 
-def check_acceleration(trainer: Mapping[str, Any]) -> None:
-    """Refuse options that exclude each other.
-
-    Raises:
-        UserError: naming the option.
-    """
-    if trainer["graphs"] is True and trainer["compile"]:
-        raise UserError("trainer.graphs=true and trainer.compile=true exclude each other: choose one")
-
-
-def choose_acceleration(trainer: Mapping[str, Any], device: torch.device) -> Acceleration:
+def choose_acceleration(trainer: TrainerSettings, device: torch.device) -> Acceleration:
     """What the options mean on a device.
 
     Args:
@@ -56,15 +45,15 @@ def choose_acceleration(trainer: Mapping[str, Any], device: torch.device) -> Acc
         The choice; `graphs: auto` is on for CUDA, unless the networks are compiled.
 
     Raises:
-        UserError: for an option that has no effect there.
+        OptionError: for an option that has no effect there.
     """
-    check_acceleration(trainer)
     cuda = device.type == "cuda"
     for name in ("graphs", "tf32"):
-        if trainer[name] is True and not cuda:
-            raise UserError(f"trainer.{name}=true has no effect: this run trains on a {device.type}, not on CUDA")
-    graphs = cuda and not trainer["compile"] if trainer["graphs"] == "auto" else bool(trainer["graphs"])
-    return Acceleration(device, graphs=graphs, tf32=bool(trainer["tf32"]), compile=bool(trainer["compile"]))
+        if getattr(trainer, name) is True and not cuda:
+            reason = f"has no effect: this run trains on a {device.type}, not on CUDA"
+            raise OptionError(f"trainer.{name}", True, reason)
+    graphs = cuda and not trainer.compile if trainer.graphs == "auto" else bool(trainer.graphs)
+    return Acceleration(device, graphs=graphs, tf32=trainer.tf32, compile=trainer.compile)
 
 
 def accelerate(step: TrainingStep, choice: Acceleration) -> None:

@@ -1,14 +1,13 @@
 """What a run computes on and how: device, number format, op implementations, allocator (the group `trainer`)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from ..errors import UserError
 from ..networks import Precision, choose_precision, regularizer_precision
 from ..ops import backend_info, choose_allocator, set_policy
+from ..options import OptionError
+from .settings import TrainerSettings
 
 
 @dataclass(frozen=True)
@@ -39,33 +38,34 @@ class Compute:
         return f"{name}, {self.precision.name}{scope}{regular}, {torch.get_num_threads()} threads{kept}"
 
 
-def device_of(trainer: Mapping[str, Any]) -> torch.device:
+def device_of(trainer: TrainerSettings) -> torch.device:
     """The device that `trainer.accelerator` means here.
 
     Raises:
-        UserError: when it is not there.
+        OptionError: when it is not there.
     """
-    accelerator, there = trainer["accelerator"], torch.cuda.is_available()
-    if accelerator == "gpu" and not there:
-        raise UserError("trainer.accelerator=gpu: this machine has no CUDA device; leave trainer.accelerator=auto")
-    return torch.device("cuda" if there and accelerator != "cpu" else "cpu")
+    there = torch.cuda.is_available()
+    if trainer.accelerator == "gpu" and not there:
+        reason = "this machine has no CUDA device; leave trainer.accelerator=auto"
+        raise OptionError("trainer.accelerator", "gpu", reason)
+    return torch.device("cuda" if there and trainer.accelerator != "cpu" else "cpu")
 
 
-def open_compute(trainer: Mapping[str, Any], resolution: int) -> Compute:
+def open_compute(trainer: TrainerSettings, resolution: int) -> Compute:
     """Choose what `trainer` says, for pictures of a resolution; compiles the ops where they have not been yet.
 
     Raises:
-        UserError: naming the option that cannot be on this machine.
+        OptionError: naming the option that cannot be on this machine.
     """
     device = device_of(trainer)
     try:
-        precision = choose_precision(trainer["precision"], device, resolution)
+        precision = choose_precision(trainer.precision, device, resolution)
     except ValueError as error:
-        raise UserError(f"trainer.precision={trainer['precision']}: {error}") from error
+        raise OptionError("trainer.precision", trainer.precision, str(error)) from error
     try:
-        keeps = choose_allocator(trainer["allocator"], device, resolution)
+        keeps = choose_allocator(trainer.allocator, device, resolution)
     except ValueError as error:
-        raise UserError(f"trainer.{error}") from error
-    set_policy(trainer["ops"])
+        raise OptionError("trainer.allocator", trainer.allocator, str(error)) from error
+    set_policy(trainer.ops)
     regular = regularizer_precision(precision, device)
     return Compute(device, precision, regular, backend_info(device)["reason"], keeps)

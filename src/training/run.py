@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
-from ..errors import UserError
-from ..fetch import WeightsFolder
+from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
@@ -21,9 +20,9 @@ from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
 from .device import Compute, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
-from .options import check_options
 from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, run_length, snapshot_marks
+from .settings import TrainSettings
 from .setup import Start, build_dataset, build_networks, build_step, open_pretrained
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
 from .trainer import make_trainer
@@ -35,13 +34,13 @@ class Run:
 
     folder: Path
     config: Mapping[str, Any]
+    settings: TrainSettings
     dataset: PictureDataset
     start: Start
     module: GanModule
     checkpoint: Checkpoint | None
     compute: Compute
     acceleration: Acceleration
-    weights_folder: WeightsFolder
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -57,23 +56,21 @@ def train(config: Mapping[str, Any]) -> Path:
         UserError: for everything that the user can put right.
         Stopped: after a signal; by then everything is saved, unless a second one followed it.
     """
-    check_options(config)
-    weights_folder = WeightsFolder(**config["weights"])
-    marks = snapshot_marks(config["snapshot"]["kimg"], config["total_kimg"])
-    total_kimg = run_length(config["snapshot"]["kimg"], config["total_kimg"])
-    _check_trainer(config["trainer"])
-    acceleration = choose_acceleration(config["trainer"], device_of(config["trainer"]))
-    configured_extractor(config["metrics"], weights_folder)  # its weights are at hand before anything is written
-    networks = open_pretrained(config, weights_folder)
-    dataset = build_dataset(config, networks)
-    start = build_networks(config, dataset, networks, weights_folder)
-    compute = open_compute(config["trainer"], start.G.resolution)
-    step = build_step(config, start, compute)
+    settings = read(TrainSettings, config)
+    marks = snapshot_marks(settings.snapshot.kimg, settings.total_kimg)
+    total_kimg = run_length(settings.snapshot.kimg, settings.total_kimg)
+    acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
+    configured_extractor(settings.metrics, settings.weights)  # its weights are at hand before anything is written
+    networks = open_pretrained(settings)
+    dataset = build_dataset(settings, networks)
+    start = build_networks(settings, dataset, networks)
+    compute = open_compute(settings.trainer, start.G.resolution)
+    step = build_step(settings, start, compute)
     accelerate(step, acceleration)
     with ExitStack() as held:
         folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
-        checkpoint = find_checkpoint(folder / "checkpoints") if config["resume"] else None
-        run = Run(folder, config, dataset, start, GanModule(step), checkpoint, compute, acceleration, weights_folder)
+        checkpoint = find_checkpoint(folder / "checkpoints") if settings.resume else None
+        run = Run(folder, config, settings, dataset, start, GanModule(step), checkpoint, compute, acceleration)
         stopped = _go_on(run, total_kimg, marks)
         print(f"report: {write_run_report(folder)}", flush=True)
     if stopped is not None:
@@ -98,28 +95,28 @@ def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
 
 def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
     snapshotter = _snapshotter(run, tracker)
-    config, folder = run.config, run.folder
+    settings, folder = run.settings, run.folder
     tracker.truncate_after(nimg)
     snapshotter.restore(tracker.read_metrics())
-    if config["trainer"]["profile"]:
+    if settings.trainer.profile:
         check_profile(run.module.step, max(nimg, 0), total_kimg)
     passed = [
         m for m in marks if m * 1000 < nimg and not (folder / "snapshots" / f"{mark_name(m)}.safetensors").exists()
     ]
-    if passed and config["snapshot"]["keep_best"] is None and config["snapshot"]["max_gb"] is None:
+    if passed and settings.snapshot.keep_best is None and settings.snapshot.max_gb is None:
         print(f"note       marks already passed are not taken any more: {', '.join(f'{m:g}' for m in passed)} kimg")
     log = cb.LogCallback(
         tracker.log,
-        float(config["log_kimg"]),
+        settings.log_kimg,
         extra=lambda: _extra(run.module),
         speed=lambda value: update_run_json(folder, img_per_sec=round(value, 2)),
     )
-    checkpoint = cb.CheckpointCallback(folder / "checkpoints", float(config["checkpoint_kimg"]))
+    checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg)
     snapshots = cb.SnapshotCallback(marks, snapshotter.take)
     stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
-    profiling = [ProfileCallback(folder, _profile_facts(run))] if config["trainer"]["profile"] else []
+    profiling = [ProfileCallback(folder, _profile_facts(run))] if settings.trainer.profile else []
     trainer = make_trainer(
-        device_of(config["trainer"]),
+        device_of(settings.trainer),
         folder,
         AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint),
         [
@@ -127,7 +124,7 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
             log,
             snapshots,
             checkpoint,
-            cb.ProgressCallback(total_kimg, log, disable=None if config["trainer"]["progress"] else True),
+            cb.ProgressCallback(total_kimg, log, disable=None if settings.trainer.progress else True),
             *profiling,
             stop,
         ],
@@ -135,8 +132,8 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
     data = PictureDataModule(
         run.dataset,
         run.module.step.batch_size,
-        seed=int(config["seed"]),
-        mirror=bool(config["dataset"]["mirror"]),
+        seed=settings.seed,
+        mirror=settings.dataset.mirror,
         device=run.compute.device,
     )
     if data.device.type == "cuda":
@@ -153,12 +150,12 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
 
 
 def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
-    config, snapshot = run.config, run.config["snapshot"]
+    settings, snapshot = run.settings, run.settings.snapshot
     meta = {
         "dataset": {"name": run.dataset.name, "fingerprint": run.dataset.fingerprint},
         "parent": run.start.facts.get("sha256"),
         "run": run.folder.name,
-        **run_facts(config),
+        **run_facts(run.config),
     }
     dtypes = {"fp32": torch.float32, "fp16": torch.float16}
     return Snapshotter(
@@ -167,18 +164,18 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         run.dataset,
         tracker,
         meta=meta,
-        metrics=config["metrics"],
-        weights_folder=run.weights_folder,
-        dtype=dtypes[snapshot["dtype"]],
-        grid_psi=float(snapshot["grid_psi"]),
-        keep_best=snapshot["keep_best"],
-        max_gb=snapshot["max_gb"],
-        seed=int(config["seed"]),
+        metrics=settings.metrics,
+        weights_folder=settings.weights,
+        dtype=dtypes[snapshot.dtype],
+        grid_psi=snapshot.grid_psi,
+        keep_best=snapshot.keep_best,
+        max_gb=snapshot.max_gb,
+        seed=settings.seed,
     )
 
 
 def _open_tracker(run: Run) -> Tracker:
-    settings = run.config["tracker"]
+    settings = run.settings.tracker
     if not (run.folder / "reals.jpg").exists():
         count = min(GRID_COLUMNS * GRID_ROWS, len(run.dataset))
         stride = max(len(run.dataset) // count, 1)
@@ -187,8 +184,8 @@ def _open_tracker(run: Run) -> Tracker:
     return open_tracker(
         run.folder,
         config=dict(run.config),
-        mode=settings["mode"],
-        project=settings["project"],
+        mode=settings.mode,
+        project=settings.project,
         name=run.folder.name,
         group=run.folder.name,
         tags=[run.dataset.name, "train"],
@@ -209,14 +206,6 @@ def _extra(module: GanModule) -> dict[str, float]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         values["memory/peak_gb"] = peak / (2**30 if sys.platform == "darwin" else 2**20)
     return values
-
-
-def _check_trainer(settings: Mapping[str, Any]) -> None:
-    if settings["devices"] != 1:
-        raise UserError(
-            f"trainer.devices={settings['devices']}: this version trains on one device; set trainer.devices=1"
-        )
-    device_of(settings)
 
 
 def _profile_facts(run: Run) -> list[str]:

@@ -1,60 +1,144 @@
-"""The settings of the training mathematics, as plain data: names, defaults, ranges."""
+"""What `train.py` is asked to do: the groups of options that are training's own, and all of them together."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from ..augment import AdaSettings, AugmentSettings
+from ..data import DatasetSettings
+from ..fetch import WeightsFolder
+from ..metrics import MetricsSettings
+from ..options import Count, NotNegative, Options, Positive, Range, Seed, Share, Words
+from ..runs import PathsSettings
+from ..tracking import TrackerSettings
+from ..weights import PretrainedSettings
+from .schedule import snapshot_marks
+
+Decay = Annotated[float, Range(0, 0.9999)]
 
 
-@dataclass(frozen=True)
-class StepSettings:
-    """Everything `TrainingStep` needs to know. Defaults: StyleGAN2-ADA's for one GPU, for transfer to small sets.
+@dataclass(frozen=True, kw_only=True)
+class SnapshotSettings(Options):
+    """The group `snapshot`."""
 
-    Attributes:
-        lr_g: generator learning rate, before the lazy-regularisation ratio.
-        lr_d: discriminator learning rate.
-        beta1: Adam.
-        beta2: Adam.
-        eps: Adam.
-        r1_gamma: weight γ of R1 (γ/2 times the squared gradient norm), 0 for none.
-        r1_interval: iterations between R1 steps.
-        pl_weight: weight of path length regularisation, 0 for none.
-        pl_interval: iterations between path-length steps.
-        pl_batch_shrink: the path-length batch is smaller by this factor.
-        pl_decay: of the running mean path length.
-        style_mixing_prob: probability of mixing two latents.
-        w_avg_beta: decay of w_avg an iteration.
-        ema_kimg: half-life of the generator average in kimg.
-        ema_rampup: average no longer than this share of the images seen; None (when transferring) for no ramp-up.
-        augment_p: initial (with a target) or fixed probability of augmentation.
-        ada_target: wanted sign(D(real)) of adaptive augmentation, None for a fixed probability.
-        ada_kimg: kimg for p to go from 0 to 1.
-        ada_interval: iterations between adjustments of p.
-        freeze_d: discriminator layers kept as they are, from the image side (FreezeD).
-        freeze_g_resolution: generator blocks up to this resolution are kept as they are, 0 for none (FreezeG).
-        freeze_mapping: keep the mapping network as it is.
-        structure_weight: weight of the structure loss, 0 for none.
-        structure_resolution: RGB resolution at which it compares.
-    """
+    # when, see `schedule.snapshot_marks`
+    kimg: Annotated[
+        Literal["early"] | float | tuple[float, ...],
+        Words("early, a number of kimg, or a list of increasing marks such as [0,1,2,4]"),
+    ]
+    dtype: Literal["fp32", "fp16"]  # of the stored tensors
+    keep_best: Count | None  # keep so many of lowest KID, besides the first and the newest; None for all
+    max_gb: Positive | None  # delete the worst when they take more than so many GiB; None for no limit
+    grid_psi: Annotated[float, Range(0, 2)]  # truncation of the sample grids
 
-    lr_g: float = 0.0025
-    lr_d: float = 0.0025
-    beta1: float = 0.0
-    beta2: float = 0.99
-    eps: float = 1e-8
-    r1_gamma: float = 1.0
-    r1_interval: int = 16
-    pl_weight: float = 2.0
-    pl_interval: int = 4
-    pl_batch_shrink: int = 2
-    pl_decay: float = 0.01
-    style_mixing_prob: float = 0.9
-    w_avg_beta: float = 0.995
-    ema_kimg: float = 5.0
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(Options):
+    """The group `model`: None is what the pretrained file says."""
+
+    name: str  # of the choice
+    z_dim: Count | None  # numbers of a latent
+    w_dim: Count | None  # numbers of a code
+    channel_base: Annotated[int, Range(4)] | None  # maps times px of a layer
+    channel_max: Count | None  # the most maps of a layer
+    num_mapping_layers: Count | None  # depth of the mapping network
+    conditional: bool | None  # know the classes of the data set's labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings(Options):
+    """The group `loss`. Defaults: StyleGAN2-ADA's for one GPU, for transfer to small sets."""
+
+    name: str = "transfer"  # of the choice
+    lr_g: NotNegative = 0.0025  # generator learning rate, before the lazy-regularisation ratio
+    lr_d: NotNegative = 0.0025  # discriminator learning rate
+    beta1: Decay = 0.0  # Adam
+    beta2: Decay = 0.99  # Adam
+    eps: Positive = 1e-8  # Adam
+    # weight γ of R1 (γ/2 times the squared gradient norm), 0 for none; None for 0.0002 resolution² / batch
+    r1_gamma: NotNegative | None = None
+    r1_interval: Count = 16  # iterations between R1 steps
+    pl_weight: NotNegative = 2.0  # weight of path length regularisation, 0 for none
+    pl_interval: Count = 4  # iterations between path-length steps
+    pl_batch_shrink: Count = 2  # the path-length batch is smaller by this factor
+    pl_decay: Share = 0.01  # of the running mean path length
+    style_mixing_prob: Share = 0.9  # probability of mixing two latents
+    w_avg_beta: Share = 0.995  # decay of w_avg an iteration
+    ema_kimg: NotNegative | None = None  # half-life of the generator average in kimg; None for batch · 10 / 32
+    freeze_d: Annotated[int, Range(0)] = 0  # discriminator layers kept as they are, from the image side (FreezeD)
+    # generator blocks up to this resolution are kept as they are, 0 for none (FreezeG)
+    freeze_g_resolution: Annotated[int, Range(0)] = 0
+    freeze_mapping: bool = False  # keep the mapping network as it is
+    structure_weight: NotNegative = 0.0  # weight of the structure loss, 0 for none
+    structure_resolution: Annotated[int, Range(4)] = 16  # RGB resolution at which it compares
+
+    def check(self) -> None:
+        """Refuse a resolution of a loss that is off."""
+        if self.structure_weight == 0 and self.structure_resolution != LossSettings.structure_resolution:
+            raise self.wrong("structure_resolution", "has no effect while loss.structure_weight=0: set the weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings(LossSettings, AdaSettings):
+    """Everything `TrainingStep` needs to know: the groups `loss` and `augment`, with what is None there worked out."""
+
+    r1_gamma: NotNegative = 1.0
+    ema_kimg: NotNegative = 5.0
+    ada_kimg: Positive = 100.0
+    # average no longer than this share of the images seen; None (when transferring) for no ramp-up
     ema_rampup: float | None = None
-    augment_p: float = 0.0
-    ada_target: float | None = 0.6
-    ada_kimg: float = 100.0
-    ada_interval: int = 4
-    freeze_d: int = 0
-    freeze_g_resolution: int = 0
-    freeze_mapping: bool = False
-    structure_weight: float = 0.0
-    structure_resolution: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings(Options):
+    """The group `trainer`: what a run computes on, and how."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"  # kind of device
+    devices: Count = 1  # how many
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # number format of the networks
+    ops: Literal["auto", "reference", "required"] = "auto"  # which implementations of the ops serve
+    allocator: Literal["auto", "keep", "system"] = "auto"  # whether freed memory is kept
+    graphs: Literal["auto"] | bool = "auto"  # phases as CUDA graphs
+    tf32: bool = False  # float32 products and convolutions on a GPU in TF32
+    compile: bool = False  # main phases through torch.compile
+    profile: bool = False  # measure some iterations
+    progress: bool = True  # show a bar
+
+    def check(self) -> None:
+        """Refuse options that exclude each other."""
+        if self.graphs is True and self.compile:
+            raise self.wrong("graphs", "trainer.graphs=true and trainer.compile=true exclude each other: choose one")
+        if self.devices != 1:
+            raise self.wrong("devices", "this version trains on one device; set trainer.devices=1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Options):
+    """All options of `conf/train.yaml`."""
+
+    # name or folder of the run; None makes a name from the configuration
+    run: Annotated[str, Words("a name or a folder")] | None
+    resume: bool  # the same command again goes on where it was
+    seed: Seed  # of the run
+    batch: Count  # real images an iteration
+    total_kimg: NotNegative | None  # end of the run; None for the last mark of `snapshot.kimg`, or 32
+    snapshot: SnapshotSettings  # when and how snapshots are kept
+    log_kimg: Positive  # a row of losses and speed every so many kimg
+    checkpoint_kimg: Positive  # the full state every so many kimg
+    paths: PathsSettings  # where runs are
+    weights: WeightsFolder  # where published files are
+    dataset: DatasetSettings  # which pictures
+    pretrained: PretrainedSettings  # which network it starts from
+    model: ModelSettings  # sizes of the networks
+    loss: LossSettings  # optimisers and losses
+    augment: AugmentSettings  # of what D sees
+    metrics: MetricsSettings  # of snapshots
+    tracker: TrackerSettings  # W&B
+    trainer: TrainerSettings  # device and speed
+
+    def check(self) -> None:
+        """Refuse marks after the end, and keeping the best by a number that nobody measures."""
+        snapshot_marks(self.snapshot.kimg, self.total_kimg)
+        if self.snapshot.keep_best is not None and self.metrics.extractor is None:
+            raise self.wrong(
+                "snapshot.keep_best", "needs KID to tell which are best: choose metrics=embedded, or leave it null"
+            )

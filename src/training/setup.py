@@ -1,7 +1,7 @@
 """From configuration to objects: data set, networks (pretrained exactly as the file says, or fresh), training step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -9,12 +9,11 @@ import torch
 from ..augment import AugmentPipe
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
-from ..fetch import WeightsFolder
 from ..files import file_sha256
 from ..networks import Discriminator, Generator, channels_per_resolution
 from ..weights import Networks, differences, load_network, resolve_network
 from .device import Compute
-from .settings import StepSettings
+from .settings import StepSettings, TrainSettings
 from .step import TrainingStep
 
 R1_HEURISTIC = 0.0002
@@ -39,52 +38,49 @@ class Start:
         return bool(self.facts)
 
 
-def open_pretrained(config: Mapping[str, Any], weights_folder: WeightsFolder) -> Networks | None:
+def open_pretrained(settings: TrainSettings) -> Networks | None:
     """Load `pretrained.source`; None when the run starts from nothing."""
-    source = config["pretrained"]["source"]
-    return None if source is None else load_network(source, weights_folder=weights_folder)
+    source = settings.pretrained.source
+    return None if source is None else load_network(source, weights_folder=settings.weights)
 
 
-def build_networks(
-    config: Mapping[str, Any], dataset: PictureDataset, networks: Networks | None, weights_folder: WeightsFolder
-) -> Start:
+def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: Networks | None) -> Start:
     """Take the pretrained networks, or make fresh ones with `model`.
 
     Args:
-        config: of the run.
+        settings: of the run.
         dataset: already open.
         networks: of `open_pretrained`.
-        weights_folder: likewise.
 
     Raises:
         UserError: when the pretrained network and data set or model settings do not fit, or D is missing.
     """
-    source = config["pretrained"]["source"]
-    model = {k: v for k, v in config["model"].items() if k != "name" and v is not None}
+    source = str(settings.pretrained.source)
+    model = {k: v for k, v in vars(settings.model).items() if k != "name" and v is not None}
     if networks is None:
-        return _fresh(model, dataset, int(config["seed"]))
+        return _fresh(model, dataset, settings.seed)
     G_ema = networks.G_ema
-    _check_model(model, G_ema, str(source))
-    _check_resolution(dataset.resolution, G_ema, str(source))
+    _check_model(model, G_ema, source)
+    _check_resolution(dataset.resolution, G_ema, source)
     if G_ema.c_dim not in (0, dataset.num_classes):
         raise UserError(f"pretrained={source} knows {G_ema.c_dim} classes, the data set has {dataset.num_classes}")
     if model.get("conditional") and G_ema.c_dim == 0:
         raise UserError(f"model.conditional=true: pretrained={source} knows no classes; train it with pretrained=none")
     fresh_d = networks.D is None
-    if not fresh_d and config["pretrained"].get("fresh_d"):
-        raise UserError(f"pretrained.fresh_d=true has no effect: {source} holds a discriminator")
-    if fresh_d and not config["pretrained"].get("fresh_d"):
+    if not fresh_d and settings.pretrained.fresh_d:
+        raise settings.wrong("pretrained.fresh_d", f"has no effect: {source} holds a discriminator")
+    if fresh_d and not settings.pretrained.fresh_d:
         raise UserError(
             f"pretrained={source} holds no discriminator: give a full network file, or pretrained.fresh_d=true to "
             "start with an untrained one"
         )
     D = networks.D or _seeded(
         lambda: Discriminator(c_dim=G_ema.c_dim, resolution=G_ema.resolution, channels=G_ema.config["channels"]),
-        int(config["seed"]),
+        settings.seed,
     )
     facts = {
-        "source": str(source),
-        "sha256": file_sha256(resolve_network(source, weights_folder=weights_folder)),
+        "source": source,
+        "sha256": file_sha256(resolve_network(source, weights_folder=settings.weights)),
         "kimg": networks.meta.get("kimg"),
         "fresh": ["D"] if fresh_d else [],
         "G_from": "G" if networks.G is not None else "G_ema",
@@ -92,46 +88,43 @@ def build_networks(
     return Start(G=networks.G or G_ema, D=D, G_ema=G_ema, facts=facts)
 
 
-def build_dataset(config: Mapping[str, Any], networks: Networks | None) -> PictureDataset:
+def build_dataset(settings: TrainSettings, networks: Networks | None) -> PictureDataset:
     """Open the configured data set; a pretrained network decides a resolution that is left open."""
-    settings = dict(config["dataset"])
-    if settings.get("resolution") is None and networks is not None:
-        settings["resolution"] = networks.G_ema.resolution
-    return open_configured_dataset(settings)
+    wanted = settings.dataset
+    if wanted.resolution is None and networks is not None:
+        wanted = replace(wanted, resolution=networks.G_ema.resolution)
+    return open_configured_dataset(wanted)
 
 
-def build_step(config: Mapping[str, Any], start: Start, compute: Compute) -> TrainingStep:
+def build_step(settings: TrainSettings, start: Start, compute: Compute) -> TrainingStep:
     """Make the training step; null settings take StyleGAN2-ADA's heuristics for one GPU."""
-    loss, augment = dict(config["loss"]), dict(config["augment"])
-    batch = int(config["batch"])
+    batch = settings.batch
     group = start.D.config["mbstd_group_size"] or batch
     if batch > group and batch % group:
-        raise UserError(
-            f"batch={batch}: the discriminator compares pictures in groups of {group} (minibatch standard deviation); "
-            f"choose a multiple of {group}, or at most {group}"
-        )
-    if loss["r1_gamma"] is None:
-        loss["r1_gamma"] = R1_HEURISTIC * start.G.resolution**2 / batch
-    if loss["ema_kimg"] is None:
-        loss["ema_kimg"] = batch * EMA_KIMG_PER_BATCH
-    loss["ema_rampup"] = None if start.transferred else SCRATCH_EMA_RAMPUP
-    if augment["ada_kimg"] is None:
-        augment["ada_kimg"] = TRANSFER_ADA_KIMG if start.transferred else SCRATCH_ADA_KIMG
-    known = {field.name for field in fields(StepSettings)}
-    values = {k: v for k, v in {**loss, **augment}.items() if k in known}
-    pipe = None if augment["pipe"] is None else AugmentPipe.preset(augment["pipe"])
-    structure = float(values["structure_weight"]) > 0
+        reason = f"the discriminator compares pictures in groups of {group} (minibatch standard deviation)"
+        raise settings.wrong("batch", f"{reason}; choose a multiple of {group}, or at most {group}")
+    usual = {
+        "r1_gamma": R1_HEURISTIC * start.G.resolution**2 / batch,
+        "ema_kimg": batch * EMA_KIMG_PER_BATCH,
+        "ema_rampup": None if start.transferred else SCRATCH_EMA_RAMPUP,
+        "ada_kimg": TRANSFER_ADA_KIMG if start.transferred else SCRATCH_ADA_KIMG,
+    }
+    given = {**vars(settings.augment), **vars(settings.loss)}
+    given |= {name: value for name, value in usual.items() if given.get(name) is None}
+    step = StepSettings(**{field.name: given[field.name] for field in fields(StepSettings)})
+    pipe = None if settings.augment.pipe is None else AugmentPipe.preset(settings.augment.pipe)
+    structure = step.structure_weight > 0
     return TrainingStep(
         start.G,
         start.D,
-        StepSettings(**values),
+        step,
         batch_size=batch,
         G_ema=start.G_ema,
         augment=pipe,
         source=clone(start.G_ema) if structure and start.transferred else None,
         precision=compute.precision,
         regularizer_precision=compute.regularizer_precision,
-        seed=int(config["seed"]),
+        seed=settings.seed,
     )
 
 

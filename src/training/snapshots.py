@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
-from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, get_extractor
+from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, MetricsSettings, get_extractor
 from ..networks import Generator
 from ..tracking import Tracker
 from ..weights import save_network
@@ -24,17 +24,17 @@ BYTES_PER_GB = 2**30
 
 
 def configured_extractor(
-    metrics: Mapping[str, Any], weights_folder: WeightsFolder, device: torch.device | str = "cpu"
+    metrics: MetricsSettings, weights_folder: WeightsFolder, device: torch.device | str = "cpu"
 ) -> FeatureExtractor | None:
     """The extractor that the `metrics` group asks for, None for no evaluation.
 
     Raises:
         UserError: when its weights cannot be had.
     """
-    if metrics["extractor"] is None:
+    if metrics.extractor is None:
         return None
-    weights = {key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics}
-    return get_extractor(metrics["extractor"], device=device, weights_folder=weights_folder, **weights)
+    weights = {"weights": metrics.weights, "weights_sha256": metrics.weights_sha256}
+    return get_extractor(metrics.extractor, device=device, weights_folder=weights_folder, **weights)
 
 
 class Snapshotter:
@@ -46,7 +46,7 @@ class Snapshotter:
         dataset: reals to compare with.
         tracker: where rows and pictures go.
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
-        metrics: the group's settings: `extractor` (None for no evaluation), `num_fakes`, `psi`, `patience`, ….
+        metrics: how snapshots are evaluated.
         weights_folder: where the extractor's weights lie and come from.
         dtype: of the stored tensors.
         grid_psi: truncation of the sample grids.
@@ -63,7 +63,7 @@ class Snapshotter:
         tracker: Tracker,
         *,
         meta: Mapping[str, Any],
-        metrics: Mapping[str, Any],
+        metrics: MetricsSettings,
         weights_folder: WeightsFolder,
         dtype: torch.dtype,
         grid_psi: float,
@@ -93,7 +93,7 @@ class Snapshotter:
                 "extractor": extractor.name,
                 "extractor_sha256": extractor.sha256,
                 "resizer": extractor.resizer,
-                "psi": float(self.metrics["psi"]),
+                "psi": float(self.metrics.psi),
             }
             others = [row for row in scored if _measure(row) != _measure({"protocol": ours})]
             if others and self.keep_best is not None:
@@ -107,7 +107,7 @@ class Snapshotter:
 
     def take(self, kimg: float, nimg: int, name: str) -> None:
         """Write `snapshots/<name>.safetensors`, `samples/<name>.jpg`, and one metrics row."""
-        row: dict[str, Any] = {} if self.metrics["extractor"] is None else self._evaluate(nimg)
+        row: dict[str, Any] = {} if self.metrics.extractor is None else self._evaluate(nimg)
         meta = {**self.meta, "kimg": kimg, "nimg": nimg, "metrics": _numbers(row)}
         path = self.run_dir / "snapshots" / f"{name}.safetensors"
         save_network(path, G_ema=self.G_ema, meta=meta, dtype=self.dtype)
@@ -151,14 +151,14 @@ class Snapshotter:
             extractor = configured_extractor(self.metrics, self.weights_folder, self.G_ema.mapping.w_avg.device)
             assert extractor is not None
             self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed)
-        psi, count = float(self.metrics["psi"]), int(self.metrics["num_fakes"])
+        psi, count = float(self.metrics.psi), self.metrics.num_fakes
         row = self.evaluator.evaluate(self._fakes(count, psi, "evaluation"), psi=psi)
         earlier = [(n, kid) for n, kid in self.history if n < nimg]
         best_before = min((kid for _, kid in earlier), default=float("inf"))
         self.history = [*earlier, (nimg, row["kid"])]
         since_best = len(self.history) - 1 - min(range(len(self.history)), key=lambda i: self.history[i][1])
         row["best"] = bool(row["kid"] < best_before)
-        row["past_best"] = since_best >= int(self.metrics["patience"])
+        row["past_best"] = since_best >= self.metrics.patience
         return row
 
     def _fakes(self, count: int, psi: float, stream: str) -> Iterator[Tensor]:

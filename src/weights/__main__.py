@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from ..cli import with_errors_as_lines
 from ..errors import UserError
+from ..exits import with_errors_as_lines
 from ..fetch import WeightsFolder
 from ..files import file_sha256
 from .blend_files import blend_files, read_shares

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
 from ..networks import channels_per_resolution, resolutions_of
+from .settings import FOLDER, read_entry
 
-FOLDER = Path(__file__).resolve().parents[2] / "conf" / "pretrained"
 FORMATS = ("native", "tensorflow", "nvlabs", "rosinality")
 FORMAT_NAMES = {  # how a loaded file's meta names them
     "native": "native",
@@ -58,7 +56,7 @@ def catalog_names(folder: Path = FOLDER) -> list[str]:
     Raises:
         UserError: when a file of the catalogue cannot be read.
     """
-    return sorted(path.stem for path in folder.glob("*.yaml") if "file" in _read(path))
+    return sorted(path.stem for path in folder.glob("*.yaml") if "file" in read_entry(path))
 
 
 def find_entry(name: str, folder: Path = FOLDER) -> CatalogEntry | None:
@@ -70,7 +68,7 @@ def find_entry(name: str, folder: Path = FOLDER) -> CatalogEntry | None:
     path = folder / f"{name}.yaml"
     if not re.fullmatch(r"\w+", name) or not path.is_file():
         return None
-    values = _read(path)
+    values = read_entry(path)
     return _entry(values, path) if "file" in values else None
 
 
@@ -84,31 +82,6 @@ def catalog_entry(name: str, folder: Path = FOLDER) -> CatalogEntry:
     if entry is None:
         raise UserError(f"{name}: no such network in the catalogue; there are {', '.join(catalog_names(folder))}")
     return entry
-
-
-def check_unchanged(settings: Mapping[str, Any], folder: Path = FOLDER) -> None:
-    """Check that a `pretrained` group of options says of a published network what the catalogue says.
-
-    Raises:
-        UserError: naming the option that differs: it would have no effect.
-    """
-    if "file" not in settings:
-        fixed = {"none": None, "demo": "demo"}
-        name, source = settings.get("name"), settings.get("source")
-        if name in fixed and source != fixed[name]:
-            raise UserError(f"pretrained.source={source}: with a network of your own say pretrained=file as well")
-        return
-    path = folder / f"{settings['name']}.yaml"
-    if find_entry(str(settings["name"]), folder) is None:
-        raise UserError(f"pretrained.name={settings['name']}: is not changed here; choose one with pretrained=NAME")
-    ours, theirs = (_flat({k: v for k, v in group.items() if k != "fresh_d"}) for group in (settings, _read(path)))
-    for key in sorted({*ours, *theirs}):
-        if ours.get(key) != theirs.get(key):
-            own = " (a file of your own: pretrained=file pretrained.source=PATH)" if key == "source" else ""
-            raise UserError(
-                f"pretrained.{key}={ours.get(key)}: the catalogue says {theirs.get(key)}; to change it edit "
-                f"conf/pretrained/{path.name}{own}"
-            )
 
 
 def check_architecture(entry: CatalogEntry, config: Mapping[str, Any], format: str | None = None) -> None:
@@ -140,16 +113,6 @@ def check_architecture(entry: CatalogEntry, config: Mapping[str, Any], format: s
             f"{entry.name}: the network in {entry.file.name} is not the one of the catalogue: {'; '.join(wrong)} "
             "(by its path it can be loaded all the same)"
         )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}): restore it") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is damaged: keys and values are expected")
-    return values
 
 
 def _entry(values: Mapping[str, Any], path: Path) -> CatalogEntry:
@@ -193,10 +156,3 @@ def _check_keys(values: Any, keys: tuple[str, ...], label: str) -> None:
     if not isinstance(values, Mapping) or set(values) != set(keys):
         given = ", ".join(map(str, values)) if isinstance(values, Mapping) else values
         raise UserError(f"{label}: needs the keys {', '.join(keys)}, and has {given}")
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat

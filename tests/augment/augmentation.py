@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from src.augment.geometry import GeometryDraws
-from src.augment.pipe import AugmentPipe, AugmentSettings
+from src.augment.pipe import AugmentPipe, PipeSettings
 
 
 def rng(seed=0):
@@ -20,7 +20,7 @@ def smooth_images(num=2, size=64):
 
 
 def single(name, p=1.0, **values):
-    pipe = AugmentPipe(AugmentSettings(**({name: 1.0} | values)))
+    pipe = AugmentPipe(PipeSettings(**({name: 1.0} | values)))
     pipe.p.fill_(p)
     return pipe
 

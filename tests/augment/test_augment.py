@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from src.augment.filter import filter_bank
-from src.augment.pipe import GROUPS, PIPES, AugmentPipe, AugmentSettings
+from src.augment.pipe import AugmentPipe, PipeSettings
+from src.augment.settings import GROUPS, PIPES
 from src.errors import UserError
 from tests.augment.augmentation import fixed, noise_images, rng, single, smooth_images
 
@@ -95,7 +96,7 @@ def test_colour_is_applied_in_the_order_of_the_paper():
     expected = images
     for name in names:
         expected = fixed(name, 0.8, expected)
-    out = AugmentPipe(AugmentSettings(**dict.fromkeys(names, 1.0)))(images, generator=rng(), fixed_percentile=0.8)
+    out = AugmentPipe(PipeSettings(**dict.fromkeys(names, 1.0)))(images, generator=rng(), fixed_percentile=0.8)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
 
 
@@ -248,7 +249,7 @@ def test_wrong_use_is_refused_by_name():
     with pytest.raises(UserError, match=r"augment\.scale is -1"):
         AugmentPipe.preset("bgc", scale=-1.0)
     with pytest.raises(UserError, match="imgfilter_bands has 3"):
-        AugmentSettings(imgfilter_bands=(1, 1, 1))
+        PipeSettings(imgfilter_bands=(1, 1, 1))
     pipe = AugmentPipe.preset("bgc")
     with pytest.raises(ValueError, match="float32"):
         pipe(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), generator=rng())

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from src.caricature.settings import CaricatureSettings, FaceChoice
+from src.caricature.settings import CaricatureSettings, FaceChoice, PageSettings
 from src.demo import draw_photographs
 from src.files import file_sha256
 from src.networks import blend
-from src.projection import ProjectionSettings
-from src.runs import Recipe, blend_header
+from src.projection import ProjectionChoice
+from src.runs import PathsSettings, Recipe, blend_header
 from src.weights import load_network, save_network
 
 from ..sweep.conftest import drifted
@@ -66,16 +66,16 @@ def settings(run_dir, holiday, tmp_path):
         run=run_dir,
         out=tmp_path / "out",
         faces=FaceChoice(align_px=128),
-        projection=ProjectionSettings(steps=4),
-        page_strengths=(0.0, 1.0),
-        page_resolutions=(8,),
+        projection=ProjectionChoice(steps=4),
+        page=PageSettings(strengths=(0.0, 1.0), resolutions=(8,)),
+        paths=PathsSettings(runs=run_dir.parent),
     )
 
 
 @pytest.fixture
 def from_codes(settings, base_codes):
     """The same from codes alone: no projection."""
-    return replace(settings, photos=None, codes=base_codes)
+    return replace(settings, photos=None, codes=base_codes, faces=FaceChoice(), projection=ProjectionChoice())
 
 
 @pytest.fixture(scope="session")

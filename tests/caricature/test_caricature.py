@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from src.caricature.models import dialled, open_models
-from src.caricature.options import settings_of_config
 from src.caricature.run import caricature
-from src.caricature.settings import BlendChoice, CaricatureSettings, FaceChoice, TuningSettings
+from src.caricature.settings import BlendChoice, CaricatureSettings, FaceChoice, PageSettings, TuningSettings
 from src.cli import compose_config
 from src.data import to_uint8
 from src.errors import UserError
 from src.networks import blend
+from src.options import read
 from src.projection import read_codes, structural_similarity
 from src.weights import load_network, read_meta
 
@@ -26,7 +26,7 @@ from .conftest import KIMG, RESOLUTION
 
 
 def make(settings, run_dir, **changes):
-    return caricature(replace(settings, **changes), runs=run_dir.parent)
+    return caricature(replace(settings, **changes))
 
 
 def caricatures(result):
@@ -109,7 +109,7 @@ def test_codes_alone_are_rendered(from_codes, run_dir, base_codes):
 
 
 def test_strength_goes_from_the_original_through_the_blend_and_beyond(from_codes, run_dir):
-    models = open_models(from_codes, run_dir.parent)
+    models = open_models(from_codes)
     base, blended = models.base.synthesis.state_dict(), models.chosen.synthesis.state_dict()
     for strength, expected in ((0, base), (1, blended)):
         made = dialled(models.base, models.chosen, strength).synthesis.state_dict()
@@ -142,36 +142,39 @@ def test_each_face_may_have_its_own_strength(from_codes, run_dir):
 def test_other_blends_and_network_files(from_codes, run_dir, tmp_path):
     base, tuned = (load_network(run_dir / f"snapshots/kimg-00000{k}.00.safetensors").G_ema for k in (0, 1))
     expected = {
-        BlendChoice(snapshot=1, resolution=8): blend(tuned, base, 8),
-        BlendChoice(snapshot=1, resolution=8, direction="cartoon_high"): blend(base, tuned, 8),
-        BlendChoice(snapshot=1, resolution=8, level=1, width=1.0): blend(tuned, base, 8, level=1, width=1.0),
-        BlendChoice(snapshot="kimg-000001.00"): blend(tuned, base, RESOLUTION),
+        BlendChoice(res=8): blend(tuned, base, 8),
+        BlendChoice(res=8, direction="cartoon_high"): blend(base, tuned, 8),
+        BlendChoice(res=8, level=1, width=1.0): blend(tuned, base, 8, level=1, width=1.0),
+        BlendChoice(): blend(tuned, base, RESOLUTION),
     }
     for choice, G in expected.items():
-        made = open_models(replace(from_codes, blend=choice), run_dir.parent).chosen
+        made = open_models(replace(from_codes, snapshot=1, blend=choice)).chosen
         assert all(torch.equal(v, G.state_dict()[k]) for k, v in made.state_dict().items()), choice
     file = run_dir / "snapshots/kimg-000001.00.safetensors"
-    result = make(from_codes, run_dir, network=str(file), page_resolutions=None)
+    result = make(from_codes, run_dir, network=str(file), page=PageSettings())
     assert "blended at" not in result.page.read_text()
-    assert open_models(replace(from_codes, network=str(file), base="demo"), tmp_path).description == file.name
+    assert (
+        open_models(replace(from_codes, network=str(file), base="demo", page=PageSettings(), run="latest")).description
+        == file.name
+    )
 
 
 def test_an_unswept_run_says_what_to_do(from_codes, run_dir):
     shutil.rmtree(run_dir / "sweeps")
     with pytest.raises(UserError, match=r"python sweep\.py run=mine"):
         make(from_codes, run_dir)
-    make(from_codes, run_dir, blend=BlendChoice(snapshot=1, resolution=8))
+    make(from_codes, run_dir, snapshot=1, blend=BlendChoice(res=8))
 
 
 def test_the_recommended_blend_outlives_its_snapshot(from_codes, run_dir):
     (run_dir / "snapshots" / f"kimg-{KIMG:09.2f}.safetensors").unlink()
-    result = make(from_codes, run_dir, page_resolutions=None)
+    result = make(from_codes, run_dir, page=PageSettings())
     assert "blended at" not in result.page.read_text()
 
 
 def test_strangers_are_refused(from_codes, run_dir, small_network):
     with pytest.raises(UserError, match="no family"):
-        make(from_codes, run_dir, network=str(small_network))
+        make(from_codes, run_dir, network=str(small_network), page=PageSettings())
     G = load_network("demo").G_ema
     with torch.no_grad():
         for parameter in G.parameters():
@@ -180,7 +183,7 @@ def test_strangers_are_refused(from_codes, run_dir, small_network):
 
     stranger = save_network(run_dir / "stranger.safetensors", G_ema=G)
     with pytest.raises(UserError, match="was not fine-tuned from"):
-        make(from_codes, run_dir, network=str(stranger))
+        make(from_codes, run_dir, network=str(stranger), page=PageSettings())
 
 
 def test_only_the_face_changes_in_the_photograph(settings, run_dir):
@@ -197,7 +200,7 @@ def test_only_the_face_changes_in_the_photograph(settings, run_dir):
 
 
 def test_the_page_is_one_file_with_sliders(settings, run_dir):
-    text = make(settings, run_dir, page_strengths=(0.0, 0.5, 1.0)).page.read_text()
+    text = make(settings, run_dir, page=PageSettings(strengths=(0.0, 0.5, 1.0), resolutions=(8,))).page.read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", text)
     assert "http" not in re.sub(r"base64,[^\"]*", "", text).replace("http-equiv", "")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
@@ -222,7 +225,7 @@ def test_the_network_may_be_tuned_to_the_faces(settings, run_dir, capsys):
     assert "as before" in capsys.readouterr().out
     assert (caricatures(again).int() - moved.int()).abs().max() <= 1
     with pytest.raises(UserError, match="give photos= instead of codes="):
-        replace(settings, photos=None, codes="x", tuning=tuning)
+        CaricatureSettings(codes="x", tuning=tuning)
 
 
 def test_no_usable_face_is_one_line(settings, run_dir, tmp_path, holiday):
@@ -246,14 +249,6 @@ def test_aligned_pictures(settings, run_dir, tmp_path):
     np.testing.assert_array_equal(picture(result.folder / "faces/a.png"), picture(tmp_path / "aligned/a.png"))
 
 
-def test_settings_of_the_configuration_are_the_defaults():
-    settings = settings_of_config(compose_config("caricature", ["photos=x"]))
-    usual = CaricatureSettings(photos="x")
-    for name in CaricatureSettings.__dataclass_fields__:
-        if name != "photos":
-            assert getattr(settings, name) == getattr(usual, name), name
-
-
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -261,16 +256,19 @@ def test_settings_of_the_configuration_are_the_defaults():
         (["photos=a", "codes=b"], "one of the two"),
         (["photos=a", "strength=2"], "strength=2: give a number from 0"),
         (["photos=a", "strength=strong"], "strength=strong"),
-        (["photos=a", "network=n", "snapshot=1"], "have no effect beside it"),
+        (["photos=a", "network=n", "snapshot=1"], "snapshot=1: has no effect with network=n"),
         (["photos=a", "faces.which=some"], "faces.which=some: give largest or all"),
-        (["photos=a", "faces.aligned=true", "faces.which=all"], "faces.which has no effect"),
-        (["photos=a", "projection.plateau=0.1"], "no effect without projection.patience"),
-        (["photos=a", "projection.recipe=mine"], "give own or nvidia or fork"),
+        (["photos=a", "faces.aligned=true", "faces.which=all"], "faces.which=all: has no effect"),
+        (["photos=a", "projection.plateau=0.1"], "projection.plateau=0.1: has no effect without projection.patience"),
+        (["photos=a", "projection.recipe=mine"], "give own, nvidia or fork"),
         (["photos=a", "projection.steps=0"], "projection.steps=0"),
-        (["photos=a", "paste=false", "feather=0.2"], "feather has no effect"),
-        (["photos=a", "tuning.lr=0.1"], "no effect with tuning.steps=0"),
-        (["photos=a", "blend.level=2"], "blend.level=2: give 0, 1 or null"),
-        (["photos=a", "page.strengths=[]"], "page.strengths is empty"),
+        (["photos=a", "paste=false", "feather=0.2"], "feather=0.2: has no effect"),
+        (["photos=a", "tuning.lr=0.1"], "tuning.lr=0.1: has no effect with tuning.steps=0"),
+        (
+            ["photos=a", "blend.level=2"],
+            "blend.level=2: give a whole number from 0 to 1 (first or second convolution",
+        ),
+        (["photos=a", "page.strengths=[]"], "page.strengths=[]: give a number from 0 to 1.5"),
         (["photos=a", "page.resolutions=[x]"], "page.resolutions"),
         (["photos=a", "faces=3"], "is a group of options"),
         (["photos=a", "feather=0.9"], "a share from 0 to 0.5"),
@@ -278,7 +276,7 @@ def test_settings_of_the_configuration_are_the_defaults():
 )
 def test_wrong_options_are_one_line(overrides, words):
     with pytest.raises(UserError, match=re.escape(words)) as error:
-        settings_of_config(compose_config("caricature", overrides))
+        read(CaricatureSettings, compose_config("caricature", overrides))
     assert "\n" not in str(error.value)
 
 

@@ -11,18 +11,19 @@ import pytest
 from PIL import Image
 
 from src.caricature import gather
-from src.caricature.options import settings_of_config
 from src.caricature.run import caricature
-from src.caricature.settings import FaceChoice
+from src.caricature.settings import CaricatureSettings, FaceChoice, PageSettings
 from src.cli import compose_config
 from src.errors import UserError
 from src.faces import Face
-from src.projection import read_codes
+from src.options import read
+from src.projection import ProjectionChoice, read_codes
+from src.runs import PathsSettings
 from src.weights import load_network
 
 
 def make(settings, run_dir, **changes):
-    return caricature(replace(settings, **changes), runs=run_dir.parent)
+    return caricature(replace(settings, **changes))
 
 
 def files(folder):
@@ -57,7 +58,9 @@ def test_runs_among_the_photographs_are_no_photographs(settings, run_dir, photos
     inside = shutil.copytree(run_dir.parent, photos / "runs")
     (inside / "mine" / "samples").mkdir()
     shutil.copy(photos / "person-00.png", inside / "mine" / "samples" / "kimg.png")
-    result = caricature(replace(settings, photos=photos, out=None, run=inside / "mine"), runs=inside)
+    result = caricature(
+        replace(settings, photos=photos, out=None, run=inside / "mine", paths=PathsSettings(runs=inside))
+    )
     assert result.names == ["person-00", "person-01", "person-02"]
     assert result.folder == inside / "mine" / "caricatures" / "holiday"
 
@@ -115,7 +118,7 @@ def test_strengths_are_checked_before_anything_is_projected(settings, run_dir, m
 def test_mistakes_are_told_before_faces_are_looked_for(settings, run_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(gather, "find_faces", lambda *_, **__: pytest.fail("looked for faces"))
     with pytest.raises(UserError, match=r"nowhere\.npy"):
-        make(settings, run_dir, start=str(tmp_path / "nowhere.npy"))
+        make(settings, run_dir, projection=ProjectionChoice(start=tmp_path / "nowhere.npy"))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file"):
         make(settings, run_dir, out=tmp_path / "file" / "out")
@@ -142,9 +145,9 @@ class Interrupted:
 def test_an_interrupted_search_goes_on_where_it_stopped(settings, run_dir):
     easy = replace(settings, faces=FaceChoice(align_px=128, max_yaw=None, min_sharpness=None, max_outside=None))
     with pytest.raises(KeyboardInterrupt):
-        caricature(easy, runs=run_dir.parent, provider=Interrupted(2))
+        caricature(easy, provider=Interrupted(2))
     provider = Interrupted(None)
-    caricature(easy, runs=run_dir.parent, provider=provider)
+    caricature(easy, provider=provider)
     assert provider.asked == [
         "person-01.png",
         "person-02.png",
@@ -168,7 +171,7 @@ def test_many_faces_have_several_sheets(from_codes, run_dir, tmp_path):
     folder.mkdir()
     for i in range(103):
         np.save(folder / f"{i:03d}.npy", G.mapping.w_avg.repeat(G.num_ws, 1).numpy())
-    result = make(from_codes, run_dir, codes=folder, page_strengths=(1.0,))
+    result = make(from_codes, run_dir, codes=folder, page=PageSettings(strengths=(1.0,), resolutions=(8,)))
     assert stored(result)["sheets"] == ["sheet.jpg", "sheet-2.jpg"]
     first, second = (np.asarray(Image.open(result.folder / name)) for name in stored(result)["sheets"])
     assert second.shape[0] < first.shape[0] < 25 * 140 + 300
@@ -178,13 +181,15 @@ def test_many_faces_have_several_sheets(from_codes, run_dir, tmp_path):
     assert "The first 100 of 103 faces; all are in caricatures/." in page
     for name in result.names[2:]:
         (folder / f"{name}.npy").unlink()
-    make(from_codes, run_dir, codes=folder, page_strengths=(1.0,))
+    make(from_codes, run_dir, codes=folder, page=PageSettings(strengths=(1.0,), resolutions=(8,)))
     assert not (result.folder / "sheet-2.jpg").exists()
     assert len(list((result.folder / "caricatures").iterdir())) == 2
 
 
 def test_sliders_stop_at_each_faces_own_strength(from_codes, run_dir):
-    result = make(from_codes, run_dir, page_strengths=(1.5, 1.0, 0.0), strength=[0.7, 1.0])
+    result = make(
+        from_codes, run_dir, page=PageSettings(strengths=(1.5, 1.0, 0.0), resolutions=(8,)), strength=[0.7, 1.0]
+    )
     text = result.page.read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert data["stops"] == [[0.0, 0.7, 1.0, 1.5], [0.0, 1.0, 1.5]]
@@ -205,7 +210,14 @@ def test_the_page_of_codes_says_nothing_of_a_projection(from_codes, run_dir, set
     assert "projected into another file" not in capsys.readouterr().out
     base = str(run_dir / "snapshots" / "kimg-000001.00.safetensors")
     make(
-        from_codes, run_dir, codes=projected, base=base, network=base, page_resolutions=None, out=settings.out / "other"
+        from_codes,
+        run_dir,
+        codes=projected,
+        base=base,
+        network=base,
+        run="latest",
+        page=PageSettings(),
+        out=settings.out / "other",
     )
     assert "person-00 and 2 more: projected into another file than base" in capsys.readouterr().out
 
@@ -213,19 +225,19 @@ def test_the_page_of_codes_says_nothing_of_a_projection(from_codes, run_dir, set
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["codes=a", "faces.which=all"], "faces.which has no effect with codes="),
-        (["codes=a", "projection.steps=777"], "projection.steps has no effect with codes="),
-        (["codes=a", "projection.recipe=nvidia"], "projection.recipe has no effect with codes="),
-        (["codes=a", "seed=5"], "seed has no effect with codes="),
-        (["codes=a", "paste=false"], "paste has no effect with codes="),
-        (["photos=a", "network=n", "base=b", "run=r"], "run has no effect beside network= and base="),
-        (["photos=a", "projection.patience=300"], "projection.patience=300 has no effect: there are 200 steps"),
+        (["codes=a", "faces.which=all"], "faces.which=all: has no effect with codes="),
+        (["codes=a", "projection.steps=777"], "projection.steps=777: has no effect with codes="),
+        (["codes=a", "projection.recipe=nvidia"], "projection.recipe=nvidia: has no effect with codes="),
+        (["codes=a", "seed=5"], "seed=5: has no effect with codes="),
+        (["codes=a", "paste=false"], "paste=false: has no effect with codes="),
+        (["photos=a", "network=n", "base=b", "run=r"], "run=r: has no effect beside network= and base="),
+        (["photos=a", "projection.patience=300"], "projection.patience=300: has no effect: there are 200 steps"),
     ],
 )
 def test_options_without_effect_are_refused(overrides, words):
     with pytest.raises(UserError, match=re.escape(words)):
-        settings_of_config(compose_config("caricature", overrides))
+        read(CaricatureSettings, compose_config("caricature", overrides))
 
 
 def test_codes_alone_are_a_usual_choice():
-    assert settings_of_config(compose_config("caricature", ["codes=a", "strength=0.5"])).photos is None
+    assert read(CaricatureSettings, compose_config("caricature", ["codes=a", "strength=0.5"])).photos is None

@@ -4,16 +4,16 @@ import re
 
 import pytest
 
-from src.caricature.options import settings_of_config
 from src.caricature.settings import CaricatureSettings
-from src.cli import compose_config, quoted
+from src.cli import compose_config
 from src.errors import UserError
+from src.options import read
 
 
 def strengths(text, names):
     """As from the command line."""
-    config = compose_config("caricature", ["photos=x", quoted(f"strength={text}")])
-    return settings_of_config(config).strengths(names)
+    config = compose_config("caricature", ["photos=x", f"strength={text}"])
+    return read(CaricatureSettings, config).strengths(names)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_several_names_numbers_and_lists():
     [
         ("{3:0.5}", "strength={3: …}: there is no such face; faces are 1, 2"),
         ("{1:0.5,1:1}", "strength={1:0.5,1:1}: 1 stands in it twice"),
-        ("{1:2}", "strength=2.0: give a number from 0"),
-        ("{1:much}", "strength=much: give a number from 0"),
-        ("{1:nan}", "strength=nan: give a number from 0"),
+        ("{1:2}", "strength={1:2}: give a number from 0 to 1.5 (0 is no caricature, 1 the blend)"),
+        ("{1:much}", "strength={1:much}: give a number from 0"),
+        ("{1:nan}", "strength={1:nan}: give a number from 0"),
         ("{1}", "give names and numbers such as {anna:0.5,default:1}"),
         ("{:1}", "give names and numbers such as"),
         ("{1:0.5", "the closing } is missing"),

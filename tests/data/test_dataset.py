@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src.data import open_configured_dataset, open_dataset
+from src.data import DatasetSettings, open_configured_dataset, open_dataset
 from src.data.dataset import PictureDataset
 from src.data.sources import FolderSource, ZipSource, natural_order
 from src.errors import UserError
@@ -318,10 +318,10 @@ def test_fingerprint_covers_settings_and_label_values_but_not_place_or_unused_fi
 
 def test_configured_folder(tmp_path: Path) -> None:
     path = _folder(tmp_path, {"a.png": _picture(0), "b.png": _picture(1)})
-    settings = {"kind": "pictures", "path": str(path), "resolution": 8, "on_bad": "skip", "background": "white"}
-    assert open_configured_dataset(settings)[1][0].shape == (3, 8, 8)
-    with pytest.raises(UserError, match=r"dataset\.kind=film"):
-        open_configured_dataset({"kind": "film"})
+    settings = {"name": "folder", "kind": "pictures", "path": path, "resolution": 8, "mirror": True, "on_bad": "skip"}
+    assert open_configured_dataset(DatasetSettings(**settings, background="white"))[1][0].shape == (3, 8, 8)
+    with pytest.raises(UserError, match="path=null: is missing"):
+        DatasetSettings(**{**settings, "path": None})
 
 
 @pytest.mark.skipif(not (SHARED / "ferg400").is_dir(), reason="real pictures are not at hand")

@@ -10,12 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from src.data.decode import BadPicture, decode_picture, parse_background, resize_square
 from src.data.images import (
-    BadPicture,
-    decode_picture,
     image_grid,
-    parse_background,
-    resize_square,
     save_jpeg,
     save_png,
     to_float,
@@ -197,7 +194,7 @@ def test_paths_and_missing_files(tmp_path: Path) -> None:
 def test_background_names() -> None:
     assert parse_background("white") == (255, 255, 255)
     assert parse_background("#102030") == (16, 32, 48)
-    with pytest.raises(UserError, match=r"dataset\.background=blurple"):
+    with pytest.raises(ValueError, match=r"^give a colour name such as black, or #rrggbb$"):
         parse_background("blurple")
 
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from src.data import HELD_OUT_SEED, open_configured_dataset, open_portraits, portrait_set as demo_module
+from src.data import (
+    HELD_OUT_SEED,
+    DatasetSettings,
+    open_configured_dataset,
+    open_portraits,
+    portrait_set as demo_module,
+)
 from src.errors import UserError
 from src.files import CACHE_VARIABLE
 from src.portraits import render_portraits
@@ -78,6 +84,6 @@ def test_backgrounds_are_kept_apart(cache: Path) -> None:
 
 
 def test_configured_portraits() -> None:
-    settings = {"name": "demo", "kind": "portraits", "domain": "cartoons", "num_images": 2, "resolution": None}
+    settings = DatasetSettings(name="demo", kind="portraits", domain="cartoons", num_images=2, mirror=False)
     dataset = open_configured_dataset(settings)
     assert (dataset.name, dataset.resolution, len(dataset)) == ("demo", 64, 2)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from src.data import icc
-from src.data.images import BadPicture, decode_picture
+from src.data.decode import BadPicture, decode_picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 P3 = np.array([[0.51512, 0.24120, -0.00105], [0.29198, 0.69225, 0.04189], [0.15710, 0.06657, 0.78407]])  # XYZ of D50

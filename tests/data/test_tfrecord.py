@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from src.cli import compose_config
-from src.data import open_configured_dataset, open_dataset, write_tfrecords
+from src.data import DatasetSettings, open_configured_dataset, open_dataset, write_tfrecords
 from src.data.tf_example import NotAnExample, encode_example, parse_example
 from src.data.tfrecord import RecordFile, masked_crc32c
 from src.errors import UserError
+from src.options import read
 
 from . import tfrecords as plain
 
@@ -358,7 +359,9 @@ def test_the_choice_of_the_configuration(tmp_path):
     images = pictures(side=32)
     folder = plain.write_set(tmp_path / "faces", images, sizes=(16,))
     config = compose_config("train", ["dataset=tfrecord", f"dataset.path={folder}", "dataset.resolution=16"])
-    assert np.array_equal(stacked(open_configured_dataset(config["dataset"])), images[:, :, ::2, ::2])
+    assert np.array_equal(
+        stacked(open_configured_dataset(read(DatasetSettings, config["dataset"]))), images[:, :, ::2, ::2]
+    )
 
 
 def test_the_fingerprint_is_of_pictures_and_labels(tmp_path: Path):

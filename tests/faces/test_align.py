@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from src.data.images import decode_picture
+from src.data.decode import decode_picture
 from src.errors import UserError
 from src.faces import align_face, ffhq_quad, paste_back
 

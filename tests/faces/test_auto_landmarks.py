@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.images import BadPicture
+from src.data.decode import BadPicture
 from src.errors import UserError
 from src.faces import Face, FaceSettings, FileLandmarks, find_faces, open_landmarks
 from src.faces.find import landmark_key

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from src.data.images import BadPicture
+from src.data.decode import BadPicture
 from src.errors import UserError
 from src.faces import Face, FaceSettings, FileLandmarks, find_faces, open_landmarks
 from src.faces.landmarks import parse_landmarks

@@ -113,7 +113,11 @@ def test_impossible_descriptions_are_refused(facts):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"folder": ""}, "weights.folder="), ({"folder": 3}, "weights.folder=3"), ({"mirror": 3}, "weights.mirror=3")],
+    [
+        ({"folder": ""}, "^folder=: give a path"),
+        ({"folder": 3}, "^folder=3"),
+        ({"mirror": 3}, "^mirror=3: give a text"),
+    ],
 )
 def test_impossible_settings_are_named(options, words):
     with pytest.raises(UserError, match=words):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from src.cli import compose_config
-from src.generate.settings import settings_of_config
+from src.generate import GenerateSettings
+from src.options import read
 
 
 def files(folder):
@@ -122,4 +123,4 @@ def test_the_home_folder_may_be_written_as_a_tilde(render, runs, networks, tmp_p
 
 
 def test_a_users_home_that_does_not_exist_is_no_crash():
-    assert settings_of_config(compose_config("generate", ["out='~nobody-at-all/x'"])).out == "~nobody-at-all/x"
+    assert str(read(GenerateSettings, compose_config("generate", ["out='~nobody-at-all/x'"])).out) == "~nobody-at-all/x"

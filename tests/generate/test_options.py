@@ -4,8 +4,9 @@ import pytest
 
 from src.cli import compose_config
 from src.errors import UserError
+from src.generate import GenerateSettings
 from src.generate.seed_ranges import MAX_NUMBERS, numbers_text, parse_numbers
-from src.generate.settings import settings_of_config
+from src.options import read
 
 from ..scripts import start
 
@@ -22,15 +23,15 @@ from ..scripts import start
     ],
 )
 def test_numbers(value, numbers):
-    assert parse_numbers("seeds", value, high=2**32 - 1) == numbers
+    assert parse_numbers(value, high=2**32 - 1) == numbers
 
 
 @pytest.mark.parametrize("value", [-1, "3-1", "a", "", [], 1.5, True, [None], "1,,2", "1-2-3", 2**32, {"a": 1}, [1, 1]])
 def test_what_are_no_numbers(value):
-    with pytest.raises(UserError, match="seeds="):
-        parse_numbers("seeds", value, high=2**32 - 1)
-    with pytest.raises(UserError, match=f"at most {MAX_NUMBERS}"):
-        parse_numbers("seeds", "0-4294967294", high=2**32 - 1)
+    with pytest.raises(ValueError, match=r"^give whole numbers from 0 to 4294967295, such as|is given twice$"):
+        parse_numbers(value, high=2**32 - 1)
+    with pytest.raises(ValueError, match=f"^at most {MAX_NUMBERS}"):
+        parse_numbers("0-4294967294", high=2**32 - 1)
 
 
 def test_numbers_as_names():
@@ -42,53 +43,53 @@ def test_numbers_as_names():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["mode=picture"], "mode=picture: choose grid, truncation, mix, pairs or film"),
+        (["mode=picture"], "mode=picture: give grid, truncation, mix, pairs or film"),
         (["seeds=1-x"], "seeds=1-x: give whole numbers"),
-        (["psi=high"], "psi=high: give a number"),
+        (["psi=high"], "psi=high: give a number from -4 to 4 .0 is the average"),
         (["psi=5"], "psi=5"),
         (["cutoff=0"], "cutoff=0: give a whole number from 1"),
-        (["cutoff=4", "psi=1"], "cutoff=4 has no effect without truncation"),
-        (["noise=loud"], "noise=loud: choose const, random or none"),
-        (["format=bmp"], "format=bmp: choose jpg or png"),
+        (["cutoff=4", "psi=1"], "cutoff=4: has no effect without truncation"),
+        (["noise=loud"], "noise=loud: give const, random or none"),
+        (["format=bmp"], "format=bmp: give jpg, png or null"),
         (["grid.columns=0"], "grid.columns=0"),
         (["mode=film", "film.fps=0"], "film.fps=0"),
         (["mode=film", "film.fps=60", "film.format=gif"], "film.fps=60: .* more than 50 .* film.format=webp or mp4"),
         (["mode=film", "film.frames=1.5"], "film.frames=1.5"),
-        (["mode=film", "film.format=avi"], "film.format=avi: choose mp4, webp or gif"),
-        (["mode=film", "format=png"], "format=png has no effect with mode=film"),
-        (["mode=truncation", "psi=0.5"], "psi=0.5 has no effect with mode=truncation"),
-        (["mode=truncation", "truncation.psi=[0,x]"], "truncation.psi=x"),
-        (["mode=truncation", "truncation.psi=[]"], "truncation.psi is empty"),
-        (["film.fps=10"], "film.fps has no effect with mode=grid"),
-        (["mode=mix", "grid.columns=3"], "grid.columns has no effect with mode=mix"),
+        (["mode=film", "film.format=avi"], "film.format=avi: give mp4, webp, gif or null"),
+        (["mode=film", "format=png"], "format=png: has no effect with mode=film"),
+        (["mode=truncation", "psi=0.5"], "psi=0.5: has no effect with mode=truncation"),
+        (["mode=truncation", "truncation.psi=[0,x]"], r"truncation.psi=\[0,x\]: give a number from -4"),
+        (["mode=truncation", "truncation.psi=[]"], r"truncation.psi=\[\]: give a number"),
+        (["film.fps=10"], "film.fps=10: has no effect with mode=grid"),
+        (["mode=mix", "grid.columns=3"], "grid.columns=3: has no effect with mode=mix"),
         (["mode=mix", "mix.layers=4-1"], "mix.layers=4-1"),
-        (["codes=x.npy", "seeds=1"], "seeds has no effect with codes=x.npy"),
-        (["codes=x.npy", "classes=1"], "classes has no effect with codes=x.npy"),
-        (["network=demo", "run=a"], "run has no effect with network=demo"),
-        (["network=demo", "snapshot=1"], "snapshot has no effect with network=demo"),
-        (["network=demo", "blend.res=8"], "blend.res has no effect with network=demo"),
-        (["network=demo", "base=x"], "base has no effect with network=demo"),
-        (["base=x"], "base=x has no effect without a blend"),
-        (["mode=pairs", "network=demo"], "network has no effect with mode=pairs"),
-        (["mode=pairs", "blend.res=8"], "blend.res has no effect with pairs.columns=best"),
-        (["mode=pairs", "snapshot=1"], "snapshot has no effect with pairs.columns=best"),
-        (["pairs.columns=best"], "pairs.columns has no effect with mode=grid"),
-        (["blend.level=1"], "blend.level has no effect without a blend: give blend.res"),
-        (["blend.res=[8,16]"], r"blend.res=\[8, 16\]: give one resolution"),
-        (["blend.res=12"], "blend.res=12: must be a power of two"),
+        (["codes=x.npy", "seeds=1"], r"seeds=\[1\]: has no effect with codes=x.npy"),
+        (["codes=x.npy", "classes=1"], r"classes=\[1\]: has no effect with codes=x.npy"),
+        (["network=demo", "run=a"], "run=a: has no effect with network=demo"),
+        (["network=demo", "snapshot=1"], "snapshot=1: has no effect with network=demo"),
+        (["network=demo", "blend.res=8"], r"blend.res=\[8\]: has no effect with network=demo"),
+        (["network=demo", "base=x"], "base=x: has no effect with network=demo"),
+        (["base=x"], "base=x: has no effect without a blend"),
+        (["mode=pairs", "network=demo"], "network=demo: has no effect with mode=pairs"),
+        (["mode=pairs", "blend.res=8"], r"blend.res=\[8\]: has no effect with pairs.columns=best"),
+        (["mode=pairs", "snapshot=1"], "snapshot=1: has no effect with pairs.columns=best"),
+        (["pairs.columns=best"], "pairs.columns=best: has no effect with mode=grid"),
+        (["blend.level=1"], "blend.level=1: has no effect without a blend: give blend.res"),
+        (["blend.res=[8,16]"], r"blend.res=\[8,16\]: give one resolution"),
+        (["blend.res=12"], "blend.res=12: give a power of two"),
         (["blend.res=8", "blend.direction=up"], "blend.direction=up"),
         (["blend.res=8", "blend.level=2"], "blend.level=2|level"),
         (["snapshot=all"], "snapshot=all: give one snapshot"),
         (["snapshot=[1,2]"], "give one snapshot"),
         (["device=abacus"], "device=abacus"),
         (["singles=perhaps"], "singles=perhaps: give true or false"),
-        (["out=''"], "out=: give a path"),
+        (["out=''"], "out=: give a path or null"),
         (["grid=3"], "grid=3: is a group of options"),
     ],
 )
 def test_wrong_options_are_one_line(options, words):
     with pytest.raises(UserError, match=words) as error:
-        settings_of_config(compose_config("generate", options))
+        read(GenerateSettings, compose_config("generate", options))
     assert "\n" not in str(error.value)
 
 

@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from src.cli import compose_config
-from src.data import open_configured_dataset, open_dataset
+from src.data import DatasetSettings, open_configured_dataset, open_dataset
 from src.errors import UserError
+from src.options import read
+from src.prepare import PrepareSettings
 from src.prepare.drawn_faces import dropped_faces
 from src.prepare.face_boxes import FaceBox, checked_boxes
 from src.prepare.face_cuts import FaceCutter, cut_mirrored, outside_share, square_about
 from src.prepare.run import main
-from src.prepare.settings import prepare_settings
 
 from .drawn_pictures import face, screenshot
 from .trees import left_out, manifest, report, run_prepare, write_files
@@ -170,7 +171,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, shots, monkeypat
 
 def test_training_reads_the_usual_place(tmp_path, shots, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    settings = compose_config("train", ["dataset=yuanshen"])["dataset"]
+    settings = read(DatasetSettings, compose_config("train", ["dataset=yuanshen"])["dataset"])
     with pytest.raises(UserError, match=r"screenshots or illustrations.*prepare\.py dataset=yuanshen source=FOLDER"):
         open_configured_dataset(settings)
     main(compose_config("prepare", ["dataset=yuanshen", "source=in", "resolution=32", DETECTOR]))
@@ -180,7 +181,7 @@ def test_training_reads_the_usual_place(tmp_path, shots, monkeypatch, capsys):
 
 WRONG = [
     ("faces.margin=1", "faces.margin=1: has no effect with dataset=folder, it is for dataset=yuanshen"),
-    ("weights.folder=w", "weights has no effect with dataset=folder"),
+    ("weights.folder=w", "weights.folder=w: has no effect with dataset=folder"),
     ("dataset=ferg faces.min_px=70", "faces.min_px=70: has no effect with dataset=ferg"),
     ("dataset=yuanshen faces.margin=9", "faces.margin=9: give a number from 0 to 4 or null"),
     ("dataset=yuanshen faces.max_outside=2", "faces.max_outside=2: give a number from 0 to 1"),
@@ -188,9 +189,15 @@ WRONG = [
     ("dataset=yuanshen crop=keep", "crop=keep: has no effect with dataset=yuanshen"),
     ("dataset=yuanshen crop=keep resolution=null", "resolution=null: give dataset=yuanshen a resolution"),
     ("dataset=yuanshen count=9", "count=9: has no effect with dataset=yuanshen"),
-    ("dataset=yuanshen faces.sha256=0123456789", "faces.sha256 has no effect without faces.detector"),
-    ("dataset=yuanshen faces.detector=a.b:c faces.sha256=0123456789", "faces.sha256 has no effect with a function"),
-    ("dataset=yuanshen faces.detector=a.b:c weights.folder=w", "weights has no effect with faces.detector=a.b:c"),
+    ("dataset=yuanshen faces.sha256=0123456789", "faces.sha256=0123456789: has no effect without faces.detector"),
+    (
+        "dataset=yuanshen faces.detector=a.b:c faces.sha256=0123456789",
+        "=0123456789: has no effect with a function",
+    ),
+    (
+        "dataset=yuanshen faces.detector=a.b:c weights.folder=w",
+        "weights.folder=w: has no effect with faces.detector",
+    ),
     ("dataset=yuanshen faces=3", "faces=3"),
 ]
 
@@ -198,7 +205,7 @@ WRONG = [
 @pytest.mark.parametrize(("given", "words"), WRONG)
 def test_wrong_options_are_one_line(given, words):
     with pytest.raises(UserError) as error:
-        prepare_settings(compose_config("prepare", ["source=pics", *given.split()]))
+        read(PrepareSettings, compose_config("prepare", ["source=pics", *given.split()]))
     assert words in str(error.value) and "\n" not in str(error.value)
 
 

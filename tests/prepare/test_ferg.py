@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from src.cli import compose_config
-from src.data import open_configured_dataset, open_dataset
+from src.data import DatasetSettings, open_configured_dataset, open_dataset
 from src.errors import UserError
+from src.options import read
 from src.prepare.farthest import farthest, neighbour, stride, thumbnail, widest_gap
 from src.prepare.ferg import CHARACTERS, EXPRESSIONS, balanced_counts, read_tree
 
@@ -196,7 +197,7 @@ def test_alignment_brings_the_points_to_their_places(tmp_path):
 
 def test_training_finds_the_zip_or_says_how_to_make_it(tree, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = compose_config("train", ["dataset=ferg"])["dataset"]
+    settings = read(DatasetSettings, compose_config("train", ["dataset=ferg"])["dataset"])
     with pytest.raises(UserError, match=r"python prepare\.py dataset=ferg source=") as error:
         open_configured_dataset(settings)
     assert "\n" not in str(error.value)

@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from src.cli import compose_config
+from src.options import read
+from src.prepare import PrepareSettings
 from src.prepare.ferg import CHARACTERS, EXPRESSIONS
 from src.prepare.run import prepare
-from src.prepare.settings import prepare_settings
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -55,7 +56,7 @@ def ferg_tree(folder: Path, frames: int | Mapping[tuple[str, str], int], px: int
 
 def run_prepare(*overrides: object) -> Path:
     """prepare.py with these options, in this process: the path written."""
-    settings = prepare_settings(compose_config("prepare", [str(o) for o in overrides]))
+    settings = read(PrepareSettings, compose_config("prepare", [str(o) for o in overrides]))
     return prepare(settings)
 
 

@@ -170,17 +170,16 @@ def test_each_batch_is_handed_over_as_it_is_done(base, own_pictures):
 
 
 def test_what_cannot_be_is_refused(base):
-    right = torch.zeros([1, 3, 64, 64], dtype=torch.uint8)
     with pytest.raises(UserError, match=r"uint8 \[N, 3, 64, 64\]"):
         project(base, torch.zeros([1, 3, 32, 32], dtype=torch.uint8))
     for settings, words in (
-        (ProjectionSettings(space="z"), "choose w or w"),
-        (ProjectionSettings(steps=0), "at least 1"),
-        (ProjectionSettings(precision="int8"), "choose fp32 or bf16"),
-        (ProjectionSettings(patience=0), "patience=0"),
+        ({"space": "z"}, r"space=z: give w or w\+"),
+        ({"steps": 0}, "steps=0: give a whole number from 1 up"),
+        ({"precision": "int8"}, "precision=int8: give fp32 or bf16"),
+        ({"patience": 0}, "patience=0: give a whole number from 1 up or null"),
     ):
         with pytest.raises(UserError, match=words):
-            project(base, right, settings=settings)
+            ProjectionSettings(**settings)
     with pytest.raises(UserError, match="choose own, nvidia, fork"):
         recipe("mine")
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from src.caricature.models import open_models
-from src.caricature.settings import BlendChoice, CaricatureSettings
+from src.caricature.settings import CaricatureSettings
 from src.cli import compose_config
 from src.errors import UserError
+from src.generate import GenerateSettings
 from src.generate.networks import choose_network
-from src.generate.settings import settings_of_config
 from src.networks import blend
+from src.options import read
 from src.runs import Recipe, blend_header, recommended_blend, recommending_sweep
 from src.tracking import write_run_report
 from src.weights import load_network, save_network
@@ -45,8 +46,8 @@ def run_dir(swept_run, tmp_path):
 def answers(run_dir):
     """Sweeps whose blend `generate.py`, `caricature.py` and the run's page take."""
     config = compose_config("generate", [f"run={run_dir}"])
-    generated = choose_network(settings_of_config(config), DEVICE)
-    models = open_models(CaricatureSettings(codes="codes", run=run_dir), run_dir.parent)
+    generated = choose_network(read(GenerateSettings, config), DEVICE)
+    models = open_models(CaricatureSettings(codes="codes", run=run_dir))
     assert all(torch.equal(a, b) for a, b in zip(generated.G.parameters(), models.chosen.parameters(), strict=True))
     page = write_run_report(run_dir).read_text()
     shown = [name for name in ("a", "b") if f"the sweep {name} speaks" in page]
@@ -82,7 +83,7 @@ def test_a_sweep_that_recommends_nothing_leaves_the_earlier_recommendation(run_d
     with pytest.raises(UserError, match="sweep=b: it recommends no blend"):
         recommended_blend(run_dir, "b")
     with pytest.raises(UserError, match="sweep=c: mine has a, b"):
-        open_models(CaricatureSettings(codes="x", run=run_dir, blend=BlendChoice(sweep="c")), run_dir.parent)
+        open_models(CaricatureSettings(codes="x", run=run_dir, sweep="c"))
 
 
 def test_the_page_survives_a_damaged_ranking_and_the_scripts_name_it(run_dir):
@@ -136,9 +137,9 @@ def test_a_recipe_blends_as_it_says():
     [
         ((12,), "resolution=12"),
         ((8.0,), "resolution=8.0"),
-        ((8, "up"), "direction=up: choose cartoon_low or cartoon_high"),
+        ((8, "up"), "direction=up: give cartoon_low or cartoon_high"),
         ((8, "cartoon_low", 2), "level=2"),
-        ((8, "cartoon_low", True), "level=True"),
+        ((8, "cartoon_low", True), "level=true"),
         ((8, "cartoon_low", 0, 0), "width=0"),
         ((8, "cartoon_low", 0, float("nan")), "width=nan"),
     ],

@@ -10,6 +10,8 @@ import torch
 import yaml
 
 from src.networks import Generator
+from src.options import read
+from src.sweep import SweepSettings
 from src.weights import save_network
 
 RESOLUTION = 32
@@ -45,17 +47,22 @@ def drifted(base: Generator, amount: float) -> Generator:
 
 
 def write_run(folder: Path, base: Generator, amounts: dict[float, float]) -> Path:
-    from src.data import open_configured_dataset
+    from src.data import DatasetSettings, open_configured_dataset
 
     for kimg, amount in amounts.items():
         G = base if kimg == 0 else drifted(base, amount)
         save_network(folder / "snapshots" / f"kimg-{kimg:09.2f}.safetensors", G_ema=G, meta={"kimg": kimg})
-    dataset = open_configured_dataset(DATASET)
+    dataset = open_configured_dataset(read(DatasetSettings, DATASET))
     facts = {"name": folder.name, "dataset": {"fingerprint": dataset.fingerprint, "resolution": RESOLUTION}}
     (folder / "run.json").write_text(json.dumps(facts))
     config = {"dataset": DATASET, "pretrained": {"name": "file", "source": "base.safetensors"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
+
+
+def settings_of(resolutions, *, blend=None, **options) -> SweepSettings:
+    """Settings of a sweep by the names of the options; `blend` are those of the group."""
+    return read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
 
 
 @pytest.fixture(scope="session")

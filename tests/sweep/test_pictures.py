@@ -5,9 +5,8 @@ import torch
 
 from src.data import to_uint8
 from src.networks import FP32, blend, choose_precision
-from src.runs import Recipe
+from src.runs import BlendSettings, Recipe, recipes_of
 from src.sweep.pictures import UNBLENDED, common_codes, render, render_snapshot, shared_prefix
-from src.sweep.settings import SweepSettings
 
 from .conftest import drifted
 
@@ -35,20 +34,20 @@ def test_prefix_sharing_equals_whole_blended_generators_at_every_resolution(base
 @pytest.mark.parametrize(
     "settings",
     [
-        SweepSettings((8, 16)),
-        SweepSettings((8, 16), direction="cartoon_high"),
-        SweepSettings((8, 16), level=1),
-        SweepSettings((16,), width=1.0),
+        BlendSettings(res=(8, 16)),
+        BlendSettings(res=(8, 16), direction="cartoon_high"),
+        BlendSettings(res=(8, 16), level=1),
+        BlendSettings(res=(16,), width=1.0),
     ],
-    ids=lambda s: s.folder_name,
+    ids=lambda settings: recipes_of(settings)[0].manner,
 )
 def test_a_snapshots_pictures_are_those_of_its_blends_and_its_own(base, tuned, settings):
     ws = common_codes(base, 40, 0.7, seed=0)  # more than a chunk
     parts: dict[int, list] = {}
-    for r, pictures in render_snapshot(tuned, base, ws, settings.recipes):
+    for r, pictures in render_snapshot(tuned, base, ws, recipes_of(settings)):
         parts.setdefault(r, []).append(pictures)
-    assert set(parts) == {UNBLENDED, *settings.resolutions}
-    expected = {recipe.resolution: recipe.blend(tuned, base) for recipe in settings.recipes} | {UNBLENDED: tuned}
+    assert set(parts) == {UNBLENDED, *settings.res}
+    expected = {recipe.resolution: recipe.blend(tuned, base) for recipe in recipes_of(settings)} | {UNBLENDED: tuned}
     for r, G in expected.items():
         difference = torch.cat(parts[r]).int() - to_uint8(G.synthesis(ws)).int()
         assert difference.shape[0] == 40 and difference.abs().max() <= 1, r

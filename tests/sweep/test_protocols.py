@@ -8,8 +8,9 @@ import pytest
 from src.errors import UserError
 from src.sweep import run
 from src.sweep.run import run_sweep
-from src.sweep.settings import SweepSettings
 from src.tracking import read_rows
+
+from .conftest import settings_of
 
 FAST = {"n_latents": 48, "n_bootstrap": 200, "gates": False}
 
@@ -115,7 +116,7 @@ def _cannot_tell(*arguments, **options):
 
 def test_two_sweeps_at_once_end_with_one_whole_sweep(run_dir, finished, capsys):
     """The other one starts and ends while this one is under way."""
-    one = run.open_sweep(run_dir, SweepSettings((8, 16), **FAST))
+    one = run.open_sweep(run_dir, settings_of((8, 16), **FAST))
     reused = run.prepare(one)
     sweep(run_dir)
     for snapshot in run.pending_snapshots(one):

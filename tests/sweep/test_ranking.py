@@ -7,10 +7,11 @@ import torch
 from src.metrics import BandFeatures
 from src.sweep.features import PictureFeatures
 from src.sweep.ranking import Anchors, rank
-from src.sweep.settings import SweepSettings
+
+from .conftest import settings_of
 
 N = 80
-SETTINGS = SweepSettings((8, 16), n_bootstrap=300)
+SETTINGS = settings_of((8, 16), n_bootstrap=300)
 RNG = np.random.default_rng(0)
 LOW, HIGH = RNG.standard_normal((2, N, 6)).astype(np.float32)
 EMBEDDED = torch.randn([N, 12], generator=torch.Generator().manual_seed(0))
@@ -88,7 +89,7 @@ def test_a_blend_that_fails_a_gate_is_scored_but_not_ranked():
     assert not scored[1]["eligible"] and not scored[1]["gates"]["diversity"]["passed"]
     assert scored[1]["cari"] > scored[0]["cari"] and scored[1]["share"] == 0
     assert facts["winner"]["label"] == "kimg-000001.00/8"
-    _, ignored = rank(rows, cells, measured(), SweepSettings((8, 16), gates=False, n_bootstrap=300))
+    _, ignored = rank(rows, cells, measured(), settings_of((8, 16), gates=False, n_bootstrap=300))
     assert ignored["winner"]["label"] == "kimg-000001.00/16"
 
 

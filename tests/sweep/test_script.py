@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.cli import CONF
 from src.errors import UserError
-from src.sweep.sweeper import grouped
+from src.sweeper import grouped
 from src.tracking import read_rows
 from src.weights import save_network
 

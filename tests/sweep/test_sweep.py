@@ -13,15 +13,16 @@ from omegaconf import OmegaConf
 from src.cli import CONF
 from src.errors import UserError
 from src.ops import backend
+from src.options import read
 from src.runs import Recipe
 from src.runs.find import find_base, find_run
+from src.sweep import SweepSettings
 from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
-from src.sweep.settings import SweepSettings, settings_of_config
 from src.sweep.table import CellTable
 from src.tracking import read_rows
 from src.weights import load_network, read_meta, save_network
 
-from .conftest import RESOLUTION, make_network
+from .conftest import RESOLUTION, make_network, settings_of
 
 TRACKER = {"mode": "disabled", "project": "caricature"}
 FAST = {"n_latents": 48, "n_bootstrap": 200, "gates": False}
@@ -36,6 +37,7 @@ def sweep(run_dir, resolutions=(8, 16), **options):
 def config_of(run_dir, resolutions, **options):
     file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
     blend = {**file["blend"], "res": list(resolutions)}
+    file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
     return {**file, **FAST, **options, "blend": blend, "run": str(run_dir), "tracker": TRACKER}
 
 
@@ -79,15 +81,16 @@ def test_damaged_features_are_made_again(trained_run, tmp_path):
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/tmp/x", 3])
 def test_a_sweep_stays_in_its_folder(name):
     with pytest.raises(UserError, match="a name for the sweep's folder"):
-        SweepSettings((8,), name=name)
+        settings_of((8,), name=name)
 
 
 @pytest.mark.parametrize(
-    "options", [{"snapshot": None}, {"base": 1}, {"device": "mps"}, {"level": True}, {"tracker": {"mode": "x"}}]
+    "options",
+    [{"snapshot": None}, {"base": 1}, {"device": "mps"}, {"blend": {"level": True}}, {"tracker": {"mode": "x"}}],
 )
 def test_values_of_a_wrong_type_are_refused(options):
     with pytest.raises(UserError, match=f"{next(iter(options))}"):
-        SweepSettings((8,), **options).torch_device()
+        settings_of((8,), **options)
 
 
 def test_best_network_is_the_recommended_blend_and_names_both_parents(swept, base):
@@ -175,7 +178,7 @@ def test_a_torn_row_does_not_take_the_next_one_with_it(tmp_path):
 
 
 def test_the_other_direction_has_its_own_folder_and_base_codes(run_dir):
-    ranking = sweep(run_dir, (8,), direction="cartoon_high", snapshot=2)
+    ranking = sweep(run_dir, (8,), blend={"direction": "cartoon_high"}, snapshot=2)
     assert ranking["direction"] == "cartoon_high"
     assert (run_dir / "sweeps" / "cartoon-high" / "cells.jsonl").is_file()
 
@@ -195,18 +198,21 @@ def test_without_the_training_pictures_that_gate_is_named_as_not_measured(run_di
     ("options", "message"),
     [
         ({"resolutions": (128,)}, "blend.res=128: a 32 px network can be blended at 4, 8, 16$"),
-        ({"resolutions": (12,)}, "blend.res=12: must be a power of two"),
+        ({"resolutions": (12,)}, r"blend.res=\[12\]: give a power of two from 4 up"),
         ({"resolutions": (RESOLUTION,)}, "blend.res=32: .*un-blended low network.*choose 16 or less"),
-        ({"resolutions": ()}, "blend.res is empty"),
-        ({"direction": "up"}, "blend.direction=up: choose cartoon_low or cartoon_high"),
-        ({"level": 2}, "blend.level=2"),
-        ({"width": 0}, "blend.width=0: give a width above 0"),
-        ({"resolutions": (64,), "width": 1.0}, "blend.res=64: a 32 px network can be blended at 4, 8, 16, 32$"),
-        ({"n_latents": 4}, "n_latents=4: at least 16"),
-        ({"n_latents": 1e9}, "n_latents=1000000000.0: must be a whole number"),
-        ({"n_bootstrap": 1e3}, "n_bootstrap=1000.0: must be a whole number"),
-        ({"psi": 0}, "psi=0"),
-        ({"alpha": 1}, "alpha=1"),
+        ({"resolutions": ()}, r"blend.res=\[\]: give a power of two"),
+        ({"blend": {"direction": "up"}}, "blend.direction=up: give cartoon_low or cartoon_high"),
+        ({"blend": {"level": 2}}, "blend.level=2: give a whole number from 0 to 1 .first or second"),
+        ({"blend": {"width": 0}}, "blend.width=0: give a number above 0 or null"),
+        (
+            {"resolutions": (64,), "blend": {"width": 1.0}},
+            "blend.res=64: a 32 px network can be blended at 4, 8, 16, 32$",
+        ),
+        ({"n_latents": 4}, "n_latents=4: give a whole number from 16 up or null"),
+        ({"n_latents": 1e9}, "n_latents=1000000000.0: give a whole number"),
+        ({"n_bootstrap": 1e3}, "n_bootstrap=1000.0: give a whole number from 100 up"),
+        ({"psi": 0}, "psi=0: give a number above 0 up to 1 .1 is no truncation."),
+        ({"alpha": 1}, "alpha=1: give a number above 0 and below 1"),
         ({"snapshot": [7]}, "snapshot=7: the run has snapshots at 0, 1, 2 kimg"),
         ({"snapshot": 0}, "a sweep needs a snapshot later than 0 kimg"),
         ({"base": "nowhere.safetensors"}, "nowhere.safetensors"),
@@ -225,8 +231,8 @@ def test_what_cannot_be_is_one_clear_line_and_nothing_is_written(trained_run, op
     ("given", "message"),
     [
         ({"paths": "x"}, "paths=x: is a group of options"),
-        ({"paths": {"runs": None}}, "paths.runs=None: give a text"),
-        ({"run": None}, "run=None: give a text"),
+        ({"paths": {"runs": None}}, "paths.runs=null: give a text"),
+        ({"run": None}, "run=null: give latest, a name or a folder"),
     ],
 )
 def test_paths_and_runs_of_a_wrong_type_are_refused(run_dir, given, message):
@@ -319,7 +325,8 @@ def test_runs_and_bases_in_the_home_folder(run_dir, base, monkeypatch):
 
 def test_the_configuration_file_and_the_settings_have_the_same_defaults():
     file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
-    assert settings_of_config({**file, "tracker": TRACKER}) == SweepSettings((8, 16, 32))
+    file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
+    assert read(SweepSettings, {**file, "tracker": TRACKER}) == SweepSettings()
 
 
 def test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):

@@ -8,13 +8,13 @@ import torch
 from src.errors import UserError
 from src.training.acceleration import Acceleration, accelerate, choose_acceleration
 from src.training.compiled import CompiledNetworks
-from src.training.settings import StepSettings
+from src.training.settings import StepSettings, TrainerSettings
 from tests.training.conftest import run as train
 from tests.training.test_graphs import assert_same, assert_same_rows, make, plain_ops, run
 
 assert plain_ops  # a fixture of all tests there, and here
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-DEFAULT = {"graphs": "auto", "tf32": False, "compile": False}
+DEFAULT = TrainerSettings()
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ DEFAULT = {"graphs": "auto", "tf32": False, "compile": False}
     ],
 )
 def test_what_options_mean_on_a_device(given, device, expected):
-    assert choose_acceleration(DEFAULT | given, device) == replace(expected, device=device)
+    assert choose_acceleration(replace(DEFAULT, **given), device) == replace(expected, device=device)
 
 
 @pytest.mark.parametrize("name", ["graphs", "tf32"])
 def test_options_without_effect_on_a_processor_are_refused(name, options):
-    with pytest.raises(UserError, match=rf"trainer\.{name}=true has no effect.*cpu"):
+    with pytest.raises(UserError, match=rf"trainer\.{name}=true: has no effect.*cpu"):
         train(options, f"trainer.{name}=true", "trainer.accelerator=cpu", "run=refused")
 
 

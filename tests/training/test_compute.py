@@ -11,11 +11,12 @@ from src.ops import backend, set_policy
 from src.ops.memory import choose_allocator, keep_for
 from src.training import losses
 from src.training.device import open_compute
+from src.training.settings import TrainerSettings
 from src.training.step import TrainingStep
 
 from .test_step import make, reals, run
 
-TRAINER = {"accelerator": "cpu", "precision": "auto", "ops": "auto", "allocator": "auto"}
+TRAINER = TrainerSettings(accelerator="cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_compute_is_what_the_trainer_group_says():
     compute = open_compute(TRAINER, 64)
     assert (compute.device.type, compute.precision, compute.keeps_memory) == ("cpu", FP32, False)
     assert "processor, fp32" in compute.summary()
-    compute = open_compute({**TRAINER, "precision": "bf16", "ops": "reference"}, 64)
+    compute = open_compute(replace(TRAINER, precision="bf16", ops="reference"), 64)
     assert compute.precision == Precision("bf16") and compute.regularizer_precision == FP32
     assert "bf16, regularisers fp32" in compute.summary() and "asked for" in compute.ops
     assert backend.get_policy() == "reference"
@@ -77,7 +78,7 @@ def test_compute_is_what_the_trainer_group_says():
 
 def test_float16_on_a_processor_is_refused():
     with pytest.raises(UserError, match=r"trainer\.precision=fp16: fp16 needs a CUDA device"):
-        open_compute({**TRAINER, "precision": "fp16"}, 64)
+        open_compute(replace(TRAINER, precision="fp16"), 64)
 
 
 def test_the_allocator_keeps_memory_for_large_pictures_on_a_processor(monkeypatch):
@@ -89,7 +90,7 @@ def test_the_allocator_keeps_memory_for_large_pictures_on_a_processor(monkeypatc
     monkeypatch.setattr("src.ops.memory._keep", lambda: False)
     assert not choose_allocator("auto", "cpu", 256)
     with pytest.raises(UserError, match=r"trainer\.allocator=keep: this system"):
-        open_compute({**TRAINER, "allocator": "keep"}, 64)
+        open_compute(replace(TRAINER, allocator="keep"), 64)
     monkeypatch.setenv("CARICATURE_ALLOCATOR", "mine")
-    with pytest.raises(UserError, match="CARICATURE_ALLOCATOR: the allocator is one of auto, keep, system, not 'mine'"):
+    with pytest.raises(UserError, match="CARICATURE_ALLOCATOR=mine: the allocator is one of auto, keep"):
         keep_for("cpu", 64)

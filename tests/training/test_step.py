@@ -110,7 +110,8 @@ def test_structure_loss_needs_and_uses_the_source():
     torch.manual_seed(0)
     source = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **SIZE).requires_grad_(False)
     for weight, ratio in ((0.0, None), (1000.0, 0.5)):
-        step = make(StepSettings(structure_weight=weight, structure_resolution=8, lr_g=0.01), source=source, seed=3)
+        resolution = {"structure_resolution": 8} if weight else {}
+        step = make(StepSettings(structure_weight=weight, lr_g=0.01, **resolution), source=source, seed=3)
         first = step.run(reals(0), 0).get("loss/structure")
         for i in range(1, 12):
             last = step.run(reals(4 * i), 4 * i).get("loss/structure")

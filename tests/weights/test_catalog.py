@@ -13,12 +13,13 @@ from src.errors import UserError
 from src.fetch.checksums import recorded
 from src.generate.run import generate
 from src.networks.architecture import channels_per_resolution
+from src.options import read
 from src.sweep.run import open_configured_sweep
+from src.training import TrainSettings
 from src.training.identity import identity
-from src.training.options import check_options
 from src.training.run import train
-from src.weights import catalog_entry, catalog_names, load_network, save_network
-from src.weights.catalog import FOLDER, check_architecture, check_unchanged, find_entry
+from src.weights import PretrainedSettings, catalog_entry, catalog_names, load_network, save_network
+from src.weights.catalog import FOLDER, check_architecture, find_entry
 from src.weights.load import SHIPPED, resolve_network
 from tests.conftest import make_tiny
 
@@ -64,7 +65,7 @@ def test_every_entry_is_valid_and_composes(name):
     composed = compose_config("train", [f"pretrained={name}"])
     assert composed["pretrained"]["name"] == composed["pretrained"]["source"] == name
     assert composed["pretrained"]["fresh_d"] is False
-    check_options(composed)
+    read(TrainSettings, composed)
 
 
 def test_file_names_are_not_shared():
@@ -157,7 +158,7 @@ def test_an_unknown_name_lists_the_known():
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("pretrained.file.sha256=abcdef012345", "pretrained.file.sha256=abcdef012345: the catalogue says None"),
+        ("pretrained.file.sha256=abcdef012345", "pretrained.file.sha256=abcdef012345: the catalogue says null"),
         ("pretrained.file.urls=[https://x/y]", "pretrained.file.urls="),
         ("pretrained.file.licence=mine", "edit conf/pretrained/ffhq256.yaml"),
         ("pretrained.architecture.resolution=512", "pretrained.architecture.resolution=512: the catalogue says 256"),
@@ -171,13 +172,13 @@ def test_an_unknown_name_lists_the_known():
 )
 def test_the_catalogue_is_not_changed_on_the_command_line(override, words):
     with pytest.raises(UserError) as error:
-        check_options(compose_config("train", ["pretrained=ffhq256", override]))
+        read(TrainSettings, compose_config("train", ["pretrained=ffhq256", override]))
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
 def test_an_untrained_discriminator_may_be_asked_for():
-    check_options(compose_config("train", ["pretrained=rosinality1024", "pretrained.fresh_d=true"]))
-    check_unchanged({"name": "file", "source": "x", "fresh_d": False})
+    read(TrainSettings, compose_config("train", ["pretrained=rosinality1024", "pretrained.fresh_d=true"]))
+    PretrainedSettings(name="file", source="x")
 
 
 def test_a_run_stays_the_same_when_weights_move():
@@ -223,7 +224,7 @@ def test_scripts_take_folder_and_mirror(tmp_path):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("weights.folder=null", "weights.folder=None: give a text"),
+        ("weights.folder=null", "weights.folder=null: give a path"),
         ("weights.mirror=''", "weights.mirror=: give a text or null"),
         ("weights.mirror=ftp://host", "weights.mirror=ftp://host: only http, https, file URLs are opened"),
         ("weights=3", "weights=3: is a group of options"),

@@ -16,9 +16,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from ..cli import plain, with_errors_as_lines
-from ..errors import UserError
-from ..quoting import quote, quoted
+from . import sweep as steps
+from .cli import plain, typed
+from .errors import UserError
+from .exits import with_errors_as_lines
+from .options import read
+from .quoting import quote
 
 LISTS = ("blend.res", "snapshot")
 
@@ -39,21 +42,21 @@ class SnapshotSweeper(Sweeper):
         return with_errors_as_lines(lambda: self._sweep(arguments), stopped=stopped)
 
     def _sweep(self, arguments: list[str]) -> None:
-        from . import plan, run  # torch and the metrics take seconds to import: wrong options are answered before
-
         overrides = [grouped(override) for override in OverridesParser.create().parse_overrides(arguments)]
         composed = self.loader.load_sweep_config(self.task_config, overrides)
-        sweep = plan.open_configured_sweep(plain_task(composed))
-        reused = run.prepare(sweep)
-        pending = run.pending_snapshots(sweep)
+        options = plain_task(composed)
+        read(steps.SweepSettings, options)  # before torch and the metrics, which take seconds to import
+        sweep = steps.open_configured_sweep(options)
+        reused = steps.prepare(sweep)
+        pending = steps.pending_snapshots(sweep)
         shared = [
             f"run={quote(str(sweep.run_dir.resolve()))}",
             *(o for o in overrides if not _is_key(o, "run", "snapshot")),
         ]
         jobs = [[*shared, f"snapshot=[{snapshot.name}]"] for snapshot in pending]
         if jobs:
-            _raise_failures(self.jobs.launch(jobs, initial_job_idx=0), lambda: run.scored_line(sweep, reused))
-        run.conclude(sweep, reused)
+            _raise_failures(self.jobs.launch(jobs, initial_job_idx=0), lambda: steps.scored_line(sweep, reused))
+        steps.conclude(sweep, reused)
 
 
 def score_job(config: DictConfig) -> str | None:
@@ -62,12 +65,10 @@ def score_job(config: DictConfig) -> str | None:
     Returns:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
     """
-    from . import plan, run
-
     try:
-        sweep = plan.open_configured_sweep(plain(config))
+        sweep = steps.open_configured_sweep(plain(config))
         for snapshot in sweep.snapshots:
-            run.score_snapshot(sweep, snapshot)
+            steps.score_snapshot(sweep, snapshot)
     except UserError as error:
         return str(error)
     return None
@@ -96,13 +97,12 @@ def as_lists(arguments: list[str]) -> list[str]:
     """
     if "hydra.mode=RUN" not in arguments:
         return arguments
-    return [_as_list(argument) for argument in arguments]
+    return [_as_list(argument) for argument in typed("sweep", arguments)]
 
 
 def _as_list(argument: str) -> str:
-    text = quoted(argument)
     try:
-        overrides = [] if text.startswith("-") else OverridesParser.create().parse_overrides([text])
+        overrides = [] if argument.startswith("-") else OverridesParser.create().parse_overrides([argument])
     except HydraException:  # said later, with the other mistakes
         return argument
     return grouped(overrides[0]) if overrides and overrides[0].is_sweep_override() else argument

@@ -1,0 +1,37 @@
+"""How good a snapshot is, and by which features: the group of options `metrics`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from ..options import Count, Options, Range
+from .published import INCEPTION_NVIDIA
+
+EXTRACTORS = {"fid": "inception", "embedded": "embedded", "none": None}  # of each choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsSettings(Options):
+    """The group `metrics`."""
+
+    name: str = "embedded"  # of the choice
+    extractor: Literal["embedded", "inception"] | None = "embedded"  # of features; None for no evaluation
+    num_fakes: Annotated[int, Range(8)] = 1000  # pictures that are compared with the data set
+    psi: Annotated[float, Range(0, 2)] = 1.0  # their truncation
+    patience: Count = 4  # evaluations without a better KID before a snapshot is flagged past best
+    # of Inception: the published state dict, or NVIDIA's TorchScript, which runs the program in the file
+    weights: Literal["published", "nvidia"] = "published"
+    weights_sha256: str | None = None  # of NVIDIA's file, for which nobody publishes one
+
+    def check(self) -> None:
+        """Refuse the features of another choice, and a checksum where there is none to give or none given."""
+        usual = EXTRACTORS.get(self.name, self.extractor)
+        if self.extractor != usual:
+            raise self.wrong("extractor", f"metrics={self.name} measures on {usual}: leave it")
+        if self.weights == "published" and self.weights_sha256 is not None:
+            raise self.wrong("weights_sha256", "has no effect with metrics.weights=published: its sha256 is known")
+        if self.weights == "nvidia" and self.weights_sha256 is None:
+            raise self.wrong(
+                "weights",
+                f"runs the program in {INCEPTION_NVIDIA.name}, whose sha256 nobody publishes: get it from "
+                f"{INCEPTION_NVIDIA.urls[0]} and give the sha256 of the one you trust as metrics.weights_sha256",
+            )

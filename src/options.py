@@ -1,0 +1,360 @@
+"""Options: each is declared once, as a field of the settings class of the component that uses it.
+
+A settings class is a frozen dataclass of `Options`. The type of a field says what the option may be: `bool`, `int`,
+`float`, `str` (a free text), `Path`, `Literal[...]`, `tuple[X, ...]` (a list, or one value alone), `X | None`, a plain
+mapping, another settings class (a group of options), or one of these `Annotated` with a `Range` or with `Words` of its
+own. An object that exists holds values that may be, whether it was made by `read` of a configuration or in Python.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import partial
+from operator import attrgetter
+from os import PathLike
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import UserError
+from .files import expanded
+
+
+class OptionError(UserError):
+    """An option that cannot be: `name=value: reason`.
+
+    Whoever raises it knows the option by its own name; the groups that it belongs to are put in front on the way up.
+
+    Args:
+        name: of the option.
+        value: as given.
+        reason: what is expected, or why it has no effect.
+    """
+
+    def __init__(self, name: str, value: Any, reason: str) -> None:
+        super().__init__(f"{name}={shown(value)}: {reason}")
+        self.name, self.value, self.reason = name, value, reason
+
+    def within(self, group: str) -> "OptionError":
+        """The same of an option of a group."""
+        return OptionError(f"{group}.{self.name}", self.value, self.reason)
+
+
+def shown(value: Any) -> str:
+    """A value as it is written on the command line: `null`, `true`, `[8,16]`, `{a:1}`."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(shown, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{shown(item)}' for key, item in value.items())}}}"
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an option may be. As an annotation it takes the place of what the type says.
+
+    Attributes:
+        words: the alternatives, in words.
+        accept: returns the value to keep, or raises a ValueError, which may have a reason.
+        text: beginning (a pattern) of values that are free texts: what was typed on the command line, however YAML
+            would read it; None where none is.
+        group: the settings class of a group of options.
+    """
+
+    words: tuple[str, ...]
+    accept: Callable[[Any], Any]
+    text: str | None = None
+    group: "type[Options] | None" = None
+
+    def expected(self) -> str:
+        """The alternatives as one phrase."""
+        *others, last = self.words
+        return f"{', '.join(others)} or {last}" if others else last
+
+
+@dataclass(frozen=True)
+class Words:
+    """Other words for what an option may be."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number.
+
+    Attributes:
+        low: smallest.
+        high: largest.
+        above: whether `low` itself is excluded.
+        below: whether `high` itself is excluded.
+        binary: whether it must be a power of two.
+        noun: what it is, for the message.
+        note: what the numbers mean, for the message.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+    binary: bool = False
+    noun: str = ""
+    note: str = ""
+
+    def words(self, usual: str) -> str:
+        """What it allows, in words."""
+        noun = self.noun or ("a power of two" if self.binary else usual)
+        start = f"above {self.low:g}" if self.above else f"from {self.low:g}"
+        if self.high == math.inf:
+            end = "" if self.above else " up"
+        elif self.below:
+            end = f" and below {self.high:.10g}"
+        else:
+            end = f"{' up' if self.above else ''} to {self.high:.10g}"
+        return f"{noun} {start}{end}" + (f" ({self.note})" if self.note else "")
+
+    def accept(self, number: Callable[[Any], Any], value: Any) -> Any:
+        """The value when it is a number within the bounds."""
+        value = number(value)
+        outside = not self.low <= value <= self.high or (self.above and value == self.low)
+        if outside or (self.below and value == self.high) or (self.binary and value & (value - 1)):
+            raise ValueError
+        return value
+
+
+Seed = Annotated[int, Range(0)]
+Count = Annotated[int, Range(1)]
+Positive = Annotated[float, Range(0, above=True)]
+NotNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+
+
+def _plain(kind: type, value: Any) -> Any:
+    value = str(value) if kind is str and isinstance(value, PathLike) else value
+    number = int | float if kind is float else kind
+    if not isinstance(value, number) or (isinstance(value, bool) and kind is not bool) or value == "":
+        raise ValueError
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _one_of(choices: Sequence[str], value: Any) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError
+    return value
+
+
+def choice(*names: str) -> Kind:
+    """One of some texts; where they are not in a table already, `Literal` says the same."""
+    return Kind(names, partial(_one_of, names))
+
+
+def matching(pattern: str, words: str) -> Kind:
+    """A free text of some form."""
+
+    def accept(value: Any) -> str:
+        if not re.fullmatch(pattern, _plain(str, value)):
+            raise ValueError
+        return value
+
+    return Kind((words,), accept, text="")
+
+
+#: `device`: whether it is there is asked when it is opened, see `device.torch_device`.
+Device = Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda")]
+
+_PLAIN: dict[Any, Kind] = {
+    kind: Kind(words, partial(_plain, kind), text="" if kind is str else None)
+    for kind, words in {
+        bool: ("true", "false"),
+        int: ("a whole number",),
+        float: ("a number",),
+        str: ("a text",),
+        Mapping: ("names with values",),
+    }.items()
+} | {Path: Kind(("a path",), lambda value: expanded(_plain(str, value)), text="")}
+
+
+def kind_of(hint: Any) -> Kind:
+    """What the type of a field says.
+
+    Raises:
+        KeyError: for the type of no option.
+    """
+    origin, given = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return given[1] if isinstance(given[1], Kind) else _annotated(kind_of(given[0]), given[1])
+    if origin in (Union, UnionType):
+        return _union([kind_of(part) for part in given if part is not NoneType], null=NoneType in given)
+    if origin is Literal:
+        return choice(*given)
+    if origin is tuple:
+        return _list(kind_of(given[0]))
+    if isinstance(hint, type) and issubclass(hint, Options):
+        return Kind(("a group of options (see conf/)",), partial(_instance, hint), group=hint)
+    return _PLAIN[origin or hint]
+
+
+def _instance(group: "type[Options]", value: Any) -> "Options":
+    if not isinstance(value, group):
+        raise ValueError("is a group of options (see conf/), it cannot be replaced")
+    return value
+
+
+def _annotated(kind: Kind, mark: Any) -> Kind:
+    if isinstance(mark, Words):
+        return replace(kind, words=(mark.text,))
+    assert isinstance(mark, Range)
+    return Kind((mark.words(kind.words[0]),), partial(mark.accept, kind.accept))
+
+
+def _union(parts: list[Kind], *, null: bool) -> Kind:
+    def accept(value: Any) -> Any:
+        reasons = []
+        for part in parts if value is not None or not null else ():
+            try:
+                return part.accept(value)
+            except ValueError as error:
+                reasons.append(str(error))
+        if reasons:
+            raise ValueError(reasons[0] if len(reasons) == 1 else "")
+        return None
+
+    words = tuple(word for part in parts for word in part.words) + ("null",) * null
+    return replace(parts[0], words=words, accept=accept) if len(parts) == 1 else Kind(words, accept)
+
+
+def _list(item: Kind) -> Kind:
+    def accept(value: Any) -> tuple[Any, ...]:
+        found = tuple(item.accept(part) for part in (value if isinstance(value, list | tuple) else [value]))
+        if not found:
+            raise ValueError
+        return found
+
+    return Kind((*item.words, "a list of such"), accept)
+
+
+T = TypeVar("T")
+
+
+class Options:
+    """Base of the settings classes.
+
+    Raises:
+        OptionError: by a constructor, naming the first option that cannot be, or that would have no effect.
+    """
+
+    def __post_init__(self) -> None:
+        for name, kind in kinds(type(self)).items():
+            given = getattr(self, name)
+            try:
+                object.__setattr__(self, name, kind.accept(given))
+            except ValueError as error:
+                raise OptionError(name, given, str(error) or f"give {kind.expected()}") from None
+        self.check()
+
+    def check(self) -> None:
+        """Refuse options that exclude each other or have no effect; for settings classes to override."""
+
+    def wrong(self, name: str, reason: str) -> OptionError:
+        """An error of one of its options, such as `tuning.steps`."""
+        return OptionError(name, attrgetter(name)(self), reason)
+
+    def parsed(self, name: str, parse: Callable[[Any], T]) -> T:
+        """What `parse` makes of one of its options, such as `align.points`; its ValueError says why it cannot be."""
+        try:
+            return parse(attrgetter(name)(self))
+        except ValueError as error:
+            raise self.wrong(name, str(error)) from error
+
+    def changed(self) -> Iterator[str]:
+        """Names of the options that are not the class's defaults, such as `steps`; in groups too."""
+        for name in kinds(type(self)):
+            value = getattr(self, name)
+            if isinstance(value, Options):
+                yield from (f"{name}.{option}" for option in value.changed())
+            elif value != type(self).__dataclass_fields__[name].default:  # type: ignore[attr-defined]
+                yield name
+
+    def as_config(self) -> dict[str, Any]:
+        """The options as plain data, of which `read` makes an equal object."""
+        return {name: _as_plain(getattr(self, name)) for name in kinds(type(self))}
+
+    def refuse_changed(self, reason: str, *names: str) -> None:
+        """Refuse those options, of a group all by `group.`, that are not the class's defaults.
+
+        Raises:
+            OptionError: naming the first.
+        """
+        changed = next((name for name in self.changed() if name.startswith(names)), None)
+        if changed is not None:
+            raise self.wrong(changed, reason)
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_plain(item) for item in value]
+    return value.as_config() if isinstance(value, Options) else str(value) if isinstance(value, Path) else value
+
+
+_KINDS: dict[Any, dict[str, Kind]] = {}
+
+
+def kinds(settings: type[Options]) -> dict[str, Kind]:
+    """What each option of a settings class may be; a field of another type is no option, but for callers in Python."""
+    if settings not in _KINDS:
+        hints, known = get_type_hints(settings, include_extras=True), {}
+        for field in fields(settings):  # type: ignore[arg-type]
+            with suppress(KeyError):
+                known[field.name] = kind_of(hints[field.name])
+        _KINDS[settings] = known
+    return _KINDS[settings]
+
+
+def texts(settings: type[Options]) -> dict[str, str]:
+    """Options that are free texts, of groups as `group.name`, with the beginning (a pattern) of such values."""
+    found: dict[str, str] = {}
+    for name, kind in kinds(settings).items():
+        if kind.group is not None:
+            found |= {f"{name}.{option}": pattern for option, pattern in texts(kind.group).items()}
+        elif kind.text is not None:
+            found[name] = kind.text
+    return found
+
+
+S = TypeVar("S", bound=Options)
+
+
+def read(settings: type[S], config: Mapping[str, Any]) -> S:
+    """Make a settings object of a plain configuration; what the configuration leaves out has its default.
+
+    Args:
+        settings: its class.
+        config: options by name, groups as mappings.
+
+    Raises:
+        OptionError: naming the first option that is unknown, missing, cannot be, or would have no effect.
+    """
+    known = kinds(settings)
+    for name, value in config.items():
+        if name not in known:
+            raise OptionError(name, value, f"there is no such option; there are {', '.join(known)}")
+    for field in fields(settings):  # type: ignore[arg-type]
+        needed = field.default is MISSING and field.default_factory is MISSING
+        if needed and field.name not in config:
+            raise OptionError(field.name, None, f"is missing; give {known[field.name].expected()}")
+    return settings(**{name: _read_option(name, known[name], value) for name, value in config.items()})
+
+
+def _read_option(name: str, kind: Kind, value: Any) -> Any:
+    if kind.group is None or not isinstance(value, Mapping):
+        return value
+    try:
+        return read(kind.group, value)
+    except OptionError as error:
+        raise error.within(name) from None
