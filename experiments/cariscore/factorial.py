@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from src.data.portrait_canvas import Canvas, paint_backdrop
-from src.data.portrait_cartoon import draw_cartoon
-from src.data.portrait_geometry import Geometry, PortraitParams, build_geometry, sample_params
-from src.data.portrait_people import draw_people
+from src.portraits.canvas import Canvas, paint_backdrop
+from src.portraits.cartoon import draw_cartoon
+from src.portraits.geometry import Geometry, PortraitParams, build_geometry, sample_params
+from src.portraits.people import draw_people
 
 SUPERSAMPLED_PX = 128  # portraits of fewer pixels are drawn at least so large, and reduced
 #: Landmarks of each part of the face (iBUG 300-W order), and the other fields of a `Geometry` that go with it.

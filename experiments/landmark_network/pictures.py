@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from experiments.cariscore.factorial import PARTS, draw_portrait, mixed_geometry
-from src.data.portrait_geometry import build_geometry, sample_params
 from src.faces.network_landmarks import INPUT_PX, LUMA, normalised, unmirrored
+from src.portraits.geometry import build_geometry, sample_params
 
 FIRST_SEED = 500_000  # identities that nothing else is trained or tested on
 SHAPES = (

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..weights import file_sha256
+from ..files import file_sha256
 from .align import NUM_LANDMARKS
-from .landmarks import Face
+from .face import Face
 
 WEIGHTS = Path(__file__).parent / "landmarks.safetensors"
 WEIGHTS_SHA256 = "7f14b98efb5c91818742219e78a49fe0f6045560459c9bb98082d5d2381112e4"

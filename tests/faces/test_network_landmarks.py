@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from src.data.portrait_geometry import build_geometry, sample_params
 
 from experiments.cariscore.factorial import portrait_set
-from src.data.portrait_geometry import build_geometry, sample_params
 from src.errors import UserError
 from src.faces import network_landmarks
 from src.faces.network_landmarks import (

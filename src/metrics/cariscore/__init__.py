@@ -1,12 +1,13 @@
 """CariScore: shape and rendering of blends against base and training cartoons, gates, and the decision from them."""
 
 from .axis import Axis, Place
-from .comparison import Comparison, combine, compare, joint
+from .comparison import LEVEL, Comparison, combine, compare, joint
 from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
-from .detectors import Detector, choose_detector
-from .faces import Faces, locate
+from .detectors import Detector, choose_detector, open_detector
+from .faces import MIN_PX, Faces, locate, shrunk
 from .race import Race, looks, race
 from .ranking import rank_blends
+from .references import Judge, Judged, References, Rows
 from .score import DIRECTIONS, CariScore, Places, exponents, measure, open_axes
 from .sentence import recommendation, remark, too_few_codes
 from .trust import Trust, check_detector
@@ -14,7 +15,9 @@ from .trust import Trust, check_detector
 __all__ = [
     "DELTA",
     "DIRECTIONS",
+    "LEVEL",
     "MIN_CODES",
+    "MIN_PX",
     "Axis",
     "CariScore",
     "Cell",
@@ -22,10 +25,14 @@ __all__ = [
     "Decision",
     "Detector",
     "Faces",
+    "Judge",
+    "Judged",
     "Note",
     "Place",
     "Places",
     "Race",
+    "References",
+    "Rows",
     "Trust",
     "check_detector",
     "choose_detector",
@@ -38,10 +45,12 @@ __all__ = [
     "looks",
     "measure",
     "open_axes",
+    "open_detector",
     "prices",
     "race",
     "rank_blends",
     "recommendation",
     "remark",
+    "shrunk",
     "too_few_codes",
 ]

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...errors import UserError
-from ...faces import LandmarkProvider
-from ...faces.dlib_landmarks import DlibLandmarks
-from ...faces.fan_landmarks import FaceAlignmentLandmarks
-from ...faces.network_landmarks import NetworkLandmarks
+from ...faces import DlibLandmarks, FaceAlignmentLandmarks, LandmarkProvider, NetworkLandmarks
 from .faces import Faces, locate
 
 MIN_FOUND = 0.5  # of a reference's faces; what is missed is left out of it
@@ -46,6 +43,17 @@ class Detector:
         return locate(images, self.provider)
 
 
+def open_detector(name: str) -> LandmarkProvider:
+    """Open a detector by its name.
+
+    Raises:
+        UserError: for an unknown name, or when it cannot be had.
+    """
+    if name not in _OPEN:
+        raise UserError(f"landmarks={name}: choose auto, {', '.join(_OPEN)}")
+    return _OPEN[name]()
+
+
 def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:
     """Open a detector and find the references' faces.
 
@@ -60,16 +68,14 @@ def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tens
     if not isinstance(choice, str):
         return _found(type(choice).__name__, choice, base, cartoons)
     if choice != "auto":
-        if choice not in _OPEN:
-            raise UserError(f"landmarks={choice}: choose auto, {', '.join(_OPEN)}")
-        return _found(choice, _OPEN[choice](), base, cartoons)
+        return _found(choice, open_detector(choice), base, cartoons)
     network = NetworkLandmarks()
     if network.knows(base) and network.knows(cartoons):
         return _found("network", network, base, cartoons)
     failures = []
     for name in ("face-alignment", "dlib", "network"):
         try:
-            return _found(name, _OPEN[name](), base, cartoons)
+            return _found(name, open_detector(name), base, cartoons)
         except UserError as error:
             failures.append(str(error))
     raise UserError("no landmarks for these pictures, so they cannot be scored: " + "; ".join(failures))

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import UserError
-from ...faces import LandmarkProvider
-from ...faces.network_landmarks import MAX_DISAGREEMENT, NetworkLandmarks, predict_landmarks
+from ...faces import MAX_DISAGREEMENT, LandmarkProvider, NetworkLandmarks, predict_landmarks
 
 MIN_PX = 32
+MAX_PX = 256  # larger pictures are reduced to it before anything is measured
 DETECTOR_PX = 256  # smaller pictures are enlarged for a detector of photographs, which knows no faces so small
 EYES = (slice(36, 42), slice(42, 48))  # left and right in the picture (iBUG 300-W order)
 
@@ -57,6 +57,17 @@ def check_pictures(images: Tensor, name: str) -> None:
         raise UserError(
             f"{name}: expected uint8 pictures [N, 3, H, W] of at least {MIN_PX} px, not {images.dtype} {shape}"
         )
+
+
+def shrunk(images: Tensor, side: int = MAX_PX) -> Tensor:
+    """Uint8 pictures of at most `side` px: antialiased bilinear, rounded."""
+    if min(images.shape[2:]) <= side:
+        return images
+    parts = [
+        F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).add_(0.5).to(torch.uint8)
+        for part in images.cpu().split(64)
+    ]
+    return torch.cat(parts)
 
 
 def locate(images: Tensor, provider: LandmarkProvider) -> Faces:

@@ -5,6 +5,7 @@ same for all pictures, so the dense map is one fixed matrix times the landmarks.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -27,26 +28,36 @@ class Frame:
     Attributes:
         px: pixels a side.
         points: `[68, 2]` (x, y) of the mean face in parts of the side.
-        spline: `[px², 68]`, from the landmarks' coordinates in a picture to the frame's pixels' coordinates in it.
+        usual: `[68, 2]` mean landmarks in the base's pictures: where a face that was not found is looked for.
     """
 
     px: int
     points: Tensor
-    spline: Tensor
+    usual: Tensor
+
+    @cached_property
+    def spline(self) -> Tensor:
+        """`[px², 68]`, from the landmarks' coordinates in a picture to the frame's pixels' coordinates in it."""
+        return thin_plate(self.points.double().numpy(), _pixels(self.px))
 
     @classmethod
     def of(cls, base: Faces) -> "Frame":
         """The frame of the mean face of the base's pictures, as large as they are and at most 128 px."""
         px = min(min(base.images.shape[2:]), MAX_PX) // MULTIPLE * MULTIPLE
-        mean = normalised_shape(base.seen().marks).mean(dim=0)
+        marks = base.seen().marks
+        mean = normalised_shape(marks).mean(dim=0)
         mean = mean / mean.square().sum(dim=1).mean().sqrt()
         middle = (mean.amax(dim=0) + mean.amin(dim=0)) / 2
         points = (mean - middle) * RADIUS + 0.5
-        px = max(px, MIN_PX)
-        return cls(px, points, thin_plate(points.double().numpy(), _pixels(px)))
+        return cls(max(px, MIN_PX), points, marks.mean(dim=0))
+
+    def placed(self, faces: Faces) -> Faces:
+        """The same with the usual landmarks where no face was found."""
+        return Faces(faces.images, torch.where(faces.found[:, None, None], faces.marks, self.usual), faces.found)
 
     def warp(self, faces: Faces) -> Tensor:
         """Pictures in the frame, float32 `[N, 3, px, px]` in [0, 1]."""
+        faces = self.placed(faces)
         images = faces.images.float() / 255
         if min(images.shape[2:]) > self.px:
             images = F.interpolate(images, (self.px, self.px), mode="bilinear", antialias=True)

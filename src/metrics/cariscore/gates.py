@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from ...errors import UserError
-from ...faces.network_landmarks import MIRRORED
+from ...faces import MIRRORED
 from .axis import Features, Floats
 from .energy import distances
 from .faces import Faces
@@ -59,21 +59,20 @@ class Looks:
     """What each face looks like: its landmarks, and its shape-free luminance less brightness and contrast.
 
     Args:
-        base: the base network's pictures: their mean face is the frame.
+        frame: of the base's mean face.
     """
 
-    def __init__(self, base: Faces) -> None:
-        self._frame = Frame.of(base)
-        self._usual = base.seen().marks.mean(dim=0)
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
 
     @torch.inference_mode()
     def __call__(self, faces: Faces) -> Floats:
         """Measure faces: `[N, 136 + 256]`."""
-        marks = torch.where(faces.found[:, None, None], faces.marks, self._usual)
-        flat = self._frame.warp(Faces(faces.images, marks, faces.found))
+        flat = self._frame.warp(faces)
         luma = torch.einsum("nchw,c->nhw", flat, torch.tensor(LUMA))[:, None]
         small = F.interpolate(luma, (LOOK_PX, LOOK_PX), mode="bilinear", antialias=True).flatten(1)
         small = F.layer_norm(small, small.shape[1:], eps=1e-4) / LOOK_PX
+        marks = self._frame.placed(faces).marks
         shape = normalised_shape(marks).flatten(1) / np.sqrt(2 * marks.shape[1])
         return np.asarray(torch.cat([shape, small], dim=1).double().numpy())
 
@@ -146,11 +145,11 @@ def _by_place(rows: Features) -> list[Features]:
     return [rows[:, place::PLACES] for place in range(PLACES)]
 
 
-def faces_found(blend: Faces, base: Faces, threshold: float = MIN_FOUND) -> Gate:
-    """Share of pictures with a face, over the base's share."""
-    if base.share_found == 0:
+def faces_found(blend: float, base: float, threshold: float = MIN_FOUND) -> Gate:
+    """Share of a blend's pictures with a face, over the base's share."""
+    if base == 0:
         return Gate("faces", None, threshold, "no face was found in the base network's pictures")
-    return Gate("faces", blend.share_found / base.share_found, threshold)
+    return Gate("faces", blend / base, threshold)
 
 
 def spread(base: Floats, blend: Floats, threshold: float = MIN_SPREAD) -> Gate:
@@ -176,6 +175,8 @@ def memorisation(blend: Floats, training: Floats, mirrored: Floats, threshold: f
         mirrored: looks of their mirror images.
         threshold: smallest value that passes; copies are near 0, new faces near 1 or above.
     """
+    if len(training) < 2:
+        return Gate("memorisation", None, threshold, "the training pictures are not known")
     among = distances(training, training)
     np.fill_diagonal(among, np.inf)
     kept = _without_twins(among)

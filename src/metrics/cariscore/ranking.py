@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import UserError
 from ...faces import LandmarkProvider
 from .comparison import combine, compare
 from .detectors import choose_detector
-from .faces import check_pictures
+from .faces import MAX_PX, check_pictures, shrunk
 from .score import CariScore, exponents
 
 MIN_BLENDS = 3  # pictures that tell a spread
@@ -30,7 +28,7 @@ def rank_blends(
 ) -> list[dict[str, Any]]:
     """Rank blended models by their pictures.
 
-    Sets of different sizes in pixels are brought to the smallest of them first.
+    Sets of different sizes in pixels are brought to the smallest of them first, and to at most 256 px.
 
     Args:
         base: uint8 `[N, 3, H, W]` of the base model.
@@ -59,8 +57,8 @@ def rank_blends(
             f"blends: all need pictures of the same codes, at least {MIN_BLENDS}, not "
             + ", ".join(f"{len(images)} of {label}" for label, images in blends.items())
         )
-    side = min(min(images.shape[2:]) for images in sets.values())
-    sets = {name: _shrunk(images, side) for name, images in sets.items()}
+    side = min(MAX_PX, *(min(images.shape[2:]) for images in sets.values()))
+    sets = {name: shrunk(images, side) for name, images in sets.items()}
     detector = choose_detector(landmarks, sets["base"], sets["finetuned"])
     score = CariScore.between(detector.base, detector.cartoons, direction)
     weights = exponents(score.axes, alpha)
@@ -75,14 +73,3 @@ def rank_blends(
         cari = float(combine(np.array([s, r]), weights))
         rows.append({"label": label, "s": s, "r": r, "cari": cari, "share": float(share), **facts})
     return sorted(rows, key=lambda row: (-row["cari"], row["label"]))
-
-
-def _shrunk(images: Tensor, side: int) -> Tensor:
-    """Uint8 pictures at `side` px: antialiased bilinear, rounded."""
-    if images.shape[2:] == (side, side):
-        return images
-    parts = [
-        F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).add_(0.5).to(torch.uint8)
-        for part in images.cpu().split(64)
-    ]
-    return torch.cat(parts)

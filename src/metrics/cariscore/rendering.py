@@ -24,24 +24,21 @@ class RenderingAxis:
     """Rendering.
 
     Args:
-        base: the base network's pictures: their mean face is the frame.
+        frame: of the base's mean face.
         kept: ask for the base's rendering, instead of the cartoons' (blends whose fine layers are the cartoons').
     """
 
     name = "r"
 
-    def __init__(self, base: Faces, *, kept: bool = True) -> None:
+    def __init__(self, frame: Frame, *, kept: bool = True) -> None:
         self.kept = kept
         self.title = "base rendering kept" if kept else "cartoon rendering adopted"
-        self._frame = Frame.of(base)
-        self._texture = Texture(self._frame)
-        self._usual = base.seen().marks.mean(dim=0)
+        self._frame, self._texture = frame, Texture(frame)
 
     @torch.inference_mode()
     def features(self, faces: Faces) -> Features:
         """Statistics `[N, D]`; where no face was found the place of the base's mean face is looked at."""
-        marks = torch.where(faces.found[:, None, None], faces.marks, self._usual)
-        parts = zip(faces.images.split(BATCH), marks.split(BATCH), faces.found.split(BATCH), strict=True)
+        parts = zip(*(x.split(BATCH) for x in (faces.images, faces.marks, faces.found)), strict=True)
         return torch.cat([self._texture(self._frame.warp(Faces(*part))) for part in parts]).numpy()
 
     def between(self, base: Features, target: Features) -> "RenderingScale":

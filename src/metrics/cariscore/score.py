@@ -12,17 +12,18 @@ import numpy as np
 from ...errors import UserError
 from .axis import Axis, Features, Floats, Scale
 from .faces import Faces
+from .frame import Frame
 from .rendering import RenderingAxis
 from .shape import ShapeAxis
 
 DIRECTIONS = ("cartoon_low", "cartoon_high")
 
 
-def open_axes(base: Faces, direction: str = "cartoon_low") -> tuple[Axis, ...]:
+def open_axes(frame: Frame, direction: str = "cartoon_low") -> tuple[Axis, ...]:
     """Open the score's axes.
 
     Args:
-        base: the base network's pictures with their landmarks.
+        frame: of the base's mean face.
         direction: `"cartoon_low"` (blends have the cartoons' coarse layers: cartoon shape, the base's rendering) or
             `"cartoon_high"` (the base's shape, cartoon rendering).
 
@@ -32,7 +33,7 @@ def open_axes(base: Faces, direction: str = "cartoon_low") -> tuple[Axis, ...]:
     if direction not in DIRECTIONS:
         raise UserError(f"blend.direction={direction}: choose {' or '.join(DIRECTIONS)}")
     low = direction == "cartoon_low"
-    return ShapeAxis(kept=not low), RenderingAxis(base, kept=low)
+    return ShapeAxis(kept=not low), RenderingAxis(frame, kept=low)
 
 
 def exponents(axes: Sequence[Axis], alpha: float) -> tuple[float, ...]:
@@ -79,7 +80,7 @@ class CariScore:
     @classmethod
     def between(cls, base: Faces, cartoons: Faces, direction: str = "cartoon_low") -> "CariScore":
         """The score between the base's pictures and the training cartoons (see `open_axes`)."""
-        axes = open_axes(base, direction)
+        axes = open_axes(Frame.of(base), direction)
         return cls(axes, measure(axes, base), measure(axes, cartoons.seen()))
 
     def of(self, faces: Faces) -> Places:

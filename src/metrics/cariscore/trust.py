@@ -27,7 +27,8 @@ class Trust:
 
     Attributes:
         shape: S of base pictures with the cartoons' shape; 1 by construction.
-        leak: S of cartoons with the base's shape; 0 by construction.
+        leak: S of cartoons with the base's shape; 0 by construction. Where no warped face is seen, the two the other
+            way round.
     """
 
     shape: float
@@ -68,6 +69,8 @@ def check_detector(base: Faces, cartoons: Faces, provider: LandmarkProvider) -> 
     move = shapes[1] - shapes[0]
     as_cartoons = locate(warped(people, move), provider)
     as_people = locate(warped(drawn, -move), provider)
+    if not (as_cartoons.found.any() and as_people.found.any()):
+        return Trust(shape=0.0, leak=1.0)
     start, end = axis.features(people).mean(axis=0), axis.features(drawn).mean(axis=0)
     v = scale.target - scale.base.mean(axis=0)
 

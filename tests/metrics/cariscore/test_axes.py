@@ -7,6 +7,7 @@ import torch
 from src.errors import UserError
 from src.metrics.cariscore.axis import Features
 from src.metrics.cariscore.faces import Faces
+from src.metrics.cariscore.frame import Frame
 from src.metrics.cariscore.rendering import RenderingScale
 from src.metrics.cariscore.score import CariScore, exponents, measure, open_axes
 from src.metrics.cariscore.shape import ShapeAxis
@@ -100,7 +101,7 @@ def test_sets_without_faces_are_refused(features: dict[str, list[Features]]) -> 
 
 def test_directions_and_alpha_are_checked(world: World) -> None:
     with pytest.raises(UserError, match="choose cartoon_low or cartoon_high"):
-        open_axes(world.sets["base"], "sideways")
+        open_axes(Frame.of(world.sets["base"]), "sideways")
     with pytest.raises(UserError, match=r"alpha=1\.5"):
         exponents(world.score.axes, 1.5)
     assert exponents(world.score.axes, 0.3) == pytest.approx((0.3, 0.7))

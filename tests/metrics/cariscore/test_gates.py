@@ -6,13 +6,14 @@ import torch
 
 from src.metrics.cariscore import gates
 from src.metrics.cariscore.faces import Faces
+from src.metrics.cariscore.frame import Frame
 
 from .conftest import World
 
 
 @pytest.fixture(scope="module")
 def looks(world: World) -> gates.Looks:
-    return gates.Looks(world.sets["base"])
+    return gates.Looks(Frame.of(world.sets["base"]))
 
 
 def _picked(faces: Faces, index: torch.Tensor) -> Faces:
@@ -74,7 +75,6 @@ def test_composites_are_uneven(world: World) -> None:
 def test_missing_faces_are_counted_against_the_bases(world: World) -> None:
     base, hybrid = world.sets["base"], world.sets["hybrid"]
     half = Faces(hybrid.images, hybrid.marks, torch.arange(60) % 2 == 0)
-    assert gates.faces_found(half, base).value == pytest.approx(0.5)
-    nothing = Faces(base.images, base.marks, torch.zeros(60, dtype=torch.bool))
-    unknown = gates.faces_found(half, nothing)
+    assert gates.faces_found(half.share_found, base.share_found).value == pytest.approx(0.5)
+    unknown = gates.faces_found(half.share_found, 0)
     assert unknown.passed is None and "no face" in unknown.reason
