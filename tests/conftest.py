@@ -11,6 +11,7 @@ from src.networks import Discriminator, Generator
 from src.weights import save_network
 
 from . import scripts
+from .browser import Browser, find_browser
 
 TINY_PX = 16
 GPU_TESTS = Path(__file__).parent / "gpu"
@@ -40,6 +41,15 @@ def quiet_machine(tmp_path_factory):
         for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
             patch.setenv(name, str(root / name.lower()))
         yield
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless browser; without one on the machine its tests are skipped."""
+    if find_browser() is None:
+        pytest.skip("no Chromium or Chrome")
+    with Browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
 
 
 def make_tiny(seed=0, resolution=TINY_PX):

@@ -83,6 +83,7 @@ def gather(
         return gathered
     given = settings.projection.start
     start = None if given is None else _start_codes(given, base)
+    protocol = _protocol(settings, base_sha256, start)
     if provider is None and not settings.faces.aligned:
         device = str(torch_device(settings.device))
         provider = open_landmarks(settings.faces.landmarks, photos, device=device, weights_folder=settings.weights)
@@ -95,7 +96,7 @@ def gather(
     for face in faces:
         save_png(out / "faces" / f"{face.name}.png", face.image)
     gathered = Gathered([], photos, reports)
-    _project(gathered, faces, settings, base, base_sha256, out, start)
+    _project(gathered, faces, settings, base, protocol, out, start)
     return gathered
 
 
@@ -170,12 +171,11 @@ def _project(
     faces: list[FoundFace],
     settings: CaricatureSettings,
     base: Generator,
-    base_sha256: str,
+    protocol: Mapping[str, Any],
     out: Path,
     start: Tensor | None,
 ) -> None:
-    """Fill in the subjects; codes of an earlier run are taken where picture, network and settings are the same."""
-    protocol = _protocol(settings, base_sha256, start)
+    """Fill in the subjects; codes of an earlier run are taken where picture and protocol are the same."""
     pictures = torch.stack([torch.from_numpy(face.image.transpose(2, 0, 1).copy()) for face in faces])
     keys = [_hash({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
     table = _read_table(out / PROJECTIONS)
@@ -194,7 +194,9 @@ def _project(
             name = faces[index].name
             facts = {**_facts(projection, k), "ssim": round(float(similarities[k]), 4)}
             noise = None if projection.noise is None else tuple(maps[k] for maps in projection.noise)
-            save_codes(folder, Codes(name, projection.codes[k], noise, {**facts, "base_sha256": base_sha256}))
+            save_codes(
+                folder, Codes(name, projection.codes[k], noise, {**facts, "base_sha256": protocol["base_sha256"]})
+            )
             save_png(folder / f"{name}.png", projection.images[k].permute(1, 2, 0))
             table[name] = {**facts, "photo": faces[index].photo, "key": keys[index], "protocol": protocol}
         write_text(out / PROJECTIONS, json.dumps(table, indent=2) + "\n")

@@ -26,6 +26,7 @@ def write_page(
     *,
     pasted: Mapping[str, np.ndarray] | None = None,
     photos: Sequence[Sequence[str]] = (),
+    warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> str:
     """Make the page.
@@ -39,6 +40,7 @@ def write_page(
         strengths: of each face, where its slider stands at first.
         pasted: photographs with caricatures, by name.
         photos: rows (photograph, faces, why not) of the report, as text.
+        warnings: sentences that nobody should miss.
         notes: what the page does not show, sentences.
 
     Returns:
@@ -55,6 +57,7 @@ def write_page(
         stored={"stops": grid.stops, "resolutions": grid.resolutions, "faces": grid.pictures},
         pasted={name: jpeg_text(image, PHOTO_PX) for name, image in (pasted or {}).items()},
         photos=photos,
+        warnings=warnings,
         notes=notes,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..faces import readable
+from .encode import FACE_PX
 from .gather import Gathered
 from .models import Models
 from .page import write_page
@@ -16,6 +17,8 @@ from .settings import CaricatureSettings
 
 PAGE_FACES = 100  # of the page, and of one sheet
 PAGE_PHOTOS = 24
+ENLARGED = 4  # times from which a face looks blurred in its photograph
+NAMED_FACES = 4  # in a sentence
 
 
 def report_of(models: Models, gathered: Gathered, strengths: Sequence[float], sheets: Sequence[str]) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def page_of(
     strengths: Sequence[float],
     pasted: Mapping[str, str],
     out: Path,
+    *,
+    warnings: Sequence[str] = (),
 ) -> str:
     """The page of the first faces and photographs.
 
@@ -61,13 +66,17 @@ def page_of(
         strengths: of each face.
         pasted: names of the photographs by those of the files in `photos/`.
         out: folder of the results.
+        warnings: sentences that nobody should miss.
 
     Returns:
         HTML.
     """
     subjects, own = gathered.subjects[:PAGE_FACES], strengths[:PAGE_FACES]
     shown = dict(list(pasted.items())[:PAGE_PHOTOS])
-    notes = []
+    notes = [
+        f"Download saves a caricature as it is shown, at most {FACE_PX} px. Between two rendered strengths it is "
+        "a mix of both; strength= renders any one, in full size and in the photograph."
+    ]
     if len(gathered.subjects) > len(subjects):
         notes.append(f"The first {len(subjects)} of {len(gathered.subjects)} faces; all are in caricatures/.")
     if len(pasted) > len(shown):
@@ -83,8 +92,29 @@ def page_of(
         own,
         pasted=pictures,
         photos=rows,
+        warnings=warnings,
         notes=notes,
     )
+
+
+def enlargements(gathered: Gathered, resolution: int) -> list[str]:
+    """Warn of faces that are much larger in their photographs than the network's pictures: a sentence, or none.
+
+    Args:
+        gathered: the faces.
+        resolution: px a side of what the network renders.
+    """
+    sizes = {s.name: s.face.frame.size_px for s in gathered.subjects if s.face is not None and s.face.frame is not None}
+    blurred = {name: size / resolution for name, size in sizes.items() if size > ENLARGED * resolution}
+    if not blurred:
+        return []
+    largest = sorted(blurred, key=lambda name: -blurred[name])
+    named = ", ".join(f"{readable(name)} {blurred[name]:.0f} times" for name in largest[:NAMED_FACES])
+    more = f" and {len(largest) - NAMED_FACES} more" if len(largest) > NAMED_FACES else ""
+    return [
+        f"The network's pictures have {resolution} px: enlarged to their photographs' size, faces are blurred there "
+        f"({named}{more}). A network of more pixels, or smaller photographs, keeps them sharp."
+    ]
 
 
 def _description(settings: CaricatureSettings, models: Models) -> list[tuple[str, object]]:

@@ -1,8 +1,8 @@
 """The folder of a caricature run's results: which one it is, what it was made from, what in it is out of date."""
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from ..data import FolderSource, Source
 from ..errors import UserError
 from ..faces import open_photos, picture_names, readable
 from ..files import write_text
+from .gather import LANDMARKS
 from .settings import CaricatureSettings
 
 FOLDER = "caricatures"
@@ -41,14 +42,15 @@ class WithoutResults:
         return self.photos.read(name)
 
 
-def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Path:
-    """Make the folder of the results, and note in it what they are made from.
+@contextmanager
+def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterator[Path]:
+    """Make the folder of the results, and note in it what they are made from; without results the note goes again.
 
     Args:
         settings: `out` is used, and what is rendered.
         run_dir: in which results lie by default, each under its source's name; None for the current folder.
 
-    Returns:
+    Yields:
         The folder; never one that holds the results of other photographs or codes.
 
     Raises:
@@ -73,7 +75,13 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Path:
             number += 1
             out = parent / f"{name}-{number}"
     write_text(out / SOURCE, json.dumps({"made_from": source}) + "\n")
-    return out
+    try:
+        yield out
+    finally:
+        if {path.name for path in out.iterdir()} <= {SOURCE, LANDMARKS}:
+            (out / SOURCE).unlink(missing_ok=True)
+            with suppress(OSError):
+                out.rmdir()  # landmarks stay: what was found is not looked for again
 
 
 def open_photographs(path: str | Path, *left_out: Path) -> Source:

@@ -20,7 +20,7 @@ from ..options import read
 from .gather import Gathered, Subject, gather
 from .models import Models, open_models
 from .render import render, render_strengths
-from .report import PAGE_FACES, page_of, report_of
+from .report import PAGE_FACES, enlargements, page_of, report_of
 from .results import REPORT, open_photographs, remove_stale, results_folder
 from .settings import CaricatureSettings
 from .sheet import arrange
@@ -68,7 +68,11 @@ def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | Non
         open_photos(settings.photos)  # a mistake in it is told before networks are loaded
     models = open_models(settings)
     _check_grid(settings, models)
-    out = results_folder(settings, models.run_dir)
+    with results_folder(settings, models.run_dir) as out:
+        return _make(settings, models, out, provider)
+
+
+def _make(settings: CaricatureSettings, models: Models, out: Path, provider: LandmarkProvider | None) -> Result:
     photos = None if settings.photos is None else open_photographs(settings.photos, out, Path(settings.paths.runs))
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)
@@ -83,10 +87,15 @@ def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | Non
     strengths = settings.strengths([subject.name for subject in subjects])
     sheets = _render(models, subjects, strengths, out)
     pasted = _paste(gathered, settings, out) if settings.paste else {}
+    warnings = enlargements(gathered, models.base.resolution) if settings.paste else []
+    for warning in warnings:
+        print(f"note       {warning}", flush=True)
     report = report_of(models, gathered, strengths, sheets)
     remove_stale(out, report, list(pasted))
     write_text(out / REPORT, json.dumps(report, indent=2) + "\n")
-    page = write_text(out / "index.html", page_of(settings, models, gathered, strengths, pasted, out))
+    page = write_text(
+        out / "index.html", page_of(settings, models, gathered, strengths, pasted, out, warnings=warnings)
+    )
     return Result(out, out / sheets[0], page, [subject.name for subject in subjects])
 
 

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -20,7 +22,7 @@ from ..networks import Generator
 from .codes import Codes
 from .seed_ranges import MAX_TEXT
 from .settings import GenerateSettings
-from .sheet import render
+from .sheet import render, save_sheet
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Job:
     network: str
     facts: dict[str, Any] = field(default_factory=dict)
     path: Path = field(init=False)
+    _text: str = field(init=False)
 
     def render(self, ws: Tensor, G: Generator | None = None) -> Iterator[Tensor]:
         """Render codes with a progress bar: chunks of uint8 `[n, 3, H, W]`."""
@@ -55,19 +58,38 @@ class Job:
         return torch.cat(list(self.render(ws, G)))
 
     def start(self, what: str, suffix: str, **facts: Any) -> Path:
-        """Take a name and write beside it, as JSON, what makes the pictures.
+        """Take a name with what decides the pictures in it, `grid-0-35-psi0.7.jpg`; with `out=` the network's besides.
 
-        What decides the pictures is in the name: `grid-0-35-psi0.7.jpg`, with `out=` after the network's name. What of
-        that name was made otherwise, as its JSON says, stays: the next takes `-2`, `-3`, …; the same command replaces
-        its own.
+        What of that name was made otherwise, as the JSON beside it says, stays: the next takes `-2`, `-3`, …; the same
+        command replaces its own.
         """
         self.facts |= facts
-        text, stem = json.dumps(self._made(), indent=2) + "\n", self._stem(what)
+        self._text, stem = json.dumps(self._made(), indent=2) + "\n", self._stem(what)
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        name = next(name for name in names if self._is_free(name, suffix, text))
+        name = next(name for name in names if self._is_free(name, suffix))
         self.path = self.folder / f"{name}.{suffix}"
-        write_text(self.folder / f"{name}.json", text)
         return self.path
+
+    def sheet(self, what: str, sheet: np.ndarray, **facts: Any) -> None:
+        """Write a sheet under a name of its own, and its record; singles and codes go into folders of that name."""
+        save_sheet(self.start(what, self.settings.suffix, **facts), sheet)
+        self.record()
+
+    def record(self) -> None:
+        """Write beside the sheet or film, which is there by now, what made it."""
+        write_text(self.folder / f"{self.path.stem}.json", self._text)
+
+    @contextmanager
+    def streamed_singles(self) -> Iterator[None]:
+        """Single pictures are written before what they belong to; when that fails, those of this command go again."""
+        folder = self.folder / "singles" / self.path.stem
+        there = folder.exists()
+        try:
+            yield
+        except BaseException:
+            if not there:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def single(self, name: str, image: Tensor) -> None:
         """Write one picture `[3, H, W]` as a PNG of its own, when that is asked for."""
@@ -99,11 +121,11 @@ class Job:
             return made | {"seeds": s.used_seeds}
         return made | {"codes": s.codes, "codes_sha256": digest_of([self.codes.ws])}
 
-    def _is_free(self, name: str, suffix: str, text: str) -> bool:
-        """Whether nothing is there under a name, or what is was made as `text` says."""
+    def _is_free(self, name: str, suffix: str) -> bool:
+        """Whether nothing is there under a name, or what is was made by the same command."""
         facts = self.folder / f"{name}.json"
         if facts.exists():
-            return facts.is_file() and facts.read_bytes() == text.encode()
+            return facts.is_file() and facts.read_bytes() == self._text.encode()
         there = (f"{name}.{suffix}", f"singles/{name}", f"codes/{name}")
         return not any((self.folder / place).exists() for place in there)
 

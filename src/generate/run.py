@@ -20,7 +20,7 @@ from .job import Job, digest_of_network
 from .networks import Column, choose_network, choose_pairs
 from .seed_ranges import numbers_text
 from .settings import FPS, GenerateSettings
-from .sheet import check_size, make_sheet, save_sheet
+from .sheet import check_size, make_sheet
 
 ROWS_OF_PSI, MIX_SEEDS, FRAMES = (0.0, 0.25, 0.5, 0.75, 1.0), list(range(100, 106)), 24
 
@@ -82,12 +82,11 @@ def _grid(job: Job) -> None:
     s, n = job.settings, len(job.codes.names)
     columns = min(s.grid.columns or math.ceil(math.sqrt(n)), n)
     check_size(-(-n // columns), columns, job.G.resolution, s.suffix)
-    path = job.start("grid", s.suffix, columns=columns)
     pictures = job.pictures(job.codes.ws)
+    job.sheet("grid", make_sheet(pictures, columns), columns=columns)
     for name, picture in zip(job.codes.names, pictures, strict=True):
         job.single(name, picture)
     job.save_codes()
-    save_sheet(path, make_sheet(pictures, columns))
 
 
 def _truncation(job: Job) -> None:
@@ -95,14 +94,13 @@ def _truncation(job: Job) -> None:
     values = s.truncation.psi or ROWS_OF_PSI
     check_size(len(values), n, job.G.resolution, s.suffix)
     shown = "_".join(f"{psi:g}" for psi in values)
-    path = job.start(f"truncation{shown}", s.suffix, rows_of_psi=values)
     rows = [job.pictures(truncate(job.G, job.codes.ws, psi, s.cutoff)) for psi in values]
+    sheet = make_sheet(torch.cat(rows), n, left=[f"psi {psi:g}" for psi in values])
+    job.sheet(f"truncation{shown}", sheet, rows_of_psi=values)
     for psi, row in zip(values, rows, strict=True):
         for name, picture in zip(job.codes.names, row, strict=True):
             job.single(f"{name}-psi{psi:g}", picture)
     job.save_codes()
-    sheet = make_sheet(torch.cat(rows), n, left=[f"psi {psi:g}" for psi in values])
-    save_sheet(path, sheet)
 
 
 def _mix(job: Job) -> None:
@@ -114,21 +112,21 @@ def _mix(job: Job) -> None:
     columns = seed_codes(G, seeds, psi=psi, cutoff=s.cutoff if psi != 1 else None, classes=s.classes)
     columns = replace(columns, names=[f"column-{name}" if name in rows.names else name for name in columns.names])
     shown = f"mix-{columns.text}-layers{numbers_text(layers)}-with"
-    path = job.start(shown, s.suffix, mix={"seeds": seeds, "layers": layers})
     blank = torch.full([1, 3, G.resolution, G.resolution], 255, dtype=torch.uint8)
-    parts = [blank, job.pictures(columns.ws)]
-    for name, code in zip(rows.names, rows.ws, strict=True):
+    top, parts = job.pictures(columns.ws), []
+    for code in rows.ws:
         mixed = code.repeat(len(columns.names), 1, 1)
         mixed[:, layers] = columns.ws[:, layers]
-        row = job.pictures(torch.cat([code[None], mixed]))
-        parts.append(row)
+        parts.append(job.pictures(torch.cat([code[None], mixed])))
+    sheet = make_sheet(torch.cat([blank, top, *parts]), len(columns.names) + 1)
+    job.sheet(shown, sheet, mix={"seeds": seeds, "layers": layers})
+    for column, picture in zip(columns.names, top, strict=True):
+        job.single(column, picture)
+    for name, row in zip(rows.names, parts, strict=True):
         for other, picture in zip([None, *columns.names], row, strict=True):
             job.single(name if other is None else f"{name}-{other}", picture)
-    for other, picture in zip(columns.names, parts[1], strict=True):
-        job.single(other, picture)
     job.save_codes()
     job.save_codes(columns)
-    save_sheet(path, make_sheet(torch.cat(parts), len(columns.names) + 1))
 
 
 def _pairs(job: Job) -> None:
@@ -141,13 +139,12 @@ def _pairs(job: Job) -> None:
         return job.pictures(job.codes.ws, G), digest_of_network(G)
 
     shown, digests = zip(*map(rendered, pairs.columns), strict=True)
-    path = job.start(pairs.label, s.suffix, columns=captions, columns_sha256=digests)
+    sheet = make_sheet(torch.stack(shown, dim=1).flatten(0, 1), len(captions), above=captions)
+    job.sheet(pairs.label, sheet, columns=captions, columns_sha256=digests)
     for caption, pictures in zip(captions, shown, strict=True):
         for name, picture in zip(job.codes.names, pictures, strict=True):
             job.single(f"{name}-{caption.replace(': ', '-').replace(' ', '')}", picture)
     job.save_codes()
-    sheet = make_sheet(torch.stack(shown, dim=1).flatten(0, 1), len(captions), above=captions)
-    save_sheet(path, sheet)
 
 
 def _film(job: Job) -> None:
@@ -165,7 +162,9 @@ def _film(job: Job) -> None:
                 number += 1
                 yield image.permute(1, 2, 0).numpy()
 
-    write_film(path, frames(), fps, len(job.codes.names) * count)
+    with job.streamed_singles():
+        write_film(path, frames(), fps, len(job.codes.names) * count)
+    job.record()
     job.save_codes()
 
 

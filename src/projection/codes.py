@@ -239,9 +239,9 @@ def _read_safetensors(path: Path) -> list[_Entry]:
             text = (file.metadata() or {}).get(_HEADER_KEY)
             if "ws" not in keys:
                 raise Refused("a safetensors file, but not one of codes (it has no ws)")
-            maps = [file.get_tensor(key).float() for key in keys if key.startswith("noise.")]
+            maps = [file.get_tensor(key) for key in keys if key.startswith("noise.")]
             meta = json.loads(text) if text else {}
-            return [_Entry(path.stem, file.get_tensor("ws").float(), maps or None, meta)]
+            return [_Entry(path.stem, file.get_tensor("ws"), maps or None, meta)]
     except (SafetensorError, ValueError) as error:
         raise Refused(f"not a readable safetensors file ({error}); was it copied in full?") from error
 
@@ -253,7 +253,8 @@ def _numbers(array: np.ndarray) -> Tensor:
 
 
 def _fitting(ws: Tensor, G: Generator, path: Path) -> Tensor:
-    """Codes as `[N, L, w_dim]`."""
+    """Codes as float32 `[N, L, w_dim]`."""
+    ws = ws.float()
     given, layers, width = list(ws.shape), G.num_ws, G.w_dim
     if ws.ndim == 1:
         ws = ws[None, None]
@@ -287,4 +288,7 @@ def _fitting_noise(maps: Sequence[Tensor], G: Generator, path: Path) -> tuple[Te
         raise UserError(
             f"{path}: its {len(maps)} noise maps ({shapes}, …) are not those of a {G.resolution} px network"
         )
-    return tuple(m.contiguous() for m in squares)
+    squares = [m.float().contiguous() for m in squares]
+    if not all(torch.isfinite(m).all() for m in squares):
+        raise UserError(f"{path}: its noise maps are not finite numbers: the projection that made them failed")
+    return tuple(squares)

@@ -18,6 +18,7 @@ Row = Mapping[str, Any]
 FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
 SHOWN_BAD = 40
 OTHER_SCORE = "Ranked by an earlier score, which does not compare with today's: run sweep.py again for its numbers."
+SHEET_ROW = 4  # faces in a row of a sheet of many
 
 
 def write_run_report(run_dir: Path) -> Path:
@@ -106,9 +107,14 @@ def _sweep(sweep_dir: Path) -> dict[str, Any]:
     }
 
 
-def _newest_sheet(run_dir: Path) -> Path | None:
+def _newest_sheet(run_dir: Path) -> dict[str, Any] | None:
+    """The newest sheet of caricatures, and how many faces it has in a row: a narrow screen shows one at a time."""
     sheets = [*run_dir.glob("caricatures/sheet.jpg"), *run_dir.glob("caricatures/*/sheet.jpg")]
-    return max(sheets, key=lambda p: p.stat().st_mtime, default=None)
+    sheet = max(sheets, key=lambda p: p.stat().st_mtime, default=None)
+    if sheet is None:
+        return None
+    faces = _read_json(sheet.with_name("report.json")).get("faces")
+    return {"file": sheet, "in_row": min(len(faces), SHEET_ROW) if faces else SHEET_ROW}
 
 
 def _unmeasured(run_dir: Path, metrics: Sequence[Row]) -> list[Row]:

@@ -13,4 +13,4 @@ class TrackerSettings(Options):
     name: str = "none"  # of the choice
     # of W&B's copy; auto is online with a key and a server, otherwise offline
     mode: Literal["auto", "online", "offline", "disabled"] = "disabled"
-    project: str = "caricature"  # W&B's
+    project: str | None = None  # W&B's; None is as W&B's own settings say, or caricature

@@ -1,26 +1,20 @@
 """Numbers and pictures of a run: local JSONL files are the truth, Weights & Biases shows the same.
 
-Online when there is a key and a server that answers, offline otherwise, without a prompt and without hanging. A failing
-network never stops a run. The x axis is kimg: nothing is ever logged with W&B's own step.
+A failing network never stops a run. The x axis is kimg: nothing is ever logged with W&B's own step.
 """
 
 import contextlib
 import json
 import math
-import netrc
-import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from ..errors import UserError
 from ..files import write_text
+from .wandb_run import open_wandb_run, shortened
 
 MODES = ("auto", "online", "offline", "disabled")
-PROBE_TIMEOUT_SEC = 3.0
-INIT_TIMEOUT_SEC = 20.0
 
 
 class Tracker:
@@ -106,7 +100,7 @@ class Tracker:
         except Exception as error:
             if not self._warned:
                 self._warned = True
-                print(f"tracker: Weights & Biases failed ({_line(error)}); the local files go on", flush=True)
+                print(f"tracker: Weights & Biases failed ({shortened(error)}); the local files go on", flush=True)
 
 
 def open_tracker(
@@ -114,7 +108,7 @@ def open_tracker(
     *,
     config: Mapping[str, Any],
     mode: str = "auto",
-    project: str = "caricature",
+    project: str | None = None,
     name: str | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
@@ -124,10 +118,10 @@ def open_tracker(
     Args:
         run_dir: the run's folder.
         config: resolved configuration, shown in W&B.
-        mode: `"auto"` (online with a key and an answering server, else offline), `"online"`, `"offline"`, or
-            `"disabled"` (local files alone).
-        project: W&B project.
-        name: display name.
+        mode: `"auto"` (as set for W&B; online with a key and an answering server, else offline), `"online"`,
+            `"offline"`, or `"disabled"` (local files alone).
+        project: W&B project; None for what is set for W&B, or `caricature`.
+        name: display name, unless one is set for W&B, as the two below.
         group: runs that belong together (the sittings of one training).
         tags: labels.
 
@@ -141,21 +135,14 @@ def open_tracker(
         raise UserError(f"tracker.mode={mode}: choose one of {', '.join(MODES)}")
     if mode == "disabled":
         return Tracker(run_dir, None, "local files alone")
-    if mode == "auto" and os.environ.get("WANDB_MODE") == "disabled":
-        return Tracker(run_dir, None, "local files alone (WANDB_MODE says so)")
-    chosen, reason = (mode, "asked for") if mode != "auto" else _choose()
-    settings = {"project": project, "name": name, "group": group, "tags": list(tags), "config": dict(config)}
+    defaults = {"name": name, "group": group, "tags": list(tags), "config": dict(config)}
     try:
-        run = _start(run_dir, chosen, settings)
+        run, status = open_wandb_run(run_dir, mode=mode, project=project, **defaults)
+    except UserError:
+        raise
     except Exception as error:
-        if mode == "online":
-            raise UserError(f"tracker.mode=online: Weights & Biases cannot be reached ({_line(error)})") from error
-        chosen, reason = "offline", _line(error)
-        try:
-            run = _start(run_dir, chosen, settings)
-        except Exception as again:
-            return Tracker(run_dir, None, f"local files alone (Weights & Biases does not start: {_line(again)})")
-    return Tracker(run_dir, run, f"Weights & Biases {chosen} ({reason})")
+        run, status = None, f"local files alone (Weights & Biases does not start: {shortened(error)})"
+    return Tracker(run_dir, run, status)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -175,40 +162,6 @@ def _wandb() -> Any:
     return wandb
 
 
-def _start(run_dir: Path, mode: str, settings: dict[str, Any]) -> Any:
-    run_dir.mkdir(parents=True, exist_ok=True)
-    wandb = _wandb()
-    quiet = wandb.Settings(init_timeout=INIT_TIMEOUT_SEC, silent=True, console="off", disable_git=True)
-    run = wandb.init(dir=str(run_dir), mode=mode, settings=quiet, reinit="finish_previous", **settings)
-    run.define_metric("kimg")
-    run.define_metric("*", step_metric="kimg")
-    for name in ("kid", "fid", "frechet"):
-        run.define_metric(f"metrics/{name}", step_metric="kimg", summary="min")
-    return run
-
-
-def _choose() -> tuple[str, str]:
-    server = os.environ.get("WANDB_BASE_URL") or str(_wandb().Settings().base_url)
-    host = urlparse(server).hostname or ""
-    if os.environ.get("WANDB_MODE") in ("offline", "dryrun"):
-        return "offline", "WANDB_MODE says so"
-    if not os.environ.get("WANDB_API_KEY") and not _in_netrc(host):
-        return "offline", "no key; `wandb sync` uploads it later"
-    port = urlparse(server).port or (80 if server.startswith("http:") else 443)
-    try:
-        socket.create_connection((host, port), timeout=PROBE_TIMEOUT_SEC).close()
-    except OSError as error:
-        return "offline", f"{host} does not answer: {_line(error)}"
-    return "online", host
-
-
-def _in_netrc(host: str) -> bool:
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
 def _append(path: Path, row: Mapping[str, Any]) -> None:
     clean = _finite(row)
     bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
@@ -221,8 +174,3 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:120]

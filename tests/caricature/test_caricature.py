@@ -199,6 +199,23 @@ def test_only_the_face_changes_in_the_photograph(settings, run_dir):
     assert not (make(settings, run_dir, paste=False, out=settings.out / "b").folder / "photos").exists()
 
 
+def test_a_face_enlarged_many_times_is_said(settings, run_dir, holiday, tmp_path, capsys):
+    assert "blurred" not in make(settings, run_dir).page.read_text() + capsys.readouterr().out
+    photos = tmp_path / "large"
+    photos.mkdir()
+    small = Image.open(holiday / "person-00.png")
+    small.resize((small.width * 8, small.height * 8)).save(photos / "me.png")
+    landmarks = np.array(json.loads((holiday / "person-00.json").read_text())) * 8
+    (photos / "me.json").write_text(json.dumps(landmarks.tolist()))
+    result = make(settings, run_dir, photos=photos, out=tmp_path / "large out")
+    size = json.loads((result.folder / "report.json").read_text())["faces"][0]["size_px"]
+    words = f"faces are blurred there (me {size / 64:.0f} times)"
+    assert size > 20 * 64
+    assert words in result.page.read_text() and words in capsys.readouterr().out
+    again = make(settings, run_dir, photos=photos, out=tmp_path / "large out", paste=False)
+    assert "blurred" not in again.page.read_text()
+
+
 def test_the_page_is_one_file_with_sliders(settings, run_dir):
     text = make(settings, run_dir, page=PageSettings(strengths=(0.0, 0.5, 1.0), resolutions=(8,))).page.read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", text)

@@ -124,6 +124,24 @@ def test_mistakes_are_told_before_faces_are_looked_for(settings, run_dir, tmp_pa
         make(settings, run_dir, out=tmp_path / "file" / "out")
 
 
+def test_a_failed_command_does_not_keep_its_folder(settings, run_dir, holiday, tmp_path):
+    nobody = tmp_path / "nobody"
+    nobody.mkdir()
+    for suffix in (".png", ".json"):
+        shutil.copy(holiday / f"nobody{suffix}", nobody)
+    for out in (settings.out, None):
+        with pytest.raises(UserError, match="no usable face"):
+            make(settings, run_dir, photos=nobody, out=out)
+    with pytest.raises(UserError, match="no such face"):
+        make(settings, run_dir, photos=holiday, strength={"anna": 1.0})
+    assert not list(tmp_path.rglob("source.json"))
+    elsewhere = shutil.copytree(holiday, tmp_path / "elsewhere")
+    assert make(settings, run_dir, photos=elsewhere).names == ["person-00", "person-01", "person-02"]
+    with pytest.raises(UserError, match=r"holds what was made from .*elsewhere"):
+        make(settings, run_dir, photos=holiday)
+    assert (settings.out / "source.json").is_file()
+
+
 class Interrupted:
     """Finds the faces of a picture, and is stopped at the third."""
 

@@ -26,7 +26,7 @@ class Detector:
 
     opened, asked = 0, []
 
-    def __init__(self, *, device):
+    def __init__(self, *, device, weights_folder):
         assert device == "cpu"
         Detector.opened += 1
 

@@ -1,11 +1,14 @@
 """Nothing that `generate.py` made is replaced by what was made otherwise; the same command replaces its own."""
 
+import errno
+import os
 import shutil
 
 import numpy as np
 import pytest
 
 from src.cli import compose_config
+from src.errors import UserError
 from src.generate import GenerateSettings
 from src.options import read
 
@@ -99,6 +102,27 @@ def test_what_nobody_accounts_for_stays(render, networks, tmp_path):
     path.with_suffix(".json").write_text("mine")
     render(*usual)
     assert path.read_bytes() == b"mine" and len(stems(folder)) == 2
+
+
+@pytest.mark.parametrize("mode", ["grid", "truncation", "mix", "pairs", "film"])
+def test_there_is_no_record_without_its_picture(render, tmp_path, monkeypatch, mode):
+    """A crash or a full disk leaves nothing that keeps the name."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    options = ["run=first", f"mode={mode}", "seeds=0-1", "out=gn", "singles=true", "save_codes=true"]
+    options += {"mix": ["mix.seeds=2"], "film": ["film.frames=2"], "pairs": ["pairs.columns=best"]}.get(mode, [])
+    with monkeypatch.context() as patch:
+        patch.setattr("src.generate.film._write_animation", lambda path, frames, shown: (next(frames), full()))
+        patch.setattr("src.generate.job.save_sheet", full)
+        with pytest.raises(UserError, match="No space left"):
+            render(*options)
+    assert files(tmp_path / "gn") == {}
+    folder = render(*options)
+    (record,) = folder.glob("*.json")
+    assert not record.stem.endswith("-2") and len(list(folder.glob(f"{record.stem}.*"))) == 2
+    assert {path.name for path in folder.glob("*/*")} == {record.stem}
 
 
 def test_columns_of_a_mix_do_not_replace_codes_of_the_same_name(render, networks):

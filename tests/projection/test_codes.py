@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from src.errors import UserError
 from src.projection import Codes, find_code_files, read_codes, save_codes, stacked
@@ -91,6 +92,33 @@ def test_rosinalitys_pt(G, ws, tmp_path, plus, old):
     assert torch.equal(anna.ws, ws if plus else ws[:1].expand_as(ws))
     assert torch.equal(bert.ws[0], -ws[0])
     assert all(torch.equal(a, b[0, 0]) for a, b in zip(anna.noise, noise, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_floats_of_any_width_are_rendered(G, ws, tmp_path, dtype):
+    codes, noise = (10 * ws).to(dtype), [(10 * m).to(dtype) for m in noise_of(G)]
+    torch.save({"anna": {"latent": codes, "noise": noise}}, tmp_path / "pictures.pt")
+    torch.save(codes, tmp_path / "alone.pt")
+    torch.save({"latent": torch.nn.Parameter(ws.double())}, tmp_path / "learnt.pt")
+    tensors = {"ws": codes, **{f"noise.{i:02d}": m for i, m in enumerate(noise)}}
+    save_file(tensors, tmp_path / "ours.safetensors")
+    for name, maps in (("pictures.pt", True), ("alone.pt", False), ("ours.safetensors", True)):
+        (found,) = read_codes(tmp_path / name, G)
+        assert torch.equal(found.ws, codes.float()) and found.ws.dtype == torch.float32
+        given, kind = stacked([found], G)
+        pictures = G.synthesis(given, noise=kind)
+        assert pictures.dtype == torch.float32 and pictures.isfinite().all()
+        assert (kind == "const") is not maps
+        if maps:
+            assert all(torch.equal(a[0, 0], b.float()) for a, b in zip(kind, noise, strict=True))
+    assert torch.equal(read_codes(tmp_path / "learnt.pt", G)[0].ws, ws)
+
+
+def test_noise_that_is_no_number_is_refused(G, ws, tmp_path):
+    first, *others = noise_of(G)
+    torch.save({"latent": ws, "noise": [first * float("inf"), *others]}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"a\.pt: its noise maps are not finite"):
+        read_codes(tmp_path / "a.pt", G)
 
 
 def test_a_hostile_pt_is_refused(G, tmp_path):

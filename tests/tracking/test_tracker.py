@@ -1,8 +1,12 @@
 """The local files are the truth; W&B holds the same rows; nothing prompts, hangs, or stops a run."""
 
 import json
+import os
 import struct
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +107,97 @@ def test_wandb_holds_the_same_rows_offline_without_asking(tmp_path, monkeypatch)
     ours = [(r["kimg"], r["kid"], r["frechet"]) for r in tracker.read_metrics()]
     assert theirs == ours
     assert [r["loss/G"] for r in rows if "loss/G" in r] == [1.25]
+
+
+@pytest.fixture
+def surroundings(tmp_path, monkeypatch):
+    """A home and a folder to work in, in which nothing is set for W&B."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """A server that refuses every key without a word; what it was asked."""
+    asked = []
+
+    class Refuse(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked.append(self.path)
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        yield asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("place", ["work/wandb/settings", "home/.config/wandb/settings"])
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_wandb_offline_and_wandb_disabled_are_obeyed(surroundings, refusing, mode, place):
+    path = surroundings / place
+    path.parent.mkdir(parents=True)
+    path.write_text(f"[default]\nmode = {mode}\n")
+    tracker = open_tracker(surroundings / "run", config={}, mode="auto")
+    tracker.finish()
+    expected = "local files alone" if mode == "disabled" else "Weights & Biases offline"
+    assert tracker.status == f"{expected} (W&B's settings file says so)"
+    assert bool(list(surroundings.glob("run/wandb/offline-run-*"))) == (mode == "offline")
+    assert not [path for path in refusing if "graphql" in path]
+    if mode == "disabled":  # what is typed stands above
+        with pytest.raises(UserError, match=r"tracker\.mode=online: Weights & Biases cannot be reached"):
+            open_tracker(surroundings / "run", config={}, mode="online")
+
+
+def test_a_refused_key_says_so(surroundings, refusing):
+    tracker = open_tracker(surroundings / "run", config={}, mode="auto")
+    tracker.finish()
+    assert tracker.status == (
+        "Weights & Biases offline (refused without a reason; is the key right? `wandb login --relogin`)"
+    )
+    with pytest.raises(UserError, match=r"tracker\.mode=online: .*is the key right"):
+        open_tracker(surroundings / "run", config={}, mode="online")
+    assert refusing
+
+
+def test_what_is_set_for_wandb_stands_and_what_is_typed_stands_above(surroundings, monkeypatch):
+    def opened(**options):
+        tracker = open_tracker(
+            surroundings / "run", config={}, mode="offline", name="mine", group="ours", tags=["a"], **options
+        )
+        run = tracker._wandb_run
+        found = (run.project, run.name, run.group, run.tags, Path(run.dir).parents[1])
+        tracker.finish()
+        return found
+
+    assert opened() == ("caricature", "mine", "ours", ("a",), surroundings / "run/wandb")
+    (surroundings / "theirs").mkdir()
+    theirs = {"PROJECT": "p", "NAME": "n", "RUN_GROUP": "g", "TAGS": "t,u", "DIR": str(surroundings / "theirs")}
+    for key, value in theirs.items():
+        monkeypatch.setenv(f"WANDB_{key}", value)
+    assert opened() == ("p", "n", "g", ("t", "u"), surroundings / "theirs/wandb")
+    assert opened(project="typed")[0] == "typed"
+
+
+def test_online_without_a_key_does_not_ask(surroundings, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr("getpass.getpass", lambda *_: pytest.fail("asked"))
+    with pytest.raises(UserError, match=r"tracker\.mode=online: .* \(no key"):
+        open_tracker(surroundings / "run", config={}, mode="online")
 
 
 def test_auto_without_an_answering_server_is_offline(tmp_path, monkeypatch):
