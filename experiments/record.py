@@ -79,7 +79,7 @@ def main() -> None:
         cells, ranking = rows_of(sweep / "cells.jsonl"), json.loads((sweep / "ranking.json").read_text())
         axes = tuple(axis["name"] for axis in ranking["axes"])
         result["cells"] = [
-            {**pick(c, (*CELL, *axes)), "gates": pick({k: g["value"] for k, g in c["gates"].items()}, tuple(c["gates"]))}
+            {**pick(c, (*CELL, *axes)), "gates": {k: round(g["value"], 3) for k, g in c["gates"].items() if g["value"]}}
             for c in cells
         ]
         result["sentence"], result["remarks"] = ranking["sentence"], ranking["remarks"]

@@ -13,7 +13,7 @@ import yaml
 
 from src.data import save_png
 from src.faces import Face
-from src.metrics.cariscore import detectors
+from src.metrics.cariscore import detectors, faces
 from src.networks import Generator
 from src.options import read
 from src.portraits import render_portrait
@@ -102,6 +102,7 @@ def plain_landmarks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(detectors._OPEN, "network", PlainLandmarks)
         patch.setattr(detectors, "NetworkLandmarks", PlainLandmarks)
+        patch.setattr(faces, "DETECTOR_PX", RESOLUTION)  # no need to enlarge pictures for it
         yield
 
 

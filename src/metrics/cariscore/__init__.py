@@ -5,6 +5,7 @@ from .comparison import LEVEL, Comparison, combine, compare, joint
 from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
 from .detectors import Detector, choose_detector, open_detector
 from .faces import MIN_PX, Faces, locate, shrunk
+from .gates import Gate
 from .race import Race, looks, race
 from .ranking import rank_blends
 from .references import Judge, Judged, References, Rows
@@ -25,6 +26,7 @@ __all__ = [
     "Decision",
     "Detector",
     "Faces",
+    "Gate",
     "Judge",
     "Judged",
     "Note",
