@@ -25,7 +25,7 @@ LOOK = "svg{background:#fff;font-family:sans-serif}"
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """Rows of a .jsonl file; none when there is no such file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def pick(row: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -41,7 +41,10 @@ def write_svg(path: Path, svg: str) -> None:
     rules = re.sub(r"@media\(prefers-color-scheme:dark\)\{.*?\}\}", "", style, flags=re.DOTALL)
     found = re.search(r"<svg(.*?)>(.*)</svg>", svg, re.DOTALL)
     assert found is not None, "a chart is an <svg>"
-    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg"{found[1]}><style>{rules}{LOOK}</style>{found[2]}</svg>\n')
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg"{found[1]}><style>{rules}{LOOK}</style>{found[2]}</svg>\n',
+        encoding="utf-8",
+    )
 
 
 def main() -> None:

@@ -4,8 +4,10 @@ Hydra prints its own mistakes over several lines and exits with 1; here the conf
 unknown key or value is one clear line like every other mistake.
 """
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .caricature import CaricatureSettings
+from .command_line import CommandLine
 from .errors import UserError
 from .exits import EXIT_USER_ERROR, with_errors_as_lines
 from .generate import GenerateSettings
 from .options import Options, read, texts
 from .prepare import PrepareSettings
-from .quoting import quoted
+from .quoting import quote, quoted
 from .sweep import SweepSettings
 from .training import TrainSettings
 
@@ -43,7 +46,6 @@ SETTINGS: dict[str, type[Options]] = {
 }
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
-MULTIRUN = ("-m", "--multirun")
 
 
 def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
@@ -77,8 +79,8 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
                 print(f"error: {error} (job {failed[-1]}; the others go on)", file=sys.stderr)
 
         def main() -> None:
-            sys.argv[1:] = typed(name, sys.argv[1:])
-            with_errors_as_lines(lambda: check_overrides(name, sys.argv[1:]))
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's mistakes come here, instead of several lines and exit code 1
+            sys.argv[1:] = with_errors_as_lines(lambda: _taken(name, sys.argv[1:]))
             with_errors_as_lines(lambda: _resolving(job))
             if failed:
                 sys.exit(EXIT_USER_ERROR)
@@ -88,18 +90,28 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
     return decorate
 
 
-def typed(name: str, arguments: Sequence[str]) -> list[str]:
-    """Arguments of a script in the grammar of Hydra: free texts mean what was typed."""
+def _taken(name: str, arguments: Sequence[str]) -> list[str]:
+    """The checked command line, as Hydra takes it: flags first."""
+    line = CommandLine.read(arguments)
+    arguments = [*line.flags, *typed(name, line.overrides, swept=line.multirun)]
+    check_overrides(name, arguments)
+    return arguments
+
+
+def typed(name: str, overrides: Sequence[str], *, swept: bool = False) -> list[str]:
+    """Overrides of a script in the grammar of Hydra: free texts mean what was typed; with `swept` see `quoted`."""
     free = texts(SETTINGS[name])
-    return [quoted(argument, free) for argument in arguments]
+    return [quoted(override, free, swept=swept and name not in TAKE_LISTS) for override in overrides]
 
 
 def _resolving(call: Callable[[], Any]) -> Any:
-    """Run `call`; what OmegaConf cannot resolve in it is the user's to put right."""
+    """Run `call`; what Hydra cannot compose in it, or OmegaConf not resolve, is the user's to put right."""
     try:
         return call()
     except OmegaConfBaseException as error:
         raise UserError(_unresolved(error)) from error
+    except HydraException as error:
+        raise UserError(_explain(error, [])) from error
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -137,28 +149,38 @@ def check_overrides(name: str, arguments: list[str]) -> None:
     Raises:
         UserError: for an override that does not parse, an unknown key, or an unknown choice of a group.
     """
-    several = any(a in MULTIRUN for a in arguments)
-    arguments = [a for a in arguments if a not in MULTIRUN]
-    overrides = [a for a in arguments if not a.startswith("-")]
-    if len(overrides) != len(arguments):  # --help, --cfg, …: Hydra's own business
+    line = CommandLine.read(arguments)
+    if not line.is_plain:
         return
     try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        parsed = OverridesParser.create().parse_overrides(list(line.overrides))
         for override in parsed:
-            _check_form(override, takes_lists=several or name in TAKE_LISTS)
-        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
-            compose(
-                config_name=name,
-                overrides=[_single(o) for o in parsed if not _is_hydras(o)],
-            )
-            if any(_is_hydras(o) for o in parsed):
-                whole = compose(config_name=name, overrides=[_single(o) for o in parsed], return_hydra_config=True)
+            _check_form(override, takes_lists=line.multirun or name in TAKE_LISTS)
+        further = [] if line.config_dir is None else [f"hydra.searchpath=[{quote(line.config_dir)}]"]
+        with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE), warnings.catch_warnings():
+            warnings.filterwarnings("error", "provider=", UserWarning)  # of a folder that is not there
+            for overrides in _to_check(parsed):
+                whole = compose(config_name=name, overrides=[*further, *overrides], return_hydra_config=True)
                 for key in ("hydra.run.dir", "hydra.output_subdir"):  # Hydra resolves them before the job
                     OmegaConf.select(whole, key)
+        if line.package not in (None, "_global_") and OmegaConf.select(whole, line.package) is None:
+            raise UserError(f"--package {line.package}: the configuration has no such part")
+    except UserWarning as error:
+        raise UserError(f"hydra.searchpath: {str(error).rsplit('path=', 1)[-1]}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(_explain(error, overrides)) from error
+        raise UserError(_explain(error, line.overrides)) from error
     finally:
         GlobalHydra.instance().clear()
+
+
+def _to_check(parsed: Sequence[Override]) -> Iterator[list[str]]:
+    """Overrides that have to compose: the first of several values, and every choice of a group."""
+    values = [_values(override) for override in parsed]
+    first = [several[0] for several in values]
+    yield first
+    for i, override in enumerate(parsed):
+        if (CONF / str(override.key_or_group)).is_dir():
+            yield from ([*first[:i], other, *first[i + 1 :]] for other in values[i][1:])
 
 
 def _check_form(override: Override, *, takes_lists: bool) -> None:
@@ -180,17 +202,16 @@ def _is_hydras(override: Override) -> bool:
     return (override.key_or_group or "").startswith("hydra")
 
 
-def _single(override: Override) -> str:
-    """A swept override (`blend.res=8,16`) as its first value."""
+def _values(override: Override) -> list[str]:
+    """A swept override (`blend.res=8,16`) with each of its values; another one as it is."""
     text = override.input_line or ""
     if not override.is_sweep_override():
-        return text
+        return [text]
     key = text.split("=", 1)[0]
-    first = next(iter(override.sweep_string_iterator()))
-    return f"{key}={first}"
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def _explain(error: Exception, overrides: list[str]) -> str:
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
     message = _first_line(error)
     if "Could not override" in message or "not in struct" in str(error):
         key = message.split("'")[1] if "'" in message else message
@@ -203,7 +224,7 @@ def _explain(error: Exception, overrides: list[str]) -> str:
         if "pretrained/" in message:
             known += " (a file or run of yours: pretrained=file pretrained.source=PATH)"
         return message.replace("Could not find", "no such choice:") + known
-    return f"{message} (in {' '.join(overrides)})"
+    return f"{message} (in {' '.join(overrides)})" if overrides else message
 
 
 def _unresolved(error: OmegaConfBaseException) -> str:

@@ -120,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: when the file cannot be read, or is something else.
     """
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or take another run=NAME") from error
     if not isinstance(value, dict):

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from . import sweep as steps
 from .cli import plain, typed
+from .command_line import CommandLine
 from .errors import UserError
 from .exits import with_errors_as_lines
 from .options import read
@@ -90,22 +91,25 @@ def grouped(override: Override) -> str:
 
 
 def as_lists(arguments: list[str]) -> list[str]:
-    """A command line for Hydra's `hydra.mode=RUN`, which takes `blend.res=[8,16]` alone; another one as it is.
+    """A command line for which Hydra takes `blend.res=[8,16]` alone: with `hydra.mode=RUN`, or a flag such as `--cfg`.
+
+    Another one stays as it is.
 
     Raises:
         UserError: when another key is given several values.
     """
-    if "hydra.mode=RUN" not in arguments:
+    line = CommandLine.read(arguments)
+    if "hydra.mode=RUN" not in line.overrides and not line.shows:
         return arguments
-    return [_as_list(argument) for argument in typed("sweep", arguments)]
+    return [*line.flags, *map(_as_list, typed("sweep", line.overrides))]
 
 
 def _as_list(argument: str) -> str:
     try:
-        overrides = [] if argument.startswith("-") else OverridesParser.create().parse_overrides([argument])
+        (override,) = OverridesParser.create().parse_overrides([argument])
     except HydraException:  # said later, with the other mistakes
         return argument
-    return grouped(overrides[0]) if overrides and overrides[0].is_sweep_override() else argument
+    return grouped(override) if override.is_sweep_override() else argument
 
 
 def plain_task(composed: DictConfig) -> dict[str, Any]:

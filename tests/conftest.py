@@ -7,13 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from src.networks import Discriminator, Generator
 from src.weights import save_network
 
 from . import scripts
 from .browser import Browser, find_browser
+from .tiny import TINY_PX, make_tiny
 
-TINY_PX = 16
 GPU_TESTS = Path(__file__).parent / "gpu"
 
 
@@ -50,19 +49,6 @@ def browser(tmp_path_factory):
         pytest.skip("no Chromium or Chrome")
     with Browser(tmp_path_factory.mktemp("browser")) as opened:
         yield opened
-
-
-def make_tiny(seed=0, resolution=TINY_PX):
-    """A generator and discriminator, 16 px unless another size is asked for."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        size = {"resolution": resolution, "channel_base": 128, "channel_max": 8}
-        G = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **size)
-        D = Discriminator(**size)
-        for name, parameter in G.named_parameters():
-            if name.endswith("noise_strength"):
-                parameter.data.fill_(0.1)
-    return G, D
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,18 @@ def test_files_hold_no_class_paths():
         (["snapshot.kimg=0,1,2"], r"a list is written snapshot\.kimg=\[0,1,2\]"),
         (["dataset.path=x"], "say dataset=folder as well"),
         (["pretrained=my_net"], "pretrained=file pretrained.source=PATH"),
+        (["--cfg", "job", "bogus=1"], "unknown option bogus"),
+        (["bogus=1", "--info", "searchpath"], "unknown option bogus"),
+        (["seed=0,1", "--cfg", "job"], "a run for each: add -m"),
+        (["batch=8", "-m", "bogus=0,1"], "unknown option bogus"),
+        (["-m", "dataset=demo,ferrets"], "there are demo, ferg, folder, people, tfrecord, yuanshen"),
+        (["--cfg", "job", "-m"], "--cfg and --multirun: one of them at a time"),
+        (["--cfg", "all_of_it"], "invalid choice: 'all_of_it'"),
+        (["--cfg", "job", "--package", "nothing"], "--package nothing: the configuration has no such part"),
+        (["--resolve"], "--resolve has no effect without --cfg"),
+        (["--nonsense", "seed=1"], "unrecognized arguments: --nonsense"),
+        (["hydra.searchpath=[/no/such]", "experiment=mine"], "hydra.searchpath: /no/such is not available"),
+        (["--config-dir", "/no/such", "experiment=mine"], "hydra.searchpath: /no/such is not available"),
     ],
 )
 def test_mistakes_are_one_line(overrides, words):

@@ -8,7 +8,7 @@ from src.device import float32_format, float32_in, set_float32
 from src.networks import FP32, TF32, Precision, computing_in, regularizer_precision
 from src.ops import start_ops
 from src.training.acceleration import Acceleration, accelerate
-from tests.conftest import make_tiny
+from tests.tiny import make_tiny
 
 
 @pytest.fixture(autouse=True)

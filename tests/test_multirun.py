@@ -1,11 +1,13 @@
 """`train.py -m`: a run for each value; one that fails does not stop the others, a signal does."""
 
+import shutil
 import signal
 import time
 
 import pytest
 
 from .scripts import begin, start
+from .training.conftest import run_options
 
 pytestmark = pytest.mark.script
 
@@ -44,3 +46,21 @@ def test_mistakes_are_one_line_with_it_too(tmp_path):
     done = start("train.py", *QUICK, f"paths.runs={tmp_path}", "seed=1,2")
     assert done.returncode == 2 and "a run for each: add -m" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_own_experiments_flags_anywhere_texts_and_references(tiny_network, picture_folder, tmp_path):
+    """`-m` between the overrides, a folder of experiments, folders that are swept, a name that refers to them."""
+    for name in ("A", "B,c"):
+        shutil.copytree(picture_folder, tmp_path / name)
+    (tmp_path / "my own" / "experiment").mkdir(parents=True)
+    (tmp_path / "my own" / "experiment" / "mine.yaml").write_text("# @package _global_\nsnapshot:\n  kimg: [0.004]\n")
+    options = run_options(tiny_network, picture_folder, tmp_path)
+    own = [option for option in options if not option.startswith("dataset.path")]
+    more = ["-m", "dataset.path=A,'B,c'", "run=of ${dataset.path}", "--config-dir", "my own", "experiment=mine"]
+    done = start("train.py", *own, *more, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.parents[1].name for path in tmp_path.glob("*/snapshots/*")) == ["of A", "of B,c"]
+    shown = start(
+        "train.py", "--cfg", "job", f"hydra.searchpath=['{tmp_path}/my own']", "experiment=mine", "-p", "snapshot"
+    )
+    assert shown.returncode == 0 and "- 0.004" in shown.stdout and shown.stderr == ""

@@ -1,9 +1,11 @@
 """Options that are names or paths arrive as they were typed, through every script."""
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
-from src.cli import check_overrides, compose_config, typed
+from src.cli import CONF, VERSION_BASE, check_overrides, compose_config, typed
 from src.data import open_dataset
 from src.files import expanded
 from src.training.identity import open_run_folder
@@ -65,6 +67,31 @@ def test_null_and_what_is_in_quotes_stay():
     assert compose_config("caricature", ['photos="a b"'])["photos"] == "a b"
     arguments = ["photos=", "blend.res=8,16", "snapshot=1,2,4", "strength=[1,0.5]", "strength=0.5", "--help"]
     assert typed("caricature", arguments) == arguments
+
+
+@pytest.mark.parametrize(
+    ("typed_as", "values"),
+    [
+        ("a,b", ["a", "b"]),
+        ("2024.10,1e5,~/my pictures (1)", ["2024.10", "1e5", "~/my pictures (1)"]),
+        ("'a,b',c", ["a,b", "c"]),
+        ('"a,b"', ["a,b"]),
+        ("it's,that's", ["it's", "that's"]),
+        (r"C:\x,D:\y", [r"C:\x", r"D:\y"]),
+        ("null,null,x", [None, None, "x"]),
+        ("choice(a,b)", ["a", "b"]),
+        ("r_${seed}", ["r_7"]),
+        (r"r_\${seed},'${batch} of ${seed}'", ["r_${seed}", "8 of 7"]),
+    ],
+)
+def test_with_m_a_comma_separates_texts_and_references_resolve(typed_as, values):
+    (argument,) = typed("train", [f"run={typed_as}"], swept=True)
+    assert typed("train", [argument], swept=True) == [argument]
+    (override,) = OverridesParser.create().parse_overrides([argument])
+    jobs = [f"run={v}" for v in override.sweep_string_iterator()] if override.is_sweep_override() else [argument]
+    with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
+        assert [compose("train", [job, "seed=7"]).run for job in jobs] == values
+    check_overrides("train", ["-m", argument])
 
 
 @pytest.mark.script

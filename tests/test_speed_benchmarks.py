@@ -18,6 +18,7 @@ from src.networks import Generator
 TOY = ["--preset", "16t", "--rounds", "2", "--warmup", "1", "--ops", "reference"]
 TABLES = {
     "training": (training, [], {"G_main", "G_reg", "D_main", "D_reg", "iteration"}),
+    "shipped": (training, ["--shipped"], {"G_main", "G_reg", "D_main", "D_reg", "average", "iteration"}),
     "inference": (inference, ["--batches", "1", "2"], {"batch 1", "batch 2"}),
     "projection": (projection, ["--batches", "1", "2"], {"batch 1", "batch 2"}),
     "sweep": (sweep, [], {"all cells"}),
@@ -31,7 +32,7 @@ def test_a_table_without_a_peer(name, tmp_path, capsys):
     module.main([*TOY, *extra, "--ours", "fp32", "bf16", "--out", str(tmp_path / "result")])
     printed = capsys.readouterr().out
     result = json.loads((tmp_path / "result.json").read_text())
-    assert result["table"] == name
+    assert result["table"] == module.__name__.rpartition(".")[2]
     assert {row["part"] for row in result["rows"]} == parts
     assert not any("ratio" in row for row in result["rows"])
     assert not (tmp_path / "result.svg").exists()  # nothing to compare
@@ -39,7 +40,7 @@ def test_a_table_without_a_peer(name, tmp_path, capsys):
         seconds = [times[row["contender"]][row["part"]] for times in result["rounds"]]
         assert row["ms"] == pytest.approx(1000 * statistics.median(seconds))
         assert f"| {row['part']} | {row['contender']} |" in printed
-    with open(tmp_path / "result.csv") as file:
+    with open(tmp_path / "result.csv", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert tuple(lines[0]) == COLUMNS and len(lines) == len(result["rows"])
     assert result["environment"]["torch"] == torch.__version__ and result["settings"]["preset"] == "16t"
@@ -117,7 +118,7 @@ def test_ratios_follow_from_the_rounds_in_the_file(compared):
 
 def test_csv_and_plot_show_the_same_numbers(compared, tmp_path):
     result, folder = compared
-    with open(folder / "speed.csv") as file:
+    with open(folder / "speed.csv", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if line["against"]]
     wanted = [row for row in result["rows"] if row.get("against")]
     assert [float(line["ratio"]) for line in lines] == pytest.approx([row["ratio"] for row in wanted], abs=1e-3)

@@ -33,7 +33,7 @@ FILES, COUNT, PX = 55_000, 776, 16
 def run(folder: Path, *options: str) -> dict[str, Any]:
     """Run prepare.py in `folder` and measure it: its command, seconds, and peak resident MB (10^6 bytes)."""
     started = time.perf_counter()
-    with open(folder / "log.txt", "w") as log:
+    with open(folder / "log.txt", "w", encoding="utf-8") as log:
         command = [sys.executable, str(ROOT / "prepare.py"), *options]
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)

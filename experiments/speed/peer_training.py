@@ -1,15 +1,18 @@
 """The peers' training phases: NVIDIA's through their own loss, rosinality's networks under the same four losses."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from src.augment.pipe import PIPES
 from src.training.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 
 from .peers import Peer
 
+PIPE = "bgc"  # of augmentation, the default of both
 INTERVALS = {"G_main": 1, "G_reg": 4, "D_main": 1, "D_reg": 16}
 Phases = dict[str, Callable[[], None]]
 
@@ -20,13 +23,15 @@ def optimizer_of(module: torch.nn.Module, interval: int) -> torch.optim.Optimize
     return torch.optim.Adam(module.parameters(), lr=0.0025 * ratio, betas=(0.0, 0.99**ratio), eps=1e-8)
 
 
-def nvidia_phases(peer: Peer, batch: int) -> Phases:
+def nvidia_phases(peer: Peer, batch: int, p: float | None) -> Phases:
     """stylegan2-ada-pytorch's and stylegan3's StyleGAN2 loss, driven as their training loops drive it."""
     G, D = peer.generator().train().requires_grad_(False), peer.discriminator().train().requires_grad_(False)
     parts = {"G": G} if peer.kind == "stylegan3" else {"G_mapping": G.mapping, "G_synthesis": G.synthesis}
     options: dict[str, Any] = {"r1_gamma": 1.0, "style_mixing_prob": 0.9, "pl_weight": 2}
     if peer.kind == "stylegan3":
         options["pl_no_weight_grad"] = True  # as its train.py sets it for StyleGAN2
+    if p is not None:
+        options["augment_pipe"] = peer.augmentation(p, {name: 1 for name, weight in PIPES[PIPE].items() if weight})
     loss = peer.loss.StyleGAN2Loss(device=peer.device, D=D, **parts, **options)
     modules = {"G": (G, optimizer_of(G, 4)), "D": (D, optimizer_of(D, 16))}
     size = [batch, 3, peer.shape.resolution, peer.shape.resolution]
@@ -56,7 +61,22 @@ def nvidia_phases(peer: Peer, batch: int) -> Phases:
 
         return run
 
-    return {name: runner(name, interval) for name, interval in INTERVALS.items()}
+    phases = {name: runner(name, interval) for name, interval in INTERVALS.items()}
+    return phases if p is None else phases | {"average": averaging(G)}
+
+
+def averaging(G: torch.nn.Module) -> Callable[[], None]:
+    """The average of a generator's weights as NVIDIA's training loops take it, tensor by tensor."""
+    average = copy.deepcopy(G).eval()
+
+    def run() -> None:
+        with torch.no_grad():
+            for ours, theirs in zip(average.parameters(), G.parameters(), strict=True):
+                ours.copy_(theirs.lerp(ours, 0.998))
+            for ours, theirs in zip(average.buffers(), G.buffers(), strict=True):
+                ours.copy_(theirs)
+
+    return run
 
 
 def rosinality_phases(peer: Peer, batch: int) -> Phases:
@@ -104,6 +124,10 @@ def rosinality_phases(peer: Peer, batch: int) -> Phases:
     return {name: runner(name, loss) for name, loss in losses.items()}
 
 
-def training_phases(peer: Peer, batch: int) -> Phases:
-    """A peer's phases as callables, optimiser steps included."""
-    return (rosinality_phases if peer.kind == "rosinality" else nvidia_phases)(peer, batch)
+def training_phases(peer: Peer, batch: int, p: float | None = None) -> Phases:
+    """A peer's phases as callables, optimiser steps included; with `p` augmentation and the average of weights."""
+    if peer.kind != "rosinality":
+        return nvidia_phases(peer, batch, p)
+    if p is not None:
+        raise SystemExit("rosinality is timed without --shipped: its augmentation is another")
+    return rosinality_phases(peer, batch)

@@ -55,6 +55,7 @@ class Peer:
         module = "networks" if self.kind == "ada" else "networks_stylegan2"
         self.networks = importlib.import_module(f"training.{module}")
         self.loss = importlib.import_module("training.loss")
+        self.augment = importlib.import_module("training.augment")
         if self.device.type != "cuda":
             return
         for op in ("bias_act", "upfirdn2d"):
@@ -108,6 +109,13 @@ class Peer:
             z_dim=512, c_dim=0, w_dim=512, img_resolution=shape.resolution, img_channels=3,
             mapping_kwargs={"num_layers": shape.mapping_layers}, **keywords,
         )  # fmt: skip
+
+    def augmentation(self, p: float, multipliers: dict[str, int]) -> Any:
+        """NVIDIA's pipe at a fixed probability."""
+        with self._modules_present():
+            pipe = self.augment.AugmentPipe(**multipliers).train().requires_grad_(False).to(self.device)
+        pipe.p.copy_(torch.as_tensor(p))
+        return pipe
 
     def discriminator(self) -> Any:
         """A discriminator with its own initial weights."""

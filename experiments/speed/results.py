@@ -51,7 +51,7 @@ def _git(*arguments: str) -> str:
 
 def _cpu_model() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -85,11 +85,13 @@ def write_results(result: Mapping[str, Any], out: Path) -> None:
     """Write OUT.json (all of it), OUT.csv (the rows) and, where there are ratios, OUT.svg."""
     out.parent.mkdir(parents=True, exist_ok=True)
     stem = str(out.with_suffix("") if out.suffix in (".json", ".csv", ".svg") else out)
-    Path(f"{stem}.json").write_text(json.dumps(result, indent=2) + "\n")
-    with open(f"{stem}.csv", "w", newline="") as file:
+    Path(f"{stem}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    with open(f"{stem}.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rounded(row) for row in result["rows"])
     bars = bars_of(result)
     if bars:
-        Path(f"{stem}.svg").write_text(draw(bars, title=f"{result['table']}, {result['settings']['preset']}"))
+        Path(f"{stem}.svg").write_text(
+            draw(bars, title=f"{result['table']}, {result['settings']['preset']}"), encoding="utf-8"
+        )

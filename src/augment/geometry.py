@@ -7,8 +7,9 @@ lookup, 2x downsampling with the same filter. Because the sym6 wavelet is orthog
 whole-pixel translations come out unchanged. (It is not quite symmetric, so flips and quarter turns go through
 with a slight phase error at the finest detail, as in the published implementation.)
 
-Up- and downsampling are linear along each axis, so up to a certain size they are two matrix products, with
-operators that contain the reflection as well; larger pictures use `upfirdn2d`.
+A compiled kernel (`wavelet_warp`) does all of it in one pass. Without one, up- and downsampling are linear along each
+axis, so up to a certain size they are two matrix products, with operators that contain the reflection as well; larger
+pictures use `upfirdn2d`. That is the reference, too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..ops import grid_sample, setup_filter, upfirdn2d
+from ..ops import grid_sample, setup_filter, upfirdn2d, wavelet_warp
 
 # Low-pass analysis filter of the Daubechies least-asymmetric wavelet with six vanishing moments (sum sqrt 2).
 SYM6 = (
@@ -113,6 +114,9 @@ def warp(images: Tensor, affine: Tensor, *, static: bool = False) -> Tensor:
     height, width = images.shape[2:]
     affine = affine.to(images.dtype)
     margins = padding_margins(affine, height, width)
+    warped = wavelet_warp(images, affine, margins, SYM6)
+    if warped is not None:
+        return warped
     largest = [width - 1, height - 1] * 2
     buffer = largest if static else [int(m) for m in margins.tolist()]
     dense = max(height, width) <= DENSE_MAX_PX.get(images.device.type, DENSE_MAX_PX_ELSEWHERE)

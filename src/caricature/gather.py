@@ -124,7 +124,7 @@ def _find(
     choice = settings.faces
     smallest = resolution / 2 if choice.min_px is None else choice.min_px
     limits = Limits(smallest, choice.max_yaw, choice.min_sharpness, choice.max_outside)
-    wanted = FaceSettings(resolution, choice.which, choice.align_px, limits)
+    wanted = FaceSettings(resolution, choice.which, choice.align_px, limits, choice.max_pixels)
     known = _read_landmarks(cache)
     reports: list[PhotoReport] = []
     faces: list[FoundFace] = []
@@ -157,7 +157,7 @@ def _write_landmarks(cache: Path, found: Mapping[str, list[Face]]) -> None:
 def _read_landmarks(cache: Path) -> dict[str, list[Face]]:
     """Landmarks found by an earlier run; a damaged file is as good as none."""
     try:
-        stored = json.loads(cache.read_text())
+        stored = json.loads(cache.read_text(encoding="utf-8"))
         return {
             key: [Face(np.asarray(f["landmarks"], np.float64).reshape(68, 2), float(f["score"])) for f in faces]
             for key, faces in stored.items()
@@ -258,7 +258,7 @@ def _start_codes(path: str, base: Generator) -> Tensor:
 def _read_table(path: Path) -> dict[str, dict[str, Any]]:
     """The projections of an earlier run; a damaged file is as good as none."""
     try:
-        table = json.loads(path.read_text())
+        table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return {k: v for k, v in table.items() if isinstance(v, dict)} if isinstance(table, dict) else {}

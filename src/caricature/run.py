@@ -136,7 +136,7 @@ def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[
         if subject.face is not None and subject.face.frame is not None:
             faces[subject.face.photo].append(subject)
     for name, subjects in faces.items():
-        photo = _photo(gathered.photos, name)
+        photo = _photo(gathered.photos, name, settings.faces.max_pixels)
         for subject in reversed(subjects):  # the largest face, which is the first, on top
             assert subject.face is not None and subject.face.frame is not None
             image = np.array(Image.open(out / "caricatures" / f"{subject.name}.png"))
@@ -145,6 +145,6 @@ def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[
     return {subjects[0].name: name for name, subjects in faces.items()}
 
 
-def _photo(photos: Source | None, name: str) -> np.ndarray:
+def _photo(photos: Source | None, name: str, max_pixels: int) -> np.ndarray:
     assert photos is not None
-    return decode_picture(photos.read(name)).rgb
+    return decode_picture(photos.read(name), max_pixels=max_pixels).rgb

@@ -23,3 +23,4 @@ from .network_landmarks import (
 from .paste import paste_back as paste_back
 from .photos import open_photos as open_photos, picture_names as picture_names
 from .quality import Limits as Limits
+from .strips import strip_tiles as strip_tiles

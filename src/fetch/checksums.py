@@ -84,7 +84,7 @@ def forget(path: Path) -> None:
 
 def _read(ledger: Path) -> dict[str, dict[str, Any]]:
     try:
-        entries = json.loads(ledger.read_text())
+        entries = json.loads(ledger.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

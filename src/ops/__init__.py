@@ -13,6 +13,7 @@ from .memory import ALLOCATORS, choose_allocator
 from .modulated_conv import demodulation, modulate, modulated_conv2d, upsample_conv2d
 from .start import start_ops
 from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
+from .wavelet_warp import wavelet_warp
 
 __all__ = [
     "ALLOCATORS",
@@ -37,4 +38,5 @@ __all__ = [
     "upfirdn2d",
     "upsample2d",
     "upsample_conv2d",
+    "wavelet_warp",
 ]

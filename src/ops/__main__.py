@@ -6,7 +6,7 @@ import torch
 
 from ..errors import UserError
 from ..files import cache_folder
-from .backend import backend_info
+from .backend import COMPILED, REFERENCE, backend_info
 from .build import BuildError, find_compiler, find_ninja
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         except UserError as error:
             print(f"{device:<10} {error}")
             continue
-        ops = ", ".join(f"{name} {info[name]}" for name in ("upfirdn2d", "bias_act", "epilogue", "modulated_conv2d"))
+        ops = ", ".join(f"{name} {info[name]}" for name in (*COMPILED, *REFERENCE))
         lines = (info["reason"], ops, f"policy {info['policy']}, library {info['library']}")
         print(f"{device:<10} " + f"\n{'':<10} ".join(lines))
         if info["log"]:

@@ -18,7 +18,7 @@ from .kernels import Kernels
 
 POLICIES = ("auto", "reference", "required")
 POLICY_VARIABLE = "CARICATURE_OPS"
-COMPILED = ("upfirdn2d", "bias_act", "epilogue")
+COMPILED = ("upfirdn2d", "bias_act", "epilogue", "wavelet_warp")
 REFERENCE = ("modulated_conv2d",)  # PyTorch's own convolutions and matrix products
 _CPU_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16})
 _CUDA_DTYPES = _CPU_DTYPES | {torch.float16}

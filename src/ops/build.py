@@ -22,8 +22,8 @@ from ..lock import exclusive
 
 SOURCES = Path(__file__).parent / "csrc"
 KINDS = {
-    "cpu": ("cpu_fir.cpp", "cpu_epilogue.cpp"),
-    "cuda": ("fir.cu", "epilogue.cu", "epilogue_grad.cu", "library.cu"),
+    "cpu": ("cpu_fir.cpp", "cpu_epilogue.cpp", "cpu_warp.cpp"),
+    "cuda": ("fir.cu", "epilogue.cu", "epilogue_grad.cu", "warp.cu", "library.cu"),
 }
 # Reassociation lets reductions vectorise. -ffast-math is not used: it would flush denormals in the whole process.
 CPU_FLAGS = (
@@ -126,7 +126,7 @@ def _key(kind: str, compiler: str, flags: str, runtime: str) -> str:
 def _processor() -> str:
     """Name and instruction sets of the processor: a home folder may be shared by different machines."""
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
     return f"{platform.machine()} {platform.processor()} {platform.node()}"
 

@@ -90,7 +90,7 @@ class _InputGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
         ctx.save_for_backward(g, weight)
-        ctx.geometry = geometry
+        ctx.geometry, ctx.layout = geometry, _layout(x)
         dx = geometry.gradients(g, x, weight, (True, False, False))[0]
         assert dx is not None
         return dx
@@ -98,6 +98,7 @@ class _InputGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (ddx,), (g, weight), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
+        ddx = ddx.contiguous(memory_format=ctx.layout)  # a picture's may come as the picture did, the features' not
         dg = _Convolution.apply(ddx, weight, None, geometry) if wanted[0] else None
         return dg, None, _WeightGradient.apply(g, ddx, weight.detach(), geometry) if wanted[2] else None, None
 
@@ -118,6 +119,11 @@ class _WeightGradient(torch.autograd.Function):
         (ddw,), (g, x), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
         dg = _Convolution.apply(x, ddw, None, geometry) if wanted[0] else None
         return dg, _InputGradient.apply(g, x.detach(), ddw, geometry) if wanted[1] else None, None, None
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def _differentiated(*operands: Tensor | None) -> bool:

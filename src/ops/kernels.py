@@ -5,6 +5,7 @@ of their input. A CPU library and a CUDA library have the same functions.
 """
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ABI = 1
+ABI = 2
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 CHUNK_ELEMENTS = 1 << 16  # of a sum's chunk on a CPU: small enough for two threads, large enough for the adding up
 
@@ -55,6 +56,18 @@ class EpilogueGrad(Structure):
     ]
 
 
+class Warp(Structure):
+    """`OpsWarp` of csrc/ops.h."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("x", "y", "affine", "margins")),
+        ("taps", POINTER(c_double)),
+        *((name, c_int64) for name in ("n", "c", "h", "w")),
+        *((name, c_int32) for name in ("adjoint", "dtype", "threads")),
+        ("stream", c_void_p),
+    ]
+
+
 class Taps(NamedTuple):
     """A FIR filter as the kernels take it: `[kh, kw]` on the device, its factors in host memory or None."""
 
@@ -80,6 +93,9 @@ class Gradients(NamedTuple):
     bias: Tensor | None
 
 
+FUNCTIONS = {"ops_fir": Fir, "ops_epilogue": Epilogue, "ops_epilogue_grad": EpilogueGrad, "ops_warp": Warp}
+
+
 class Kernels:
     """A loaded library.
 
@@ -97,7 +113,7 @@ class Kernels:
         if self._library.ops_abi() != ABI:
             raise OSError(f"{path} has interface {self._library.ops_abi()}, not {ABI}")
         self._library.ops_error.restype = c_char_p
-        for name, structure in (("ops_fir", Fir), ("ops_epilogue", Epilogue), ("ops_epilogue_grad", EpilogueGrad)):
+        for name, structure in FUNCTIONS.items():
             function = getattr(self._library, name)
             function.argtypes, function.restype = [POINTER(structure)], c_int
 
@@ -188,6 +204,17 @@ class Kernels:
         bias_grad = None if sums[0] is None else sums[0].sum(dim=(0, 1))
         scale_grad = None if sums[1] is None else sums[1].sum(dim=1)
         return Gradients(dx, scale_grad, noise, bias_grad)
+
+    def warp(self, x: Tensor, affine: Tensor, margins: Tensor, taps: Sequence[float], *, adjoint: bool) -> Tensor:
+        """Resample `x` `[N, C, H, W]` (float32 or float64) through its maps, or take a gradient back (csrc/ops.h)."""
+        x, affine, margins = x.contiguous(), affine.contiguous(), margins.contiguous()
+        y = torch.zeros_like(x) if adjoint else torch.empty_like(x)
+        arguments = Warp(
+            x.data_ptr(), y.data_ptr(), affine.data_ptr(), margins.data_ptr(), (c_double * len(taps))(*taps),
+            *x.shape, adjoint, DTYPES[x.dtype], torch.get_num_threads(), _stream(x),
+        )  # fmt: skip
+        self._call(self._library.ops_warp, arguments, x)
+        return y
 
     def _call(self, function: object, arguments: Structure, x: Tensor) -> None:
         if x.is_cuda:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
+from ..data import Megapixels
 from ..fetch import WeightsFolder
 from ..files import expanded
 from ..options import OptionError, Options, Range, Words, choice
@@ -48,6 +49,7 @@ class PrepareSettings(Options):
     crop: Annotated[str, choice(*CROPS)]
     aspect: Annotated[str, Words("width over height such as 16/9")] | None  # width over height, of crop=wide
     background: str  # behind transparent parts and beside wide pictures
+    max_megapixels: Megapixels  # of a source picture, see `decode_picture`
     min_px: Annotated[int, Range(8, 100_000)] | None  # shortest side of a source picture
     # bits of the perceptual hash that near-duplicates differ in at most; None for the recipe's usual
     dedupe: Annotated[int, Range(0, 32)] | None
@@ -92,6 +94,11 @@ class PrepareSettings(Options):
         return self.target.with_name(f"{name}-report")
 
     @property
+    def max_pixels(self) -> int:
+        """Most pixels of a source picture."""
+        return int(self.max_megapixels * 1e6)
+
+    @property
     def near_bits(self) -> int | None:
         """Bits that near-duplicates differ in at most; None keeps all."""
         return DEFAULT_DEDUPE if self.recipe == "yuanshen" and self.dedupe is None else self.dedupe
@@ -132,6 +139,7 @@ class PrepareSettings(Options):
             "aspect": self.ratio,
             "background": "picture" if self.backdrop.sha256 else self.background,
             "background_sha256": self.backdrop.sha256,
+            "max_megapixels": self.max_megapixels,
             "min_px": self.min_px,
             "dedupe": self.near_bits,
             "drop": list(self.dropped),

@@ -69,7 +69,7 @@ def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
                 folder.mkdir()
                 write_text(known, key)
             records = _records(folder)
-            with open(folder / "records.jsonl", "a") as log:
+            with open(folder / "records.jsonl", "a", encoding="utf-8") as log:
                 yield Unfinished(folder, records, log)
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error

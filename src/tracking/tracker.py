@@ -149,7 +149,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read a JSONL file; what is no row, such as a last line that a crash cut short, is left out. No file: no rows."""
     rows = []
     if path.exists():
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):
                 rows.append(json.loads(line))
     return [row for row in rows if isinstance(row, dict)]
@@ -168,7 +168,7 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
     if bad:
         clean = {**clean, "nonfinite": bad}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
+    with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(clean, allow_nan=False) + "\n")
 
 

@@ -60,7 +60,7 @@ def read_entry(path: Path) -> dict[str, Any]:
         UserError: when it cannot be read, or is something else.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} is damaged ({' '.join(str(error).split())}): restore it") from error
     if not isinstance(values, dict):

@@ -9,8 +9,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from src.augment import geometry as augment_geometry
 from src.augment.geometry import inverse_affine, padding_margins, warp
 from src.augment.pipe import AugmentPipe
-from src.ops import upfirdn2d
+from src.ops import backend, set_policy, upfirdn2d
 from tests.augment.augmentation import geometry, noise_images, rng, single
+
+
+@pytest.fixture(params=["compiled", "dense", "filtered"])
+def form(request, monkeypatch):
+    """The three ways of resampling: one kernel, matrix products, filters."""
+    use(request.param, monkeypatch)
+
+
+def use(name, monkeypatch):
+    monkeypatch.setattr(backend, "_policy", None)
+    set_policy("required" if name == "compiled" else "reference")
+    monkeypatch.setitem(augment_geometry.DENSE_MAX_PX, "cpu", 0 if name == "filtered" else 512)
 
 
 def test_flips_and_turns_are_exact_maps_of_the_pixel_grid():
@@ -68,9 +80,7 @@ class NothingReadBack(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("dense", [True, False])
-def test_fixed_buffers_read_nothing_back(dense, monkeypatch):
-    monkeypatch.setitem(augment_geometry.DENSE_MAX_PX, "cpu", 512 if dense else 0)
+def test_fixed_buffers_read_nothing_back(form):
     pipe = AugmentPipe.preset("bgcfnc", static=True)
     pipe.p.fill_(0.5)
     images = noise_images().requires_grad_()
@@ -82,9 +92,7 @@ def test_fixed_buffers_read_nothing_back(dense, monkeypatch):
         pipe(images, generator=rng())
 
 
-@pytest.mark.parametrize("dense", [True, False])
-def test_fixed_and_needed_buffers_give_the_same(dense, monkeypatch):
-    monkeypatch.setitem(augment_geometry.DENSE_MAX_PX, "cpu", 512 if dense else 0)
+def test_fixed_and_needed_buffers_give_the_same(form):
     images = noise_images(num=4, height=32, width=24, dtype=torch.float64)
     pipe = AugmentPipe.preset("bg", static=True)
     pipe.p.fill_(1.0)
@@ -93,12 +101,46 @@ def test_fixed_and_needed_buffers_give_the_same(dense, monkeypatch):
     torch.testing.assert_close(static, pipe(images, generator=rng(2)), rtol=0, atol=1e-6)
 
 
-def test_matrix_products_equal_filtering(monkeypatch):
-    images = noise_images(num=4, height=40, width=32, dtype=torch.float64)
-    affine = inverse_affine(geometry(4, log2_scale=-0.6, pre_angle=0.5, log2_aniso=0.3, move_x=0.2), 40, 32)
-    dense = warp(images, affine)
-    monkeypatch.setitem(augment_geometry.DENSE_MAX_PX, "cpu", 0)
-    torch.testing.assert_close(dense, warp(images, affine), rtol=0, atol=1e-6)
+MAPS = {
+    "all at once": {"log2_scale": -0.6, "pre_angle": 0.5, "log2_aniso": 0.3, "move_x": 0.2},
+    "a shift and a turn": {"quarter_turns": 1, "shift_x": 0.2, "flip": 1},
+    "as it is": {},
+    "far smaller": {"log2_scale": -3.0, "post_angle": 2.0},  # more than one reflection: the picture ends
+    "far larger": {"log2_scale": 2.5, "move_y": 0.4},
+    "out of sight": {"move_x": 3.0},
+}
+
+
+def results(images, affine, name, monkeypatch):
+    """The warped images, a gradient, and the gradient of a function of it."""
+    use(name, monkeypatch)
+    x = images.clone().requires_grad_()
+    y = warp(x, affine)
+    (first,) = torch.autograd.grad((y + y.square()).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), x)
+    return y.detach(), first.detach(), second
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("shape", [(40, 32), (17, 23), (8, 8)])
+def test_all_forms_are_the_same_map(name, shape, monkeypatch):
+    images = noise_images(num=3, height=shape[0], width=shape[1], dtype=torch.float64)
+    affine = inverse_affine(geometry(3, **MAPS[name]), *shape).double()
+    expected = results(images, affine, "dense", monkeypatch)
+    # filters are kept in float32, and so are positions of float32 pictures
+    found = {form: results(images, affine, form, monkeypatch) for form in ("compiled", "filtered")}
+    found["float32"] = results(images.float(), affine.float(), "compiled", monkeypatch)
+    for form, bound in {"compiled": 1e-12, "filtered": 1e-6, "float32": 1e-4}.items():
+        for ours, theirs in zip(found[form], expected, strict=True):
+            assert float((ours - theirs).norm()) <= bound * float(theirs.norm()) + 1e-9, form
+
+
+def test_one_kernel_serves_any_number_of_channels(monkeypatch):
+    images = noise_images(num=2, height=16, width=16)[:, :2]
+    affine = inverse_affine(geometry(2, pre_angle=0.3), 16, 16)
+    for parts in (images, torch.cat([images, images], dim=1)):
+        ours = results(parts, affine, "compiled", monkeypatch)[0]
+        torch.testing.assert_close(ours, results(parts, affine, "dense", monkeypatch)[0], rtol=0, atol=1e-5)
 
 
 def test_up_operator_is_reflection_and_upfirdn2d():
@@ -143,7 +185,7 @@ def test_constants_made_in_inference_mode_serve_training_later():
 
 
 @pytest.mark.parametrize("static", [False, True])
-def test_second_derivatives_match_finite_differences(static):
+def test_second_derivatives_match_finite_differences(static, form):
     pipe = AugmentPipe.preset("bgcfnc", static=static)
     pipe.p.fill_(0.8)
     images = noise_images(num=3, height=10, width=10, dtype=torch.float64)

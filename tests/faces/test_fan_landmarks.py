@@ -1,9 +1,10 @@
-"""The face-alignment package behind this project's interface, with a stand-in for the package."""
+"""The face-alignment package behind this project's interface: a stand-in for it, and itself on random weights."""
 
 import sys
 import types
 from dataclasses import replace
 from enum import IntEnum
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from src.errors import UserError
 from src.faces import fan_landmarks
+from src.fetch import WeightsFolder
 
 
 class Landmarks(IntEnum):
@@ -99,3 +101,19 @@ def test_an_older_package_is_refused(package, monkeypatch):
     monkeypatch.setattr(sys.modules["face_alignment.api"], "FaceAlignment", object)
     with pytest.raises(UserError, match="too old"):
         fan_landmarks.FaceAlignmentLandmarks()
+
+
+def test_the_package_itself_runs_on_weights_of_the_folder(tmp_path, monkeypatch):
+    api = pytest.importorskip("face_alignment.api")
+    networks = {"FAN": api.FAN(4), "S3FD": import_module("face_alignment.detection.sfd.net_s3fd").s3fd()}
+    for name, network in networks.items():
+        file = replace(getattr(fan_landmarks, name), urls=(), sha256=None)
+        monkeypatch.setattr(fan_landmarks, name, file)
+        torch.save(network.state_dict(), tmp_path / file.name)
+    package = fan_landmarks.FaceAlignmentLandmarks(weights_folder=WeightsFolder(tmp_path)).network
+    for used, name in ((package.face_alignment_net, "FAN"), (package.face_detector.face_detector, "S3FD")):
+        weights = networks[name].state_dict()
+        assert all(torch.equal(tensor, weights[key]) for key, tensor in used.state_dict().items()), name
+    picture = np.random.default_rng(0).integers(0, 256, [96, 96, 3], dtype=np.uint8)
+    (points,) = package.get_landmarks_from_image(picture, detected_faces=[np.array([10, 10, 80, 80, 0.9])])
+    assert points.shape == (68, 2)

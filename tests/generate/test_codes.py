@@ -9,7 +9,7 @@ import torch
 from src.errors import UserError
 from src.generate.codes import read_codes, seed_codes
 from src.projection.codes import Codes as PictureCodes, save_codes
-from tests.conftest import make_tiny
+from tests.tiny import make_tiny
 
 LAYERS, WIDTH = 6, 8
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from src.ops import backend_info, bias_act, epilogue, setup_filter, upfirdn2d
+from src.augment.geometry import warp
+from src.ops import backend_info, bias_act, epilogue, set_policy, setup_filter, upfirdn2d
 from src.ops.backend import COMPILED
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -164,6 +165,27 @@ def test_the_clamp_of_the_epilogue_stops_gradients(bound, dtype):
     inside = torch.nn.functional.leaky_relu(x.double(), 0.2).abs() < bound * 0.98
     assert (gradient.cpu()[outside] == 0).all() and (gradient.cpu()[inside] != 0).all()
     assert outside.any() == (bound < 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(4, 3, 256, 256), (3, 3, 40, 33), (2, 1, 8, 8)])
+def test_warp(shape, dtype):
+    """Also far out: a small picture with a large one around it, and one that is out of sight."""
+    affine = torch.eye(2, 3, dtype=torch.float64) + 0.6 * random([shape[0], 2, 3], torch.float64, seed=19)
+    affine[:, :, 2] *= shape[3] / 8
+    affine[-1, :, 2] = 5 * shape[3]
+    affine = affine.to(dtype)
+    leaves = [random(shape, dtype, seed=20).requires_grad_(), random(shape, dtype, seed=20).cuda().requires_grad_()]
+    found = []
+    for x in leaves:
+        set_policy("required" if x.is_cuda else "reference")
+        y = warp(x, affine.to(x.device), static=True)
+        (first,) = torch.autograd.grad((y + y.square()).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), x)
+        found.append([y.detach().cpu(), first.detach().cpu(), second.cpu()])
+    for expected, got in zip(*found, strict=True):
+        error = float((got - expected).norm() / expected.norm())
+        assert error < (1e-11 if dtype == torch.float64 else 1e-3), error
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

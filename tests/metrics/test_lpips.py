@@ -10,7 +10,7 @@ from src.metrics import published
 from src.metrics.lpips import load_lpips
 from src.networks import Generator
 from src.projection import LpipsDistance, ProjectionSettings, perceptual_distance, project
-from tests.conftest import make_tiny
+from tests.tiny import make_tiny
 
 LAYERS = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
 WIDTHS, TAPS = [64, 128, 256, 512, 512], [3, 8, 15, 22, 29]

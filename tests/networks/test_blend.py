@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.networks import Generator, blend, blend_networks, blend_weights
+from src.networks import blend, blend_networks, blend_weights
+from tests.tiny import make_tiny
 
 #: 256 px, r = 32: unit, hard level 0, hard level 1, width 0.5, width 1, width 2.
 TABLE = [
@@ -41,8 +42,8 @@ def test_shares_equal_the_worked_table(column, level, width):
 def pair():
     networks = []
     for seed in (0, 1):
+        G, _ = make_tiny(seed, 32, channel_base=256, channel_max=16, noise=0.0)
         torch.manual_seed(seed)
-        G = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, resolution=32, channel_base=256, channel_max=16)
         for parameter in G.parameters():
             parameter.data.add_(torch.randn_like(parameter) * 0.1)
         G.mapping.w_avg.normal_()
@@ -123,6 +124,6 @@ def test_what_cannot_be_is_refused(pair):
         blend(low, high, 8, width=-1.0)
     with pytest.raises(UserError, match="unknown blend unit"):
         blend_networks(low, high, weights={"4/conv1": 1.0})
-    wider = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, resolution=32, channel_base=512, channel_max=32)
+    wider, _ = make_tiny(0, 32, channel_base=512, channel_max=32)
     with pytest.raises(UserError, match=r"cannot be blended.*synthesis.b4.const is \[16, 4, 4\] and \[32, 4, 4\]"):
         blend(low, wider, 8)

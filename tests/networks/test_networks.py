@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from src.networks import Discriminator, Generator, channels_per_resolution
+from src.networks import Discriminator, channels_per_resolution
 from src.networks.discriminator import minibatch_stddev
+from tests.tiny import make_tiny
 
 TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16}
 
@@ -12,10 +13,7 @@ TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16}
 @pytest.fixture
 def generator():
     torch.manual_seed(0)
-    G = Generator(z_dim=12, w_dim=10, num_mapping_layers=2, **TINY)
-    for name, parameter in G.named_parameters():
-        if name.endswith("noise_strength"):
-            parameter.data.fill_(0.5)
+    G, _ = make_tiny(0, z_dim=12, w_dim=10, noise=0.5, **TINY)
     G.mapping.w_avg.normal_()
     return G.eval()
 
@@ -91,8 +89,7 @@ def test_each_code_reaches_its_layers_alone(generator):
 
 
 def test_classes(generator):
-    G = Generator(z_dim=12, w_dim=10, c_dim=3, num_mapping_layers=2, **TINY)
-    D = Discriminator(c_dim=3, **TINY)
+    G, D = make_tiny(0, z_dim=12, w_dim=10, c_dim=3, **TINY)
     z, c = torch.randn(4, 12), torch.eye(3)[[0, 1, 2, 0]]
     images = G(z, c)
     assert not torch.allclose(images, G(z, c.roll(1, 1)))
@@ -130,7 +127,7 @@ def test_minibatch_stddev_groups_are_strided():
 
 def test_freshly_made_networks_have_unit_scale(generator):
     torch.manual_seed(1)
-    G = Generator(z_dim=64, w_dim=64, num_mapping_layers=4, **TINY)
+    G, _ = make_tiny(1, z_dim=64, w_dim=64, num_mapping_layers=4, noise=0.0, **TINY)
     w = G.mapping.map(torch.randn(256, 64))
     assert 0.3 < w.std().item() < 3
     state = G.synthesis.run_blocks(G.mapping(torch.randn(16, 64)))

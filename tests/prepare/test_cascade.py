@@ -66,8 +66,8 @@ def test_boxes_are_in_pixels_of_the_picture(opencv, cascade):
     detector = open_face_detector(str(cascade))
     assert np.array_equal(detector(np.full([60, 80, 3], 9, np.uint8)), [[0, 0, 40, 60, 7]])
     assert np.asarray(detector(np.zeros([60, 80, 3], np.uint8))).shape == (0, 5)
-    large = np.full([30, 2 * MAX_SIDE_PX, 3], 9, np.uint8)
-    assert np.array_equal(detector(large), [[0, 0, MAX_SIDE_PX, 30, 7]])
+    large = np.full([MAX_SIDE_PX, 2 * MAX_SIDE_PX, 3], 9, np.uint8)
+    assert np.array_equal(detector(large), [[0, 0, MAX_SIDE_PX, MAX_SIDE_PX, 7]])
     assert detector.default_min_score == 5
     assert detector.identity()["sha256"] == hashlib.sha256(b"cascade").hexdigest()
     assert str(cascade.parent) not in str(detector.identity())
@@ -130,7 +130,7 @@ def test_a_url_is_fetched_and_its_checksum_compared(opencv, weights, cascade):
 )
 def test_wrong_choices_are_one_line(opencv, cascade, monkeypatch, choice, sha256, words):
     monkeypatch.chdir(cascade.parent)
-    Path("other.xml").write_text("<xml/>")
+    Path("other.xml").write_text("<xml/>", encoding="utf-8")
     with pytest.raises(UserError, match=words) as error:
         open_face_detector(choice, sha256)
     assert "\n" not in str(error.value)

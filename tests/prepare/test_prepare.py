@@ -251,7 +251,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, monkeypatch, rec
     assert done > 3
     last = json.loads(log.read_text().splitlines()[-1])["number"]
     (log.parent / f"{last}.png").write_bytes(b"cut")  # by the interruption
-    with open(log, "a") as file:
+    with open(log, "a", encoding="utf-8") as file:
         file.write('{"number": 7, "sha2')
     again = []
     monkeypatch.setattr(
@@ -337,7 +337,7 @@ def test_unusable_sources_are_one_line(case, tmp_path):
     if case != "missing":
         source.mkdir()
     write_files(source, files)
-    words = {"missing": "no such folder", "empty": "0 usable pictures", "one": "1 usable", "no_ferg": "aia_anger_1.png"}
+    words = {"missing": "no such folder", "empty": "no files in it", "one": "1 usable", "no_ferg": "aia_anger_1.png"}
     options = ["dataset=ferg"] if case == "no_ferg" else []
     with pytest.raises(UserError, match=words[case]) as error:
         run_prepare(f"source={source}", f"out={tmp_path}/o.zip", *options)

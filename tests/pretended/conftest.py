@@ -4,13 +4,12 @@ import functools
 from collections import Counter
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from src.ops import backend, set_policy
-from src.training import acceleration
+from src.training import acceleration, trainer
 from src.training.graphs import PhaseGraphs
 from src.training.step import TrainingStep
 from tests.pretended.cuda import CUDA, PretendedCuda, Recorder
@@ -40,7 +39,7 @@ def training(pretended, monkeypatch):
     monkeypatch.setattr(acceleration, "CudaRecorder", lambda _: pretended.recorder)
     monkeypatch.setattr(acceleration, "PhaseGraphs", functools.partial(PhaseGraphs, eager_runs=1))
     monkeypatch.setattr(CPUAccelerator, "setup_device", lambda *_: None)
-    monkeypatch.setattr(pl, "Trainer", _trainer(pl.Trainer))
+    monkeypatch.setattr(trainer, "RunTrainer", _trainer(trainer.RunTrainer))
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     monkeypatch.setattr(TrainingStep, "run", _noting(TrainingStep.run, pretended))
     return pretended

@@ -12,8 +12,8 @@ from src.training.ema import GeneratorEma
 from src.training.graphs import PhaseGraphs
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
-from tests.conftest import make_tiny
 from tests.pretended.cuda import CUDA, Recorder, WrongPlace
+from tests.tiny import make_tiny
 
 PX, BATCH = 16, 4
 

@@ -14,9 +14,9 @@ from src.projection import project, tune
 from src.projection.schedule import ProjectionSettings
 from src.sweep.run import run_sweep
 from src.weights import load_network, save_network
-from tests.conftest import make_tiny
 from tests.pretended.cuda import CUDA
 from tests.sweep.conftest import make_network, write_run
+from tests.tiny import make_tiny
 
 FILES = {"weights/load.py:load_network", "weights/native.py:<dictcomp>"}
 

@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 
 from src.errors import UserError
 from src.projection import Codes, find_code_files, read_codes, save_codes, stacked
-
-from ..conftest import make_tiny
+from tests.tiny import make_tiny
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from src.sweep import SweepSettings
 from src.sweep.pictures import common_codes, render
 from src.weights import save_network
 
+from ..tiny import make_tiny
+
 RESOLUTION = 32
 USUAL = render_portrait("people", 0, 64).landmarks / 64
 DATASET = {
@@ -34,12 +36,7 @@ DATASET = {
 
 
 def make_network(seed: int, resolution: int = RESOLUTION) -> Generator:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        G = Generator(z_dim=16, w_dim=16, num_mapping_layers=2, resolution=resolution, channel_base=512, channel_max=16)
-        for module in G.modules():
-            if hasattr(module, "noise_strength"):  # 0 at first: noise maps would have no effect
-                module.noise_strength.data.fill_(0.3)
+    G, _ = make_tiny(seed, resolution, z_dim=16, w_dim=16, channel_base=512, channel_max=16, noise=0.3)
     return G.eval().requires_grad_(False)
 
 

@@ -81,12 +81,18 @@ def test_a_job_a_snapshot_then_the_ranking_then_nothing_new(run_dir):
         (["blend.size=8"], "unknown option blend.size"),
         (["paths=x"], "paths=x: is a group of options"),
         (["hydra.mode=RUN", "seed=1,2"], "seed=1,2: one value at a time"),
+        (["--cfg", "job", "blend.rez=8"], "unknown option blend.rez"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(trained_run, arguments, message):
     result = script(f"run={trained_run}", *arguments, *FAST)
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and message in result.stderr
+
+
+def test_the_configuration_of_lists_is_shown():
+    done = script("blend.res=8,16", "--cfg", "job", "snapshot=1,2", "--package", "blend")
+    assert done.returncode == 0 and done.stdout.startswith("# @package blend\nres:\n- 8\n- 16\n"), done.stderr
 
 
 def test_in_one_process_lists_are_written_alike(run_dir):

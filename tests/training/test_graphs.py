@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from src.augment.pipe import AugmentPipe
-from src.networks import Discriminator, Generator, Precision
+from src.networks import Precision
 from src.ops import backend, set_policy
 from src.training.graphs import PhaseGraphs
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
+from tests.tiny import make_tiny
 from tests.training.recording import StandIn
 
 PX, BATCH = 16, 4
-SIZE = {"resolution": PX, "channel_base": 128, "channel_max": 8}
 LAZY = {"pl_interval": 2, "r1_interval": 2}  # more of their runs in fewer iterations
 
 
@@ -27,12 +27,8 @@ def plain_ops(monkeypatch):
 
 
 def make(settings, *, pipe=None, classes=0, seed=0, device="cpu", **more):
-    torch.manual_seed(seed)
-    G = Generator(z_dim=8, w_dim=8, c_dim=classes, num_mapping_layers=2, **SIZE)
-    D = Discriminator(c_dim=classes, **SIZE)
-    source = None
-    if settings.structure_weight > 0:
-        source = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **SIZE).requires_grad_(False)
+    G, D = make_tiny(seed, PX, c_dim=classes, noise=0.0)
+    source = make_tiny(seed + 1, PX)[0].requires_grad_(False) if settings.structure_weight > 0 else None
     augment = None if pipe is None else AugmentPipe.preset(pipe, static=True)
     return TrainingStep(G, D, settings, batch_size=BATCH, augment=augment, source=source, **more).to(device)
 

@@ -14,7 +14,7 @@ from src.tracking import read_rows
 from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
 from src.weights import load_network, save_network
-from tests.conftest import make_tiny
+from tests.tiny import make_tiny
 from tests.training.conftest import run, tensors
 
 ROOT = Path(__file__).resolve().parents[2]

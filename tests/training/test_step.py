@@ -7,18 +7,15 @@ import torch
 
 from src.augment.pipe import AugmentPipe
 from src.errors import UserError
-from src.networks import Discriminator, Generator
 from src.training.losses import path_lengths, r1_penalty, style_codes
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
 
-SIZE = {"resolution": 16, "channel_base": 128, "channel_max": 8}
+from ..tiny import make_tiny
 
 
 def make(settings=None, augment=None, seed=0, source=None, batch_size=4):
-    torch.manual_seed(seed)
-    G = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **SIZE)
-    D = Discriminator(**SIZE)
+    G, D = make_tiny(seed, noise=0.0)
     return TrainingStep(G, D, settings or StepSettings(), augment=augment, source=source, batch_size=batch_size)
 
 
@@ -108,7 +105,7 @@ def test_structure_loss_needs_and_uses_the_source():
     with pytest.raises(UserError, match="structure_weight"):
         make(StepSettings(structure_weight=1.0, structure_resolution=8))
     torch.manual_seed(0)
-    source = Generator(z_dim=8, w_dim=8, num_mapping_layers=2, **SIZE).requires_grad_(False)
+    source = make_tiny(1)[0].requires_grad_(False)
     for weight, ratio in ((0.0, None), (1000.0, 0.5)):
         resolution = {"structure_resolution": 8} if weight else {}
         step = make(StepSettings(structure_weight=weight, lr_g=0.01, **resolution), source=source, seed=3)

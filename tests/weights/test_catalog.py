@@ -21,7 +21,7 @@ from src.training.run import train
 from src.weights import PretrainedSettings, catalog_entry, catalog_names, load_network, save_network
 from src.weights.catalog import FOLDER, check_architecture, find_entry
 from src.weights.load import SHIPPED, resolve_network
-from tests.conftest import make_tiny
+from tests.tiny import make_tiny
 
 OWN = {"demo", "file", "none"}
 

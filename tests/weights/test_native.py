@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from src.errors import UserError
 from src.networks import Generator
 from src.weights import load_network, read_meta, save_network
-from tests.conftest import make_tiny
+from tests.tiny import make_tiny
 
 
 def test_round_trip_is_bit_equal(tmp_path):

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define OPS_ABI 1
+#define OPS_ABI 2
 
 // Element type of the pictures. Small operands (taps, scale, noise, bias) and sums are float, or double beside
 // OPS_FLOAT64. Arithmetic is in float, or double for OPS_FLOAT64.
@@ -73,6 +73,23 @@ typedef struct {
   void* stream;
 } OpsEpilogueGrad;
 int ops_epilogue_grad(const OpsEpilogueGrad* a);
+
+// Resampling through an affine map a picture, by an orthogonal wavelet's low-pass filter of twelve taps: the picture is
+// reflected at its borders, upsampled by 2, looked up bilinearly where the map says, downsampled by 2. With s(j) the fine
+// sample that output point j looks up, y[i] = sum over k of taps[k] / sqrt 2 * s(2 i + 1 + k) along each axis. Fine samples
+// and pixels further than the margins from the picture are 0. adjoint: x is a gradient of y's and y, zeroed by the caller,
+// receives the gradient of x's; the CUDA library adds with atomics, in no fixed order.
+typedef struct {
+  const void* x;        // [n, c, h, w], float or double
+  void* y;              // likewise
+  const void* affine;   // [n, 2, 3] of x's type: centred output position in pixels to centred input position
+  const void* margins;  // [4] of x's type: left, top, right, bottom, whole pixels below the size, where x is
+  const double* taps;   // [12] in host memory
+  int64_t n, c, h, w;
+  int32_t adjoint, dtype, threads;
+  void* stream;
+} OpsWarp;
+int ops_warp(const OpsWarp* a);
 
 int ops_abi(void);                    // OPS_ABI of the library
 const char* ops_error(int code);

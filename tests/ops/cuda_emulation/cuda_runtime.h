@@ -18,6 +18,16 @@ struct alignas(16) uint4 {
 };
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return uint4{x, y, z, w}; }
 inline void __stwb(uint4* p, uint4 v) { *p = v; }
+template <typename T>
+T min(T a, T b) {
+  return a < b ? a : b;
+}
+template <typename T>
+T atomicAdd(T* p, T v) {  // one thread at a time
+  const T before = *p;
+  *p += v;
+  return before;
+}
 
 struct dim3 {
   unsigned x, y, z;

@@ -1,0 +1,71 @@
+"""What a training iteration at 256 px may ask of a GPU, counted without one: launches, bytes, layouts, kernel sizes."""
+
+import json
+
+import pytest
+
+from experiments.gpu import predict
+from experiments.gpu.counting import count_iteration
+from experiments.gpu.predict import CARDS, seconds, summary
+from src.networks import TF32, Precision
+
+# of a phase at batch 4: launches, GB
+BOUNDS = {
+    "G_main": (1350, 7.7),
+    "G_reg": (2000, 15.0),
+    "D_main": (1300, 8.7),
+    "D_reg": (800, 13.5),
+    "average": (10, 0.5),
+}
+
+
+@pytest.fixture(scope="module")
+def counted():
+    return count_iteration(Precision("bf16"), TF32, batch=4)
+
+
+def convolutions(phases):
+    return [launch for launches in phases.values() for launch in launches if launch.kind == "convolution"]
+
+
+def test_no_convolution_has_picture_sized_kernels(counted):
+    found = convolutions(counted[0])
+    assert len(found) > 300 and max(launch.kernel_px for launch in found) == 3
+
+
+def test_no_convolution_leaves_channels_last(counted):
+    assert [launch for launch in convolutions(counted[0]) if launch.nchw] == []
+
+
+def test_main_phases_convolve_in_bf16_and_regularisers_in_tf32(counted):
+    for name, launches in counted[0].items():
+        work = {}
+        for launch in convolutions({name: launches}):
+            work[launch.format] = work.get(launch.format, 0) + launch.flops
+        fast = work.get("bf16" if name.endswith("main") else "tf32", 0)
+        assert fast >= 0.99 * sum(work.values()), (name, work)
+
+
+@pytest.mark.parametrize("phase", BOUNDS)
+def test_launches_and_bytes_of_a_phase(counted, phase):
+    launches, gigabytes = BOUNDS[phase]
+    found = counted[0][phase]
+    assert launches / 2 < sum(launch.launches for launch in found) <= launches
+    assert gigabytes / 4 < sum(launch.bytes for launch in found) / 1e9 <= gigabytes
+
+
+def test_a_prediction_is_printed_and_written(counted, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(predict, "count_iteration", lambda *_, **__: counted)
+    result = predict.main(["--card", "h200", "--batch", "4", "--out", str(tmp_path / "predicted.json")])
+    assert json.loads((tmp_path / "predicted.json").read_text())["iteration"] == result["iteration"]
+    assert f"{result['images_per_sec']:.0f} img/s" in capsys.readouterr().out
+
+
+def test_a_prediction_adds_up(counted):
+    phases, intervals = counted
+    result = summary(phases, intervals, CARDS["h100"])
+    assert intervals == {"G_main": 1, "G_reg": 4, "D_main": 1, "D_reg": 16, "average": 1}
+    whole = sum(seconds(x, CARDS["h100"]) * 1e3 / intervals[name] for name in phases for x in phases[name])
+    assert result["iteration"]["ms"] == pytest.approx(whole) == pytest.approx(sum(result["ms_by_kind"].values()))
+    faster = summary(phases, intervals, CARDS["h200"])["iteration"]["ms"]
+    assert 0.5 * whole < faster < whole
