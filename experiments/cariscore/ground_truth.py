@@ -24,17 +24,17 @@ from experiments.cariscore.corruptions import corruptions
 from experiments.cariscore.factorial import portrait_set
 from src.data import open_dataset
 from src.faces import LandmarkProvider
-from src.metrics.cariscore import CariScore, Faces, check_detector, choose_detector, combine, locate, measure
-from src.metrics.cariscore.gates import (
-    Evenness,
+from src.metrics.cariscore import (
+    CariScore,
+    Faces,
     Gate,
-    Looks,
-    correspondence,
-    faces_found,
-    memorisation,
-    mirrored,
-    same_turn,
-    spread,
+    Judge,
+    References,
+    check_detector,
+    choose_detector,
+    combine,
+    locate,
+    measure,
 )
 from src.metrics.cariscore.shape import normalised_shape
 from src.metrics.cariscore.trust import warped
@@ -139,24 +139,8 @@ def corruption_table(world: World) -> None:
 
 def gates_of(world: World) -> Callable[[Faces], list[Gate]]:
     """All gates of a set of the base's codes."""
-    looks = Looks(world.sets["base"])
-    base, turn = looks(world.sets["base"]), looks.yaw(world.sets["base"])
-    training, turned = looks(world.training), looks(mirrored(world.training))
-    rendering = world.score.axes[1]
-    even = Evenness(rendering.features(world.sets["base"]), rendering.features(world.training.seen()))
-
-    def gates(faces: Faces) -> list[Gate]:
-        rows = looks(faces)
-        return [
-            correspondence(base, rows),
-            same_turn(turn, looks.yaw(faces)),
-            faces_found(faces, world.sets["base"]),
-            spread(base, rows),
-            memorisation(rows, training, turned),
-            even(rendering.features(faces)),
-        ]
-
-    return gates
+    judge = Judge(References.of(world.sets["base"], world.training, "cartoon_low"))
+    return lambda faces: judge.judged(judge.rows(faces)).gates
 
 
 def failed(gates: list[Gate]) -> str:

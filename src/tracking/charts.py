@@ -127,9 +127,7 @@ def shape_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any
         parts.append(f'<text x="{margin - 8}" y="{y + 4:.0f}" text-anchor="end">{value:g}</text>')
     (x0, y0), (x1, y1) = place(0, 0), place(1, 1)
     parts.append(f'<path d="M{x0},{y1}V{y0}H{x1}" class="frame"/>')
-    parts.append(
-        f'<text x="{(x0 + x1) / 2:.0f}" y="{size}" text-anchor="middle" class="axis">{_titled(across)}</text>'
-    )
+    parts.append(f'<text x="{(x0 + x1) / 2:.0f}" y="{size}" text-anchor="middle" class="axis">{_titled(across)}</text>')
     middle = (y0 + y1) / 2
     parts.append(
         f'<text x="12" y="{middle:.0f}" text-anchor="middle" class="axis" transform="rotate(-90 12 {middle:.0f})">'

@@ -17,7 +17,7 @@ from .tracker import read_rows
 Row = Mapping[str, Any]
 FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
 SHOWN_BAD = 40
-OTHER_SCORE = "Ranked by an earlier score, which does not compare with today's: run sweep.py again for its numbers."
+OTHER_SCORE = "Ranked by an earlier score that does not compare with that of today: run sweep.py again for its numbers."
 SHEET_ROW = 4  # faces in a row of a sheet of many
 
 

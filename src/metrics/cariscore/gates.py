@@ -1,7 +1,6 @@
 """What a blend must not have lost or stolen to be ranked at all.
 
-Thresholds come from clean and spoiled sets (`experiments/cariscore`). All look at the shape-free face and the
-landmarks, so that place, size and turn of a face in its picture do not matter.
+All look at the shape-free face and the landmarks, so that place, size and turn of a face in its picture do not matter.
 """
 
 from dataclasses import asdict, dataclass
