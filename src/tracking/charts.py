@@ -144,7 +144,7 @@ _HATCH = (
 
 def _described(row: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
     """A blend in one line: score, axes, share of the draws in which it is the best, gates that it fails."""
-    axes = ", ".join(f"{axis['name'].upper()} {row[axis['name']]:.2f}" for axis in ranking["axes"])
+    axes = ", ".join(f"{axis['name'].upper()} {round(row[axis['name']], 2) + 0:.2f}" for axis in ranking["axes"])
     failed = [name for name, gate in row["gates"].items() if gate["passed"] is False]
     fails = f"; fails {', '.join(failed)}" if failed else ""
     return f"{row['label']}: CariScore {row['cari']:.3f}, {axes}, best in {row['share']:.0%}{fails}"
