@@ -1,3 +1,4 @@
+from .backdrop import Backdrop as Backdrop, parse_backdrop as parse_backdrop
 from .datamodule import PictureDataModule as PictureDataModule
 from .dataset import (
     MIN_PICTURES as MIN_PICTURES,

@@ -59,11 +59,19 @@ class BadPicture(Exception):
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A picture as uint8 `[H, W, 3]`, what had to be done to make it one, and how many times it was reduced by that."""
+    """A picture as uint8 `[H, W, 3]`.
+
+    Attributes:
+        rgb: its pixels.
+        notes: what had to be done to make it one.
+        reduction: how many times it was reduced by that.
+        alpha: uint8 `[H, W]`; None for a picture without transparent parts.
+    """
 
     rgb: np.ndarray
     notes: list[str] = field(default_factory=list)
     reduction: int = 1
+    alpha: np.ndarray | None = None
 
 
 def parse_background(name: str) -> tuple[int, int, int]:
@@ -169,8 +177,13 @@ def _decode(picture: Image.Image, background: Background, max_pixels: int) -> De
         notes.append("turned as its EXIF says")
         picture = picture.transpose(_UPRIGHT[orientation])
     picture, profile_note = to_srgb(picture)
-    rgb, note = _to_rgb(picture, background)
-    return DecodedPicture(rgb, notes + [n for n in (profile_note, note) if n], reduction)
+    alpha = None
+    if _is_transparent(picture):
+        rgb, alpha = _from_transparent(picture, background)
+        note = "transparency dropped" if background is None else "transparency on the background"
+    else:
+        rgb, note = _to_rgb(picture)
+    return DecodedPicture(rgb, notes + [n for n in (profile_note, note) if n], reduction, alpha)
 
 
 def _reduction(picture: Image.Image, max_pixels: int) -> int:
@@ -199,15 +212,16 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _to_rgb(picture: Image.Image, background: Background) -> tuple[np.ndarray, str | None]:
+def _is_transparent(picture: Image.Image) -> bool:
+    return picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
+
+
+def _to_rgb(picture: Image.Image) -> tuple[np.ndarray, str]:
     mode = picture.mode
-    if mode == "RGB" and "transparency" not in picture.info:
-        return np.asarray(picture), None
+    if mode == "RGB":
+        return np.asarray(picture), ""
     if mode.startswith("I") or mode == "F":
         return _from_deep(picture), "16 bit grey to 8 bit" if mode != "F" else "float grey to 8 bit"
-    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        note = "transparency dropped" if background is None else "transparency on the background"
-        return _from_transparent(picture, background), note
     names = {"L": "grey to RGB", "1": "1 bit to RGB", "P": "palette to RGB", "CMYK": "CMYK to RGB"}
     return np.asarray(picture.convert("RGB")), names.get(mode, f"{mode} to RGB")
 
@@ -220,17 +234,20 @@ def _strips(picture: Image.Image) -> Iterator[tuple[int, int, int, int]]:
         yield 0, top, width, min(top + rows, height)
 
 
-def _from_transparent(picture: Image.Image, background: Background) -> np.ndarray:
+def _from_transparent(picture: Image.Image, background: Background) -> tuple[np.ndarray, np.ndarray | None]:
+    """Its pixels on the background, and its alpha; None when that hides nothing."""
     rgb = np.empty([picture.height, picture.width, 3], np.uint8)
+    alpha = np.empty([picture.height, picture.width], np.uint8)
     cover = ImageOps.fit(background.convert("RGB"), picture.size) if isinstance(background, Image.Image) else None
     for box in _strips(picture):
         strip = picture.crop(box).convert("RGBA")
+        alpha[box[1] : box[3]] = np.asarray(strip.getchannel("A"))
         if cover is not None:
             strip = Image.alpha_composite(cover.crop(box).convert("RGBA"), strip)
         elif isinstance(background, tuple):
             strip = Image.alpha_composite(Image.new("RGBA", strip.size, (*background, 255)), strip)
         rgb[box[1] : box[3]] = np.asarray(strip.convert("RGB"))
-    return rgb
+    return rgb, None if alpha.min() == 255 else alpha
 
 
 def _from_deep(picture: Image.Image) -> np.ndarray:

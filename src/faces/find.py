@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data import MAX_PIXELS, BadPicture, DecodedPicture, Source, decode_picture
+from ..data import MAX_PIXELS, Backdrop, BadPicture, DecodedPicture, Source, decode_picture
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
 from .face import Face, LandmarkProvider
@@ -23,6 +23,7 @@ from .quality import FaceQuality, Limits, measure_face, why_refused
 CHOICES = ("largest", "all")
 TRANSFORM_FACTOR = 4
 QUARTER_TURNS = (1, 3, 2)  # in the order in which they are tried: cameras held on their side, then upside down
+WHITE = Backdrop("white", (255, 255, 255))
 MAX_NAME_BYTES = 120  # of a face's name: file systems take 255, and other names are made of it
 
 
@@ -36,6 +37,7 @@ class FaceSettings:
         align_px: px a side at which they are cut out before they are reduced, as FFHQ is (1024); at least `resolution`.
         limits: beyond which a face is refused.
         max_pixels: of a photograph, see `decode_picture`.
+        backdrop: behind transparent photographs.
     """
 
     resolution: int
@@ -43,6 +45,7 @@ class FaceSettings:
     align_px: int = OUTPUT_PX
     limits: Limits = field(default_factory=Limits)
     max_pixels: int = MAX_PIXELS
+    backdrop: Backdrop = WHITE
 
     def __post_init__(self) -> None:
         if self.which not in CHOICES:
@@ -134,13 +137,15 @@ def find_faces(
         try:
             data = read_photo(photos, name)
             report.sha256 = hashlib.sha256(data).hexdigest()
-            picture = decode_picture(data, max_pixels=settings.max_pixels)
+            picture = decode_picture(data, background=settings.backdrop.behind, max_pixels=settings.max_pixels)
             report.notes = picture.notes
             if provider is None:
                 faces = [_aligned(picture.rgb, name, settings, taken)]
                 report.found = 1
             else:
                 key = landmark_key(provider, name, report.sha256, picture.reduction)
+                if picture.alpha is not None:
+                    key += f" on {settings.backdrop.sha256 or settings.backdrop.option}"
                 landmarks = (known or {}).get(key)
                 found[key] = _look(provider, picture, name) if landmarks is None else landmarks
                 faces = _cut_out(picture.rgb, found[key], settings, report, taken)

@@ -8,6 +8,8 @@ from ..options import Options, Positive, Range
 Direction = Literal["cartoon_low", "cartoon_high"]  # coarse layers from the fine-tuned network, or from the base
 Switch = Annotated[int, Range(4, binary=True)]  # resolution at which the networks meet
 Level = Annotated[int, Range(0, 1, note="first or second convolution of the block")]
+RunName = Annotated[str, "latest, a name or a folder"]
+SnapshotName = Annotated[str | float, "a name or kimg of a snapshot"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from ..fetch import WeightsFolder
-from ..options import Device, Options, Range, Seed, Words, matching
-from ..runs import BlendSettings, PathsSettings
+from ..options import Device, Options, Range, Seed, matching
+from ..runs import BlendSettings, PathsSettings, RunName, SnapshotName
 from ..tracking import TrackerSettings
 
 MIN_LATENTS = 16  # to measure blends; for a recommendation see `metrics.MIN_CODES`
@@ -15,8 +15,8 @@ MIN_LATENTS = 16  # to measure blends; for a recommendation see `metrics.MIN_COD
 class SweepSettings(Options):
     """All options of `conf/sweep.yaml`."""
 
-    run: Annotated[str, Words("latest, a name or a folder")] = "latest"
-    snapshot: Annotated[str | float | tuple[str | float, ...], Words("all, or names or kimg of snapshots")] = "all"
+    run: RunName = "latest"
+    snapshot: Literal["all"] | tuple[SnapshotName, ...] = "all"
     base: str = "auto"  # the network that the run was fine-tuned from; auto is as the run says
     # of the sweep's folder; None makes one of direction, level and width
     name: Annotated[str, matching(r"(?!\.\.?$)[^/]+", "a name for the sweep's folder, without / or ..")] | None = None

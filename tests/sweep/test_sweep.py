@@ -13,10 +13,9 @@ from omegaconf import OmegaConf
 from src.cli import CONF
 from src.errors import UserError
 from src.ops import backend
-from src.options import read
 from src.runs import Recipe
 from src.runs.find import find_base, find_run
-from src.sweep import SweepSettings, plan
+from src.sweep import plan
 from src.sweep.features import load_pseudo
 from src.sweep.run import main, open_configured_sweep, prepare, run_sweep, score_snapshot
 from src.sweep.table import CellTable
@@ -387,12 +386,6 @@ def test_runs_and_bases_in_the_home_folder(run_dir, base, monkeypatch):
     assert find_run("~/runs/first", Path("none")) == run_dir
     assert find_run("first", Path("~/runs")) == find_run("latest", Path("~/runs")) == run_dir
     assert find_base(run_dir, "~/base.safetensors").path == run_dir.parent.parent / "base.safetensors"
-
-
-def test_the_configuration_file_and_the_settings_have_the_same_defaults():
-    file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
-    file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
-    assert read(SweepSettings, {**file, "tracker": TRACKER}) == SweepSettings()
 
 
 def test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):
