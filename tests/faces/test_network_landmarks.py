@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from src.data.portrait_geometry import build_geometry, sample_params
 
 from experiments.cariscore.factorial import portrait_set
 from src.errors import UserError
@@ -16,6 +15,7 @@ from src.faces.network_landmarks import (
     load_landmark_network,
     predict_landmarks,
 )
+from src.portraits.geometry import build_geometry, sample_params
 
 SEEDS = range(1_000_000, 1_000_024)  # held out
 
