@@ -23,7 +23,7 @@ class PathsSettings(Options):
 class BlendSettings(Options):
     """The group `blend` of `sweep.py`; see `Recipe`."""
 
-    res: tuple[Switch, ...] = (8, 16, 32)  # of the switch
+    res: Literal["all"] | tuple[Switch, ...] = "all"  # of the switch; all that the networks have
     direction: Direction = "cartoon_low"  # which network is below
     level: Level = 0  # convolution of the block
     width: Positive | None = None  # of a smooth switch in layer positions; None for a hard one

@@ -8,7 +8,7 @@ from ..options import Device, Options, Range, Seed, matching
 from ..runs import BlendSettings, PathsSettings, RunName, SnapshotName
 from ..tracking import TrackerSettings
 
-MIN_LATENTS, MIN_BOOTSTRAP = 16, 100  # to compare blends; for an interval
+MIN_LATENTS = 16  # to measure blends; for a recommendation see `metrics.MIN_CODES`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +23,10 @@ class SweepSettings(Options):
     blend: BlendSettings = field(default_factory=BlendSettings)
     n_latents: Annotated[int, Range(MIN_LATENTS)] | None = None  # common codes; None for 256, on a GPU 512
     psi: Annotated[float, Range(0, 1, above=True, note="1 is no truncation")] = 0.7  # their truncation
-    seed: Seed = 0  # of codes and bootstrap
-    # weight of structure in the score
-    alpha: Annotated[float, Range(0, 1, above=True, below=True, note="0 rendering alone, 1 structure alone")] = 0.5
-    n_bootstrap: Annotated[int, Range(MIN_BOOTSTRAP)] = 1000  # resamplings of the codes
+    seed: Seed = 0  # of codes and draws
+    landmarks: Literal["auto", "network", "face-alignment", "dlib"] = "auto"  # by which shape is measured
+    # weight of shape in the score
+    alpha: Annotated[float, Range(0, 1, above=True, below=True, note="0 rendering alone, 1 shape alone")] = 0.5
     gates: bool = True  # leave blends that fail a gate out of the ranking
     device: Device = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of rendering
