@@ -3,7 +3,7 @@
     python -m experiments.record runs/NAME experiments/FOLDER --samples 0,1,2,4,8,16
 
 Writes `results.json` (metrics rows, last sweep's cells and recommendation, versions), `curves.svg`, and with a sweep
-`heat_map.svg` and `structure_rendering.svg`; of pictures the sample grids asked for and the recommended cell. Nothing
+`heat_map.svg` and `shape_rendering.svg`; of pictures the sample grids asked for and the recommended cell. Nothing
 of the data set is copied.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from src.runs.find import find_run
-from src.tracking.charts import heat_map, line_chart, structure_rendering
+from src.tracking.charts import heat_map, line_chart, shape_rendering
 from src.tracking.page import TEMPLATES
 
 METRICS = ("kimg", "kid", "kid_std", "fid", "frechet", "precision", "recall", "memorisation")
-CELL = ("kimg", "resolution", "s", "r", "cari", "share", "eligible")
+CELL = ("kimg", "resolution", "cari", "share", "eligible")
 LOOK = "svg{background:#fff;font-family:sans-serif}"
 
 
@@ -80,12 +80,14 @@ def main() -> None:
     sweep = run / "sweeps" / args.sweep
     if sweep.is_dir():
         cells, ranking = rows_of(sweep / "cells.jsonl"), json.loads((sweep / "ranking.json").read_text())
+        axes = tuple(axis["name"] for axis in ranking["axes"])
         result["cells"] = [
-            {**pick(c, CELL), "gates": {k: round(g["value"], 3) for k, g in c["gates"].items()}} for c in cells
+            {**pick(c, (*CELL, *axes)), "gates": {k: round(g["value"], 3) for k, g in c["gates"].items() if g["value"]}}
+            for c in cells
         ]
-        result["sentence"] = ranking["sentence"]
+        result["sentence"], result["remarks"] = ranking["sentence"], ranking["remarks"]
         write_svg(args.folder / "heat_map.svg", heat_map(cells, ranking))
-        write_svg(args.folder / "structure_rendering.svg", structure_rendering(cells, ranking))
+        write_svg(args.folder / "shape_rendering.svg", shape_rendering(cells, ranking))
         if ranking["recommended"]:
             shutil.copyfile(sweep / ranking["recommended"]["picture"], args.folder / "recommended.jpg")
     text = json.dumps(result, indent=1, ensure_ascii=False)

@@ -28,7 +28,7 @@ from .training import train
 PERSONS, PORTRAIT_PX, TILT_DEG = 12, 192, 16
 ALIGN_PX = 256
 TRAIN = ["experiment=demo", "run=demo"]
-RESOLUTIONS, LATENTS = (4, 8, 16, 32), 128
+LATENTS = 128
 
 
 def main(arguments: list[str]) -> None:
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     print("1/3 fine-tuning the portrait network to cartoons", flush=True)
     run_dir = train(compose_config("train", [*TRAIN, *arguments]))
     print("2/3 blending and scoring every snapshot", flush=True)
-    sweep_dir, ranking = run_sweep(run_dir, RESOLUTIONS, n_latents=LATENTS)
+    sweep_dir, ranking = run_sweep(run_dir, n_latents=LATENTS)
     if ranking["recommended"] is None:
         raise UserError(ranking["sentence"])
     print("3/3 caricatures of persons that no network has seen", flush=True)

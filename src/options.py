@@ -2,14 +2,14 @@
 
 A settings class is a frozen dataclass of `Options`. The type of a field says what the option may be: `bool`, `int`,
 `float`, `str` (a free text), `Path`, `Literal[...]`, `tuple[X, ...]` (a list, or one value alone), `X | None`, a plain
-mapping, another settings class (a group of options), or one of these `Annotated` with a `Range` or with `Words` of its
-own. An object that exists holds values that may be, whether it was made by `read` of a configuration or in Python.
+mapping, another settings class (a group of options), or one of these `Annotated` with a `Range`, with other words for
+the message, or with a `Kind` of its own. An object that exists holds values that may be, whether `read` made it of a
+configuration or a caller in Python.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import partial
 from operator import attrgetter
@@ -21,16 +21,13 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from .errors import UserError
 from .files import expanded
 
+T = TypeVar("T")
+
 
 class OptionError(UserError):
     """An option that cannot be: `name=value: reason`.
 
     Whoever raises it knows the option by its own name; the groups that it belongs to are put in front on the way up.
-
-    Args:
-        name: of the option.
-        value: as given.
-        reason: what is expected, or why it has no effect.
     """
 
     def __init__(self, name: str, value: Any, reason: str) -> None:
@@ -77,53 +74,63 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Words:
-    """Other words for what an option may be."""
-
-    text: str
-
-
-@dataclass(frozen=True)
 class Range:
-    """Bounds of a number.
-
-    Attributes:
-        low: smallest.
-        high: largest.
-        above: whether `low` itself is excluded.
-        below: whether `high` itself is excluded.
-        binary: whether it must be a power of two.
-        noun: what it is, for the message.
-        note: what the numbers mean, for the message.
-    """
+    """Bounds of a number."""
 
     low: float = -math.inf
     high: float = math.inf
-    above: bool = False
-    below: bool = False
-    binary: bool = False
-    noun: str = ""
-    note: str = ""
+    above: bool = False  # `low` itself is excluded
+    below: bool = False  # `high` itself is excluded
+    binary: bool = False  # a power of two
+    note: str = ""  # what the numbers mean
 
-    def words(self, usual: str) -> str:
+    def words(self, noun: str) -> str:
         """What it allows, in words."""
-        noun = self.noun or ("a power of two" if self.binary else usual)
-        start = f"above {self.low:g}" if self.above else f"from {self.low:g}"
+        start = f"{'a power of two' if self.binary else noun} {'above' if self.above else 'from'} {self.low:g}"
         if self.high == math.inf:
             end = "" if self.above else " up"
-        elif self.below:
-            end = f" and below {self.high:.10g}"
         else:
-            end = f"{' up' if self.above else ''} to {self.high:.10g}"
-        return f"{noun} {start}{end}" + (f" ({self.note})" if self.note else "")
+            end = f"{' and below' if self.below else ' up to' if self.above else ' to'} {self.high:.10g}"
+        return f"{start}{end}" + (f" ({self.note})" if self.note else "")
 
-    def accept(self, number: Callable[[Any], Any], value: Any) -> Any:
-        """The value when it is a number within the bounds."""
-        value = number(value)
-        outside = not self.low <= value <= self.high or (self.above and value == self.low)
-        if outside or (self.below and value == self.high) or (self.binary and value & (value - 1)):
-            raise ValueError
-        return value
+    def allows(self, number: float) -> bool:
+        """Whether a number is within the bounds."""
+        excluded = (self.above and number == self.low) or (self.below and number == self.high)
+        binary = not self.binary or int(number).bit_count() == 1
+        return self.low <= number <= self.high and not excluded and binary
+
+
+def _require(value: T, allowed: bool) -> T:
+    if not allowed:
+        raise ValueError
+    return value
+
+
+def _plain(kind: type, value: Any) -> Any:
+    value = str(value) if kind is str and isinstance(value, PathLike) else value
+    finite = not isinstance(value, float) or math.isfinite(value)
+    of_kind = isinstance(value, int | float if kind is float else kind)
+    return _require(value, of_kind and finite and value != "" and (kind is bool or not isinstance(value, bool)))
+
+
+_PLAIN = {
+    bool: Kind(("true", "false"), partial(_plain, bool)),
+    int: Kind(("a whole number",), partial(_plain, int)),
+    float: Kind(("a number",), partial(_plain, float)),
+    str: Kind(("a text",), partial(_plain, str), text=""),
+    Path: Kind(("a path",), lambda value: expanded(_plain(str, value)), text=""),
+    Mapping: Kind(("names with values",), partial(_plain, Mapping)),
+}
+
+
+def choice(*names: str) -> Kind:
+    """One of some texts; where they are not in a table already, `Literal` says the same."""
+    return Kind(names, lambda value: _require(value, isinstance(value, str) and value in names))
+
+
+def matching(pattern: str, words: str) -> Kind:
+    """A free text of some form."""
+    return Kind((words,), lambda value: _require(value, bool(re.fullmatch(pattern, _plain(str, value)))), text="")
 
 
 Seed = Annotated[int, Range(0)]
@@ -131,53 +138,8 @@ Count = Annotated[int, Range(1)]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
-
-
-def _plain(kind: type, value: Any) -> Any:
-    value = str(value) if kind is str and isinstance(value, PathLike) else value
-    number = int | float if kind is float else kind
-    if not isinstance(value, number) or (isinstance(value, bool) and kind is not bool) or value == "":
-        raise ValueError
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def _one_of(choices: Sequence[str], value: Any) -> str:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError
-    return value
-
-
-def choice(*names: str) -> Kind:
-    """One of some texts; where they are not in a table already, `Literal` says the same."""
-    return Kind(names, partial(_one_of, names))
-
-
-def matching(pattern: str, words: str) -> Kind:
-    """A free text of some form."""
-
-    def accept(value: Any) -> str:
-        if not re.fullmatch(pattern, _plain(str, value)):
-            raise ValueError
-        return value
-
-    return Kind((words,), accept, text="")
-
-
-#: `device`: whether it is there is asked when it is opened, see `device.torch_device`.
+#: Whether the device is there is asked when it is opened, see `device.torch_device`.
 Device = Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda")]
-
-_PLAIN: dict[Any, Kind] = {
-    kind: Kind(words, partial(_plain, kind), text="" if kind is str else None)
-    for kind, words in {
-        bool: ("true", "false"),
-        int: ("a whole number",),
-        float: ("a number",),
-        str: ("a text",),
-        Mapping: ("names with values",),
-    }.items()
-} | {Path: Kind(("a path",), lambda value: expanded(_plain(str, value)), text="")}
 
 
 def kind_of(hint: Any) -> Kind:
@@ -200,46 +162,39 @@ def kind_of(hint: Any) -> Kind:
     return _PLAIN[origin or hint]
 
 
-def _instance(group: "type[Options]", value: Any) -> "Options":
-    if not isinstance(value, group):
-        raise ValueError("is a group of options (see conf/), it cannot be replaced")
-    return value
-
-
-def _annotated(kind: Kind, mark: Any) -> Kind:
-    if isinstance(mark, Words):
-        return replace(kind, words=(mark.text,))
-    assert isinstance(mark, Range)
-    return Kind((mark.words(kind.words[0]),), partial(mark.accept, kind.accept))
+def _annotated(kind: Kind, mark: str | Range) -> Kind:
+    if isinstance(mark, str):
+        return replace(kind, words=(mark,))
+    return Kind((mark.words(kind.words[0]),), lambda value: _require(value, mark.allows(kind.accept(value))))
 
 
 def _union(parts: list[Kind], *, null: bool) -> Kind:
     def accept(value: Any) -> Any:
-        reasons = []
-        for part in parts if value is not None or not null else ():
+        if value is None and null:
+            return None
+        for part in parts[:-1]:
             try:
                 return part.accept(value)
-            except ValueError as error:
-                reasons.append(str(error))
-        if reasons:
-            raise ValueError(reasons[0] if len(reasons) == 1 else "")
-        return None
+            except ValueError:
+                continue
+        return parts[-1].accept(value)
 
-    words = tuple(word for part in parts for word in part.words) + ("null",) * null
+    words = tuple(dict.fromkeys([word for part in parts for word in part.words] + ["null"] * null))
     return replace(parts[0], words=words, accept=accept) if len(parts) == 1 else Kind(words, accept)
 
 
 def _list(item: Kind) -> Kind:
     def accept(value: Any) -> tuple[Any, ...]:
-        found = tuple(item.accept(part) for part in (value if isinstance(value, list | tuple) else [value]))
-        if not found:
-            raise ValueError
-        return found
+        values = value if isinstance(value, list | tuple) else [value]
+        return tuple(item.accept(part) for part in _require(values, len(values) > 0))
 
     return Kind((*item.words, "a list of such"), accept)
 
 
-T = TypeVar("T")
+def _instance(group: "type[Options]", value: Any) -> "Options":
+    if not isinstance(value, group):
+        raise ValueError("is a group of options (see conf/), it cannot be replaced")
+    return value
 
 
 class Options:
@@ -281,19 +236,19 @@ class Options:
             elif value != type(self).__dataclass_fields__[name].default:  # type: ignore[attr-defined]
                 yield name
 
-    def as_config(self) -> dict[str, Any]:
-        """The options as plain data, of which `read` makes an equal object."""
-        return {name: _as_plain(getattr(self, name)) for name in kinds(type(self))}
-
     def refuse_changed(self, reason: str, *names: str) -> None:
         """Refuse those options, of a group all by `group.`, that are not the class's defaults.
 
         Raises:
             OptionError: naming the first.
         """
-        changed = next((name for name in self.changed() if name.startswith(names)), None)
-        if changed is not None:
-            raise self.wrong(changed, reason)
+        for name in self.changed():
+            if name.startswith(names):
+                raise self.wrong(name, reason)
+
+    def as_config(self) -> dict[str, Any]:
+        """The options as plain data, of which `read` makes an equal object."""
+        return {name: _as_plain(getattr(self, name)) for name in kinds(type(self))}
 
 
 def _as_plain(value: Any) -> Any:
@@ -302,29 +257,27 @@ def _as_plain(value: Any) -> Any:
     return value.as_config() if isinstance(value, Options) else str(value) if isinstance(value, Path) else value
 
 
-_KINDS: dict[Any, dict[str, Kind]] = {}
+_KINDS: dict[type, dict[str, Kind]] = {}
 
 
 def kinds(settings: type[Options]) -> dict[str, Kind]:
     """What each option of a settings class may be; a field of another type is no option, but for callers in Python."""
     if settings not in _KINDS:
-        hints, known = get_type_hints(settings, include_extras=True), {}
-        for field in fields(settings):  # type: ignore[arg-type]
-            with suppress(KeyError):
-                known[field.name] = kind_of(hints[field.name])
-        _KINDS[settings] = known
+        _KINDS[settings] = {}
+        for name, hint in get_type_hints(settings, include_extras=True).items():
+            try:
+                _KINDS[settings][name] = kind_of(hint)
+            except KeyError:
+                continue
     return _KINDS[settings]
 
 
 def texts(settings: type[Options]) -> dict[str, str]:
     """Options that are free texts, of groups as `group.name`, with the beginning (a pattern) of such values."""
-    found: dict[str, str] = {}
-    for name, kind in kinds(settings).items():
-        if kind.group is not None:
-            found |= {f"{name}.{option}": pattern for option, pattern in texts(kind.group).items()}
-        elif kind.text is not None:
-            found[name] = kind.text
-    return found
+    known = kinds(settings).items()
+    found = {name: kind.text for name, kind in known if kind.text is not None}
+    groups = {name: texts(kind.group) for name, kind in known if kind.group is not None}
+    return found | {f"{name}.{option}": text for name, group in groups.items() for option, text in group.items()}
 
 
 S = TypeVar("S", bound=Options)
@@ -340,21 +293,17 @@ def read(settings: type[S], config: Mapping[str, Any]) -> S:
     Raises:
         OptionError: naming the first option that is unknown, missing, cannot be, or would have no effect.
     """
-    known = kinds(settings)
+    known, values = kinds(settings), dict(config)
+    for field in fields(settings):  # type: ignore[arg-type]
+        if field.name not in config and field.default is MISSING and field.default_factory is MISSING:
+            raise OptionError(field.name, None, f"is missing; give {known[field.name].expected()}")
     for name, value in config.items():
         if name not in known:
             raise OptionError(name, value, f"there is no such option; there are {', '.join(known)}")
-    for field in fields(settings):  # type: ignore[arg-type]
-        needed = field.default is MISSING and field.default_factory is MISSING
-        if needed and field.name not in config:
-            raise OptionError(field.name, None, f"is missing; give {known[field.name].expected()}")
-    return settings(**{name: _read_option(name, known[name], value) for name, value in config.items()})
-
-
-def _read_option(name: str, kind: Kind, value: Any) -> Any:
-    if kind.group is None or not isinstance(value, Mapping):
-        return value
-    try:
-        return read(kind.group, value)
-    except OptionError as error:
-        raise error.within(name) from None
+        group = known[name].group
+        if group is not None and isinstance(value, Mapping):
+            try:
+                values[name] = read(group, value)
+            except OptionError as error:
+                raise error.within(name) from None
+    return settings(**values)

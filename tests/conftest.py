@@ -60,7 +60,7 @@ def tiny_network(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_network(tmp_path_factory):
-    """A full network file at 32 px, the smallest that CariScore measures."""
+    """A full network file at 32 px."""
     G, D = make_tiny(resolution=32)
     return save_network(
         tmp_path_factory.mktemp("networks") / "small.safetensors", G_ema=G, G=G, D=D, meta={"kimg": 1.0}

@@ -17,6 +17,7 @@ from src.exits import with_errors_as_lines
 from src.generate import GenerateSettings
 from src.metrics import MetricsSettings
 from src.options import kinds, read
+from src.prepare import PrepareSettings
 from src.runs import PathsSettings
 from src.sweep import SweepSettings
 from src.tracking import TrackerSettings
@@ -84,6 +85,8 @@ def test_defaults_for_callers_in_python_are_those_of_the_files():
     assert read(SweepSettings, compose_config("sweep", ["tracker=none"])) == SweepSettings()
     assert read(CaricatureSettings, compose_config("caricature", ["photos=x"])) == CaricatureSettings(photos="x")
     assert read(GenerateSettings, compose_config("generate")) == GenerateSettings()
+    prepare = read(PrepareSettings, compose_config("prepare", ["source=x"]))
+    assert prepare == PrepareSettings(dataset=prepare.dataset, source="x")
     train = read(TrainSettings, compose_config("train", ["tracker=none"]))
     assert train.loss == LossSettings() and train.metrics == MetricsSettings() and train.trainer == TrainerSettings()
     assert train.tracker == TrackerSettings() and train.paths == PathsSettings()

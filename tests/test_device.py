@@ -7,7 +7,7 @@ from lightning_fabric.accelerators import cuda as lightning
 from src.device import float32_format, float32_in, set_float32
 from src.networks import FP32, TF32, Precision, computing_in, regularizer_precision
 from src.ops import start_ops
-from src.training.acceleration import Acceleration, accelerate
+from src.training.device import Acceleration, accelerate
 from tests.tiny import make_tiny
 
 

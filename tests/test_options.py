@@ -15,7 +15,6 @@ from src.options import (
     Options,
     Positive,
     Range,
-    Words,
     choice,
     read,
     shown,
@@ -53,7 +52,7 @@ class Painting(Options):
     side: Annotated[int, Range(8, binary=True)] = 8
     shiny: Literal["auto"] | bool = "auto"
     sizes: tuple[Count, ...] = (1,)
-    when: Annotated[Literal["never"] | float, Words("never or a day")] = "never"
+    when: Annotated[Literal["never"] | float, "never or a day"] = "never"
     place: Path | None = None
     device: Device = "auto"
     facts: Mapping[str, Any] | None = None

@@ -124,7 +124,7 @@ def _find(
     choice = settings.faces
     smallest = resolution / 2 if choice.min_px is None else choice.min_px
     limits = Limits(smallest, choice.max_yaw, choice.min_sharpness, choice.max_outside)
-    wanted = FaceSettings(resolution, choice.which, choice.align_px, limits)
+    wanted = FaceSettings(resolution, choice.which, choice.align_px, limits, choice.max_pixels, settings.backdrop)
     known = _read_landmarks(cache)
     reports: list[PhotoReport] = []
     faces: list[FoundFace] = []

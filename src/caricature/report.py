@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..data import Backdrop
 from ..faces import readable
 from .encode import FACE_PX
 from .gather import Gathered
@@ -64,7 +65,7 @@ def page_of(
         models: the networks.
         gathered: the faces.
         strengths: of each face.
-        pasted: names of the photographs by those of the files in `photos/`.
+        pasted: photographs by the files in `photos/`.
         out: folder of the results.
         warnings: sentences that nobody should miss.
 
@@ -81,7 +82,7 @@ def page_of(
         notes.append(f"The first {len(subjects)} of {len(gathered.subjects)} faces; all are in caricatures/.")
     if len(pasted) > len(shown):
         notes.append(f"The first {len(shown)} of {len(pasted)} photographs; all are in photos/.")
-    pictures = {readable(photo): np.array(Image.open(out / "photos" / f"{name}.jpg")) for name, photo in shown.items()}
+    pictures = {readable(photo): _opaque(out / "photos" / file, settings.backdrop) for file, photo in shown.items()}
     rows = [[readable(r.photo), ", ".join(r.used), "; ".join(r.refused)] for r in gathered.reports]
     return write_page(
         readable(f"caricatures of {Path(str(settings.photos or settings.codes)).name}"),
@@ -95,6 +96,16 @@ def page_of(
         warnings=warnings,
         notes=notes,
     )
+
+
+def _opaque(path: Path, backdrop: Backdrop) -> np.ndarray:
+    """A picture as uint8 `[H, W, 3]`, its transparent parts on a backdrop."""
+    with Image.open(path) as picture:
+        if picture.mode != "RGBA" or backdrop.behind is None:
+            return np.asarray(picture.convert("RGB"))
+        ground = Image.fromarray(backdrop.canvas(*picture.size))
+        ground.paste(picture, mask=picture)
+    return np.asarray(ground)
 
 
 def enlargements(gathered: Gathered, resolution: int) -> list[str]:

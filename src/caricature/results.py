@@ -120,7 +120,7 @@ def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) ->
     Args:
         out: folder of the results, with the earlier report.
         report: of this run.
-        pasted: names of this run's files in `photos/`.
+        pasted: this run's files in `photos/`.
     """
     try:
         before = json.loads((out / REPORT).read_text())
@@ -130,7 +130,8 @@ def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) ->
         return
     now = {face["name"] for face in report["faces"]}
     stale = [out / "caricatures" / f"{name}.png" for name in names if name not in now]
-    stale += [out / "photos" / f"{name}.jpg" for name in names if name not in pasted]
+    photos = [f"{name}{suffix}" for name in names for suffix in (".jpg", ".png")]
+    stale += [out / "photos" / file for file in photos if file not in pasted]
     stale += [out / name for name in sheets if name not in report["sheets"]]
     for path in stale:
         if path.parent in (out, out / "caricatures", out / "photos"):

@@ -58,8 +58,8 @@ def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | Non
         provider: of landmarks; None for the one that the settings name.
 
     Returns:
-        Where the results are: `caricatures/*.png`, `photos/*.jpg` (pasted back), `codes/`, `faces/`, `sheet.jpg`,
-        `index.html`, `report.json`, `source.json`.
+        Where the results are: `caricatures/*.png`, `photos/*.jpg` (pasted back; transparent ones `*.png`), `codes/`,
+        `faces/`, `sheet.jpg`, `index.html`, `report.json`, `source.json`.
 
     Raises:
         UserError: for everything that the user can put right.
@@ -130,21 +130,32 @@ def _columns(subjects: Sequence[Subject], reconstructions: Tensor, images: Tenso
 
 
 def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[str, str]:
-    """Put the caricatures back; returns the photographs by the names of the files written."""
+    """Put the caricatures back; returns the photographs by the files written to `photos/`.
+
+    A photograph with transparent parts keeps its alpha, and becomes a PNG.
+    """
     faces: dict[str, list[Subject]] = defaultdict(list)
     for subject in gathered.subjects:
         if subject.face is not None and subject.face.frame is not None:
             faces[subject.face.photo].append(subject)
+    pasted: dict[str, str] = {}
     for name, subjects in faces.items():
-        photo = _photo(gathered.photos, name)
+        photo, alpha = _photo(gathered.photos, name, settings.faces.max_pixels)
         for subject in reversed(subjects):  # the largest face, which is the first, on top
             assert subject.face is not None and subject.face.frame is not None
             image = np.array(Image.open(out / "caricatures" / f"{subject.name}.png"))
             photo = paste_back(photo, image, subject.face.frame, feather=settings.feather)
-        save_jpeg(out / "photos" / f"{subjects[0].name}.jpg", photo, quality=95)
-    return {subjects[0].name: name for name, subjects in faces.items()}
+        stem = out / "photos" / subjects[0].name
+        if alpha is None:
+            path = save_jpeg(f"{stem}.jpg", photo, quality=95)
+        else:
+            path = save_png(f"{stem}.png", np.dstack([photo, alpha]))
+        pasted[path.name] = name
+    return pasted
 
 
-def _photo(photos: Source | None, name: str) -> np.ndarray:
+def _photo(photos: Source | None, name: str, max_pixels: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """A photograph's own colours, and its alpha."""
     assert photos is not None
-    return decode_picture(photos.read(name)).rgb
+    picture = decode_picture(photos.read(name), background=None, max_pixels=max_pixels)
+    return picture.rgb, picture.alpha

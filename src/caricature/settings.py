@@ -3,14 +3,16 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from ..data import MAX_PIXELS, Backdrop, Megapixels, parse_backdrop
 from ..errors import UserError
 from ..fetch import WeightsFolder
-from ..options import Device, Kind, NotNegative, Options, Positive, Range, Seed, Share, Words, kind_of
+from ..options import Device, Kind, NotNegative, Options, Positive, Range, Seed, Share, kind_of
 from ..projection import ProjectionChoice
-from ..runs import Direction, Level, PathsSettings, Switch
+from ..runs import Direction, Level, PathsSettings, RunName, SnapshotName, Switch
 
 #: One of `strength={NAME:NUMBER,…}`: a name may stand in quotes, and must where it has a comma.
 NAMED = re.compile(r"""\s*(?:'([^']*)'|"([^"]*)"|([^,]*?))\s*:\s*([^,:]*?)\s*(?:,|$)""")
@@ -69,17 +71,23 @@ class FaceChoice(Options):
     which: Literal["largest", "all"] = "largest"
     landmarks: str = "auto"  # where they come from
     aligned: bool = False  # the pictures are faces cut out as FFHQ's already
+    max_megapixels: Megapixels = MAX_PIXELS / 1e6  # of a photograph, see `decode_picture`
     align_px: Annotated[int, Range(16)] = 1024  # at which faces are cut out before they are reduced to the network's
     min_px: NotNegative | None = None  # smallest side of a face in its photograph; None is half of the network's size
-    max_yaw: Annotated[float, Range(0, 90, noun="degrees")] | None = 45  # that a face may be turned aside
+    max_yaw: Annotated[float, Range(0, 90, note="degrees")] | None = 45  # that a face may be turned aside
     min_sharpness: NotNegative | None = 10  # variance of the Laplacian at 128 px
     max_outside: Share | None = 0.4  # of a face's square that may lie outside of the photograph
+
+    @property
+    def max_pixels(self) -> int:
+        """Most pixels of a photograph."""
+        return int(self.max_megapixels * 1e6)
 
     def check(self) -> None:
         """Refuse to choose among faces that are cut out already."""
         if self.aligned:
             reason = "has no effect with faces.aligned=true: the pictures are taken as they are"
-            self.refuse_changed(reason, "which", "landmarks", "align_px", "min_", "max_")
+            self.refuse_changed(reason, "which", "landmarks", "align_px", "min_", "max_yaw", "max_outside")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +121,13 @@ class PageSettings(Options):
 class CaricatureSettings(Options):
     """All options of `conf/caricature.yaml`."""
 
-    photos: Annotated[Path, Words("a picture, a folder or a zip")] | None = None  # of faces
-    codes: Annotated[Path, Words("a file or a folder")] | None = None  # instead of photographs
-    out: Annotated[Path, Words("a folder")] | None = None  # None for one in the run's
-    run: Annotated[str, Words("latest, a name or a folder")] = "latest"
+    photos: Annotated[Path, "a picture, a folder or a zip"] | None = None  # of faces
+    codes: Annotated[Path, "a file or a folder"] | None = None  # instead of photographs
+    out: Annotated[Path, "a folder"] | None = None  # None for one in the run's
+    run: RunName = "latest"
     base: str = "auto"  # network to project into; auto is the run's
     sweep: str | None = None  # whose recommendation is rendered; None for the newest
-    snapshot: Annotated[str | float, Words("a name or kimg")] | None = None  # another than the recommended
+    snapshot: SnapshotName | None = None  # another than the recommended
     network: str | None = None  # a network file to render with instead of the run's blends
     blend: BlendChoice = field(default_factory=BlendChoice)
     # how much of the caricature: for all faces, one a face, or by name with a `default`
@@ -127,8 +135,9 @@ class CaricatureSettings(Options):
         float | tuple[float, ...] | Mapping[str, float],
         Kind((*_STRENGTHS.words, "{NAME:NUMBER,default:NUMBER}"), _strength, text=r"\{"),
     ] = 1.0
+    background: str = "white"  # behind transparent photographs: a colour, a picture's file, or own
     paste: bool = True  # put the caricatures back into their photographs
-    feather: Annotated[float, Range(0, 0.5, noun="a share")] = 0.15  # of the face over which it fades
+    feather: Annotated[float, Range(0, 0.5)] = 0.15  # of the face over which it fades
     faces: FaceChoice = field(default_factory=FaceChoice)
     projection: ProjectionChoice = field(default_factory=ProjectionChoice)
     tuning: TuningSettings = field(default_factory=TuningSettings)
@@ -149,10 +158,16 @@ class CaricatureSettings(Options):
                 self.refuse_changed("has no effect beside network= and base=", "run")
         if self.codes is not None:
             self.refuse_changed("needs the faces' pictures: give photos= instead of codes=", "tuning.steps")
-            of_photos = ("paste", "feather", "faces.", "projection.", "seed")
+            of_photos = ("background", "paste", "feather", "faces.", "projection.", "seed")
             self.refuse_changed("has no effect with codes=: they are rendered as they are", *of_photos)
         if not self.paste:
             self.refuse_changed("has no effect with paste=false", "feather")
+        _ = self.backdrop
+
+    @cached_property
+    def backdrop(self) -> Backdrop:
+        """What lies behind transparent photographs."""
+        return self.parsed("background", parse_backdrop)
 
     def strengths(self, names: Sequence[str]) -> list[float]:
         """Strength of each face; it takes nothing but their names, so that it can be asked before anything is computed.

@@ -1,14 +1,16 @@
+from .backdrop import Backdrop as Backdrop, parse_backdrop as parse_backdrop
 from .datamodule import PictureDataModule as PictureDataModule
 from .dataset import (
     MIN_PICTURES as MIN_PICTURES,
     NOT_PICTURES as NOT_PICTURES,
     PictureDataset as PictureDataset,
-    label_table as label_table,
     open_dataset as open_dataset,
 )
 from .decode import (
+    MAX_PIXELS as MAX_PIXELS,
     Background as Background,
     BadPicture as BadPicture,
+    DecodedPicture as DecodedPicture,
     decode_picture as decode_picture,
     parse_background as parse_background,
 )
@@ -20,9 +22,10 @@ from .images import (
     to_float as to_float,
     to_uint8 as to_uint8,
 )
+from .labels import Labels as Labels, read_labels as read_labels
 from .portrait_set import HELD_OUT_SEED as HELD_OUT_SEED, open_portraits as open_portraits
 from .report import DatasetReport as DatasetReport
-from .settings import DatasetSettings as DatasetSettings
+from .settings import DatasetSettings as DatasetSettings, Megapixels as Megapixels
 from .sharpness import sharpness as sharpness
 from .sources import (
     FolderSource as FolderSource,

@@ -5,7 +5,8 @@ ds = open_dataset("pictures/", resolution=64);  image, label = ds[0]     # uint8
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,31 @@ from torch import Tensor
 from ..errors import UserError
 from ..files import expanded
 from ..options import OptionError
-from .decode import RESIZE_FILTER, BadPicture, decode_picture, parse_background, resize_square
+from .decode import (
+    MAX_PIXELS,
+    RESIZE_FILTER,
+    BadPicture,
+    DecodedPicture,
+    decode_picture,
+    parse_background,
+    resize_square,
+)
 from .icc import TO_SRGB
+from .labels import read_labels
 from .report import DatasetReport
 from .sources import Source, not_of_kinds, open_source
-from .tfrecord_source import MAX_CLASS
 
 MEMORY_LIMIT_MB = 2048
 MIN_PICTURES = 2
+DIGITS = 16  # of a file's digest that are kept
+Decode = Callable[[bytes], DecodedPicture]
 #: Suffixes of files that lie beside pictures and are passed over without a word.
-NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".html", ".pdf", ".py", ".npy", ".npz"}
+NOT_PICTURES = frozenset(
+    (
+        *(".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".xml", ".html", ".pdf", ".py", ".npy", ".npz", ".log"),
+        *(".db", ".ini", ".lnk", ".url", ".webloc", ".xmp", ".aae", ".md5", ".sha256"),  # beside the pictures of others
+    )
+)
 
 
 class PictureDataset:
@@ -35,6 +51,7 @@ class PictureDataset:
         resolution: px a side.
         labels: class of each picture, or None.
         fingerprint: SHA-256 over names, contents and settings.
+        contents: name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
         report: what the check found.
         images: uint8 `[N, 3, H, W]` when the set is in memory, else None.
     """
@@ -49,7 +66,9 @@ class PictureDataset:
         images: Tensor | None = None,
         labels: list[int] | None = None,
         decode: "PictureDecoder | None" = None,
+        contents: Mapping[str, str] | None = None,
     ) -> None:
+        self.contents = dict(contents or {})
         self.name, self.resolution, self.fingerprint, self.report = name, resolution, fingerprint, report
         self.images, self.labels, self._decode = images, labels, decode
 
@@ -78,8 +97,9 @@ class PictureDataset:
 class PictureDecoder:
     """Reads picture `index` of a source, cropped and resized."""
 
-    def __init__(self, source: Source, names: list[str], resolution: int, background: tuple[int, int, int]) -> None:
-        self.source, self.names, self.resolution, self.background = source, names, resolution, background
+    def __init__(self, source: Source, contents: Mapping[str, str], resolution: int, decode: Decode) -> None:
+        self.source, self.resolution, self.decode = source, resolution, decode
+        self.names, self.digests = list(contents), list(contents.values())
 
     def __call__(self, index: int) -> Tensor:
         """uint8 `[3, r, r]`.
@@ -89,7 +109,10 @@ class PictureDecoder:
         """
         name = self.names[index]
         try:
-            rgb = decode_picture(self.source.read(name), background=self.background).rgb
+            data = self.source.read(name)
+            if hashlib.sha256(data).hexdigest()[:DIGITS] != self.digests[index]:
+                raise UserError(f"{name}: is another picture than when the data set was checked; put it back")
+            rgb = self.decode(data).rgb
         except BadPicture as error:
             raise UserError(f"{name}: {error}; it was fine when the data set was checked, leave it in place") from error
         return _chw(resize_square(rgb, self.resolution))
@@ -101,6 +124,7 @@ def open_dataset(
     resolution: int | None = None,
     on_bad: str = "skip",
     background: str = "black",
+    max_megapixels: float = MAX_PIXELS / 1e6,
     memory_limit_mb: float = MEMORY_LIMIT_MB,
     name: str | None = None,
 ) -> PictureDataset:
@@ -112,6 +136,7 @@ def open_dataset(
         resolution: px a side, a power of two; None when all pictures are squares of one such size already.
         on_bad: `"skip"` leaves bad pictures out with a reason, `"error"` refuses the set.
         background: colour behind transparent pictures.
+        max_megapixels: of a picture, in millions, see `decode_picture`; larger ones are bad.
         memory_limit_mb: a decoded set up to this size is kept in memory.
         name: of the set; None for the path's stem.
 
@@ -119,8 +144,8 @@ def open_dataset(
         The data set.
 
     Raises:
-        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, a wrong label file,
-            damaged TFRecords.
+        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, damaged
+            TFRecords.
     """
     path = expanded(path)
     if on_bad not in ("skip", "error"):
@@ -130,11 +155,14 @@ def open_dataset(
     except ValueError as error:
         raise OptionError("dataset.background", background, str(error)) from error
     source = open_source(path, resolution)
-    names = not_of_kinds(source.names(), NOT_PICTURES)
+    everything = source.names()
+    names = not_of_kinds(everything, NOT_PICTURES)
     if not names:
-        raise OptionError("dataset.path", path, "no files in it; give a folder or zip of pictures")
+        what = "pictures" if everything else "files"
+        raise OptionError("dataset.path", path, f"no {what} in it; give a folder or zip of pictures")
     report = DatasetReport(source=str(path))
-    check = _Check(source, report, colour, resolution, memory_limit_mb)
+    decode = partial(decode_picture, background=colour, max_pixels=int(max_megapixels * 1e6))
+    check = _Check(source, report, decode, resolution, memory_limit_mb)
     for file in names:
         check.look(file)
     if report.skipped and on_bad == "error":
@@ -146,13 +174,15 @@ def open_dataset(
             "dataset.path", path, f"{report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}"
         )
     final = check.resolution_of_all()
-    labels = _labels(source, check.kept, path)
+    found = read_labels(source, everything).of(list(check.contents))
+    labels = None if found.classes is None else list(found.classes.values())
+    report.labels_problem = found.problem
     digest = check.digest
     digest.update(json.dumps([final, background, RESIZE_FILTER]).encode())
     if labels is not None:
         digest.update(json.dumps(labels).encode())
     images = check.images_in_memory()
-    decoder = PictureDecoder(source, check.kept, final, colour) if images is None else None
+    decoder = PictureDecoder(source, check.contents, final, decode) if images is None else None
     return PictureDataset(
         name or path.stem,
         final,
@@ -161,6 +191,7 @@ def open_dataset(
         images=images,
         labels=labels,
         decode=decoder,
+        contents=check.contents,
     )
 
 
@@ -171,13 +202,13 @@ class _Check:
         self,
         source: Source,
         report: DatasetReport,
-        background: tuple[int, int, int],
+        decode: Decode,
         resolution: int | None,
         memory_limit_mb: float,
     ) -> None:
-        self.source, self.report, self.background, self.resolution = source, report, background, resolution
+        self.source, self.report, self.decode, self.resolution = source, report, decode, resolution
         self.limit = memory_limit_mb * 2**20
-        self.kept: list[str] = []
+        self.contents: dict[str, str] = {}
         self.sizes: set[tuple[int, int]] = set()
         self.digest = hashlib.sha256()
         self._pictures: list[np.ndarray] | None = []
@@ -188,7 +219,7 @@ class _Check:
     def look(self, name: str) -> None:
         try:
             data = self.source.read(name)
-            picture = decode_picture(data, background=self.background)
+            picture = self.decode(data)
         except BadPicture as error:
             self.report.skipped[name] = str(error)
             return
@@ -204,8 +235,11 @@ class _Check:
         if notes:
             self.report.converted[name] = notes
         self.report.used += 1
-        self.kept.append(name)
-        self.digest.update(name.encode(errors="surrogateescape") + b"\0" + hashlib.sha256(data).digest())
+        digest = hashlib.sha256(data)
+        self.contents[name] = digest.hexdigest()[:DIGITS]
+        self.digest.update(name.encode(errors="surrogateescape") + b"\0" + digest.digest())
+        if picture.reduction > 1:
+            self.digest.update(b"reduced")  # in full it is another picture
         if TO_SRGB in notes:
             self.digest.update(TO_SRGB.encode())  # features of such a set that were kept before are of other pixels
         if self._pictures is not None:
@@ -235,40 +269,6 @@ class _Check:
         for i in reversed(range(len(images))):  # from the end, so that each picture is freed as it is copied
             images[i] = _chw(self._pictures.pop())
         return images
-
-
-def label_table(source: Source, path: Path) -> dict[str, int] | None:
-    """Name to class, by the source's `dataset.json`; None when it has no labels.
-
-    Raises:
-        UserError: for a damaged file, or labels out of range.
-    """
-    try:
-        text = source.read("dataset.json")
-    except BadPicture:
-        return None
-    try:
-        listed = json.loads(text)["labels"]
-        if listed is None:
-            return None
-        table = {str(name).replace("\\", "/"): int(label) for name, label in listed}
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UserError(f"{path}: its dataset.json is not {{'labels': [[name, number], ...]}} ({error})") from error
-    if min(table.values(), default=0) < 0:
-        raise UserError(f"{path}: dataset.json has negative labels; classes count from 0")
-    if max(table.values(), default=0) > MAX_CLASS:
-        raise UserError(f"{path}: dataset.json has labels above {MAX_CLASS}; classes count from 0 without gaps")
-    return table
-
-
-def _labels(source: Source, kept: list[str], path: Path) -> list[int] | None:
-    table = label_table(source, path)
-    if table is None:
-        return None
-    missing = [name for name in kept if name not in table]
-    if missing:
-        raise UserError(f"{path}: dataset.json has no label for {missing[0]} and {len(missing) - 1} more")
-    return [table[name] for name in kept]
 
 
 def _is_resolution(value: int) -> bool:

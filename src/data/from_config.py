@@ -32,7 +32,11 @@ def open_configured_dataset(settings: DatasetSettings) -> PictureDataset:
     assert settings.path is not None
     _check_prepared(settings.name, settings.path)
     return open_dataset(
-        settings.path, resolution=settings.resolution, on_bad=settings.on_bad, background=settings.background
+        settings.path,
+        resolution=settings.resolution,
+        on_bad=settings.on_bad,
+        background=settings.background,
+        max_megapixels=settings.max_megapixels,
     )
 
 

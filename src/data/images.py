@@ -38,7 +38,7 @@ def save_jpeg(path: str | Path, image: Tensor | np.ndarray, quality: int = 90) -
 
 
 def save_png(path: str | Path, image: Tensor | np.ndarray) -> Path:
-    """Write uint8 `[H, W, 3]` as PNG, whole or not at all."""
+    """Write uint8 `[H, W, 3]`, or with alpha `[H, W, 4]`, as PNG, whole or not at all."""
     return _save(Path(path), image, "PNG")
 
 

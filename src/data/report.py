@@ -16,12 +16,14 @@ class DatasetReport:
         used: pictures in the set.
         converted: file name to what was done to it.
         skipped: file name to the reason it was left out.
+        labels_problem: why labels that are there are not used; None where they are, or where there are none.
     """
 
     source: str
     used: int = 0
     converted: dict[str, list[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    labels_problem: str | None = None
 
     def summary(self) -> str:
         """One line: `400 pictures from DIR (12 converted: grey to RGB 12; 3 skipped: empty file 2, ...)`."""
@@ -31,6 +33,8 @@ class DatasetReport:
             parts.append(f"{len(self.converted)} converted: {_counts(kinds)}")
         if self.skipped:
             parts.append(f"{len(self.skipped)} skipped: {_counts(Counter(self.skipped.values()))}")
+        if self.labels_problem:
+            parts.append(f"labels not used: {self.labels_problem}")
         detail = f" ({'; '.join(parts)})" if parts else ""
         return f"{self.used} pictures from {self.source}{detail}"
 
@@ -41,6 +45,7 @@ class DatasetReport:
             "used": self.used,
             "num_converted": len(self.converted),
             "num_skipped": len(self.skipped),
+            **({"labels_problem": self.labels_problem} if self.labels_problem else {}),
             "converted": dict(list(self.converted.items())[:_MAX_LISTED]),
             "skipped": dict(list(self.skipped.items())[:_MAX_LISTED]),
         }

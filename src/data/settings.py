@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ..options import Options, Range
+from .decode import MAX_PIXELS
+
+#: Largest picture that is read, in millions of pixels; JPEG has at most 4,290.
+Megapixels = Annotated[float, Range(1, 4300)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +20,7 @@ class DatasetSettings(Options):
     resolution: Annotated[int, Range(8)] | None = None  # px a side; None for the pretrained network's
     mirror: bool  # show each picture flipped left to right as well
     on_bad: Literal["skip", "error"] = "error"  # what happens to pictures that cannot be used
+    max_megapixels: Megapixels = MAX_PIXELS / 1e6  # of a picture, see `decode_picture`
     background: str = "black"  # behind transparent pictures, a colour name or #rrggbb; behind portraits, own or black
     domain: Literal["cartoons", "people"] | None = None  # of portraits
     num_images: Annotated[int, Range(2)] | None = None  # of portraits

@@ -12,8 +12,16 @@ from ..options import OptionError
 from .decode import BadPicture
 from .tfrecord_source import TFRecordSource
 
+#: What operating systems and storage devices put into folders, in lower case: files, then folders.
+SYSTEM_NAMES = frozenset(
+    (
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "folder.htt", "picasa.ini"),
+        *("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+    )
+)
 #: Larger files are not pictures that anyone trains on; they are refused before they are read into memory.
 MAX_FILE_BYTES = 2**30
+_ENCRYPTED = 1  # bit of a member's flags
 
 
 class Source(Protocol):
@@ -43,7 +51,7 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """The files of a folder and its subfolders, hidden ones and link loops left out.
+    """The files of a folder and its subfolders, hidden ones, an operating system's own and link loops left out.
 
     A subfolder that cannot be listed is among the names, with a slash at its end, and reading it gives the reason: so
     every report of bad pictures names it.
@@ -78,8 +86,8 @@ class FolderSource:
                 folders.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
-            folders[:] = sorted(f for f in folders if not f.startswith("."))
-            found += [str((Path(folder) / f).relative_to(self.path)) for f in files if not f.startswith(".")]
+            folders[:] = sorted(f for f in folders if not is_hidden(f))
+            found += [str((Path(folder) / f).relative_to(self.path)) for f in files if not is_hidden(f)]
         return sorted(found, key=natural_order)
 
     def read(self, name: str) -> bytes:
@@ -107,7 +115,12 @@ class FolderSource:
 
 
 class ZipSource:
-    """The members of a zip; each thread and process reads through a handle of its own."""
+    """The members of a zip; each thread and process reads through a handle of its own.
+
+    Names are as in a folder: with `/` also where Windows wrote `\\`, without `./`, `../` and a leading `/`. Of members
+    with one name, as zips have them that were added to, each has a name of its own: `a (1).png`, `a (2).png`, and the
+    last, which programs take by the name, `a.png`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -120,39 +133,55 @@ class ZipSource:
             return None
         source = cls(path)
         try:
+            empty = path.stat().st_size == 0
             source._handle()
         except (zipfile.BadZipFile, OSError) as error:
-            raise OptionError("dataset.path", path, "not a zip file, or cut short; was it copied in full?") from error
+            what = "an empty file" if empty else "not a zip file, or cut short"
+            raise OptionError("dataset.path", path, f"{what}; was it copied in full?") from error
         return source
 
     def _handle(self) -> zipfile.ZipFile:
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.zip = zipfile.ZipFile(self.path)
+            self._local.members = _members(self._local.zip)
             self._local.pid = os.getpid()
         handle: zipfile.ZipFile = self._local.zip
         return handle
 
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        self._handle()
+        members: dict[str, zipfile.ZipInfo] = self._local.members
+        return members[name]
+
     def names(self) -> list[str]:
         """Names of all members that are files and not hidden, in natural order."""
-        infos = [i for i in self._handle().infolist() if not i.is_dir()]
-        return sorted((i.filename.removeprefix("./") for i in infos if not _is_hidden(i.filename)), key=natural_order)
+        self._handle()
+        return sorted(self._local.members, key=natural_order)
+
+    def written_name(self, name: str) -> str:
+        """The name under which a member stands in the zip, which others may have too."""
+        return _member_name(self._info(name).filename)
 
     def read(self, name: str) -> bytes:
         """Bytes of one member."""
         try:
-            handle = self._handle()
-            info = handle.NameToInfo.get(name) or handle.getinfo(f"./{name}")
+            handle, info = self._handle(), self._info(name)
             _check_size(info.file_size)
+            if info.flag_bits & _ENCRYPTED:
+                raise BadPicture("protected by a password: unpack the zip first")
             return handle.read(info)
         except BadPicture:
             raise
-        except Exception as error:  # zipfile raises many kinds on damage
-            raise BadPicture(f"cannot be read from the zip ({error})") from error
+        except KeyError as error:
+            raise BadPicture("not in the zip") from error
+        except NotImplementedError as error:
+            raise BadPicture("packed by a method that is not read here: unpack the zip first") from error
+        except Exception as error:  # zipfile raises many kinds on damage, and names the member in them
+            raise BadPicture("cannot be read from the zip (damaged)") from error
 
     def status(self, name: str) -> tuple[int, int]:
         """Size of one member in bytes, and a number that changes with its content."""
-        handle = self._handle()
-        info = handle.NameToInfo.get(name) or handle.getinfo(f"./{name}")
+        info = self._info(name)
         return info.file_size, info.CRC
 
     def __getstate__(self) -> dict[str, Path]:
@@ -160,6 +189,29 @@ class ZipSource:
 
     def __setstate__(self, state: dict[str, Path]) -> None:
         self.path, self._local = state["path"], threading.local()
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files of a zip that are not hidden, each by a name of its own."""
+    named = [
+        (_member_name(info.filename), info) for info in archive.infolist() if not info.filename.endswith(("/", "\\"))
+    ]
+    named = [(name, info) for name, info in named if not is_hidden(name)]
+    last = dict(named)
+    members: dict[str, zipfile.ZipInfo] = {}
+    for name, info in named:
+        own, number = name, 0
+        while (own in last and last[own] is not info) or own in members:
+            number += 1
+            stem, suffix = os.path.splitext(name)
+            own = f"{stem} ({number}){suffix}"
+        members[own] = info
+    return members
+
+
+def _member_name(written: str) -> str:
+    """A member's name as that of a file in a folder."""
+    return "/".join(part for part in written.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
 SOURCES: tuple[type[Source], ...] = (TFRecordSource, FolderSource, ZipSource)
@@ -201,8 +253,9 @@ def is_folder(name: str) -> bool:
     return name.endswith("/")
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part != ".")
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder above it, is hidden: by a dot, or because an operating system has put it there."""
+    return any(part.startswith(".") or part.lower() in SYSTEM_NAMES for part in name.split("/"))
 
 
 def _check_size(num_bytes: int) -> None:

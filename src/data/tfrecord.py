@@ -83,6 +83,16 @@ def first_record(path: Path) -> bytes:
     return _checked(path, 0, data, length, verify=True)
 
 
+def is_record_file(path: Path) -> bool:
+    """Whether a file begins with the head of a record: its length and the checksum of that."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            head = _read_exactly(file, HEAD) if path.is_file() else b""
+    except OSError:
+        return False
+    return len(head) == HEAD and _head(struct.unpack("<Q", head[:8])[0]) == head
+
+
 def frame_record(data: bytes) -> bytes:
     """A record as it stands in a file: length, checksum, data, checksum."""
     return b"".join((_head(len(data)), data, masked_crc32c(data)))

@@ -10,10 +10,21 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a picture: `[68, 2]` landmarks (x, y) in pixels of the upright picture, and how sure the finder is."""
+    """A face in a picture.
+
+    Attributes:
+        landmarks: `[68, 2]` (x, y) in pixels of the upright picture.
+        score: how sure the finder is.
+        of_file: whether they were looked up: pixels of the file's picture, even when it is decoded at half its size.
+    """
 
     landmarks: NDArray[np.float64]
     score: float = 1.0
+    of_file: bool = False
+
+    def reduced(self, factor: int) -> "Face":
+        """The face in a picture that was reduced so many times in decoding; as it is, when it was found there."""
+        return Face((self.landmarks + 0.5) / factor - 0.5, self.score) if self.of_file and factor > 1 else self
 
 
 class LandmarkProvider(Protocol):

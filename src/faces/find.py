@@ -1,8 +1,10 @@
 """Photographs to aligned faces, with a report of what was found in each, what was refused, and why."""
 
 import hashlib
+import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data import BadPicture, Source, decode_picture
+from ..data import MAX_PIXELS, Backdrop, BadPicture, DecodedPicture, Source, decode_picture
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
 from .face import Face, LandmarkProvider
@@ -20,6 +22,8 @@ from .quality import FaceQuality, Limits, measure_face, why_refused
 
 CHOICES = ("largest", "all")
 TRANSFORM_FACTOR = 4
+QUARTER_TURNS = (1, 3, 2)  # in the order in which they are tried: cameras held on their side, then upside down
+WHITE = Backdrop("white", (255, 255, 255))
 MAX_NAME_BYTES = 120  # of a face's name: file systems take 255, and other names are made of it
 
 
@@ -32,12 +36,16 @@ class FaceSettings:
         resolution: px a side of the faces: the network's.
         align_px: px a side at which they are cut out before they are reduced, as FFHQ is (1024); at least `resolution`.
         limits: beyond which a face is refused.
+        max_pixels: of a photograph, see `decode_picture`.
+        backdrop: behind transparent photographs.
     """
 
     resolution: int
     which: str = "largest"
     align_px: int = OUTPUT_PX
     limits: Limits = field(default_factory=Limits)
+    max_pixels: int = MAX_PIXELS
+    backdrop: Backdrop = WHITE
 
     def __post_init__(self) -> None:
         if self.which not in CHOICES:
@@ -78,6 +86,7 @@ class PhotoReport:
         used: names of those that are used.
         refused: reasons, one a face that is not, or one for the whole photograph.
         notes: what had to be done to read it.
+        turned_deg: by which its largest face is turned, a multiple of 90; None for an upright one.
         sha256: of the file; None when it cannot be read.
     """
 
@@ -86,6 +95,7 @@ class PhotoReport:
     used: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    turned_deg: int | None = None
     sha256: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -95,7 +105,9 @@ class PhotoReport:
     def line(self) -> str:
         """One line for the terminal."""
         used = f"{len(self.used)} of {self.found} faces used" if self.found else "no face used"
-        return f"{readable(self.photo)}: {used}" + (f" ({'; '.join(self.refused)})" if self.refused else "")
+        used += "" if self.turned_deg is None else f", turned by {self.turned_deg} degrees"
+        reasons = [reason if n == 1 else f"{n} times {reason}" for reason, n in Counter(self.refused).items()]
+        return f"{readable(self.photo)}: {used}" + (f" ({'; '.join(reasons)})" if reasons else "")
 
 
 def find_faces(
@@ -125,15 +137,17 @@ def find_faces(
         try:
             data = read_photo(photos, name)
             report.sha256 = hashlib.sha256(data).hexdigest()
-            picture = decode_picture(data)
+            picture = decode_picture(data, background=settings.backdrop.behind, max_pixels=settings.max_pixels)
             report.notes = picture.notes
             if provider is None:
                 faces = [_aligned(picture.rgb, name, settings, taken)]
                 report.found = 1
             else:
-                key = landmark_key(provider, name, report.sha256)
+                key = landmark_key(provider, name, report.sha256, picture.reduction)
+                if picture.alpha is not None:
+                    key += f" on {settings.backdrop.sha256 or settings.backdrop.option}"
                 landmarks = (known or {}).get(key)
-                found[key] = provider.find(picture.rgb, name) if landmarks is None else landmarks
+                found[key] = _look(provider, picture, name) if landmarks is None else landmarks
                 faces = _cut_out(picture.rgb, found[key], settings, report, taken)
         except BadPicture as error:
             report.refused.append(str(error))
@@ -147,9 +161,28 @@ def readable(name: str) -> str:
     return re.sub(r"[\ud800-\udfff]", "_", name)
 
 
-def landmark_key(provider: LandmarkProvider, name: str, sha256: str) -> str:
+def landmark_key(provider: LandmarkProvider, name: str, sha256: str, reduction: int = 1) -> str:
     """Name of a photograph's landmarks in a cache."""
-    return f"{sha256} {provider.identity(name)}"
+    return f"{sha256} {provider.identity(name)}" + (f" 1/{reduction}" if reduction > 1 else "")
+
+
+def _look(provider: LandmarkProvider, picture: DecodedPicture, name: str) -> list[Face]:
+    """The faces of a picture; where none is upright, those that are when it is turned by quarters."""
+    faces = [face.reduced(picture.reduction) for face in provider.find(picture.rgb, name)]
+    for turns in QUARTER_TURNS:
+        if faces:
+            break
+        turned = provider.find(np.ascontiguousarray(np.rot90(picture.rgb, turns)), name)
+        faces = [Face(_turned_back(face.landmarks, turns, picture.rgb.shape), face.score) for face in turned]
+    return faces
+
+
+def _turned_back(points: NDArray[np.float64], turns: int, shape: Sequence[int]) -> NDArray[np.float64]:
+    """Points (x, y) in a picture after `turns` of `np.rot90` as those in the picture of this shape before."""
+    for turn in reversed(range(turns)):
+        width = shape[1 - turn % 2]
+        points = np.stack([width - 1 - points[:, 1], points[:, 0]], axis=1)
+    return points
 
 
 def _aligned(rgb: NDArray[np.uint8], name: str, settings: FaceSettings, taken: set[str]) -> FoundFace:
@@ -168,7 +201,7 @@ def _cut_out(
     report.found = len(found)
     if not found:
         report.refused.append("no face found")
-    sized = []
+    sized, others = [], 0
     for face in found:
         try:
             sized.append((ffhq_quad(face.landmarks)[1], face))
@@ -177,7 +210,7 @@ def _cut_out(
     faces: list[FoundFace] = []
     for _, face in sorted(sized, key=lambda pair: -pair[0]):
         if faces and settings.which == "largest":
-            report.refused.append("not the largest face (faces.which=all takes all)")
+            others += 1
             continue
         try:
             made = _cut_one(rgb, face, settings, report.photo, len(faces), {*taken, *(f.name for f in faces)})
@@ -189,7 +222,19 @@ def _cut_out(
             faces.append(made)
         else:
             report.refused.append(reason)
+    if others:
+        which = "one is not the largest face" if others == 1 else f"{others} are not the largest face"
+        report.refused.append(f"{which} (faces.which=all takes all)")
+    if faces and faces[0].frame is not None:
+        report.turned_deg = _quarters(faces[0].frame)
     return faces
+
+
+def _quarters(frame: Frame) -> int | None:
+    """Degrees, to the nearest quarter, by which a crop is turned clockwise; None for an upright one."""
+    across = frame.quad[3] - frame.quad[0]
+    turned = round(math.degrees(math.atan2(across[1], across[0])) / 90) * 90 % 360
+    return turned or None
 
 
 def _cut_one(

@@ -18,13 +18,14 @@ from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
 from ..options import OptionError
-from .align import NUM_LANDMARKS
+from .align import LEFT_EYE, MOUTH_CORNERS, NUM_LANDMARKS, RIGHT_EYE
 from .dlib_landmarks import DlibLandmarks
 from .face import Face, LandmarkProvider
 from .fan_landmarks import FaceAlignmentLandmarks
 from .photos import NOT_PICTURES
 
 SUFFIXES = (".json", ".npy", ".txt")
+MIN_SPAN_PX = 4  # of a face's landmarks; those of shares of the picture, 0 to 1, span less
 _MALFORMED = (ValueError, TypeError, KeyError, EOFError, AttributeError, OverflowError, RecursionError, BadZipFile)
 
 
@@ -47,7 +48,7 @@ class FileLandmarks:
         file = self._file(name)
         if file is None:
             raise BadPicture(f"no landmarks for it ({Path(name).stem}.json, .npy or .txt)")
-        return parse_landmarks(self.source.read(file), file)
+        return read_landmarks(self.source, file)
 
     def identity(self, name: str) -> str:
         """Digest of the landmark file."""
@@ -91,7 +92,7 @@ class AutoLandmarks:
         file = self._file(name)
         if file is None:
             return self._open_for(name).find(image, name)
-        return parse_landmarks(self.files.source.read(file), file)
+        return read_landmarks(self.files.source, file)
 
     def identity(self, name: str) -> str:
         """Digest of the landmark file, or the detector's."""
@@ -189,6 +190,34 @@ def _is_picture(photos: Source, name: str) -> bool:
         return False
 
 
+def read_landmarks(source: Source, file: str) -> list[Face]:
+    """Read the faces in a landmark file.
+
+    Raises:
+        BadPicture: when they are none, or no faces in pixels as pictures have them.
+    """
+    faces = parse_landmarks(source.read(file), file)
+    for face in faces:
+        if reason := why_no_face(face.landmarks):
+            raise BadPicture(f"its landmarks in {file} are {reason}")
+    return faces
+
+
+def why_no_face(landmarks: NDArray[np.float64]) -> str | None:
+    """The mistake in landmarks that cannot be those of a face in a picture; None for others.
+
+    In a face however turned, the mouth lies to the right of the way from the left to the right eye (y grows downwards):
+    in a mirrored one, and where x and y are exchanged, it lies to the left.
+    """
+    if np.ptp(landmarks, axis=0).max() < MIN_SPAN_PX:
+        return "shares of the picture, or of a single point: give x and y in pixels"
+    across = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
+    down = landmarks[list(MOUTH_CORNERS)].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
+    if across[0] * down[1] - across[1] * down[0] <= 0:
+        return "those of a mirrored face: x and y are exchanged, or left and right"
+    return None
+
+
 def parse_landmarks(data: bytes, name: str) -> list[Face]:
     """Read the faces in a landmark file's bytes.
 
@@ -221,11 +250,14 @@ def _faces(value: Any) -> list[Face]:
 
 
 def _face(item: Any) -> Face:
-    points, score = (item["landmarks"], float(item.get("score", 1.0))) if isinstance(item, dict) else (item, 1.0)
+    points, score = (item["landmarks"], item.get("score")) if isinstance(item, dict) else (item, None)
     array = np.asarray(points, np.float64)
     if array.shape != (NUM_LANDMARKS, 2) or not np.isfinite(array).all():
         raise ValueError(f"{list(array.shape)} instead of {NUM_LANDMARKS} finite points")
-    return Face(array, score)
+    score = 1.0 if score is None else float(score)
+    if not np.isfinite(score):
+        raise ValueError(f"a score of {score}")
+    return Face(array, score, of_file=True)
 
 
 def _short(error: Exception) -> str:

@@ -4,16 +4,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ..data import BadPicture, FolderSource, Source, ZipSource, not_of_kinds
+from ..data import NOT_PICTURES as _BESIDE_PICTURES, BadPicture, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from ..files import expanded
 
-NOT_PICTURES = frozenset(
-    (
-        *(".json", ".npy", ".txt", ".npz", ".pt", ".pth", ".pkl", ".safetensors", ".md", ".csv", ".yaml", ".yml"),
-        *(".html", ".pdf", ".py", ".mp4", ".mov", ".db", ".ini"),
-    )
-)
+#: Suffixes of what lies among photographs; phones put films beside them.
+NOT_PICTURES = frozenset((*_BESIDE_PICTURES, ".pt", ".pth", ".pkl", ".safetensors", ".mp4", ".mov"))
 
 
 class FileSource:

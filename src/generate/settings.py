@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ..fetch import WeightsFolder
-from ..options import Device, Kind, Options, Positive, Range, Words
-from ..runs import Direction, Level, PathsSettings, Switch
+from ..options import Device, Kind, Options, Positive, Range
+from ..runs import Direction, Level, PathsSettings, RunName, SnapshotName, Switch
 from .seed_ranges import parse_numbers
 
 SEEDS = {"grid": 36, "truncation": 6, "mix": 4, "pairs": 8, "film": 6}  # how many, when none are asked for
@@ -80,13 +80,13 @@ class GenerateSettings(Options):
     """All options of `conf/generate.yaml`; None stands for what suits the others, or the network."""
 
     mode: Literal["grid", "truncation", "mix", "pairs", "film"] = "grid"
-    network: Annotated[str, Words("a name or a path")] | None = None  # instead of the run's
-    run: Annotated[str, Words("latest, a name or a path")] = "latest"
-    snapshot: Annotated[str | float | tuple[str | float, ...], Words("a name or kimg")] | None = None
-    base: Annotated[str, Words("a name or a path")] | None = None  # that the run was fine-tuned from
+    network: Annotated[str, "a name or a path"] | None = None  # instead of the run's
+    run: RunName = "latest"
+    snapshot: SnapshotName | tuple[SnapshotName, ...] | None = None
+    base: Annotated[str, "a name or a path"] | None = None  # that the run was fine-tuned from
     blend: BlendOptions = field(default_factory=BlendOptions)
     seeds: Annotated[list[int], _numbers(MAX_SEED)] | None = None
-    codes: Annotated[str, Words("a path")] | None = None  # instead of seeds
+    codes: Annotated[str, "a path"] | None = None  # instead of seeds
     psi: Psi | None = None  # truncation
     cutoff: Annotated[int, Range(1, MAX_LAYER + 1)] | None = None  # truncate only so many layers, from the coarsest
     classes: Annotated[list[int], _numbers(MAX_CLASS)] | None = None  # of a conditional network, in turns

@@ -1,10 +1,27 @@
-from .bands import BandFeatures as BandFeatures, band_features as band_features
-from .caricature import (
-    Anchors as Anchors,
-    BlendScore as BlendScore,
-    fit_anchors as fit_anchors,
+from .cariscore import (
+    DELTA as DELTA,
+    LEVEL as LEVEL,
+    MIN_PX as MIN_PX,
+    Axis as Axis,
+    Cell as Cell,
+    Decision as Decision,
+    Judge as Judge,
+    Judged as Judged,
+    References as References,
+    Rows as Rows,
+    check_detector as check_detector,
+    choose_detector as choose_detector,
+    combine as combine,
+    decide as decide,
+    exponents as exponents,
+    locate as locate,
+    open_axes as open_axes,
+    open_detector as open_detector,
     rank_blends as rank_blends,
-    score_blends as score_blends,
+    recommendation as recommendation,
+    remark as remark,
+    shrunk as shrunk,
+    too_few_codes as too_few_codes,
 )
 from .distances import (
     frechet_distance as frechet_distance,
@@ -20,13 +37,6 @@ from .extractors import (
     resize_to_embedded as resize_to_embedded,
 )
 from .frechet import FrechetAccumulator as FrechetAccumulator
-from .gates import (
-    Gate as Gate,
-    diversity as diversity,
-    face_features as face_features,
-    identity_retrieval as identity_retrieval,
-    memorisation as memorisation,
-)
 from .lpips import Lpips as Lpips, load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
 from .published import INCEPTION_NVIDIA as INCEPTION_NVIDIA
 from .settings import MetricsSettings as MetricsSettings

@@ -7,7 +7,6 @@ order are NVIDIA's, and nothing here can check a mapping of them.
 """
 
 import dataclasses
-import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +18,13 @@ from ..device import float32_in
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import file_sha256
+from ..options import read
 from ..weights import load_matching, read_state_dict
 from . import published
 from .inception import INPUT_PX, NUM_FEATURES, UNUSED_TENSORS, FidInception
 from .pictures import check_uint8
+from .settings import MetricsSettings
 
-WEIGHTS = ("published", "nvidia")
 BATCH = 32
 Network = Callable[[Tensor], Tensor]
 
@@ -78,9 +78,8 @@ def load_inception(
     Raises:
         UserError: when the file cannot be had, is another file, or does not hold the network.
     """
-    if weights == "published":
-        if weights_sha256 is not None:
-            raise UserError("metrics.weights_sha256 has no effect with metrics.weights=published: its sha256 is known")
+    chosen = read(MetricsSettings, {"weights": weights, "weights_sha256": weights_sha256})
+    if chosen.weights_sha256 is None:
         path = weights_folder.fetch(published.INCEPTION)
         network = FidInception()
         load_matching(network, read_state_dict(path), path, ignore=UNUSED_TENSORS)
@@ -90,19 +89,11 @@ def load_inception(
         network = network.eval().requires_grad_(False).to(device)
         sha256 = published.INCEPTION.sha256 or file_sha256(path)
         return InceptionExtractor(network, sha256=sha256, resizer=f"tf1-bilinear-{INPUT_PX}", device=device)
-    if weights == "nvidia":
-        return _load_torchscript(weights_sha256, device, weights_folder)
-    raise UserError(f"metrics.weights={weights}: choose {' or '.join(WEIGHTS)}")
+    return _load_torchscript(chosen.weights_sha256, device, weights_folder)
 
 
-def _load_torchscript(sha256: str | None, device: torch.device, weights_folder: WeightsFolder) -> InceptionExtractor:
-    file = published.INCEPTION_NVIDIA
-    if sha256 is None or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        raise UserError(
-            f"metrics.weights=nvidia runs the program in {file.name}, whose sha256 nobody publishes: get the file from "
-            f"{file.urls[0]} and give the sha256 of the one you trust as metrics.weights_sha256 (64 hex digits)"
-        )
-    path = weights_folder.fetch(dataclasses.replace(file, sha256=sha256.lower()))
+def _load_torchscript(sha256: str, device: torch.device, weights_folder: WeightsFolder) -> InceptionExtractor:
+    path = weights_folder.fetch(dataclasses.replace(published.INCEPTION_NVIDIA, sha256=sha256.lower()))
     script = _read_torchscript(path, device)
 
     def network(images: Tensor) -> Tensor:

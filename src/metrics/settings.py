@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from ..options import Count, Options, Range
+from ..options import Count, Options, Range, matching
 from .published import INCEPTION_NVIDIA
 
 EXTRACTORS = {"fid": "inception", "embedded": "embedded", "none": None}  # of each choice
@@ -20,7 +20,8 @@ class MetricsSettings(Options):
     patience: Count = 4  # evaluations without a better KID before a snapshot is flagged past best
     # of Inception: the published state dict, or NVIDIA's TorchScript, which runs the program in the file
     weights: Literal["published", "nvidia"] = "published"
-    weights_sha256: str | None = None  # of NVIDIA's file, for which nobody publishes one
+    # of NVIDIA's file, for which nobody publishes one
+    weights_sha256: Annotated[str, matching("[0-9a-fA-F]{64}", "64 hexadecimal digits")] | None = None
 
     def check(self) -> None:
         """Refuse the features of another choice, and a checksum where there is none to give or none given."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..faces import strip_tiles
 from ..fetch import RemoteFile
 
 #: Finds faces drawn as in anime; trained by nagadomi.
@@ -67,6 +68,14 @@ class CascadeDetector:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Find the faces of a picture."""
+        height, width = image.shape[:2]
+        found = []
+        for left, top, right, bottom in strip_tiles(width, height, MAX_SIDE_PX):  # what lies in two is told by its box
+            boxes = self._find(np.ascontiguousarray(image[top:bottom, left:right]))
+            found.append(boxes + np.array([left, top, left, top, 0]))
+        return np.concatenate(found)
+
+    def _find(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         cv, (height, width) = self._cv, image.shape[:2]
         factor = max(max(height, width) / MAX_SIDE_PX, 1.0)
         grey = cv.cvtColor(image, cv.COLOR_RGB2GRAY)
@@ -87,6 +96,7 @@ class CascadeDetector:
             "sha256": self._sha256,
             "opencv": self._cv.__version__,
             "max_side_px": MAX_SIDE_PX,
+            "strips": "in tiles",
             "min_face_px": MIN_FACE_PX,
         }
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from PIL import Image
 
-from ..data import Background, decode_picture
+from ..data import MAX_PIXELS, Background, decode_picture
 
 SELECTIONS = ("stride", "farthest")
 THUMBNAIL_PX = 16
@@ -51,8 +51,13 @@ def widest_gap(numbers: Sequence[int], used: Collection[int]) -> int | None:
     return max(free, key=lambda n: (min((abs(n - u) for u in used), default=0), -n), default=None)
 
 
-def thumbnail(data: bytes, background: Background) -> np.ndarray:
+def thumbnail(data: bytes, background: Background, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture to uint8 `[16, 16, 3]`, no more of it than needed.
+
+    Args:
+        data: of its file.
+        background: behind transparent parts.
+        max_pixels: as for `decode_picture`.
 
     Raises:
         BadPicture: as `decode_picture`.
@@ -60,10 +65,12 @@ def thumbnail(data: bytes, background: Background) -> np.ndarray:
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as picture:
             warnings.simplefilter("ignore")
+            if picture.width * picture.height > max_pixels:
+                raise ValueError("too large")
             picture.draft("RGB", (_REDUCED_PX, _REDUCED_PX))  # JPEG alone: decodes a fraction
             small = _reduced(picture, background)
     except Exception:  # whatever is wrong with it, the full decoder says it in words, or reads it after all
-        small = Image.fromarray(decode_picture(data, background=background).rgb)
+        small = Image.fromarray(decode_picture(data, background=background, max_pixels=max_pixels).rgb)
     return np.asarray(small.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX))
 
 

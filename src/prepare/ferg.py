@@ -35,6 +35,10 @@ class Frame:
     frame: int
 
 
+class TooFew(UserError):
+    """More pictures are asked for than there are; the message says how many there are."""
+
+
 @dataclass
 class Tree:
     """What a FERG tree holds.
@@ -125,11 +129,11 @@ def balanced_counts(available: Mapping[Cell, int], count: int) -> dict[Cell, int
         Pictures to take of each cell; their sum is `count`.
 
     Raises:
-        UserError: when there are fewer.
+        TooFew: when there are fewer.
     """
     total = sum(available.values())
     if total < count:
-        raise UserError(f"count={count}: the source has {total} usable pictures, ask for at most {total}")
+        raise TooFew(f"count={count}: the source has {total} usable pictures, ask for at most {total}")
     level = _level(available, count)
     taken = {cell: min(have, level) for cell, have in available.items()}
     order = {cell: i for i, cell in enumerate(_diagonal(sorted(available)))}

@@ -64,6 +64,10 @@ class FergChoice:
             for cell, count in self.counts().items():
                 self.picks[cell] = self._mended(cell, count)
 
+    def look_at_all(self, make: Make) -> None:
+        """Make all pictures that may be usable, so that `bad` is all that is not."""
+        self.bad |= make(f for cell in sorted(self.tree.cells) for f in self.usable(cell))
+
     def _mended(self, cell: Cell, count: int) -> list[Frame]:
         by_number = {f.frame: f for f in self.usable(cell)}
         used = [f.frame for f in self.picks[cell] if f.index not in self.bad]
@@ -105,7 +109,7 @@ def _compare(choice: FergChoice, settings: PrepareSettings, source: Source) -> N
 
     def look(frame: Frame) -> np.ndarray | str:
         try:
-            return thumbnail(source.read(frame.name), settings.backdrop.behind)
+            return thumbnail(source.read(frame.name), settings.backdrop.behind, settings.max_pixels)
         except BadPicture as error:
             return str(error)
 

@@ -104,7 +104,7 @@ def decoded(data: bytes, settings: PrepareSettings) -> tuple[np.ndarray, list[st
     Raises:
         BadPicture: with the reason, also for a picture smaller than `min_px`.
     """
-    picture = decode_picture(data, background=settings.backdrop.behind)
+    picture = decode_picture(data, background=settings.backdrop.behind, max_pixels=settings.max_pixels)
     height, width = picture.rgb.shape[:2]
     if settings.min_px is not None and min(width, height) < settings.min_px:
         raise BadPicture(f"{width}x{height} is smaller than min_px={settings.min_px}")

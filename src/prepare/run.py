@@ -9,14 +9,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, label_table, not_of_kinds, open_source
+from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, not_of_kinds, open_source, read_labels
 from ..errors import UserError
 from ..options import OptionError, read
 from .detectors import open_face_detector
 from .drawn_faces import prepare_faces
 from .duplicates import Duplicates
 from .face_boxes import FaceDetector
-from .ferg import Frame, read_tree
+from .ferg import Frame, TooFew, read_tree
 from .ferg_choice import FergChoice, describe, first_choice
 from .manifest import is_same, is_same_source, key_of, make_manifest, read_manifest, source_status
 from .outcome import DUPLICATE, Outcome, entries, shown, write_report
@@ -134,7 +134,10 @@ class _Job:
 
     def folder(self) -> Outcome:
         """Make every picture of a folder, zip or TFRecords."""
-        table = label_table(self.source, self.settings.source)
+        labels = read_labels(self.source, self.names)
+        table = labels.classes
+        if labels.problem:
+            print(f"note       labels not used, the set will have none: {shown(labels.problem)}")
         numbers = [i for i, name in enumerate(self.names) if not_of_kinds([name], NOT_PICTURES)]
         left_out = {i: self.dropped[i] for i in numbers if i in self.dropped}
         if table is not None:
@@ -146,9 +149,10 @@ class _Job:
         kept = self._of_one_size([i for i in wanted if i not in left_out], left_out)
         pairs = self._duplicates(kept, left_out)
         kept = [i for i in kept if i not in left_out]
-        labels = None if table is None else [table[self.names[i]] for i in kept]
-        facts = {} if self.settings.near_bits is None else {"duplicates": pairs}
-        return Outcome(kept, labels, {self.names[i]: left_out[i] for i in sorted(left_out)}, facts=facts)
+        classes = None if table is None else [table[self.names[i]] for i in kept]
+        facts: dict[str, Any] = {} if self.settings.near_bits is None else {"duplicates": pairs}
+        facts |= {"labels_problem": labels.problem} if labels.problem else {}
+        return Outcome(kept, classes, {self.names[i]: left_out[i] for i in sorted(left_out)}, facts=facts)
 
     def ferg(self) -> Outcome:
         """Choose and make a balanced set of a FERG tree."""
@@ -157,7 +161,6 @@ class _Job:
         fits = self._fits(tree.characters)
         empty = {f.index: "empty file" for frames in tree.cells.values() for f in frames if self.sizes[f.index] == 0}
         choice = FergChoice(tree, settings.num_pictures, self.dropped | (empty if any(self.sizes) else {}))
-        first_choice(choice, settings, self.source, self.work)
         cells = {f.index: cell for cell, frames in tree.cells.items() for f in frames}
 
         def make(frames: Iterable[Frame]) -> dict[int, str]:
@@ -166,7 +169,13 @@ class _Job:
             self._make(extra, {i: fits[cells[i][0]] for i in chosen} if fits else {})
             return self._refused(chosen)
 
-        choice.settle(make)
+        try:
+            first_choice(choice, settings, self.source, self.work)
+            choice.settle(make)
+        except TooFew:  # nearly all were asked for: look at all, so that the number in the message can be had
+            choice.look_at_all(make)
+            choice.counts()
+            raise
         pictures = [f.index for cell in sorted(choice.picks) for f in choice.picks[cell]]
         classes = tree.characters
         left_out = {self.names[i]: choice.bad[i] for i in sorted(choice.bad)} | tree.strange
@@ -227,9 +236,12 @@ def _open(path: Path) -> tuple[Source, list[str]]:
     """Open a source and list its names; messages speak of `source=`."""
     try:
         source = open_source(path)
-        return source, source.names()
+        names = source.names()
     except OptionError as error:
         raise OptionError("source", error.value, error.reason) from error
+    if not names:
+        raise OptionError("source", path, "no files in it; give a folder or zip of pictures")
+    return source, names
 
 
 def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:

@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 
+from ..data import MAX_PIXELS, Backdrop, Megapixels, parse_backdrop
 from ..fetch import WeightsFolder
 from ..files import expanded
-from ..options import OptionError, Options, Range, Words, choice
-from .backdrop import Backdrop, parse_backdrop
+from ..options import OptionError, Options, Range, choice
 from .crop import CROPS, FILTERS
 from .face_settings import FaceCrops, FaceSettings, detector_kind
 from .farthest import SELECTIONS
@@ -39,31 +39,31 @@ class PrepareSettings(Options):
     """All options of `conf/prepare.yaml`."""
 
     dataset: Mapping[str, Any]  # which recipe: a choice of `conf/dataset/`, where nothing else is changed
-    source: Annotated[Path, Words("a folder or file")]  # what to read
-    out: Annotated[Path, Words("the path to write")] | None  # zip or folder to write; None for the usual place
-    format: Literal["zip", "tfrecord"]  # of it
-    resolution: Annotated[int, Range(8, 4096, binary=True)] | None  # px a side; None keeps the size
-    filter: Annotated[str, choice(*FILTERS)]  # of resizing
+    source: Annotated[Path, "a folder or file"]  # what to read
+    out: Annotated[Path, "the path to write"] | None = None  # zip or folder to write; None for the usual place
+    format: Literal["zip", "tfrecord"] = "zip"  # of it
+    resolution: Annotated[int, Range(8, 4096, binary=True)] | None = 256  # px a side; None keeps the size
+    filter: Annotated[str, choice(*FILTERS)] = "lanczos"  # of resizing
     # the middle square, the middle of an aspect padded to a square, or squares only
-    crop: Annotated[str, choice(*CROPS)]
-    aspect: Annotated[str, Words("width over height such as 16/9")] | None  # width over height, of crop=wide
-    background: str  # behind transparent parts and beside wide pictures
-    min_px: Annotated[int, Range(8, 100_000)] | None  # shortest side of a source picture
+    crop: Annotated[str, choice(*CROPS)] = "center"
+    aspect: Annotated[str, "width over height such as 16/9"] | None = None  # of crop=wide
+    background: str = "black"  # behind transparent parts and beside wide pictures
+    max_megapixels: Megapixels = MAX_PIXELS / 1e6  # of a source picture, see `decode_picture`
+    min_px: Annotated[int, Range(8, 100_000)] | None = None  # shortest side of a source picture
     # bits of the perceptual hash that near-duplicates differ in at most; None for the recipe's usual
-    dedupe: Annotated[int, Range(0, 32)] | None
-    drop: Annotated[str, Words("a text file")] | None  # file that lists what to leave out
-    count: Annotated[int, Range(2, 1_000_000)] | None  # pictures to choose, of FERG
-    select: Annotated[str, choice(*SELECTIONS)] | None  # how, of FERG
-    align: AlignSettings  # to points, of FERG
-    faces: FaceSettings  # which are cut out, of yuanshen
-    weights: WeightsFolder  # where the detector of faces is fetched to
+    dedupe: Annotated[int, Range(0, 32)] | None = None
+    drop: Annotated[str, "a text file"] | None = None  # that lists what to leave out
+    count: Annotated[int, Range(2, 1_000_000)] | None = None  # pictures to choose, of FERG
+    select: Annotated[str, choice(*SELECTIONS)] | None = None  # how, of FERG
+    align: AlignSettings = field(default_factory=AlignSettings)  # to points, of FERG
+    faces: FaceSettings = field(default_factory=FaceSettings)  # which are cut out, of yuanshen
+    weights: WeightsFolder = field(default_factory=WeightsFolder)  # where the detector of faces is fetched to
 
     def check(self) -> None:
         """Refuse what has no effect with the recipe, and read the small files."""
         self._check_recipe()
-        self._check_effects()
         self._check_size()
-        self._check_face_effects()
+        self._check_effects()
         if self.align.padding == "background" and self.backdrop.colour is None:
             raise self.wrong("align.padding", f"background={self.background} is no colour; choose reflect")
         self._check_out()
@@ -90,6 +90,11 @@ class PrepareSettings(Options):
         """Where report and contact sheets go."""
         name = self.target.stem if self.format == "zip" else self.target.name
         return self.target.with_name(f"{name}-report")
+
+    @property
+    def max_pixels(self) -> int:
+        """Most pixels of a source picture."""
+        return int(self.max_megapixels * 1e6)
 
     @property
     def near_bits(self) -> int | None:
@@ -132,6 +137,7 @@ class PrepareSettings(Options):
             "aspect": self.ratio,
             "background": "picture" if self.backdrop.sha256 else self.background,
             "background_sha256": self.backdrop.sha256,
+            "max_megapixels": self.max_megapixels,
             "min_px": self.min_px,
             "dedupe": self.near_bits,
             "drop": list(self.dropped),
@@ -157,43 +163,34 @@ class PrepareSettings(Options):
                     f"dataset.{key}", value, "is train.py's and has no effect here; see conf/prepare.yaml"
                 )
 
-    def _check_effects(self) -> None:
-        if self.recipe != "ferg":
-            for name, value in (("count", self.count), ("select", self.select), ("align.points", self.align.points)):
-                if value is not None:
-                    raise self.wrong(name, f"has no effect with dataset={self.recipe}, it is for dataset=ferg")
-        elif self.dedupe is not None:
-            raise self.wrong("dedupe", "has no effect with dataset=ferg: select=farthest takes the most different")
-        if self.align.padding is not None and self.align.points is None:
-            raise self.wrong("align.padding", "has no effect without align.points")
-        if self.align.points is not None and self.crop != "center":
-            raise self.wrong("crop", "has no effect with align.points, which decide what is cut out")
-
-    def _check_face_effects(self) -> None:
-        drawn = self.recipe == "yuanshen"
-        if drawn and self.crop != "center":
-            raise self.wrong("crop", "has no effect with dataset=yuanshen: squares about faces are cut out")
-        given = next(self.faces.changed(), None)
-        if not drawn and given is not None:
-            raise self.wrong(f"faces.{given}", f"has no effect with dataset={self.recipe}, it is for dataset=yuanshen")
-        fetches = drawn and detector_kind(self.faces.detector) in ("usual", "url")
-        where = next(self.weights.changed(), None)
-        if not fetches and where is not None:
-            what = f"faces.detector={self.faces.detector}" if drawn else f"dataset={self.recipe}"
-            raise self.wrong(f"weights.{where}", f"has no effect with {what}, for which nothing is fetched")
-
     def _check_size(self) -> None:
+        if self.resolution is None and self.recipe != "folder":
+            raise self.wrong("resolution", f"give dataset={self.recipe} a resolution")
+        if self.resolution is None and self.crop != "keep":
+            raise self.wrong("resolution", "keeps the pictures' own size: say crop=keep as well")
         if self.resolution is None:
-            if self.recipe != "folder":
-                raise self.wrong("resolution", f"give dataset={self.recipe} a resolution")
-            if self.crop != "keep":
-                raise self.wrong("resolution", "keeps the pictures' own size: say crop=keep as well")
-            if self.filter != FILTERS[0]:
-                raise self.wrong("filter", "has no effect with resolution=null, nothing is resized")
+            self.refuse_changed("has no effect with resolution=null, nothing is resized", "filter")
         if self.crop == "wide" and self.ratio is None:
             raise self.wrong("crop", "needs aspect=WIDTH/HEIGHT, such as aspect=16/9")
-        if self.crop != "wide" and self.aspect is not None:
-            raise self.wrong("aspect", f"has no effect with crop={self.crop}, it is for crop=wide")
+        if self.crop != "wide":
+            self.refuse_changed(f"has no effect with crop={self.crop}, it is for crop=wide", "aspect")
+
+    def _check_effects(self) -> None:
+        elsewhere = f"has no effect with dataset={self.recipe}, it is for dataset="
+        if self.recipe == "ferg":
+            self.refuse_changed("has no effect with dataset=ferg: select=farthest takes the most different", "dedupe")
+        else:
+            self.refuse_changed(f"{elsewhere}ferg", "count", "select", "align.points")
+        if self.align.points is None:
+            self.refuse_changed("has no effect without align.points", "align.padding")
+        else:
+            self.refuse_changed("has no effect with align.points, which decide what is cut out", "crop")
+        if self.recipe == "yuanshen":
+            self.refuse_changed("has no effect with dataset=yuanshen: squares about faces are cut out", "crop")
+        else:
+            self.refuse_changed(f"{elsewhere}yuanshen", "faces.")
+        if self.recipe != "yuanshen" or detector_kind(self.faces.detector) not in ("usual", "url"):
+            self.refuse_changed("has no effect here: nothing is fetched", "weights.")
 
     def _check_out(self) -> None:
         out = self.target

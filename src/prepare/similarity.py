@@ -24,6 +24,7 @@ PARTS = ("left eye", "right eye", "mouth")
 PADDINGS = ("reflect", "background")
 _MAX_REACH = 8  # crop side in picture sides
 _MAX_WORK_PX = 4096
+_MIN_EYES_PX = 2
 
 Point = tuple[float, float]
 Triple = tuple[Point, Point, Point]
@@ -80,6 +81,10 @@ def _triple(name: str, value: Any) -> Triple:
         raise ValueError(f"{name}: give three points [x, y] in px: {', '.join(PARTS)}")
     left, right, mouth = ((float(x), float(y)) for x, y in value)
     across, down = complex(*right) - complex(*left), complex(*mouth) - complex(*left)
+    if abs(across) < _MIN_EYES_PX:
+        raise ValueError(
+            f"{name}: its eyes are less than {_MIN_EYES_PX} px apart; points are in px, not in shares of the picture"
+        )
     if (across.conjugate() * down).imag <= 0:
         raise ValueError(
             f"{name}: the mouth does not lie below the eyes; left eye is the one on the left of the picture"

@@ -10,7 +10,7 @@ from ..options import Count, NotNegative, OptionError, Options, Positive, Range,
 Space = Literal["w", "w+"]
 Distance = Literal["auto", "lpips", "embedded"]
 Format = Literal["fp32", "bf16"]
-Plateau = Annotated[float, Range(0, 1, above=True, below=True, noun="a share")]
+Plateau = Annotated[float, Range(0, 1, above=True, below=True)]
 
 
 @dataclass(frozen=True)

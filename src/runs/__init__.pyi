@@ -23,5 +23,7 @@ from .settings import (
     Direction as Direction,
     Level as Level,
     PathsSettings as PathsSettings,
+    RunName as RunName,
+    SnapshotName as SnapshotName,
     Switch as Switch,
 )

@@ -84,6 +84,19 @@ class Recipe(Options):
         raise OptionError(name, self.resolution, reason)
 
 
-def recipes_of(settings: BlendSettings) -> list[Recipe]:
-    """The recipes that settings ask for: of each resolution once, increasing."""
-    return [Recipe(r, settings.direction, settings.level, settings.width) for r in sorted(set(settings.res))]
+def recipes_of(settings: BlendSettings, G: Generator) -> list[Recipe]:
+    """The recipes that settings ask for: of each resolution once, increasing.
+
+    Args:
+        settings: of the blends.
+        G: one of the networks.
+
+    Raises:
+        OptionError: for a resolution that the networks do not have, or at which a blend is the low network itself.
+    """
+    one = Recipe(G.synthesis.resolutions[0], settings.direction, settings.level, settings.width)
+    chosen = one.resolutions(G) if settings.res == "all" else sorted(set(settings.res))
+    recipes = [one.at(r) for r in chosen]
+    for recipe in recipes:
+        recipe.check_against(G, "blend.res")
+    return recipes

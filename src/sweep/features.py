@@ -1,75 +1,62 @@
-"""Features of a set of pictures, kept beside the sweep so that no picture is made or measured twice."""
+"""What is measured of a set of pictures, kept beside the sweep so that no picture is made or measured twice."""
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..data import image_grid, save_jpeg
+from ..faces import LandmarkProvider
 from ..files import atomic_write
-from ..metrics import BandFeatures, band_features, face_features, get_extractor
+from ..metrics import Judge, Rows, locate, shrunk
 
-EXTRACTOR = "embedded"
-STORED_VERSION = 2  # raise when what is stored, or how bands are measured, changes
+SCORE_VERSION = 3  # raise when what is stored, or how it is measured, changes
 SHOWN, COLUMNS = 16, 4
 
 
-@dataclass(frozen=True)
-class PictureFeatures:
-    """Features of N pictures.
+class Collector:
+    """Measures the pictures of one set of the common codes chunk by chunk, and keeps the first 16 to show.
 
-    Attributes:
-        bands: structure and rendering, for the score.
-        embedded: `[N, d]` of the extractor on the face alone, for the gates.
+    Args:
+        judge: measures them.
+        provider: finds their faces.
     """
 
-    bands: BandFeatures
-    embedded: Tensor
-
-
-class Collector:
-    """Measures the pictures of one set chunk by chunk, and keeps the first 16 to show."""
-
-    def __init__(self) -> None:
-        self._low: list[np.ndarray] = []
-        self._high: list[np.ndarray] = []
-        self._embedded: list[Tensor] = []
+    def __init__(self, judge: Judge, provider: LandmarkProvider) -> None:
+        self._judge, self._provider = judge, provider
+        self._rows: list[Rows] = []
         self._shown: list[Tensor] = []
 
     def add(self, pictures: Tensor) -> None:
         """Take the next uint8 `[n, 3, H, W]`."""
-        bands = band_features(pictures, extractor=EXTRACTOR)
-        self._low.append(bands.low)
-        self._high.append(bands.high)
-        self._embedded.append(face_features(pictures, get_extractor(EXTRACTOR)))
+        self._rows.append(self._judge.rows(locate(shrunk(pictures), self._provider)))
         if sum(map(len, self._shown)) < SHOWN:
             self._shown.append(pictures[:SHOWN])
 
-    def save(self, features_path: Path, picture_path: Path) -> None:
-        """Write the features and the picture, each whole or not at all."""
-        save_jpeg(picture_path, image_grid(torch.cat(self._shown)[:SHOWN], COLUMNS))
-        arrays = {"low": np.concatenate(self._low), "high": np.concatenate(self._high)}
-        save_arrays(features_path, **arrays, embedded=torch.cat(self._embedded).numpy())
+    def save(self, features_path: Path, picture_path: Path) -> dict[str, Any]:
+        """Write the pseudo-values and the picture, each whole or not at all.
+
+        Returns:
+            What stands in the set's row: `found` and `gates`.
+        """
+        judged = self._judge.judged(Rows.joined(self._rows))
+        show(picture_path, torch.cat(self._shown))
+        save_arrays(features_path, pseudo=judged.pseudo)
+        return {"found": judged.found, "gates": {gate.name: gate.as_dict() for gate in judged.gates}}
 
 
-def feature_protocol() -> dict[str, str | int]:
-    """What decides the features of a given picture."""
-    extractor = get_extractor(EXTRACTOR)
-    return {
-        "extractor": EXTRACTOR,
-        "extractor_sha256": extractor.sha256,
-        "resizer": extractor.resizer,
-        "features_version": STORED_VERSION,
-    }
+def show(path: Path, pictures: Tensor) -> None:
+    """Write the first 16 pictures, uint8 `[N, 3, H, W]`, as one."""
+    save_jpeg(path, image_grid(pictures[:SHOWN], COLUMNS))
 
 
-def load_features(path: Path) -> PictureFeatures:
-    """Read what `Collector.save` wrote."""
+def load_pseudo(path: Path) -> np.ndarray:
+    """Read the pseudo-values `[N, A]` that `Collector.save` wrote."""
     with np.load(path) as file:
-        return PictureFeatures(BandFeatures(file["low"], file["high"]), torch.from_numpy(file["embedded"]))
+        return np.asarray(file["pseudo"])
 
 
 def has_features(path: Path) -> bool:

@@ -6,27 +6,18 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import yaml
-from torch import Tensor
 
-from ..data import DatasetSettings, open_configured_dataset
-from ..errors import UserError
-from ..files import file_sha256, read_json, write_text
-from ..metrics import face_features, get_extractor
-from ..options import read
-from ..runs import BEST, RANKING, blend_header, run_config
+from ..files import file_sha256, write_text
+from ..runs import BEST, RANKING, blend_header
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import load_network, save_network
-from .features import EXTRACTOR, feature_protocol, has_features, load_features, save_arrays
+from .features import load_pseudo
 from .plan import Sweep
-from .ranking import Anchors, rank
+from .ranking import rank
 from .table import copy_file
 
-MAX_REALS = 2000
-CHUNK = 64
-TABLE = ("label", "kimg", "resolution", "cari", "s", "r", "share", "eligible", "picture")
+CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 
 
 def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
@@ -39,10 +30,7 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     Returns:
         The ranking, as written to `ranking.json`.
     """
-    rows = list(sweep.rows().values())
-    cells = {row["label"]: load_features(sweep.table.features_path(row["key"])) for row in rows}
-    rows, facts = rank(rows, cells, _anchors(sweep), sweep.settings)
-    ranking = {**facts, "base": sweep.base.path.name, "protocol": sweep.protocol}
+    rows, ranking = _ranked(sweep)
     path = sweep.folder / RANKING
     same = path.is_file() and path.read_text() == _json(ranking)
     best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
@@ -53,48 +41,54 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     report = write_sweep_report(sweep.folder)
     if changed or not same:
         _track(sweep, rows, ranking, best)
-    print(ranking["sentence"])
-    for name, reason in ranking["not_measured"].items():
-        print(f"gate {name} is not measured: {reason}")
+    print("\n".join([ranking["sentence"], *ranking["remarks"]]))
     print(f"report: {report}", flush=True)
     return ranking
 
 
-def _anchors(sweep: Sweep) -> Anchors:
-    features = {s.name: load_features(sweep.table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots}
-    reals, reason = _real_features(sweep)
-    base = load_features(sweep.table.features_path(sweep.base_key))
-    return Anchors(base, features, {s.name: s.kimg for s in sweep.snapshots}, reals, reason)
+def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The scored rows, and the content of `ranking.json`."""
+    table, settings, references = sweep.table, sweep.settings, sweep.references
+    rows = list(sweep.rows().values())
+    axes = references.axes
+    rows, decided = rank(
+        rows,
+        {row["label"]: load_pseudo(table.features_path(row["key"])) for row in rows},
+        {s.name: load_pseudo(table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots if s.kimg > 0},
+        axes,
+        alpha=settings.alpha,
+        seed=settings.seed,
+        gates=settings.gates,
+        resolutions=next(iter(sweep.recipes.values())).resolutions(sweep.base.G),
+    )
+    landmarks = references.facts["landmarks"]
+    found = {**landmarks["found"], "blends": sum(row["found"] for row in rows) / max(len(rows), 1)}
+    facts = {
+        "landmarks": {**landmarks, "found": found},
+        "cartoons": references.facts["cartoons"],
+        "direction": settings.blend.direction,
+        "n_latents": sweep.protocol["n_latents"],
+        "seed": settings.seed,
+        "base": sweep.base.path.name,
+        "protocol": sweep.protocol,
+    }
+    return rows, {**decided, "remarks": _remarks(decided | facts), **facts}
 
 
-def _real_features(sweep: Sweep) -> tuple[Tensor | None, str | None]:
-    """Features of the run's training pictures, or None and the reason."""
-    path = sweep.run_dir / "run.json"
-    facts = read_json(path).get("dataset") if path.is_file() else None
-    settings = run_config(sweep.run_dir).get("dataset")
-    if not facts or not settings:
-        return None, f"{sweep.run_dir} does not say which pictures it was trained on"
-    fingerprint = str(facts["fingerprint"])
-    protocol = feature_protocol()
-    measured = f"v{protocol['features_version']}-{str(protocol['extractor_sha256'])[:12]}"
-    stored = sweep.folder / "features" / f"reals-{fingerprint[:12]}-{measured}.npz"
-    if has_features(stored):
-        with np.load(stored) as file:
-            return torch.from_numpy(file["embedded"]), None
-    try:
-        dataset = open_configured_dataset(read(DatasetSettings, {**settings, "resolution": facts["resolution"]}))
-    except UserError as error:
-        return None, f"the training pictures cannot be read ({error})"
-    if dataset.fingerprint != fingerprint:
-        return None, "the data set has changed since the run was trained"
-    count = min(len(dataset), MAX_REALS)
-    if count < 2:
-        return None, "a data set of one picture has no distances"
-    indices = [i * len(dataset) // count for i in range(count)]
-    chunks = [torch.stack([dataset[i][0] for i in indices[k : k + CHUNK]]) for k in range(0, count, CHUNK)]
-    features = torch.cat([face_features(chunk, get_extractor(EXTRACTOR)) for chunk in chunks])
-    save_arrays(stored, embedded=features.numpy())
-    return features, None
+def _remarks(ranking: dict[str, Any]) -> list[str]:
+    """What is to be said beside the sentence: the detector's own warning first, since all hangs on it."""
+    landmarks, cartoons = ranking["landmarks"], ranking["cartoons"]
+    warning = landmarks["warning"]
+    found = ", ".join(f"{which} {share:.0%}" for which, share in landmarks["found"].items())
+    said = [f"Landmarks by {landmarks['name']}; faces found: {found}."]
+    said += [f"{warning[0].upper()}{warning[1:]}."] if warning else []
+    if cartoons["reason"] is not None:
+        said.append(
+            f"Pictures of {cartoons['name']} stand for the training pictures ({cartoons['reason']}): scores do not "
+            "compare with those of other sweeps."
+        )
+    said += [note["text"] for note in ranking["notes"]]
+    return said + [f"Gate {name} is not measured: {reason}." for name, reason in ranking["not_measured"].items()]
 
 
 def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
@@ -112,7 +106,7 @@ def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
         "kimg": snapshot.kimg,
         "parent": snapshot.sha256,
         "blend": blend_header(recipe, ours, base),
-        "score": {key: choice[key] for key in ("cari", "s", "r", "share")},
+        "score": {key: choice[key] for key in ("cari", *_names(ranking), "share")},
         "protocol": sweep.protocol,
     }
     return save_network(path, G_ema=recipe.blend(G, sweep.base.G), meta=meta)
@@ -145,16 +139,22 @@ def _track(sweep: Sweep, rows: list[dict[str, Any]], ranking: dict[str, Any], be
         tags=["sweep"],
     )
     try:
-        values = [[sweep.folder / row[k] if k == "picture" else row[k] for k in TABLE] for row in rows]
-        tracker.table("sweep/cells", TABLE, values)
+        columns = (*CELL, *_names(ranking), *FOUND)
+        values = [[sweep.folder / row[k] if k == "picture" else row[k] for k in columns] for row in rows]
+        tracker.table("sweep/cells", columns, values)
         choice = ranking["recommended"]
         if best is not None and choice is not None:
-            keys = {f"score/{name}": choice[key] for name, key in (("cari", "cari"), ("S", "s"), ("R", "r"))}
-            tracker.summary({**keys, "recommended": choice["label"], "sentence": ranking["sentence"]})
+            keys = {f"score/{name}": choice[name] for name in ("cari", *_names(ranking))}
+            bound = {"score/below_best": ranking["below_best"]}
+            tracker.summary({**keys, **bound, "recommended": choice["label"], "sentence": ranking["sentence"]})
             facts = {key: choice[key] for key in ("label", "kimg", "resolution", "cari")}
             tracker.artifact(best, name=f"{run}-blend", type="model", aliases=["best"], metadata=facts)
     finally:
         tracker.finish()
+
+
+def _names(ranking: dict[str, Any]) -> list[str]:
+    return [axis["name"] for axis in ranking["axes"]]
 
 
 def _json(ranking: dict[str, Any]) -> str:

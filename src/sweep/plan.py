@@ -4,19 +4,23 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ..device import float32_format, torch_device
+from ..errors import UserError
+from ..files import read_json
+from ..metrics import MIN_PX
 from ..networks import Generator, Precision, choose_precision
 from ..ops import start_ops
 from ..options import read
 from ..runs import Base, Recipe, Snapshot, check_family, find_base, find_run, find_snapshots, recipes_of
-from .features import feature_protocol
+from .features import SCORE_VERSION
 from .pictures import common_codes
+from .references import SweepReferences
 from .settings import SweepSettings
 from .table import CellTable
 
@@ -35,7 +39,7 @@ class Sweep:
         snapshots: to score, by kimg.
         recipes: of the blends by resolution, increasing.
         precision: in which networks render.
-        protocol: what decides a cell's features besides snapshot and resolution.
+        protocol: what decides a cell's pictures besides snapshot and resolution, and how they are measured.
     """
 
     folder: Path
@@ -58,16 +62,24 @@ class Sweep:
 
     @property
     def base_key(self) -> str:
-        """Name of the base network's features."""
+        """Name of the references' features, the base network's pictures among them."""
         return f"base-{_hash(self.protocol)}"
+
+    @cached_property
+    def references(self) -> SweepReferences:
+        """What the cells are measured against, as `run.prepare` wrote it."""
+        return SweepReferences.load(self.table.features_path(self.base_key))
 
     def unblended_key(self, snapshot: Snapshot) -> str:
         """Name of the un-blended snapshot's features."""
-        return f"{snapshot.name}-{_hash([self.protocol, snapshot.sha256])}"
+        return f"{snapshot.name}-{self._hash(snapshot)}"
 
     def cell_key(self, snapshot: Snapshot, resolution: int) -> str:
-        """Name of a cell's features, and its identity: protocol, snapshot file, resolution."""
-        return f"{cell_name(snapshot, resolution)}-{_hash([self.protocol, snapshot.sha256, resolution])}"
+        """Name of a cell's features, and its identity: protocol, references, snapshot file, resolution."""
+        return f"{cell_name(snapshot, resolution)}-{self._hash(snapshot, resolution)}"
+
+    def _hash(self, snapshot: Snapshot, *more: int) -> str:
+        return _hash([self.protocol, self.references.facts["identity"], snapshot.sha256, *more])
 
     def keys(self) -> list[str]:
         """All cells, in the order of the grid."""
@@ -96,13 +108,15 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     snapshots = find_snapshots(run_dir, settings.snapshot)
     base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
     check_family(snapshots, base)
-    recipes = {recipe.resolution: recipe for recipe in recipes_of(settings.blend)}
-    for recipe in recipes.values():
-        recipe.check_against(base.G, "blend.res")
+    if base.G.resolution < MIN_PX:
+        raise UserError(f"{run_dir.name}: pictures of at least {MIN_PX} px can be scored, not of {base.G.resolution}")
+    recipes = {recipe.resolution: recipe for recipe in recipes_of(settings.blend, base.G)}
     precision = settings.parsed("precision", partial(choose_precision, device=device, resolution=base.G.resolution))
     start_ops(device, base.G.resolution)
     protocol = {
-        **feature_protocol(),
+        "score": SCORE_VERSION,
+        "landmarks": settings.landmarks,
+        "cartoons": _fingerprint(run_dir),
         "n_latents": settings.n_latents or (LATENTS_CPU if device.type == "cpu" else LATENTS_GPU),
         "psi": float(settings.psi),
         "seed": settings.seed,
@@ -120,6 +134,13 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
 def cell_name(snapshot: Snapshot, resolution: int) -> str:
     """`kimg-000016.00-res032`."""
     return f"{snapshot.name}-res{resolution:03d}"
+
+
+def _fingerprint(run_dir: Path) -> str | None:
+    """Of the pictures that the run was trained on, as it says."""
+    path = run_dir / "run.json"
+    facts = read_json(path).get("dataset") if path.is_file() else None
+    return str(facts["fingerprint"]) if facts else None
 
 
 def _digest(G: Generator) -> str:

@@ -8,12 +8,15 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..metrics import Judge, open_detector, shrunk
 from ..networks import UNRELATED, kinship
 from ..options import read
 from ..runs import Snapshot, find_run
@@ -22,17 +25,18 @@ from .features import Collector
 from .finish import finish_sweep
 from .pictures import UNBLENDED, render, render_snapshot
 from .plan import Sweep, cell_name, open_configured_sweep, open_sweep
+from .references import SweepReferences, find_cartoons, measure_references, write_references
 from .settings import SweepSettings
 
 
 def run_sweep(
-    run_dir: str | Path, resolutions: Any, *, blend: Mapping[str, Any] | None = None, **options: Any
+    run_dir: str | Path, resolutions: Any = "all", *, blend: Mapping[str, Any] | None = None, **options: Any
 ) -> tuple[Path, dict[str, Any]]:
     """Sweep a run in this process.
 
     Args:
         run_dir: the run's folder.
-        resolutions: of the switch.
+        resolutions: of the switch; `"all"` that the networks have.
         blend: the other options of the group `blend`.
         options: the other fields of `SweepSettings`.
 
@@ -60,7 +64,7 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def prepare(sweep: Sweep) -> int:
-    """Make the folder's beginnings and what all jobs share: the base network's features.
+    """Make the folder's beginnings and what all jobs share: the references.
 
     What the last finished sweep of this name left stays as it is until this one is ranked.
 
@@ -68,24 +72,31 @@ def prepare(sweep: Sweep) -> int:
         How many of the grid's cells are there already.
 
     Raises:
-        UserError: when no snapshot has been trained.
+        UserError: when no snapshot has been trained, or its pictures cannot be scored.
     """
     if not any(snapshot.kimg > 0 for snapshot in sweep.snapshots):
         folder = sweep.run_dir / "snapshots"
         raise UserError(f"{folder}: a sweep needs a snapshot later than 0 kimg, the network that training started from")
     table = sweep.table
     others = table.open(sweep.protocol)
+    _prepare_references(sweep)
     reused = len(sweep.rows())
     count = f"{len(sweep.snapshots)} snapshots x {len(sweep.recipes)} resolutions"
     print(f"sweep      {sweep.folder}: {count}, {sweep.protocol['n_latents']} codes", flush=True)
     if others and not reused:
-        print(f"           {others} cells of another protocol (codes, extractor or base) are kept", flush=True)
-    if not table.has(sweep.base_key):
-        collector = Collector()
-        for pictures in render(sweep.base.G, sweep.codes(), sweep.precision):
-            collector.add(pictures)
-        collector.save(table.features_path(sweep.base_key), table.picture_path(sweep.base_key))
+        print(f"           {others} cells of another protocol (codes, score or base) are kept", flush=True)
     return reused
+
+
+def _prepare_references(sweep: Sweep) -> None:
+    """Measure the references unless they are there; where a snapshot stands for the cartoons, look for these again."""
+    table, key, protocol = sweep.table, sweep.base_key, sweep.protocol
+    if table.has(key) and SweepReferences.load(table.features_path(key)).has_cartoons:
+        return
+    base = torch.cat([shrunk(part) for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
+    cartoons = find_cartoons(sweep.run_dir, sweep.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
+    references = measure_references(base, cartoons, protocol["landmarks"], protocol["direction"])
+    write_references(table.features_path(key), table.picture_path(key), references, base)
 
 
 def pending_snapshots(sweep: Sweep) -> list[Snapshot]:
@@ -112,7 +123,9 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
             f"{snapshot.path} was not fine-tuned from {sweep.base.path}: their weights have nothing in common "
             f"(cosine {relation:.2f}); name the right network with base=FILE"
         )
-    collectors: dict[int, Collector] = defaultdict(Collector)
+    references = sweep.references
+    provider = open_detector(references.facts["landmarks"]["name"])
+    collectors: dict[int, Collector] = defaultdict(partial(Collector, Judge(references.measured), provider))
     resolutions = [r for r in missing if r != UNBLENDED]
     recipes = [sweep.recipes[r] for r in resolutions]
     total = sweep.protocol["n_latents"] * (len(resolutions) + 1)
@@ -123,9 +136,9 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
     table, key = sweep.table, sweep.unblended_key(snapshot)
     collectors[UNBLENDED].save(table.features_path(key), table.picture_path(key))
     for r in resolutions:
-        row = _row(sweep, snapshot, r, relation)
-        collectors[r].save(table.features_path(row["key"]), table.picture_path(row["key"]))
-        table.append(row)
+        key = sweep.cell_key(snapshot, r)
+        judged = collectors[r].save(table.features_path(key), table.picture_path(key))
+        table.append({**_row(sweep, snapshot, r, key), **judged, "kinship": relation})
     took = time.perf_counter() - started
     print(f"{snapshot.name}  {len(resolutions)} cells, {total} pictures in {took:.1f} s", flush=True)
     return len(resolutions)
@@ -149,20 +162,13 @@ def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[
     return missing if known else [UNBLENDED, *missing]
 
 
-def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, relation: float) -> dict[str, Any]:
+def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, key: str) -> dict[str, Any]:
     return {
         "label": f"{snapshot.name}/{resolution}",
         "snapshot": snapshot.name,
         "kimg": snapshot.kimg,
         **asdict(sweep.recipes[resolution]),
-        "s": None,
-        "r": None,
-        "cari": None,
-        "share": None,
-        "gates": {},
-        "eligible": None,
         "picture": f"cells/{cell_name(snapshot, resolution)}.jpg",
-        "kinship": relation,
-        "key": sweep.cell_key(snapshot, resolution),
+        "key": key,
         "protocol": sweep.protocol,
     }

@@ -4,29 +4,29 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from ..fetch import WeightsFolder
-from ..options import Device, Options, Range, Seed, Words, matching
-from ..runs import BlendSettings, PathsSettings
+from ..options import Device, Options, Range, Seed, matching
+from ..runs import BlendSettings, PathsSettings, RunName, SnapshotName
 from ..tracking import TrackerSettings
 
-MIN_LATENTS, MIN_BOOTSTRAP = 16, 100  # to compare blends; for an interval
+MIN_LATENTS = 16  # to measure blends; for a recommendation see `metrics.MIN_CODES`
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings(Options):
     """All options of `conf/sweep.yaml`."""
 
-    run: Annotated[str, Words("latest, a name or a folder")] = "latest"
-    snapshot: Annotated[str | float | tuple[str | float, ...], Words("all, or names or kimg of snapshots")] = "all"
+    run: RunName = "latest"
+    snapshot: Literal["all"] | tuple[SnapshotName, ...] = "all"
     base: str = "auto"  # the network that the run was fine-tuned from; auto is as the run says
     # of the sweep's folder; None makes one of direction, level and width
     name: Annotated[str, matching(r"(?!\.\.?$)[^/]+", "a name for the sweep's folder, without / or ..")] | None = None
     blend: BlendSettings = field(default_factory=BlendSettings)
     n_latents: Annotated[int, Range(MIN_LATENTS)] | None = None  # common codes; None for 256, on a GPU 512
     psi: Annotated[float, Range(0, 1, above=True, note="1 is no truncation")] = 0.7  # their truncation
-    seed: Seed = 0  # of codes and bootstrap
-    # weight of structure in the score
-    alpha: Annotated[float, Range(0, 1, above=True, below=True, note="0 rendering alone, 1 structure alone")] = 0.5
-    n_bootstrap: Annotated[int, Range(MIN_BOOTSTRAP)] = 1000  # resamplings of the codes
+    seed: Seed = 0  # of codes and draws
+    landmarks: Literal["auto", "network", "face-alignment", "dlib"] = "auto"  # by which shape is measured
+    # weight of shape in the score
+    alpha: Annotated[float, Range(0, 1, above=True, below=True, note="0 rendering alone, 1 shape alone")] = 0.5
     gates: bool = True  # leave blends that fail a gate out of the ranking
     device: Device = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of rendering

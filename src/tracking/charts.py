@@ -1,4 +1,4 @@
-"""Charts of the report as inline SVG: curves over kimg, the sweep's heat map, structure against rendering.
+"""Charts of the report as inline SVG: curves over kimg, the sweep's heat map, one axis of the score against another.
 
 Colours are the page's CSS variables, so that charts follow light and dark; every mark has a <title> with its value.
 """
@@ -61,7 +61,7 @@ def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> s
 
     Args:
         rows: of `cells.jsonl`.
-        ranking: `ranking.json`, for the recommended cell and those that cannot be told from the best.
+        ranking: `ranking.json`, for the score's axes, the recommended cell and those that may be the best.
     """
     kimgs = sorted({row["kimg"] for row in rows})
     resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
@@ -69,11 +69,12 @@ def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> s
     cell_w, cell_h = max(min(72, room // max(len(kimgs), 1)), 56), 46
     width, height = 64 + cell_w * len(kimgs) + 8, cell_h * len(resolutions) + 40
     recommended = (ranking.get("recommended") or {}).get("label")
-    same = set(ranking.get("indistinguishable") or [])
+    candidates = set(ranking["candidates"])
     parts = [_HATCH]
     for row in rows:
         left, top = 64 + cell_w * kimgs.index(row["kimg"]), cell_h * resolutions.index(row["resolution"])
-        parts.append(_heat_cell(row, left, top, cell_w, cell_h, row["label"] == recommended, row["label"] in same))
+        kind = (row["label"] == recommended, row["label"] in candidates)
+        parts.append(_heat_cell(row, _described(row, ranking), left, top, cell_w, cell_h, *kind))
     for i, r in enumerate(resolutions):
         parts.append(f'<text x="56" y="{cell_h * (i + 0.5) + 5:.0f}" text-anchor="end">{r} px</text>')
     for i, k in enumerate(kimgs):
@@ -88,11 +89,18 @@ def is_wide(rows: Sequence[Mapping[str, Any]]) -> bool:
     return len({row["kimg"] for row in rows}) > WIDE_FROM
 
 
-def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
-    """Structure adopted against rendering kept, with curves of equal CariScore and the Pareto front."""
+def shape_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
+    """The score's first axis (shape) against its second (rendering), with curves of equal score and the Pareto front.
+
+    Args:
+        rows: of `cells.jsonl`.
+        ranking: `ranking.json`, for the axes and the recommended cell.
+    """
     size, margin = 360, 44
+    across, up = ranking["axes"][:2]
     place = lambda s, r: (margin + s * (size - margin - 12), (1 - r) * (size - margin - 12) + 12)  # noqa: E731
-    alpha = float(ranking.get("alpha", 0.5))
+    alpha = across["exponent"] / (across["exponent"] + up["exponent"])
+    points = [tuple(min(max(row[axis["name"]], 0.0), 1.0) for axis in (across, up)) for row in rows]
     parts = []
     for level in (0.2, 0.4, 0.6, 0.8):
         inside = [place(s, r) for s, r in _equal_score(level, alpha) if r <= 1]
@@ -101,14 +109,14 @@ def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str,
             parts.append(f'<path d="{path}" class="iso"/>')
             x, y = inside[-1][0] - 4, inside[-1][1] - 4
             parts.append(f'<text x="{x:.0f}" y="{y:.0f}" class="small" text-anchor="end">{level}</text>')
-    front = _pareto([(row["s"], row["r"]) for row in rows])
+    front = _pareto([(s, r) for s, r in points])
     if len(front) > 1:
         path = "L".join(f"{a:.1f},{b:.1f}" for a, b in (place(*p) for p in front))
         parts.append(f'<path d="M{path}" class="front"/>')
     recommended = (ranking.get("recommended") or {}).get("label")
-    for row in rows:
-        x, y = place(row["s"], row["r"])
-        title = f"{row['label']}: S {row['s']:.2f}, R {row['r']:.2f}, CariScore {row['cari']:.2f}"
+    for row, point in zip(rows, points, strict=True):
+        x, y = place(*point)
+        title = _described(row, ranking)
         radius, kind = (8, "star") if row["label"] == recommended else (5, "dot" if row.get("eligible") else "out")
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}"><title>{escape(title)}</title></circle>'
@@ -119,13 +127,11 @@ def structure_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str,
         parts.append(f'<text x="{margin - 8}" y="{y + 4:.0f}" text-anchor="end">{value:g}</text>')
     (x0, y0), (x1, y1) = place(0, 0), place(1, 1)
     parts.append(f'<path d="M{x0},{y1}V{y0}H{x1}" class="frame"/>')
-    parts.append(
-        f'<text x="{(x0 + x1) / 2:.0f}" y="{size}" text-anchor="middle" class="axis">S, structure adopted</text>'
-    )
+    parts.append(f'<text x="{(x0 + x1) / 2:.0f}" y="{size}" text-anchor="middle" class="axis">{_titled(across)}</text>')
     middle = (y0 + y1) / 2
     parts.append(
         f'<text x="12" y="{middle:.0f}" text-anchor="middle" class="axis" transform="rotate(-90 12 {middle:.0f})">'
-        "R, rendering kept</text>"
+        f"{_titled(up)}</text>"
     )
     return f'<figure class="chart">{_svg(parts, size, size + 6)}</figure>'
 
@@ -136,19 +142,34 @@ _HATCH = (
 )
 
 
+def _described(row: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
+    """A blend in one line: score, axes, share of the draws in which it is the best, gates that it fails."""
+    axes = ", ".join(f"{axis['name'].upper()} {round(row[axis['name']], 2) + 0:.2f}" for axis in ranking["axes"])
+    failed = [name for name, gate in row["gates"].items() if gate["passed"] is False]
+    fails = f"; fails {', '.join(failed)}" if failed else ""
+    return f"{row['label']}: CariScore {row['cari']:.3f}, {axes}, best in {row['share']:.0%}{fails}"
+
+
+def _titled(axis: Mapping[str, Any]) -> str:
+    return escape(f"{axis['name'].upper()}, {axis['title']}")
+
+
 def _heat_cell(
-    row: Mapping[str, Any], left: float, top: float, width: float, height: float, recommended: bool, same: bool
+    row: Mapping[str, Any],
+    title: str,
+    left: float,
+    top: float,
+    width: float,
+    height: float,
+    recommended: bool,
+    candidate: bool,
 ) -> str:
-    value = float(row["cari"])
-    failed = [name for name, gate in (row.get("gates") or {}).items() if not gate.get("passed")]
-    title = f"{row['label']}: CariScore {value:.3f}, S {row['s']:.2f}, R {row['r']:.2f}, best in {row['share']:.0%}"
-    if failed:
-        title += f"; fails {', '.join(failed)}"
+    value = min(float(row["cari"]), 1.0)
     box = f'x="{left + 2}" y="{top + 2}" width="{width - 4}" height="{height - 4}" rx="5"'
     parts = [f'<rect {box} fill="var(--heat)" opacity="{0.08 + 0.92 * value:.3f}"/>']
     if not row.get("eligible"):
         parts.append(f'<rect {box} fill="url(#hatch)" opacity=".55"/>')
-    if same:
+    if candidate or recommended:
         parts.append(f'<rect {box} fill="none" stroke="var(--text)" stroke-width="{3 if recommended else 1.5}"/>')
     mark = "★ " if recommended else ""
     colour = "var(--on-heat)" if value > 0.5 else "var(--text)"
@@ -162,8 +183,6 @@ def _heat_cell(
 
 def _equal_score(level: float, alpha: float) -> list[tuple[float, float]]:
     """Points (S, R) where S^alpha R^(1-alpha) is `level`."""
-    if alpha == 1:  # rendering does not count
-        return [(level, r / 100) for r in range(101)]
     return [(s / 100, (level / (s / 100) ** alpha) ** (1 / (1 - alpha))) for s in range(2, 101)]
 
 

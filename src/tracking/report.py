@@ -10,13 +10,14 @@ from ..errors import UserError
 from ..files import write_text
 from ..metrics import MEASURE
 from ..runs import RANKING, finished_sweeps, recommending_sweep
-from .charts import heat_map, is_wide, line_chart, structure_rendering
+from .charts import heat_map, is_wide, line_chart, shape_rendering
 from .page import TEMPLATES, render_page
 from .tracker import read_rows
 
 Row = Mapping[str, Any]
 FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
 SHOWN_BAD = 40
+OTHER_SCORE = "Ranked by an earlier score that does not compare with that of today: run sweep.py again for its numbers."
 SHEET_ROW = 4  # faces in a row of a sheet of many
 
 
@@ -81,14 +82,16 @@ def _shown_sweep(run_dir: Path) -> Path | None:
 
 
 def _sweep(sweep_dir: Path) -> dict[str, Any]:
-    """What `sweep.html` shows."""
+    """What `sweep.html` shows; of a ranking by another score nothing but its sentence and its pictures."""
     ranking = _read_json(sweep_dir / RANKING)
-    rows = [row for row in read_rows(sweep_dir / "cells.jsonl") if row.get("cari") is not None and row.get("label")]
+    rows, axes = read_rows(sweep_dir / "cells.jsonl"), ranking.get("axes") or []
     protocol, best = ranking.get("protocol") or {}, ranking.get("recommended") or {}
-    rows = [row for row in rows if row.get("protocol") == protocol] or rows
+    rows = [row for row in rows if axes and row.get("protocol") == protocol]
     return {
         "folder": sweep_dir,
         "ranking": ranking,
+        "remarks": ranking.get("remarks", []) if axes else [OTHER_SCORE],
+        "axes": axes,
         "protocol": protocol,
         "recommended": best,
         "trio": {
@@ -98,9 +101,9 @@ def _sweep(sweep_dir: Path) -> dict[str, Any]:
         },
         "rows": rows,
         "thresholds": {n: g["threshold"] for row in rows for n, g in (row.get("gates") or {}).items()},
-        "heat_map": heat_map(rows, ranking),
+        "heat_map": heat_map(rows, ranking) if rows else "",
         "is_wide": is_wide(rows),
-        "structure_rendering": structure_rendering(rows, ranking),
+        "shape_rendering": shape_rendering(rows, ranking) if rows else "",
     }
 
 

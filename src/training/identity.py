@@ -25,6 +25,7 @@ from ..errors import UserError
 from ..files import expanded, read_json, remove_partials, write_text
 from ..lock import exclusive
 from .checkpoint import has_checkpoint
+from .pictures import changed_pictures, write_pictures
 from .schedule import mark_name
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
@@ -45,6 +46,7 @@ FREE_KEYS = (
 FREE_GROUPS = ("pretrained.file.", "pretrained.architecture.")
 #: Where a network lies and what it is called, which does not count when its sha256 is known.
 SPELLINGS = ("pretrained.source", "pretrained.name")
+FINGERPRINT = "dataset.fingerprint"
 LOCK = ".training.lock"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 VERSION = "0.1.0"
@@ -61,8 +63,9 @@ def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | N
     flat = _flatten({k: v for k, v in config.items() if k not in FREE_KEYS})
     flat = {key: value for key, value in flat.items() if not key.startswith(FREE_GROUPS)}
     flat.pop("dataset.path", None)
+    flat.pop("dataset.max_megapixels", None)  # the fingerprint says which pictures there are
     flat.pop("pretrained.about", None)
-    flat["dataset.fingerprint"] = dataset.fingerprint
+    flat[FINGERPRINT] = dataset.fingerprint
     if parent is None:
         return flat
     return {key: value for key, value in flat.items() if key not in SPELLINGS} | {"pretrained.sha256": parent}
@@ -94,13 +97,13 @@ def open_run_folder(
     own = identity(config, dataset, parent)
     folder = _folder(config, own)
     known = folder / "run.json"
-    _check_folder(folder, own, resume=config["resume"])
+    _check_folder(folder, own, dataset, resume=config["resume"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the run's folder cannot be made ({error.strerror}); set paths.runs") from error
     if held is not None and _hold(folder, held):
-        _check_folder(folder, own, resume=config["resume"])  # who held it until now may have changed it
+        _check_folder(folder, own, dataset, resume=config["resume"])  # who held it until now may have changed it
         for name in ("checkpoints", "snapshots", "samples"):
             remove_partials(folder / name)
     if known.exists() and not has_checkpoint(folder / "checkpoints"):
@@ -118,6 +121,7 @@ def open_run_folder(
             "dataset": _dataset_facts(dataset),
         }
         write_text(known, json.dumps(facts, indent=2) + "\n")
+        write_pictures(folder, dataset)
     write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
     return folder
 
@@ -134,7 +138,7 @@ def update_run_json(folder: Path, **facts: Any) -> None:
     write_text(path, json.dumps({**read_json(path), **facts}, indent=2) + "\n")
 
 
-def _check_folder(folder: Path, own: Mapping[str, Any], *, resume: bool) -> None:
+def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset, *, resume: bool) -> None:
     known = folder / "run.json"
     if known.exists():
         facts = read_json(known)
@@ -142,7 +146,7 @@ def _check_folder(folder: Path, own: Mapping[str, Any], *, resume: bool) -> None
             return
         if not resume:
             raise UserError(f"run {folder} exists and resume=false: give another run=NAME, or delete the folder")
-        _compare(folder, facts.get("identity"), own)
+        _compare(folder, facts.get("identity"), own, dataset)
         if not has_checkpoint(folder / "checkpoints") and facts.get("checkpointed", True):
             raise UserError(
                 f"run {folder} cannot be continued, its checkpoints are gone: take another run=NAME, or remove the "
@@ -162,7 +166,7 @@ def _clear(folder: Path) -> None:
     """Take away what a run has written before its first result."""
     for name in ("snapshots", "samples"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("reals.jpg", "log.jsonl", "metrics.jsonl", "run.json"):
+    for name in ("reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json", "run.json"):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -195,11 +199,13 @@ def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     return runs / path
 
 
-def _compare(folder: Path, theirs: Any, own: Mapping[str, Any]) -> None:
+def _compare(folder: Path, theirs: Any, own: Mapping[str, Any], dataset: PictureDataset) -> None:
     if not isinstance(theirs, dict):
         raise UserError(f"{folder / 'run.json'} is damaged (no identity): restore it, or take another run=NAME")
     differing = [
-        f"{key} was {theirs.get(key)!r}, now {own.get(key)!r}"
+        changed_pictures(folder, dataset)
+        if key == FINGERPRINT
+        else f"{key} was {theirs.get(key)!r}, now {own.get(key)!r}"
         for key in sorted({*theirs, *own})
         if theirs.get(key) != own.get(key)
     ]

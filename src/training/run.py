@@ -15,9 +15,8 @@ from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
-from .acceleration import Acceleration, accelerate, choose_acceleration
 from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
-from .device import Compute, device_of, open_compute
+from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
 from .identity import open_run_folder, run_facts, update_run_json
 from .module import GanModule
 from .profiling import ProfileCallback, check_profile

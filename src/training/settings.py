@@ -7,7 +7,7 @@ from ..augment import AdaSettings, AugmentSettings
 from ..data import DatasetSettings
 from ..fetch import WeightsFolder
 from ..metrics import MetricsSettings
-from ..options import Count, NotNegative, Options, Positive, Range, Seed, Share, Words
+from ..options import Count, NotNegative, Options, Positive, Range, Seed, Share
 from ..runs import PathsSettings
 from ..tracking import TrackerSettings
 from ..weights import PretrainedSettings
@@ -23,7 +23,7 @@ class SnapshotSettings(Options):
     # when, see `schedule.snapshot_marks`
     kimg: Annotated[
         Literal["early"] | float | tuple[float, ...],
-        Words("early, a number of kimg, or a list of increasing marks such as [0,1,2,4]"),
+        "early, a number of kimg, or a list of increasing marks such as [0,1,2,4]",
     ]
     dtype: Literal["fp32", "fp16"]  # of the stored tensors
     keep_best: Count | None  # keep so many of lowest KID, besides the first and the newest; None for all
@@ -116,7 +116,7 @@ class TrainSettings(Options):
     """All options of `conf/train.yaml`."""
 
     # name or folder of the run; None makes a name from the configuration
-    run: Annotated[str, Words("a name or a folder")] | None
+    run: Annotated[str, "a name or a folder"] | None
     resume: bool  # the same command again goes on where it was
     seed: Seed  # of the run
     batch: Count  # real images an iteration

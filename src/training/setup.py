@@ -63,7 +63,9 @@ def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: N
     _check_model(model, G_ema, source)
     _check_resolution(dataset.resolution, G_ema, source)
     if G_ema.c_dim not in (0, dataset.num_classes):
-        raise UserError(f"pretrained={source} knows {G_ema.c_dim} classes, the data set has {dataset.num_classes}")
+        raise UserError(
+            f"pretrained={source} knows {G_ema.c_dim} classes, the data set has {dataset.num_classes}{_why(dataset)}"
+        )
     if model.get("conditional") and G_ema.c_dim == 0:
         raise UserError(f"model.conditional=true: pretrained={source} knows no classes; train it with pretrained=none")
     fresh_d = networks.D is None
@@ -134,7 +136,8 @@ def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:
             "pretrained=none needs the networks' widths: choose model=tiny, model=config_e or model=config_f"
         )
     if model.get("conditional") and not dataset.num_classes:
-        raise UserError("model.conditional=true: the data set has no labels (dataset.json in its folder holds them)")
+        why = _why(dataset) or " (dataset.json in its folder holds them)"
+        raise UserError(f"model.conditional=true: the data set has no labels{why}")
     shared: dict[str, Any] = {
         "resolution": dataset.resolution,
         "c_dim": dataset.num_classes if model.get("conditional") else 0,
@@ -144,6 +147,11 @@ def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:
     G = _seeded(lambda: Generator(**shared, **widths, **depth), seed)
     D = _seeded(lambda: Discriminator(**shared, **widths), seed + 1)
     return Start(G=G, D=D, G_ema=clone(G), facts={})
+
+
+def _why(dataset: PictureDataset) -> str:
+    """Why a data set's labels are not used, in brackets; nothing where it has none."""
+    return f" ({dataset.report.labels_problem})" if dataset.report.labels_problem else ""
 
 
 def _check_model(model: dict[str, Any], G: Generator, source: str) -> None:

@@ -1,5 +1,6 @@
 """Blends of network files, whatever their formats: read, compared, mixed, written with what they were made of."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,8 @@ def blend_files(
         weights_folder: where published networks lie and come from.
 
     Raises:
-        UserError: when a file cannot be read, the networks do not fit, or the target cannot be written.
+        UserError: when a file cannot be read, the networks do not fit, what they make is not finite, or the target
+            cannot be written.
     """
     _check_request(len(sources), resolution, shares, switched=bool(level) or width is not None, mapping=mapping)
     paths = [resolve_network(source, weights_folder=weights_folder) for source in sources]
@@ -84,6 +86,10 @@ def blend_files(
         made = {"shares": filled}
     relations = [kinship(first, other) for other in networks[1:]]
     distances = [_distance(result, network) for network in networks]
+    if not all(map(math.isfinite, distances)):
+        raise UserError(
+            f"{target}: its pictures would not be finite, the numbers in {' or '.join(map(str, sources))} are too large"
+        )
     files = [{"file": path.name, "sha256": file_sha256(path)} for path in paths]
     meta = {"blend": {**made, "mapping": mapping, "networks": files, "kinship": relations}}
     path = export_network(Networks(G_ema=result, meta=meta), target, format=format, dtype=dtype, force=force)

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..files import atomic_write
 from ..networks import Discriminator, Generator
 from .load import load_network
-from .native import save_network
+from .native import save_network, stored
 from .network_file import PARTS, Networks
 from .rosinality import AVERAGES, KERNEL, discriminator_key, generator_key
 
@@ -122,11 +122,11 @@ def _rosinality(networks: Networks, target: str, dtype: torch.dtype) -> dict[str
     _refuse(wrong, target, "rosinality's layout")
     content: dict[str, Any] = {
         "g_ema": _rosinality_generator(G, dtype),
-        AVERAGES["G_ema"]: _stored(G.mapping.w_avg, dtype),
+        AVERAGES["G_ema"]: stored(G.mapping.w_avg, dtype),
     }
     if networks.G is not None:
         content["g"] = _rosinality_generator(networks.G, dtype)
-        content[AVERAGES["G"]] = _stored(networks.G.mapping.w_avg, dtype)
+        content[AVERAGES["G"]] = stored(networks.G.mapping.w_avg, dtype)
     if networks.D is not None:
         content["d"] = _rosinality_discriminator(networks.D, dtype)
     return content
@@ -140,8 +140,8 @@ def _rosinality_generator(G: Generator, dtype: torch.dtype) -> dict[str, Tensor]
     levels = len(G.synthesis.resolutions) - 1
     for k in range(levels):
         names += [*_styled(f"convs.{2 * k}"), *_styled(f"convs.{2 * k + 1}"), *_rgb(f"to_rgbs.{k}")]
-        state[f"convs.{2 * k}.conv.blur.kernel"] = _stored(KERNEL * 4, dtype)
-        state[f"to_rgbs.{k}.upsample.kernel"] = _stored(KERNEL * 4, dtype)
+        state[f"convs.{2 * k}.conv.blur.kernel"] = stored(KERNEL * 4, dtype)
+        state[f"to_rgbs.{k}.upsample.kernel"] = stored(KERNEL * 4, dtype)
     names += [f"noises.noise_{i}" for i in range(2 * levels + 1)]
     for name in names:
         key = generator_key(name)
@@ -155,7 +155,7 @@ def _rosinality_generator(G: Generator, dtype: torch.dtype) -> dict[str, Tensor]
             value = value.reshape(1)
         elif name.startswith("to_rgb") and name.endswith(".bias") and "modulation" not in name:
             value = value.reshape(1, -1, 1, 1)
-        state[name] = _stored(value, dtype)
+        state[name] = stored(value, dtype)
     return state
 
 
@@ -176,13 +176,13 @@ def _rosinality_discriminator(D: Discriminator, dtype: torch.dtype) -> dict[str,
         names += [f"convs.{i}.conv1.0.weight", f"convs.{i}.conv1.1.bias"]
         names += [f"convs.{i}.conv2.1.weight", f"convs.{i}.conv2.2.bias", f"convs.{i}.skip.1.weight"]
         for layer in ("conv2", "skip"):
-            state[f"convs.{i}.{layer}.0.kernel"] = _stored(KERNEL, dtype)
+            state[f"convs.{i}.{layer}.0.kernel"] = stored(KERNEL, dtype)
     names += ["final_conv.0.weight", "final_conv.1.bias"]
     names += [f"final_linear.{i}.{part}" for i in (0, 1) for part in ("weight", "bias")]
     for name in names:
         key = discriminator_key(name, top)
         assert key is not None
-        state[name] = _stored(own[key], dtype)
+        state[name] = stored(own[key], dtype)
     return state
 
 
@@ -238,15 +238,11 @@ def _ada_mapping(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ada_state(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     """Our state dict has that repository's names already; there the resampling filters are part of it too."""
-    state = {key: _stored(value, dtype) for key, value in module.state_dict().items()}
+    state = {key: stored(value, dtype) for key, value in module.state_dict().items()}
     for path, part in module.named_modules():
         if hasattr(part, "resample_filter"):
-            state[f"{path}.resample_filter"] = _stored(part.resample_filter, dtype)
+            state[f"{path}.resample_filter"] = stored(part.resample_filter, dtype)
     return state
-
-
-def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
-    return value.detach().to("cpu", dtype).contiguous().clone()
 
 
 def _refuse(wrong: list[tuple[bool, str]], target: str, format: str) -> None:

@@ -42,7 +42,7 @@ def save_network(
         G: generator in training, for a full file.
         D: discriminator, for a full file.
         meta: plain data for the header.
-        dtype: of the stored tensors, `torch.float32` or `torch.float16`.
+        dtype: of the stored tensors, `torch.float32` or `torch.float16`; see `stored`.
 
     Returns:
         The path written.
@@ -59,7 +59,7 @@ def save_network(
         modules["D"] = D
         architecture["D"] = _plain(D.config)
     tensors = {
-        f"{name}.{key}": value.detach().to("cpu", dtype).contiguous().clone()
+        f"{name}.{key}": stored(value, dtype)
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }
@@ -67,6 +67,13 @@ def save_network(
     with atomic_write(path) as partial:
         save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header, allow_nan=False)})
     return path
+
+
+def stored(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A copy for a file, on the processor; in full precision where its numbers are too large for `dtype`."""
+    full = value.detach().to("cpu")
+    copy = full.to(dtype, copy=True).contiguous()
+    return full.clone().contiguous() if bool((torch.isinf(copy) & torch.isfinite(full)).any()) else copy
 
 
 def read_meta(path: str | Path) -> dict[str, Any]:

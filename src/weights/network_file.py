@@ -125,7 +125,7 @@ def filled(
     """Build a network and fill it; what does not fit is refused before the network's memory is taken.
 
     Raises:
-        Refused: when there is no such network, or with the tensors that do not match.
+        Refused: when there is no such network, or with the tensors that do not match or are not finite.
     """
     check_config(kind, config)
     try:
@@ -137,6 +137,9 @@ def filled(
     if wrong:
         more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
         raise Refused(f"its tensors do not match its architecture: {'; '.join(wrong[:MAX_LISTED])}{more}")
+    if broken := not_finite(tensors):
+        what = "discriminator" if kind is Discriminator else "generator"
+        raise Refused(f"its {what} is not finite: {broken}; take a file of before its training failed")
     origin.reserve(sketch)
     network = sketch.to_empty(device="cpu")
     network.load_state_dict(dict(tensors))
@@ -144,6 +147,19 @@ def filled(
         if "resample_filter" in dict(module.named_buffers(recurse=False)):  # not part of the state dict
             module.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
     return network.eval().requires_grad_(False)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name the first tensor that holds nan or inf, and how many others do; None when all are finite.
+
+    Args:
+        tensors: of real numbers.
+    """
+    broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if not broken:
+        return None
+    kinds = "nan" if bool(torch.isnan(tensors[broken[0]]).any()) else "inf"
+    return f"{broken[0]} holds {kinds}" + (f", and so do {len(broken) - 1} other tensors" if len(broken) > 1 else "")
 
 
 def check_config(kind: type[nn.Module], config: Mapping[str, Any]) -> None:

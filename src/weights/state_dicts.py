@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .network_file import differences
+from .network_file import differences, not_finite
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -37,7 +37,7 @@ def load_matching(module: torch.nn.Module, state: Mapping[str, Tensor], path: Pa
         ignore: ends and beginnings of names that do not matter, on either side.
 
     Raises:
-        UserError: listing the tensors that are missing, unexpected or of another shape.
+        UserError: listing the tensors that are missing, unexpected or of another shape; or one that is not finite.
     """
 
     def matters(name: str) -> bool:
@@ -49,4 +49,6 @@ def load_matching(module: torch.nn.Module, state: Mapping[str, Tensor], path: Pa
     if wrong:
         more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
         raise UserError(f"{path} is not the expected network: {'; '.join(wrong[:6])}{more}; get the published file")
+    if broken := not_finite({k: v for k, v in given.items() if v.is_floating_point()}):
+        raise UserError(f"{path} is not finite: {broken}; get the published file")
     module.load_state_dict({k: v.float() for k, v in given.items()}, strict=False)

@@ -288,7 +288,12 @@ def test_aligned_pictures(settings, run_dir, tmp_path):
         (["photos=a", "page.strengths=[]"], "page.strengths=[]: give a number from 0 to 1.5"),
         (["photos=a", "page.resolutions=[x]"], "page.resolutions"),
         (["photos=a", "faces=3"], "is a group of options"),
-        (["photos=a", "feather=0.9"], "a share from 0 to 0.5"),
+        (
+            ["photos=a", "background=nowhere.png"],
+            "background=nowhere.png: give a colour name, #rrggbb, own, or the file",
+        ),
+        (["codes=a", "background=black"], "background=black: has no effect with codes="),
+        (["photos=a", "feather=0.9"], "feather=0.9: give a number from 0 to 0.5"),
     ],
 )
 def test_wrong_options_are_one_line(overrides, words):

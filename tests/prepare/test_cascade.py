@@ -66,8 +66,8 @@ def test_boxes_are_in_pixels_of_the_picture(opencv, cascade):
     detector = open_face_detector(str(cascade))
     assert np.array_equal(detector(np.full([60, 80, 3], 9, np.uint8)), [[0, 0, 40, 60, 7]])
     assert np.asarray(detector(np.zeros([60, 80, 3], np.uint8))).shape == (0, 5)
-    large = np.full([30, 2 * MAX_SIDE_PX, 3], 9, np.uint8)
-    assert np.array_equal(detector(large), [[0, 0, MAX_SIDE_PX, 30, 7]])
+    large = np.full([MAX_SIDE_PX, 2 * MAX_SIDE_PX, 3], 9, np.uint8)
+    assert np.array_equal(detector(large), [[0, 0, MAX_SIDE_PX, MAX_SIDE_PX, 7]])
     assert detector.default_min_score == 5
     assert detector.identity()["sha256"] == hashlib.sha256(b"cascade").hexdigest()
     assert str(cascade.parent) not in str(detector.identity())

@@ -181,7 +181,7 @@ def test_training_reads_the_usual_place(tmp_path, shots, monkeypatch, capsys):
 
 WRONG = [
     ("faces.margin=1", "faces.margin=1: has no effect with dataset=folder, it is for dataset=yuanshen"),
-    ("weights.folder=w", "weights.folder=w: has no effect with dataset=folder"),
+    ("weights.folder=w", "weights.folder=w: has no effect here"),
     ("dataset=ferg faces.min_px=70", "faces.min_px=70: has no effect with dataset=ferg"),
     ("dataset=yuanshen faces.margin=9", "faces.margin=9: give a number from 0 to 4 or null"),
     ("dataset=yuanshen faces.max_outside=2", "faces.max_outside=2: give a number from 0 to 1"),
@@ -196,7 +196,7 @@ WRONG = [
     ),
     (
         "dataset=yuanshen faces.detector=a.b:c weights.folder=w",
-        "weights.folder=w: has no effect with faces.detector",
+        "weights.folder=w: has no effect here",
     ),
     ("dataset=yuanshen faces=3", "faces=3"),
 ]

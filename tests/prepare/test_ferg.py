@@ -203,3 +203,21 @@ def test_training_finds_the_zip_or_says_how_to_make_it(tree, tmp_path, monkeypat
     assert "\n" not in str(error.value)
     run_prepare("dataset=ferg", f"source={tree}", "count=50", "resolution=16")
     assert len(open_configured_dataset(settings)) == 50
+
+
+@pytest.mark.parametrize("select", ["stride", "farthest"])
+def test_the_number_to_ask_for_can_be_had(tmp_path, select):
+    """At 18fbb5f "ask for at most 124" was followed by "at most 123", for each bad picture once more."""
+    tree = ferg_tree(tmp_path / "in", 3)
+    frames = sorted(tree.rglob("*.png"))
+    for path in frames[5::25]:
+        path.write_bytes(path.read_bytes()[:40])
+    options = ["dataset=ferg", f"source={tree}", f"out={tmp_path}/f.zip", "resolution=16", f"select={select}"]
+    good = len(frames) - len(frames[5::25])
+    assert (len(frames), good) == (126, 121)
+    for count in (127, 126, good + 1):
+        with pytest.raises(
+            UserError, match=f"count={count}: the source has {good} usable pictures, ask for at most {good}$"
+        ):
+            run_prepare(*options, f"count={count}")
+    assert len(open_dataset(run_prepare(*options, f"count={good}"))) == good

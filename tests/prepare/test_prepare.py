@@ -337,7 +337,7 @@ def test_unusable_sources_are_one_line(case, tmp_path):
     if case != "missing":
         source.mkdir()
     write_files(source, files)
-    words = {"missing": "no such folder", "empty": "0 usable pictures", "one": "1 usable", "no_ferg": "aia_anger_1.png"}
+    words = {"missing": "no such folder", "empty": "no files in it", "one": "1 usable", "no_ferg": "aia_anger_1.png"}
     options = ["dataset=ferg"] if case == "no_ferg" else []
     with pytest.raises(UserError, match=words[case]) as error:
         run_prepare(f"source={source}", f"out={tmp_path}/o.zip", *options)

@@ -9,7 +9,7 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from src.ops import backend, set_policy
-from src.training import acceleration, trainer
+from src.training import device as training_device, trainer
 from src.training.graphs import PhaseGraphs
 from src.training.step import TrainingStep
 from tests.pretended.cuda import CUDA, PretendedCuda, Recorder
@@ -36,8 +36,8 @@ def training(pretended, monkeypatch):
     Attributes of what it gives: `recorder`, `iterations` (waits within iterations, by function).
     """
     pretended.recorder, pretended.iterations = Recorder(pretended), Counter()
-    monkeypatch.setattr(acceleration, "CudaRecorder", lambda _: pretended.recorder)
-    monkeypatch.setattr(acceleration, "PhaseGraphs", functools.partial(PhaseGraphs, eager_runs=1))
+    monkeypatch.setattr(training_device, "CudaRecorder", lambda _: pretended.recorder)
+    monkeypatch.setattr(training_device, "PhaseGraphs", functools.partial(PhaseGraphs, eager_runs=1))
     monkeypatch.setattr(CPUAccelerator, "setup_device", lambda *_: None)
     monkeypatch.setattr(trainer, "RunTrainer", _trainer(trainer.RunTrainer))
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)

@@ -31,7 +31,7 @@ BETWEEN = {
     "training/run.py:_extra",  # a row of the log
     "training/run.py:_fit",  # Lightning takes the optimisers from the device at the end
     "training/snapshots.py:_fakes",  # a snapshot
-    "weights/native.py:<dictcomp>",
+    "weights/native.py:stored",
 }
 FRESH = ["pretrained=none", "pretrained.source=null", "model=tiny", "loss=scratch", "dataset.resolution=16"]
 VARIANTS = {

@@ -18,7 +18,7 @@ from tests.pretended.cuda import CUDA
 from tests.sweep.conftest import make_network, write_run
 from tests.tiny import make_tiny
 
-FILES = {"weights/load.py:load_network", "weights/native.py:<dictcomp>"}
+FILES = {"weights/load.py:load_network", "weights/native.py:stored"}
 
 
 @pytest.fixture(scope="module")

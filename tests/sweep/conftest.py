@@ -4,19 +4,27 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from src.data import save_png
+from src.faces import Face
+from src.metrics.cariscore import detectors, faces
 from src.networks import Generator
 from src.options import read
+from src.portraits import render_portrait
 from src.sweep import SweepSettings
+from src.sweep.pictures import common_codes, render
 from src.weights import save_network
 
 from ..tiny import make_tiny
 
 RESOLUTION = 32
+USUAL = render_portrait("people", 0, 64).landmarks / 64
 DATASET = {
     "name": "demo",
     "kind": "portraits",
@@ -43,16 +51,16 @@ def drifted(base: Generator, amount: float) -> Generator:
     return G
 
 
-def write_run(folder: Path, base: Generator, amounts: dict[float, float]) -> Path:
+def write_run(folder: Path, base: Generator, amounts: dict[float, float], settings: dict[str, Any] = DATASET) -> Path:
     from src.data import DatasetSettings, open_configured_dataset
 
     for kimg, amount in amounts.items():
         G = base if kimg == 0 else drifted(base, amount)
         save_network(folder / "snapshots" / f"kimg-{kimg:09.2f}.safetensors", G_ema=G, meta={"kimg": kimg})
-    dataset = open_configured_dataset(read(DatasetSettings, DATASET))
-    facts = {"name": folder.name, "dataset": {"fingerprint": dataset.fingerprint, "resolution": RESOLUTION}}
+    dataset = open_configured_dataset(read(DatasetSettings, settings))
+    facts = {"name": folder.name, "dataset": {"fingerprint": dataset.fingerprint, "resolution": base.resolution}}
     (folder / "run.json").write_text(json.dumps(facts))
-    config = {"dataset": DATASET, "pretrained": {"name": "file", "source": "base.safetensors"}}
+    config = {"dataset": settings, "pretrained": {"name": "file", "source": "base.safetensors"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -67,9 +75,49 @@ def base() -> Generator:
     return make_network(0)
 
 
+class PlainLandmarks:
+    """A face in every picture, its landmarks moved by the picture's coarse luminance: pictures without faces have
+    shapes that can be told apart, and the same ones always."""
+
+    MOVES = np.random.default_rng(0).standard_normal([68 * 2, 16]) / 400
+
+    def find(self, image, name):
+        coarse = image.mean(axis=2).reshape(4, image.shape[0] // 4, 4, -1).mean(axis=(1, 3)).ravel() / 255
+        points = USUAL + (self.MOVES @ coarse).reshape(68, 2)
+        return [Face(points * image.shape[0] - 0.5)]
+
+    def knows(self, images):
+        return True
+
+    def identity(self, name):
+        return "plain"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_landmarks():
+    """Random networks draw no faces that a detector would find."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(detectors._OPEN, "network", PlainLandmarks)
+        patch.setattr(detectors, "NetworkLandmarks", PlainLandmarks)
+        patch.setattr(faces, "DETECTOR_PX", RESOLUTION)  # no need to enlarge pictures for it
+        yield
+
+
 @pytest.fixture(scope="session")
 def trained_run(base, tmp_path_factory) -> Path:
-    return write_run(tmp_path_factory.mktemp("runs") / "first", base, {0: 0.0, 1: 0.3, 2: 0.5})
+    """Cartoons are pictures of a network that has drifted farther than the snapshots."""
+    folder = tmp_path_factory.mktemp("runs")
+    target = drifted(base, 0.6)
+    for i, picture in enumerate(next(render(target, common_codes(base, 24, 0.7, 5)))):
+        save_png(folder / "cartoons" / f"{i:02d}.png", picture.permute(1, 2, 0).numpy())
+    dataset = {
+        "name": "folder",
+        "kind": "pictures",
+        "path": str(folder / "cartoons"),
+        "resolution": RESOLUTION,
+        "mirror": False,
+    }
+    return write_run(folder / "first", base, {0: 0.0, 1: 0.3, 2: 0.5}, dataset)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from src.networks import FP32, blend, choose_precision
 from src.runs import BlendSettings, Recipe, recipes_of
 from src.sweep.pictures import UNBLENDED, common_codes, render, render_snapshot, shared_prefix
 
-from .conftest import drifted
+from .conftest import drifted, make_network
 
 BELOW_FULL = (4, 8, 16)
 
@@ -39,15 +39,16 @@ def test_prefix_sharing_equals_whole_blended_generators_at_every_resolution(base
         BlendSettings(res=(8, 16), level=1),
         BlendSettings(res=(16,), width=1.0),
     ],
-    ids=lambda settings: recipes_of(settings)[0].manner,
+    ids=lambda settings: recipes_of(settings, make_network(0))[0].manner,
 )
 def test_a_snapshots_pictures_are_those_of_its_blends_and_its_own(base, tuned, settings):
     ws = common_codes(base, 40, 0.7, seed=0)  # more than a chunk
     parts: dict[int, list] = {}
-    for r, pictures in render_snapshot(tuned, base, ws, recipes_of(settings)):
+    for r, pictures in render_snapshot(tuned, base, ws, recipes_of(settings, base)):
         parts.setdefault(r, []).append(pictures)
     assert set(parts) == {UNBLENDED, *settings.res}
-    expected = {recipe.resolution: recipe.blend(tuned, base) for recipe in recipes_of(settings)} | {UNBLENDED: tuned}
+    expected = {recipe.resolution: recipe.blend(tuned, base) for recipe in recipes_of(settings, base)}
+    expected |= {UNBLENDED: tuned}
     for r, G in expected.items():
         difference = torch.cat(parts[r]).int() - to_uint8(G.synthesis(ws)).int()
         assert difference.shape[0] == 40 and difference.abs().max() <= 1, r

@@ -12,7 +12,7 @@ from src.tracking import read_rows
 
 from .conftest import settings_of
 
-FAST = {"n_latents": 48, "n_bootstrap": 200, "gates": False}
+FAST = {"n_latents": 64, "gates": False}
 
 
 def sweep(run_dir, resolutions=(8, 16), **options):
@@ -99,7 +99,7 @@ def test_a_failed_ranking_leaves_the_last_one_whole(swept, monkeypatch, capsys):
     run_dir, folder = swept
     before = shown(folder)
     with monkeypatch.context() as patch:
-        patch.setattr("src.sweep.ranking.fit_anchors", _cannot_tell)
+        patch.setattr("src.sweep.finish.rank", _cannot_tell)
         with pytest.raises(UserError, match="cannot be told"):
             sweep(run_dir, seed=7)
     assert shown(folder) == before

@@ -3,20 +3,38 @@
 import json
 
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.cli import CONF
 from src.errors import UserError
+from src.networks import Generator
 from src.sweeper import grouped
 from src.tracking import read_rows
-from src.weights import save_network
+from src.weights import load_network, save_network
 
 from ..scripts import start
-from .conftest import make_network
+from .conftest import DATASET, write_run
 
 pytestmark = pytest.mark.script
 
-FAST = ["n_latents=32", "n_bootstrap=200", "gates=false", "tracker=none"]
+FAST = ["n_latents=16", "gates=false", "tracker=none"]
+
+
+@pytest.fixture(scope="module")
+def trained_run(tmp_path_factory):
+    """Of the shipped network, whose faces are found in other processes too."""
+    base = load_network("demo").G_ema
+    cartoons = {**DATASET, "resolution": base.resolution}
+    return write_run(tmp_path_factory.mktemp("runs") / "first", base, {0: 0.0, 1: 0.02, 2: 0.04}, cartoons)
+
+
+def stranger():
+    """A network of the same shape that was never trained."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)
+        config = load_network("demo").G_ema.config
+        return Generator(**{**config, "channels": {int(r): n for r, n in config["channels"].items()}})
 
 
 def script(*arguments):
@@ -44,7 +62,7 @@ def test_a_job_a_snapshot_then_the_ranking_then_nothing_new(run_dir):
     assert first.returncode == 0, first.stderr
     assert "scored 9 new cells, 0 reused" in first.stdout
     jobs = [line.split(" in ")[0] for line in first.stdout.splitlines() if " pictures in " in line]
-    assert jobs == [f"kimg-00000{k}.00  3 cells, 128 pictures" for k in (0, 1, 2)]
+    assert jobs == [f"kimg-00000{k}.00  3 cells, 64 pictures" for k in (0, 1, 2)]
     folder = run_dir / "sweeps" / "cartoon-low"
     rows = read_rows(folder / "cells.jsonl")
     assert len(rows) == 9 and all(row["cari"] is not None for row in rows)
@@ -59,7 +77,7 @@ def test_a_job_a_snapshot_then_the_ranking_then_nothing_new(run_dir):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["blend.res=128"], "blend.res=128: a 32 px network can be blended at 4, 8, 16\n"),
+        (["blend.res=128"], "blend.res=128: a 64 px network can be blended at 4, 8, 16, 32\n"),
         (["blend.size=8"], "unknown option blend.size"),
         (["paths=x"], "paths=x: is a group of options"),
         (["hydra.mode=RUN", "seed=1,2"], "seed=1,2: one value at a time"),
@@ -86,7 +104,7 @@ def test_in_one_process_lists_are_written_alike(run_dir):
 
 
 def test_a_failing_job_is_said_once_and_the_others_finish(run_dir):
-    save_network(run_dir / "snapshots" / "kimg-000001.00.safetensors", G_ema=make_network(99), meta={"kimg": 1.0})
+    save_network(run_dir / "snapshots" / "kimg-000001.00.safetensors", G_ema=stranger(), meta={"kimg": 1.0})
     result = script(f"run={run_dir}", "blend.res=8,16", *FAST)
     assert result.returncode == 2
     assert result.stderr.count("nothing in common") == 1 and "scored 4 new cells" in result.stdout

@@ -13,19 +13,20 @@ from omegaconf import OmegaConf
 from src.cli import CONF
 from src.errors import UserError
 from src.ops import backend
-from src.options import read
 from src.runs import Recipe
 from src.runs.find import find_base, find_run
-from src.sweep import SweepSettings
-from src.sweep.run import main, open_configured_sweep, run_sweep, score_snapshot
+from src.sweep import plan
+from src.sweep.features import load_pseudo
+from src.sweep.run import main, open_configured_sweep, prepare, run_sweep, score_snapshot
 from src.sweep.table import CellTable
 from src.tracking import read_rows
 from src.weights import load_network, read_meta, save_network
 
-from .conftest import RESOLUTION, make_network, settings_of
+from .conftest import RESOLUTION, PlainLandmarks, drifted, make_network, settings_of
 
-TRACKER = {"mode": "disabled", "project": "caricature"}
-FAST = {"n_latents": 48, "n_bootstrap": 200, "gates": False}
+TRACKER = {"mode": "disabled", "project": None}
+FAST = {"n_latents": 16, "gates": False}
+ENOUGH = {"n_latents": 64}  # codes for a recommendation
 
 
 def sweep(run_dir, resolutions=(8, 16), **options):
@@ -34,9 +35,9 @@ def sweep(run_dir, resolutions=(8, 16), **options):
     return ranking
 
 
-def config_of(run_dir, resolutions, **options):
+def config_of(run_dir, resolutions, *, blend=None, **options):
     file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
-    blend = {**file["blend"], "res": list(resolutions)}
+    blend = {**file["blend"], "res": resolutions if resolutions == "all" else list(resolutions), **(blend or {})}
     file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
     return {**file, **FAST, **options, "blend": blend, "run": str(run_dir), "tracker": TRACKER}
 
@@ -44,7 +45,7 @@ def config_of(run_dir, resolutions, **options):
 @pytest.fixture(scope="module")
 def swept(trained_run, tmp_path_factory):
     run_dir = shutil.copytree(trained_run, tmp_path_factory.mktemp("swept") / "first")
-    return run_dir, sweep(run_dir)
+    return run_dir, sweep(run_dir, **ENOUGH)
 
 
 def test_cells_ranking_and_best_network_are_written(swept, base):
@@ -55,24 +56,80 @@ def test_cells_ranking_and_best_network_are_written(swept, base):
     assert [row["label"] for row in rows] == names
     assert json.loads((folder / "ranking.json").read_text()) == ranking
     for row in rows:
-        assert 0 <= row["s"] <= 1 and 0 <= row["r"] <= 1
-        assert row["cari"] == pytest.approx((row["s"] * row["r"]) ** 0.5)
-        assert (folder / row["picture"]).is_file()
-        assert set(row["gates"]) == {"identity", "diversity", "memorisation", "kinship"}
+        assert row["cari"] == pytest.approx((max(row["s"], 0) * max(row["r"], 0)) ** 0.5)
+        assert (folder / row["picture"]).is_file() and row["found"] == 1
+        assert set(row["gates"]) == {"correspondence", "turn", "faces", "spread", "memorisation", "evenness"}
+        stored = load_pseudo(folder / "features" / f"{row['key']}.npz")
+        assert stored.shape == (64, 2)
+        np.testing.assert_allclose(stored.mean(axis=0), [row["s"], row["r"]])
     untouched = [row for row in rows if row["kimg"] == 0]
-    assert all(row["s"] < 0.05 and row["r"] > 0.95 and row["kinship"] > 0.999 for row in untouched)
+    assert all(abs(row["s"]) < 1e-6 and row["r"] == pytest.approx(1) and row["kinship"] > 0.999 for row in untouched)
+    assert all(row["s"] > 0.1 and row["r"] < 0.6 for row in rows if row["kimg"] > 0)
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     best = ranking["recommended"]
-    assert best["label"] in ranking["indistinguishable"] and ranking["winner"]["cari"] >= best["cari"]
+    assert best["label"] in ranking["candidates"] and ranking["winner"]["cari"] >= best["cari"]
+    assert 0 < ranking["below_best"] < 0.1 and f"at most {ranking['below_best']:.3f} below" in ranking["sentence"]
     assert (folder / "report.html").is_file() and ranking["not_measured"] == {}
-    assert [entry["snapshot"] for entry in ranking["finetuned"]] == [f"kimg-{k:09.2f}" for k in (0, 1, 2)]
+    assert [entry["snapshot"] for entry in ranking["unblended"]] == [f"kimg-{k:09.2f}" for k in (1, 2)]
+    landmarks = ranking["landmarks"]
+    assert landmarks["name"] == "network" and landmarks["found"] == {"base": 1, "cartoons": 1, "blends": 1}
+    assert landmarks["leak"] > landmarks["shape"], "landmarks moved by the rendering alone"
+    assert "cannot tell shape from rendering here" in landmarks["warning"]
+    assert any("annot tell shape from rendering" in remark for remark in ranking["remarks"])
+    assert ranking["cartoons"] == {"name": "training pictures", "count": 24, "reason": None}
+
+
+def test_all_resolutions_of_the_network_are_blended_unless_some_are_named(trained_run):
+    assert list(open_configured_sweep(config_of(trained_run, "all")).recipes) == [4, 8, 16]
+    wide = config_of(trained_run, "all", blend={"width": 1.0})
+    assert list(open_configured_sweep(wide).recipes) == [4, 8, 16, 32]
+
+
+def test_fewer_than_64_codes_recommend_nothing(swept, tmp_path):
+    run_dir = shutil.copytree(swept[0], tmp_path / "first")
+    ranking = sweep(run_dir, (8,), snapshot=[1])
+    assert ranking["recommended"] is None and "16 codes do not tell how sure" in ranking["sentence"]
+    assert not (run_dir / "sweeps" / "cartoon-low" / "best.safetensors").exists()
+
+
+def test_ending_the_run_earlier_or_a_wreck_changes_no_cell_at_all(swept, tmp_path):
+    run_dir = shutil.copytree(swept[0], tmp_path / "first")
+    before = {row["label"]: row for row in read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")}
+    sweep(run_dir, snapshot=[0, 1], **ENOUGH)
+    earlier = read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")
+    wreck = drifted(load_network(run_dir / "snapshots" / "kimg-000002.00.safetensors").G_ema, 0.9)
+    save_network(run_dir / "snapshots" / "kimg-000003.00.safetensors", G_ema=wreck, meta={"kimg": 3.0})
+    shutil.rmtree(run_dir / "sweeps")
+    sweep(run_dir, **ENOUGH)
+    later = read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")
+    assert len(earlier) == 4 and len(later) == 8
+    for row in earlier + later[:6]:
+        assert [row[name] for name in ("s", "r", "cari", "gates")] == [
+            before[row["label"]][name] for name in ("s", "r", "cari", "gates")
+        ]
+
+
+def test_cells_of_another_version_of_the_score_are_made_again(swept, tmp_path, monkeypatch, capsys):
+    run_dir = shutil.copytree(swept[0], tmp_path / "first")
+    monkeypatch.setattr(plan, "SCORE_VERSION", plan.SCORE_VERSION + 1)
+    sweep(run_dir, **ENOUGH)
+    printed = capsys.readouterr().out
+    assert "scored 6 new cells, 0 reused" in printed
+    assert "6 cells of another protocol (codes, score or base) are kept" in printed
+
+
+def test_pictures_that_no_detector_knows_are_refused_before_cells_are_rendered(run_dir, monkeypatch):
+    monkeypatch.setattr(PlainLandmarks, "find", lambda self, image, name: [])
+    with pytest.raises(UserError, match="landmarks=network: faces found in 0% of the base's pictures"):
+        sweep(run_dir, landmarks="network")
+    assert not list((run_dir / "sweeps" / "cartoon-low").rglob("*.npz"))
 
 
 def test_damaged_features_are_made_again(trained_run, tmp_path):
     run_dir = shutil.copytree(trained_run, tmp_path / "damaged")
-    before = sweep(run_dir)
+    before = sweep(run_dir)  # recommends nothing
     features = run_dir / "sweeps" / "cartoon-low" / "features"
-    for pattern in ("kimg-000001.00-res008-*.npz", "kimg-000002.00-????????????.npz", "base-*.npz", "reals-*.npz"):
+    for pattern in ("kimg-000001.00-res008-*.npz", "kimg-000002.00-????????????.npz", "base-*.npz"):
         (path,) = features.glob(pattern)
         path.write_bytes(path.read_bytes()[:500])
     assert sweep(run_dir) == before
@@ -110,7 +167,7 @@ def test_running_again_scores_nothing_and_changes_nothing(swept, capsys):
     folder = run_dir / "sweeps" / "cartoon-low"
     before = {p.name: p.read_bytes() for p in folder.glob("*") if p.is_file()}
     features = {p: p.stat().st_mtime_ns for p in folder.glob("features/*.npz")}
-    assert sweep(run_dir) == ranking
+    assert sweep(run_dir, **ENOUGH) == ranking
     assert "scored 0 new cells, 6 reused" in capsys.readouterr().out
     assert {p.name: p.read_bytes() for p in folder.glob("*") if p.is_file()} == before
     assert {p: p.stat().st_mtime_ns for p in folder.glob("features/*.npz")} == features
@@ -119,10 +176,10 @@ def test_running_again_scores_nothing_and_changes_nothing(swept, capsys):
 def test_a_grown_grid_makes_only_what_is_new_and_the_old_one_is_not_forgotten(swept, tmp_path, capsys):
     run_dir = shutil.copytree(swept[0], tmp_path / "first")
     folder = run_dir / "sweeps" / "cartoon-low"
-    sweep(run_dir, (4, 16), snapshot=[1, 2])
+    sweep(run_dir, (4, 16), snapshot=[1, 2], **ENOUGH)
     assert "scored 2 new cells, 2 reused" in capsys.readouterr().out
     assert {row["label"].split("/")[1] for row in read_rows(folder / "cells.jsonl")} == {"4", "16"}
-    again = sweep(run_dir)
+    again = sweep(run_dir, **ENOUGH)
     assert "scored 0 new cells, 6 reused" in capsys.readouterr().out
     assert again == swept[1]
     sweep(run_dir, seed=1)
@@ -136,11 +193,11 @@ def test_a_retrained_snapshot_or_a_lost_file_is_made_again(swept, tmp_path, caps
     path = run_dir / "snapshots" / "kimg-000002.00.safetensors"
     networks = load_network(path)
     save_network(path, G_ema=networks.G_ema, meta={"kimg": 2.0, "note": "another file"})
-    sweep(run_dir)
+    sweep(run_dir, **ENOUGH)
     assert "scored 3 new cells, 3 reused" in capsys.readouterr().out
     assert (run_dir / "sweeps" / "cartoon-low" / "cells" / "kimg-000001.00-res016.jpg").is_file()
     next((run_dir / "sweeps" / "cartoon-low" / "features").glob("kimg-000001.00-res016-*.jpg")).unlink()
-    sweep(run_dir)
+    sweep(run_dir, **ENOUGH)
     assert "scored 1 new cells, 5 reused" in capsys.readouterr().out
 
 
@@ -156,7 +213,8 @@ def test_finished_cells_survive_a_failing_snapshot(run_dir, capsys):
 
 
 def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir):
-    config = config_of(run_dir, (8, 16))
+    config = config_of(run_dir, (8, 16), **ENOUGH)
+    prepare(open_configured_sweep(config))
     for chosen, new in ((["kimg-000000.00"], 2), (["kimg-000001.00"], 2), ([1], 0)):
         one = open_configured_sweep({**config, "snapshot": chosen})
         assert [score_snapshot(one, snapshot) for snapshot in one.snapshots] == [new]
@@ -166,7 +224,7 @@ def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir)
     for key in mine:
         own = run_dir / "sweeps" / "cartoon-low" / "features" / f"{key}.npz"
         with np.load(own) as a, np.load(theirs.features_path(key)) as b:
-            assert all(np.array_equal(a[name], b[name]) for name in ("low", "high", "embedded"))
+            assert np.array_equal(a["pseudo"], b["pseudo"])
 
 
 def test_a_torn_row_does_not_take_the_next_one_with_it(tmp_path):
@@ -183,24 +241,31 @@ def test_the_other_direction_has_its_own_folder_and_base_codes(run_dir):
     assert (run_dir / "sweeps" / "cartoon-high" / "cells.jsonl").is_file()
 
 
-def test_without_the_training_pictures_that_gate_is_named_as_not_measured(run_dir, capsys):
+def test_without_the_training_pictures_a_named_snapshot_stands_for_them(trained_run, run_dir, capsys):
     facts = json.loads((run_dir / "run.json").read_text())
     facts["dataset"]["fingerprint"] = "of another set"
     (run_dir / "run.json").write_text(json.dumps(facts))
     ranking = sweep(run_dir, (8,), snapshot=2)
-    assert "changed" in ranking["not_measured"]["memorisation"]
-    assert "gate memorisation is not measured: the data set has changed" in capsys.readouterr().out
+    assert "are not known" in ranking["not_measured"]["memorisation"]
+    printed = capsys.readouterr().out
+    assert "Pictures of kimg-000002.00 stand for the training pictures (the data set has changed" in printed
+    assert "Gate memorisation is not measured: the training pictures are not known" in printed
     rows = read_rows(run_dir / "sweeps" / "cartoon-low" / "cells.jsonl")
-    assert all("memorisation" not in row["gates"] for row in rows)
+    assert all(row["gates"]["memorisation"]["passed"] is None for row in rows)
+    sweep(run_dir, (8,), snapshot=2)
+    assert "scored 0 new cells, 1 reused" in capsys.readouterr().out
+    shutil.copy(trained_run / "run.json", run_dir / "run.json")
+    assert sweep(run_dir, (8,), snapshot=2)["not_measured"] == {}
+    assert "scored 1 new cells, 0 reused" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"resolutions": (128,)}, "blend.res=128: a 32 px network can be blended at 4, 8, 16$"),
-        ({"resolutions": (12,)}, r"blend.res=\[12\]: give a power of two from 4 up"),
+        ({"resolutions": (12,)}, r"blend.res=\[12\]: give all, a power of two from 4 up"),
         ({"resolutions": (RESOLUTION,)}, "blend.res=32: .*un-blended low network.*choose 16 or less"),
-        ({"resolutions": ()}, r"blend.res=\[\]: give a power of two"),
+        ({"resolutions": ()}, r"blend.res=\[\]: give all, a power of two"),
         ({"blend": {"direction": "up"}}, "blend.direction=up: give cartoon_low or cartoon_high"),
         ({"blend": {"level": 2}}, "blend.level=2: give a whole number from 0 to 1 .first or second"),
         ({"blend": {"width": 0}}, "blend.width=0: give a number above 0 or null"),
@@ -210,7 +275,7 @@ def test_without_the_training_pictures_that_gate_is_named_as_not_measured(run_di
         ),
         ({"n_latents": 4}, "n_latents=4: give a whole number from 16 up or null"),
         ({"n_latents": 1e9}, "n_latents=1000000000.0: give a whole number"),
-        ({"n_bootstrap": 1e3}, "n_bootstrap=1000.0: give a whole number from 100 up"),
+        ({"landmarks": "eyes"}, "landmarks=eyes: give auto, network, face-alignment or dlib"),
         ({"psi": 0}, "psi=0: give a number above 0 up to 1 .1 is no truncation."),
         ({"alpha": 1}, "alpha=1: give a number above 0 and below 1"),
         ({"snapshot": [7]}, "snapshot=7: the run has snapshots at 0, 1, 2 kimg"),
@@ -321,12 +386,6 @@ def test_runs_and_bases_in_the_home_folder(run_dir, base, monkeypatch):
     assert find_run("~/runs/first", Path("none")) == run_dir
     assert find_run("first", Path("~/runs")) == find_run("latest", Path("~/runs")) == run_dir
     assert find_base(run_dir, "~/base.safetensors").path == run_dir.parent.parent / "base.safetensors"
-
-
-def test_the_configuration_file_and_the_settings_have_the_same_defaults():
-    file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
-    file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
-    assert read(SweepSettings, {**file, "tracker": TRACKER}) == SweepSettings()
 
 
 def test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):

@@ -3,7 +3,6 @@
 import json
 import re
 
-import pytest
 from PIL import Image
 
 from src.tracking import write_run_report, write_sweep_report
@@ -44,11 +43,33 @@ def test_the_recommended_blend_stands_beside_what_it_is_made_of(run):
     assert trio.count("<img ") == 3
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_one_axis_alone_can_be_scored(run, alpha):
+def test_every_axis_of_the_score_is_listed_whatever_it_is(run):
+    text = write_run_report(run).read_text()
+    assert '<th class="num">cartoon shape adopted</th>' in text and '<th class="num">colour kept</th>' in text
+    assert text.count('data-name="colour kept">0.27</td>') == 4
+    assert "S<sup>0.5</sup> R<sup>0.25</sup> C<sup>0.25</sup>" in text
+    assert "CariScore 0.76, S 0.51, R 0.83, C 0.27</figcaption>" in text
+    assert "kimg-1/16: CariScore 0.760, S 0.51, R 0.83, C 0.27, best in 25%</title>" in text
+    assert "kimg-2/16: CariScore 0.760, S 0.51, R 0.83, C 0.27, best in 25%; fails correspondence</title>" in text
+
+
+def test_what_is_to_be_said_beside_the_recommendation_stands_under_it(run):
+    text = write_run_report(run).read_text()
+    assert "<li>Landmarks by network.</li>" in text
+    assert "<li>The score still rises at the last snapshot: &lt;train&gt; longer.</li>" in text
+    assert "24 pictures (training pictures), landmarks by\nnetwork" in text
+
+
+def test_a_ranking_by_the_earlier_score_shows_none_of_its_numbers(run):
     path = run / "sweeps/s/ranking.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "alpha": alpha}))
-    assert f"α = {alpha:g}" in write_run_report(run).read_text().replace(".0:", ":")
+    ranking = json.loads(path.read_text())
+    for name in ("axes", "remarks", "candidates", "landmarks", "cartoons"):
+        del ranking[name]
+    path.write_text(json.dumps({**ranking, "indistinguishable": ["kimg-1/16"]}))
+    text = write_run_report(run).read_text()
+    assert "Use kimg-1 at 16, it is best." in text
+    assert "Ranked by an earlier score that does not compare with that of today: run sweep.py again" in text
+    assert "0.76" not in text and "Every blend" not in text
 
 
 def test_it_needs_nothing_from_outside(run):

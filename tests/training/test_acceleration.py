@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.training.acceleration import Acceleration, accelerate, choose_acceleration
 from src.training.compiled import CompiledNetworks
+from src.training.device import Acceleration, accelerate, choose_acceleration
 from src.training.settings import StepSettings, TrainerSettings
 from tests.training.conftest import run as train
 from tests.training.test_graphs import assert_same, assert_same_rows, make, plain_ops, run

@@ -87,8 +87,8 @@ def test_the_names_of_lower_floors_are_the_options():
         (["metrics=fid", "metrics.weights=other"], "metrics.weights=other: give published or nvidia"),
         (["metrics=fid", "metrics.weights=nvidia"], "metrics.weights_sha256"),
         (
-            ["metrics=fid", "metrics.weights_sha256=ab"],
-            "metrics.weights_sha256=ab: has no effect with metrics.weights=published",
+            ["metrics=fid", f"metrics.weights_sha256={'ab' * 32}"],
+            "abab: has no effect with metrics.weights=published",
         ),
         (["metrics=fid", "metrics.extractor=embedded"], "metrics=fid measures on inception"),
     ],

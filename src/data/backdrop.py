@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..data import Background, BadPicture, decode_picture, parse_background
 from ..files import expanded
+from .decode import Background, BadPicture, decode_picture, parse_background
 
 OWN = "own"
 

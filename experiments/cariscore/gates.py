@@ -1,0 +1,71 @@
+"""Where each gate's threshold lies among clean and spoiled sets of a trained run.
+
+    python -m experiments.cariscore.gates runs/NAME
+
+Clean: every blend. Spoiled: 41 corruptions of some blends. A gate is there for some kinds of damage alone, so beside
+the share of all spoiled sets that it stops stands what it stops best: the three kinds with the lowest values.
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments.cariscore.corruptions import corruptions
+from experiments.cariscore.ground_truth import World, gates_of
+from experiments.cariscore.networks import Run, opened
+from src.metrics.cariscore import CariScore, Gate
+from src.sweep.pictures import common_codes
+
+SPOILED = ((4.0, 16), (8.0, 16), (12.0, 8))  # blends: kimg and resolution
+
+
+def areas(clean: list[float], spoiled: list[float]) -> float:
+    """Area under the ROC curve: how often a spoiled set has less than a clean one."""
+    less = np.array(spoiled)[:, None] - np.array(clean)
+    return float((less < 0).mean() + 0.5 * (less == 0).mean())
+
+
+def main() -> None:
+    """Print a row a gate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--codes", type=int, default=64)
+    parser.add_argument("--landmarks", default="auto")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    run = Run(options.run, [], [4, 8, 16, 32])
+    codes = common_codes(run.base, options.codes, 0.7, 0)
+    detector = opened(run, codes, options)
+    score = CariScore.between(detector.base, detector.cartoons)
+    world = World({"base": detector.base}, detector.cartoons, score, lambda images, _: detector.locate(images))
+    gates = gates_of(world)
+    clean: dict[str, list[Gate]] = defaultdict(list)
+    spoiled: dict[str, dict[str, list[Gate]]] = defaultdict(lambda: defaultdict(list))
+    for key in [key for key in run.keys if key[1]]:
+        images = run.pictures(run.network(key), codes)
+        for gate in gates(detector.locate(images)):
+            clean[gate.name].append(gate)
+        if key in SPOILED:
+            own = run.pictures(run.network((key[0], 0)), codes)
+            for kind, damaged in corruptions(images, detector.base.images, own, detector.cartoons.images).items():
+                for gate in gates(detector.locate(damaged)):
+                    spoiled[gate.name][kind].append(gate)
+    print("| gate | threshold | clean sets: least, 5 % | stopped | spoiled sets stopped | area | lowest |")
+    print("|---|---|---|---|---|---|---|")
+    for name, passed in clean.items():
+        good = [gate.value for gate in passed if gate.value is not None]
+        bad = {kind: [g.value for g in found if g.value is not None] for kind, found in spoiled[name].items()}
+        low = sorted((kind for kind in bad if bad[kind]), key=lambda kind: np.mean(bad[kind]))[:3]
+        values = [value for found in bad.values() for value in found]
+        threshold = passed[0].threshold
+        named = ", ".join(f"{kind} {np.mean(bad[kind]):.2f}" for kind in low)
+        least, area = f"{min(good):.2f}, {np.quantile(good, 0.05):.2f}", areas(good, values)
+        stopped = f"{np.mean(np.array(good) < threshold):.2f} | {np.mean(np.array(values) < threshold):.2f}"
+        print(f"| {name} | {threshold:g} | {least} | {stopped} | {area:.2f} | {named} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

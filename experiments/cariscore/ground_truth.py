@@ -1,0 +1,215 @@
+"""Is the score right where the truth is known? Portraits, or real pictures warped, and what spoils them, as tables.
+
+Portraits: shape and rendering are drawn apart, so that the true blend (cartoon shape, people's rendering), its
+opposite and everything between are at hand. Real pictures: faces warped to the cartoons' mean shape are true blends
+of photographs.
+
+    python -m experiments.cariscore.ground_truth
+    python -m experiments.cariscore.ground_truth --landmarks network
+    python -m experiments.cariscore.ground_truth --base PEOPLE --cartoons CARTOONS --landmarks dlib
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from experiments.cariscore.corruptions import corruptions
+from experiments.cariscore.factorial import portrait_set
+from src.data import open_dataset
+from src.faces import LandmarkProvider
+from src.metrics.cariscore import (
+    CariScore,
+    Faces,
+    Gate,
+    Judge,
+    References,
+    check_detector,
+    choose_detector,
+    combine,
+    locate,
+    measure,
+)
+from src.metrics.cariscore.shape import normalised_shape
+from src.metrics.cariscore.trust import warped
+
+MIXES = {
+    "base": (0, 0),
+    "cartoon": (1, 1),
+    "true hybrid": (1, 0),
+    "inverse hybrid": (0, 1),
+    **{f"shape {t}": (t, 0) for t in (0.25, 0.5, 0.75)},
+    **{f"rendering {t}": (0, t) for t in (0.25, 0.5, 0.75)},
+}
+FIRST_CODE, FIRST_TRAINING = 10_000, 5_000
+WEIGHTS = (0.5, 0.5)
+Found = Callable[[Tensor, Tensor | None], Faces]
+
+
+@dataclass(frozen=True)
+class World:
+    """Sets of the same codes, the training cartoons, and the score between them."""
+
+    sets: dict[str, Faces]
+    training: Faces
+    score: CariScore
+    located: Found
+
+    def row(self, faces: Faces) -> tuple[float, float, float]:
+        """S, R and score."""
+        values = self.score.of(faces).pseudo.mean(axis=0)
+        return float(values[0]), float(values[1]), float(combine(values, WEIGHTS))
+
+
+def exactly(images: Tensor, marks: Tensor | None) -> Faces:
+    """Faces whose landmarks are known."""
+    assert marks is not None, "exact landmarks are known of drawn portraits alone"
+    return Faces(images, marks, torch.ones(len(images), dtype=torch.bool))
+
+
+def portraits(options: argparse.Namespace, located: Found, px: int) -> World:
+    """Portraits of every mixture."""
+    codes = range(FIRST_CODE, FIRST_CODE + options.pictures)
+    training = range(FIRST_TRAINING, FIRST_TRAINING + options.training)
+    sets = {name: located(*portrait_set(codes, *mix, px)) for name, mix in MIXES.items()}
+    cartoons = located(*portrait_set(training, 1, 1, px))
+    return World(sets, cartoons, CariScore.between(sets["base"], cartoons), located)
+
+
+def real_pictures(options: argparse.Namespace, located: Found) -> World:
+    """Photographs, and photographs warped to the cartoons' mean shape by the detector's own landmarks."""
+    people = located(pictures(options.base, options.px, options.pictures), None)
+    known = people.seen()
+    people = Faces(known.images, known.marks, known.found)
+    cartoons = located(pictures(options.cartoons, options.px, options.training + options.pictures), None)
+    training = Faces(*(x[options.pictures :] for x in (cartoons.images, cartoons.marks, cartoons.found)))
+    move = normalised_shape(training.seen().marks).mean(dim=0) - normalised_shape(people.marks).mean(dim=0)
+    sets = {"base": people}
+    sets["cartoon"] = Faces(*(x[: len(people)] for x in (cartoons.images, cartoons.marks, cartoons.found)))
+    sets |= {f"shape {t}": located(warped(people, t * move), None) for t in (0.5,)}
+    sets["true hybrid"] = located(warped(people, move), None)
+    return World(sets, training, CariScore.between(people, training), located)
+
+
+def pictures(path: Path, px: int, most: int) -> Tensor:
+    """At most `most` pictures of a data set, evenly spread, uint8 `[N, 3, px, px]`."""
+    dataset = open_dataset(path)
+    count = min(len(dataset), most)
+    chosen = [i * len(dataset) // count for i in np.random.default_rng(0).permutation(count)]
+    images = torch.stack([dataset[i][0] for i in chosen])
+    resized = F.interpolate(images.float(), (px, px), mode="bilinear", antialias=True)
+    return (resized + 0.5).clamp(0, 255).to(torch.uint8)
+
+
+def table(title: str, world: World, sets: dict[str, Faces]) -> None:
+    """Print S, R and score of sets."""
+    print(f"\n{title}\n\n| set | faces found | S | R | score |\n|---|---|---|---|---|")
+    for name, faces in sets.items():
+        s, r, cari = world.row(faces)
+        print(f"| {name} | {faces.share_found:.2f} | {s:.2f} | {r:.2f} | {cari:.3f} |", flush=True)
+
+
+def corruption_table(world: World) -> None:
+    """Print what every corruption of the true hybrid scores, and which gates stop it."""
+    clean = world.sets["true hybrid"]
+    best = world.row(clean)[2]
+    gates = gates_of(world)
+    spoiled = corruptions(
+        *(world.sets[name].images for name in ("true hybrid", "base", "cartoon")), world.training.images
+    )
+    above, stopped = [], 0
+    print(f"\nCorruptions of the true hybrid ({best:.3f})\n\n| corruption | S | R | score | gates that stop it |")
+    print("|---|---|---|---|---|")
+    print(f"| none | | | {best:.3f} | {failed(gates(clean))} |")
+    for name, images in spoiled.items():
+        faces = world.located(images, world.sets["cartoon" if name.startswith("cartoon") else "true hybrid"].marks)
+        s, r, cari = world.row(faces)
+        reasons = failed(gates(faces))
+        above += [name] * (cari > best + 0.005)
+        stopped += bool(reasons)
+        print(f"| {name} | {s:.2f} | {r:.2f} | {cari:.3f} | {reasons} |", flush=True)
+    print(f"\n{len(above)} of {len(spoiled)} above ({', '.join(above) or 'none'}); gates stop {stopped}.")
+
+
+def gates_of(world: World) -> Callable[[Faces], list[Gate]]:
+    """All gates of a set of the base's codes."""
+    judge = Judge(References.of(world.sets["base"], world.training, "cartoon_low"))
+    return lambda faces: judge.judged(judge.rows(faces)).gates
+
+
+def failed(gates: list[Gate]) -> str:
+    """Names and values of the gates that do not pass."""
+    return ", ".join(f"{gate.name} {gate.value:.2f}" for gate in gates if gate.passed is False)
+
+
+def place_table(options: argparse.Namespace, world: World) -> None:
+    """Print the score of zoomed and shifted hybrids against the same base."""
+    codes = range(FIRST_CODE, FIRST_CODE + options.pictures)
+    moved = {
+        name: world.located(*portrait_set(codes, *MIXES["true hybrid"], options.px, zoom=zoom, shift=shift))
+        for name, zoom, shift in (("zoom 1.05", 1.05, 0), ("zoom 0.95", 0.95, 0), ("shift .05", 1, 0.05))
+    }
+    table("True hybrid elsewhere in the picture", world, moved)
+
+
+def cost(world: World) -> None:
+    """Print processor time a picture of each axis."""
+    faces = world.sets["base"]
+    for axis in world.score.axes:
+        started = time.process_time()
+        axis.features(faces)
+        print(f"{axis.title}: {1000 * (time.process_time() - started) / len(faces):.1f} ms a picture")
+    features = measure(world.score.axes, faces)
+    started = time.process_time()
+    world.score.places(features)
+    print(f"places of {len(faces)} pictures: {1000 * (time.process_time() - started):.0f} ms")
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, help="folder or zip of aligned photographs")
+    parser.add_argument("--cartoons", type=Path, help="folder or zip of cartoons")
+    parser.add_argument("--landmarks", default="exact", help="exact (portraits alone), network, face-alignment or dlib")
+    parser.add_argument("--px", type=int, default=64)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[48, 128, 256])
+    parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--training", type=int, default=200)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    provider = open_provider(options)
+    located: Found = exactly if provider is None else (lambda images, marks: locate(images, provider))
+    drawn = options.base is None
+    world = portraits(options, located, options.px) if drawn else real_pictures(options, located)
+    table(f"Shape and rendering, {options.px} px, landmarks: {options.landmarks}", world, world.sets)
+    if provider is not None:
+        trust = check_detector(world.sets["base"], world.training, provider)
+        print(f"\nDetector: people warped to the cartoons' shape {trust.shape:.2f}, the reverse {trust.leak:.2f}")
+    corruption_table(world)
+    if drawn:
+        place_table(options, world)
+        for px in options.sizes:
+            sized = portraits(options, located, px)
+            table(f"{px} px", sized, {name: sized.sets[name] for name in ("true hybrid", "shape 0.5")})
+    cost(world)
+
+
+def open_provider(options: argparse.Namespace) -> LandmarkProvider | None:
+    """The detector; None for exact landmarks."""
+    if options.landmarks == "exact":
+        return None
+    if options.base:
+        references = [pictures(path, options.px, 8) for path in (options.base, options.cartoons)]
+    else:
+        references = [portrait_set(range(8), t, t, options.px)[0] for t in (0, 1)]
+    return choose_detector(options.landmarks, *references).provider
+
+
+if __name__ == "__main__":
+    main()

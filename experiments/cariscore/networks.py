@@ -1,0 +1,216 @@
+"""The score and the decision on a trained run: cells, what spoils the best one, and disjoint sets of codes.
+
+    python -m experiments.cariscore.networks runs/NAME
+    python -m experiments.cariscore.networks runs/NAME --sets 32 --codes 64
+
+With one set: every cell, un-blended snapshots, corruptions of the best cell with the gates that stop them, and the
+ranking when the run ends earlier or a wrecked snapshot is appended. With several: how well the stated errors are
+those of new codes, how often the candidates hold the best of all codes together, and how often the pick is the same.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.cariscore.ground_truth import WEIGHTS, World, corruption_table, failed, gates_of
+from src.data import open_portraits
+from src.metrics.cariscore import (
+    CariScore,
+    Cell,
+    Detector,
+    check_detector,
+    choose_detector,
+    combine,
+    compare,
+    decide,
+    looks,
+    measure,
+    race,
+    recommendation,
+    remark,
+)
+from src.metrics.cariscore.axis import Features, Floats
+from src.networks import Generator, blend
+from src.sweep.pictures import common_codes, render
+from src.weights import load_network
+
+TRAINING = 400
+Key = tuple[float, int]  # kimg, and the blend's resolution or 0 for the un-blended snapshot
+
+
+class Run:
+    """A run's networks and the pictures of their blends.
+
+    Args:
+        folder: of the run.
+        kimg: snapshots to look at; all later than 0 when empty.
+        resolutions: of the blends.
+    """
+
+    def __init__(self, folder: Path, kimg: Sequence[float], resolutions: Sequence[int]) -> None:
+        paths = {float(p.stem.removeprefix("kimg-")): p for p in sorted((folder / "snapshots").glob("kimg-*"))}
+        self.base = _generator(paths[0.0])
+        self._snapshots = {k: _generator(paths[k]) for k in (kimg or [k for k in paths if k > 0])}
+        self.resolutions = resolutions
+
+    @property
+    def keys(self) -> list[Key]:
+        """All cells, and each snapshot un-blended."""
+        return [(k, r) for k in self._snapshots for r in (*self.resolutions, 0)]
+
+    def network(self, key: Key) -> Generator:
+        """A blend, or the un-blended snapshot."""
+        kimg, resolution = key
+        snapshot = self._snapshots[kimg]
+        return blend(snapshot, self.base, resolution) if resolution else snapshot
+
+    def pictures(self, network: Generator, codes: Tensor) -> Tensor:
+        """Uint8 pictures of codes."""
+        return torch.cat(list(render(network, codes)))
+
+
+def label(key: Key) -> str:
+    """`8 kimg at 16 px`."""
+    return f"{key[0]:g} kimg at {key[1]} px" if key[1] else f"{key[0]:g} kimg un-blended"
+
+
+def one_set(run: Run, options: argparse.Namespace) -> None:
+    """All tables about one set of codes."""
+    codes = common_codes(run.base, options.codes, 0.7, options.seed)
+    detector = opened(run, codes, options)
+    training = detector.cartoons
+    trust = check_detector(detector.base, training, detector.provider)
+    print(f"landmarks: {detector.name}, found in {detector.base.share_found:.2f} and {training.share_found:.2f}")
+    print(f"people warped to the cartoons' shape {trust.shape:.2f}, the reverse {trust.leak:.2f}")
+    score = CariScore.between(detector.base, training)
+    faces = {key: detector.locate(run.pictures(run.network(key), codes)) for key in run.keys}
+    world = World({"base": detector.base}, training, score, lambda images, _: detector.locate(images))
+    pseudo = {key: score.of(found).pseudo for key, found in faces.items()}
+    gates = gates_of(world)
+    print("\n| cell | S | R | score | gates that stop it |\n|---|---|---|---|---|")
+    for key, rows in pseudo.items():
+        s, r = rows.mean(axis=0)
+        cari = float(combine(rows.mean(axis=0), WEIGHTS))
+        print(f"| {label(key)} | {s:.3f} | {r:.3f} | {cari:.3f} | {failed(gates(faces[key]))} |", flush=True)
+    blends = [key for key in run.keys if key[1]]
+    say(run, pseudo, blends)
+    cuts(pseudo, blends)
+    best = max(blends, key=lambda key: float(combine(pseudo[key].mean(axis=0), WEIGHTS)))
+    world.sets.update({"true hybrid": faces[best], "cartoon": faces[best[0], 0]})
+    print(f"\nbest: {label(best)}")
+    corruption_table(world)
+
+
+def opened(run: Run, codes: Tensor, options: argparse.Namespace) -> Detector:
+    """The detector, with the faces of the base's pictures and the training cartoons."""
+    cartoons = open_portraits("cartoons", TRAINING, run.base.resolution, background="own").images
+    assert cartoons is not None
+    return choose_detector(options.landmarks, run.pictures(run.base, codes), cartoons)
+
+
+def say(run: Run, pseudo: dict[Key, Floats], blends: list[Key]) -> None:
+    """Print the recommendation."""
+    cells = [Cell(label(key), *key) for key in blends]
+    rows = np.stack([pseudo[key] for key in blends], axis=1)
+    unblended = np.stack([pseudo[key] for key in run.keys if not key[1]], axis=1)
+    resolutions = tuple(r for r in run.base.synthesis.resolutions if r < run.base.resolution)
+    decision = decide(rows, cells, resolutions=resolutions, unblended=unblended)
+    assert decision is not None
+    titles = ("cartoon shape adopted", "base rendering kept")
+    print("\n" + recommendation(decision, cells, rows.mean(axis=0), titles))
+    for note in decision.notes:
+        print(remark(note, decision))
+
+
+def cuts(pseudo: dict[Key, Floats], blends: list[Key]) -> None:
+    """Print how many pairs of common cells change places when the run ends earlier: none can, scores are the same."""
+    whole = [key for key in blends]
+    for last in sorted({key[0] for key in blends})[1:]:
+        kept = [key for key in whole if key[0] <= last]
+        found = compare(np.stack([pseudo[key] for key in kept], axis=1)).mean
+        again = compare(np.stack([pseudo[key] for key in whole], axis=1)).mean[[whole.index(key) for key in kept]]
+        print(f"ends at {last:g} kimg: largest change of a common cell's score {np.abs(found - again).max():.1e}")
+
+
+def disjoint_sets(run: Run, options: argparse.Namespace) -> None:
+    """Calibration over disjoint sets of codes."""
+    total = options.sets * options.codes
+    codes = common_codes(run.base, total, 0.7, options.seed)
+    detector = opened(run, codes, options)
+    score = CariScore.between(detector.base, detector.cartoons)
+    blends = [key for key in run.keys if key[1]]
+    base = measure(score.axes, detector.base)
+    target = measure(score.axes, detector.cartoons.seen())
+    features: dict[Key, list[Features]] = {}
+    for key in blends:
+        features[key] = measure(score.axes, detector.locate(run.pictures(run.network(key), codes)))
+        print(f"measured {label(key)}: {total} pictures", flush=True)
+
+    def pseudo(rows: slice, keys: Sequence[Key]) -> Floats:
+        part = CariScore(score.axes, [x[rows] for x in base], target)
+        return np.stack([part.places([x[rows] for x in features[key]]).pseudo for key in keys], axis=1)
+
+    cells = [Cell(label(key), *key) for key in blends]
+    sets = [pseudo(slice(k * options.codes, (k + 1) * options.codes), blends) for k in range(options.sets)]
+    calibration(sets, pseudo(slice(0, total), blends), cells)
+    found = race(lambda n, alive: pseudo(slice(0, n), [blends[i] for i in alive]), cells, total)
+    print(
+        f"\nrace to {total} codes: {cells[found.pick].label}, {found.codes} codes, "
+        f"{found.rendered / (looks(total)[-1] * len(cells)):.2f} of the pictures"
+    )
+
+
+def calibration(sets: list[Floats], whole: Floats, cells: list[Cell]) -> None:
+    """Print stated against empirical errors, and how picks and candidates of sets agree with all codes together."""
+    found = [compare(rows) for rows in sets]
+    means = np.stack([f.mean for f in found])
+    top = np.argsort(-means.mean(axis=0))[: max(len(cells) // 2, 2)]
+    ratios = []
+    for i, j in pairs(top.tolist()):
+        empirical = (means[:, i] - means[:, j]).std(ddof=1)
+        ratios.append(np.sqrt(np.mean([f.gap_error[i, j] ** 2 for f in found])) / empirical)
+    truth, everything = compare(whole), decide(whole, cells)
+    assert everything is not None
+    best = int(truth.mean.argmax())
+    picks = [d.pick for rows in sets if (d := decide(rows, cells)) is not None]
+    value = [truth.mean[everything.pick] - truth.mean[pick] for pick in picks]
+    held = np.mean([f.candidate[best] for f in found])
+    size = np.mean([f.candidate.sum() for f in found])
+    same = np.mean([pick == everything.pick for pick in picks])
+    print(f"\n{len(sets)} sets of {len(sets[0])} codes, {len(cells)} cells")
+    print(f"stated over empirical error of gaps: {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"candidates hold the best of all codes in {held:.2f} of the sets, and are {size:.1f} cells")
+    print(f"pick as of all codes in {same:.2f} of the sets, else at most {max(value):.3f} below it")
+
+
+def pairs(items: list[int]) -> Iterator[tuple[int, int]]:
+    """All pairs."""
+    return ((a, b) for k, a in enumerate(items) for b in items[k + 1 :])
+
+
+def _generator(path: Path) -> Generator:
+    return load_network(path, parts=("G_ema",)).G_ema
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--kimg", type=float, nargs="*", default=[])
+    parser.add_argument("--res", type=int, nargs="*", default=[8, 16, 32])
+    parser.add_argument("--codes", type=int, default=256)
+    parser.add_argument("--sets", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--landmarks", default="auto")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    run = Run(options.run, options.kimg, options.res)
+    (one_set if options.sets == 1 else disjoint_sets)(run, options)
+
+
+if __name__ == "__main__":
+    main()

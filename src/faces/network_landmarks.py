@@ -1,0 +1,175 @@
+"""Landmarks by this project's own network: for drawn portraits, and offline.
+
+A small hourglass regresses 68 heat maps at a quarter of 64 px, and their means are the landmarks (integral regression:
+Sun et al., ECCV 2018, arXiv 1711.08229). It sees luminance with its local contrast normalised, so that the rendering
+matters little, and each picture with its mirror image: where the two disagree, no face is seen. It was trained on
+procedural portraits alone (`experiments/landmark_network`): on photographs it finds a face's place, not its shape.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..files import file_sha256
+from .align import NUM_LANDMARKS
+from .face import Face
+
+WEIGHTS = Path(__file__).parent / "landmarks.safetensors"
+WEIGHTS_SHA256 = "7f14b98efb5c91818742219e78a49fe0f6045560459c9bb98082d5d2381112e4"
+INPUT_PX, MAP_PX = 64, 16
+CONTRAST_PX, CONTRAST_FLOOR = 6.0, 0.02  # window of the local contrast; luminance is in [0, 1]
+LUMA = (0.299, 0.587, 0.114)
+BATCH = 64
+MAX_DISAGREEMENT = 0.14  # of a picture and its mirror image, in radii of the face
+KNOWN_DISAGREEMENT = 0.055  # median of sets like those it was trained on: .03 to .045, photographs .065 to .085
+#: Where each landmark (iBUG 300-W order) is in the mirror image.
+MIRRORED = [
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65,
+]  # fmt: skip
+
+
+class LandmarkNetwork(nn.Module):
+    """64 px of normalised luminance `[N, 1, 64, 64]` to 68 points: four stages down, two up, one map a point."""
+
+    WIDTHS = (24, 40, 56, 88)
+    places: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        w1, w2, w3, w4 = self.WIDTHS
+        self.down1 = nn.Sequential(_conv(1, w1, stride=2, kernel=5), _conv(w1, w1))
+        self.down2 = nn.Sequential(_conv(w1, w2, stride=2), _conv(w2, w2))
+        self.down3 = nn.Sequential(_conv(w2, w3, stride=2), _conv(w3, w3), _conv(w3, w3))
+        self.down4 = nn.Sequential(_conv(w3, w4, stride=2), _conv(w4, w4), _conv(w4, w4))
+        self.up3, self.merge3 = nn.Conv2d(w4, w3, 1), _conv(w3, w3)
+        self.up2, self.merge2 = nn.Conv2d(w3, w2, 1), _conv(w2, w2)
+        self.maps = nn.Conv2d(w2, NUM_LANDMARKS, 1)
+        self.register_buffer("places", (torch.arange(MAP_PX) + 0.5) / MAP_PX, persistent=False)
+
+    def forward(self, luma: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the points `[N, 68, 2]` (x, y) in parts of the side, and the variance of each map about its mean."""
+        fine = self.down2(self.down1(luma))
+        middle = self.down3(fine)
+        middle = self.merge3(middle + _doubled(self.up3(self.down4(middle))))
+        fine = self.merge2(fine + _doubled(self.up2(middle)))
+        weight = self.maps(fine).flatten(2).softmax(dim=2).unflatten(2, (MAP_PX, MAP_PX))
+        across, down, places = weight.sum(dim=2), weight.sum(dim=3), self.places
+        x, y = across @ places, down @ places
+        variance = across @ places.square() - x.square() + down @ places.square() - y.square()
+        return torch.stack([x, y], dim=2), variance
+
+
+class NetworkLandmarks:
+    """The shipped network as a provider of landmarks, for pictures that hold one aligned face each."""
+
+    def __init__(self) -> None:
+        self.network = load_landmark_network()
+
+    def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
+        """Return the one face of an aligned picture, or none; the score is 1 where the mirror image agrees."""
+        height, width = image.shape[:2]
+        points, disagreement = predict_landmarks(self.network, torch.from_numpy(image).permute(2, 0, 1)[None])
+        if float(disagreement[0]) > MAX_DISAGREEMENT:
+            return []
+        pixels = points[0].double().numpy() * [width, height] - 0.5
+        return [Face(pixels, 1 - float(disagreement[0]) / MAX_DISAGREEMENT)]
+
+    def knows(self, images: Tensor) -> bool:
+        """Whether pictures, uint8 `[N, 3, H, W]`, are drawn as those it was trained on."""
+        return float(predict_landmarks(self.network, images)[1].median()) <= KNOWN_DISAGREEMENT
+
+    def identity(self, name: str) -> str:
+        """The hash of the weights."""
+        return f"network {WEIGHTS_SHA256[:12]} {MAX_DISAGREEMENT}"
+
+
+@torch.inference_mode()
+def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the landmarks of pictures that hold one aligned face each.
+
+    Args:
+        network: see `load_landmark_network`.
+        images: uint8 `[N, 3, H, W]`.
+
+    Returns:
+        Points `[N, 68, 2]` (x, y) in parts of the side, the mean of those in the picture and in its mirror image; and
+        how far the two lie apart `[N]`, in rms radii of the face.
+    """
+    points, apart = [], []
+    for part in images.split(BATCH):
+        luma = normalised(luminance(part))
+        seen, mirrored = network(luma)[0], unmirrored(network(luma.flip(3))[0])
+        mean = (seen + mirrored) / 2
+        points.append(mean)
+        apart.append(rms_radius(seen - mirrored, centred=False) / rms_radius(mean))
+    return torch.cat(points), torch.cat(apart)
+
+
+@functools.cache
+def load_landmark_network() -> LandmarkNetwork:
+    """Load the shipped network.
+
+    Raises:
+        UserError: when its file is not the one that belongs to this version.
+    """
+    if not WEIGHTS.is_file() or file_sha256(WEIGHTS) != WEIGHTS_SHA256:
+        raise UserError(f"{WEIGHTS} is not the file of this version (its sha256 differs): check it out again")
+    network = LandmarkNetwork()
+    state = load_file(WEIGHTS)
+    network.load_state_dict(
+        {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    )
+    return network.eval().requires_grad_(False)
+
+
+def luminance(images: Tensor) -> Tensor:
+    """Uint8 `[N, 3, H, W]` as luminance in [0, 1] at the network's size, `[N, 1, 64, 64]`."""
+    luma = torch.einsum("nchw,c->nhw", images.cpu().float(), torch.tensor(LUMA))[:, None] / 255
+    if luma.shape[2:] == (INPUT_PX, INPUT_PX):
+        return luma
+    return F.interpolate(luma, (INPUT_PX, INPUT_PX), mode="bilinear", antialias=True)
+
+
+def normalised(luma: Tensor) -> Tensor:
+    """Luminance `[N, 1, H, W]` less its local mean, over its local standard deviation."""
+    radius = int(2.5 * CONTRAST_PX)
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / CONTRAST_PX).square())
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+
+    def blurred(x: Tensor) -> Tensor:
+        padded = F.pad(x, (radius,) * 4, mode="reflect")
+        return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3))
+
+    mean = blurred(luma)
+    spread = (blurred(luma.square()) - mean.square()).clamp(min=0).sqrt()
+    return (luma - mean) / (spread + CONTRAST_FLOOR)
+
+
+def unmirrored(points: Tensor) -> Tensor:
+    """Points `[N, 68, 2]` found in the mirror image, as points of the picture (or the other way round)."""
+    points = points[:, MIRRORED]
+    return torch.stack([1 - points[..., 0], points[..., 1]], dim=2)
+
+
+def rms_radius(points: Tensor, *, centred: bool = True) -> Tensor:
+    """Root mean square distance `[N]` of points `[N, P, 2]` from their mean, or from the origin."""
+    points = points - points.mean(dim=1, keepdim=True) if centred else points
+    return points.square().sum(dim=2).mean(dim=1).sqrt()
+
+
+def _conv(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

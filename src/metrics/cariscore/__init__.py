@@ -1,0 +1,58 @@
+"""CariScore: shape and rendering of blends against base and training cartoons, gates, and the decision from them."""
+
+from .axis import Axis, Place
+from .comparison import LEVEL, Comparison, combine, compare, joint
+from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
+from .detectors import Detector, choose_detector, open_detector
+from .faces import MIN_PX, Faces, locate, shrunk
+from .gates import Gate
+from .race import Race, looks, race
+from .ranking import rank_blends
+from .references import Judge, Judged, References, Rows
+from .score import DIRECTIONS, CariScore, Places, exponents, measure, open_axes
+from .sentence import recommendation, remark, too_few_codes
+from .trust import Trust, check_detector
+
+__all__ = [
+    "DELTA",
+    "DIRECTIONS",
+    "LEVEL",
+    "MIN_CODES",
+    "MIN_PX",
+    "Axis",
+    "CariScore",
+    "Cell",
+    "Comparison",
+    "Decision",
+    "Detector",
+    "Faces",
+    "Gate",
+    "Judge",
+    "Judged",
+    "Note",
+    "Place",
+    "Places",
+    "Race",
+    "References",
+    "Rows",
+    "Trust",
+    "check_detector",
+    "choose_detector",
+    "combine",
+    "compare",
+    "decide",
+    "exponents",
+    "joint",
+    "locate",
+    "looks",
+    "measure",
+    "open_axes",
+    "open_detector",
+    "prices",
+    "race",
+    "rank_blends",
+    "recommendation",
+    "remark",
+    "shrunk",
+    "too_few_codes",
+]

@@ -1,0 +1,61 @@
+"""What an axis of the score is: a demand on blends, measured from pictures with landmarks against two references.
+
+B are the base network's pictures, T the training cartoons. Neither is a snapshot, so no snapshot moves the scale.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .faces import Faces
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a set of pictures stands on an axis.
+
+    Attributes:
+        value: 1 where the demand is met, 0 where it is not at all; not clipped.
+        without: the same without each picture `[N]` (and, in a paired base set, without the one of its code).
+    """
+
+    value: float
+    without: Floats
+
+    def pseudo_values(self) -> Floats:
+        """Jackknife pseudo-values `[N]` (Quenouille 1956): their mean is the value without its bias in 1/N."""
+        n = len(self.without)
+        return n * self.value - (n - 1) * self.without
+
+
+class Scale(Protocol):
+    """An axis between two references."""
+
+    def place(self, features: Features) -> Place:
+        """Place a set by its features `[N, D]`; as many as the base's are taken as pictures of the same codes."""
+        ...
+
+
+class Axis(Protocol):
+    """One demand. Another one is a class of this form in a file of its own, named in `score.open_axes`.
+
+    Attributes:
+        name: short, as in tables: `s`.
+        title: what 1 means: `cartoon shape adopted`.
+    """
+
+    name: str
+    title: str
+
+    def features(self, faces: Faces) -> Features:
+        """What the axis looks at, float32 `[N, D]`; a row depends on its picture alone."""
+        ...
+
+    def between(self, base: Features, target: Features) -> Scale:
+        """The axis between B's features and T's."""
+        ...

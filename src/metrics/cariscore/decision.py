@@ -1,0 +1,173 @@
+"""Which blend of a sweep to recommend, how sure that is, and what would make it surer.
+
+The pick has the highest score less its price: a doubling of training must bring `DELTA`, a doubling of the blend's
+resolution half of it. The price is a constant, so the pick does not hang on how many codes were rendered, as the
+earliest of those that cannot be told apart would.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .axis import Floats
+from .comparison import LEVEL, Comparison, compare
+
+MIN_CODES = 64  # fewer do not tell their own spread
+DELTA = 0.01  # smallest difference of scores that counts
+RESOLUTION_PRICE = 0.5  # of a doubling of the blend's resolution, in doublings of training
+ONE_SIDED = 1.645  # standard errors of a one-sided 95 % statement
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A blend of a sweep.
+
+    Attributes:
+        label: which.
+        kimg: training of its snapshot, above 0.
+        resolution: at which the two networks meet.
+    """
+
+    label: str
+    kimg: float
+    resolution: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something to be said beside the recommendation.
+
+    Attributes:
+        kind: `more_codes`, `flat`, `unseparated`, `add_resolution`, `train_longer`, `earlier_snapshots`.
+        value: the number of codes, the resolution, or the number of blends that it speaks of; 0 for none.
+        sure: whether the score is known to rise there, at 95 %, rather than not known to fall.
+    """
+
+    kind: str
+    value: int = 0
+    sure: bool = True
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A recommendation; `level` holds for all its statements at once.
+
+    Attributes:
+        pick: index of the recommended blend.
+        below_best: its score is at most so much below the best one's.
+        regret: the same of the score less its price.
+        candidates: indices of the blends that may have the best score.
+        equals: indices of the blends that are surely less than `DELTA` below it.
+        share: of the draws in which the same rule picks it.
+        scores: all blends, by score.
+        notes: what to say beside it.
+    """
+
+    pick: int
+    below_best: float
+    regret: float
+    candidates: list[int]
+    equals: list[int]
+    share: float
+    scores: Comparison
+    notes: list[Note]
+
+
+def prices(cells: Sequence[Cell], delta: float = DELTA) -> Floats:
+    """What each blend must bring `[C]`."""
+    return np.array([delta * (np.log2(c.kimg) + RESOLUTION_PRICE * np.log2(c.resolution)) for c in cells])
+
+
+def decide(
+    pseudo: Floats,
+    cells: Sequence[Cell],
+    *,
+    weights: Sequence[float] = (0.5, 0.5),
+    delta: float = DELTA,
+    level: float = LEVEL,
+    resolutions: Sequence[int] = (),
+    unblended: Floats | None = None,
+    seed: int = 0,
+) -> Decision | None:
+    """Recommend a blend.
+
+    Args:
+        pseudo: pseudo-values `[N, C, A]` of the blends that may be recommended.
+        cells: they.
+        weights: exponent of each axis.
+        delta: smallest difference that counts.
+        level: of the statements.
+        resolutions: at which the networks could be blended.
+        unblended: pseudo-values `[N, K, A]` of un-blended snapshots: never recommended, but told of when one may be
+            as good as the best blend.
+        seed: of the draws.
+
+    Returns:
+        The decision; None for fewer than `MIN_CODES` codes.
+    """
+    codes = len(pseudo)
+    if codes < MIN_CODES:
+        return None
+    scores = compare(pseudo, weights=weights, level=level, seed=seed)
+    values = compare(pseudo, weights=weights, price=prices(cells, delta), level=level, seed=seed)
+    pick = int(values.mean.argmax())
+    regret = float(values.regret[pick])
+    notes = []
+    if regret > delta:
+        notes.append(Note("more_codes", _codes_needed(values, pick, codes, delta)))
+    if scores.candidate.sum() >= max(len(cells) / 2, 3) and regret <= 2 * delta:
+        notes.append(Note("flat", int(scores.candidate.sum())))
+    if unblended is not None and _reaches(pseudo, unblended, weights, level, seed):
+        notes.append(Note("unseparated"))
+    notes += _edges(values, pick, cells, resolutions)
+    return Decision(
+        pick=pick,
+        below_best=float(scores.regret[pick]),
+        regret=regret,
+        candidates=np.flatnonzero(scores.candidate).tolist(),
+        equals=np.flatnonzero(scores.regret <= delta).tolist(),
+        share=float(values.share[pick]),
+        scores=scores,
+        notes=notes,
+    )
+
+
+def _codes_needed(values: Comparison, pick: int, codes: int, delta: float) -> int:
+    """How many codes would bring the pick's regret down to delta, were all gaps as they look now."""
+    rivals = values.candidate.copy()
+    rivals[pick] = False
+    room = delta + values.mean[pick] - values.mean[rivals]
+    reach = values.critical[rivals] * values.gap_error[pick, rivals]
+    return int(np.ceil(codes * float(np.square(reach / room).max(initial=1.0))))
+
+
+def _reaches(blends: Floats, unblended: Floats, weights: Sequence[float], level: float, seed: int) -> bool:
+    """Whether an un-blended snapshot may have the best score of all."""
+    everything = compare(np.concatenate([blends, unblended], axis=1), weights=weights, level=level, seed=seed)
+    return bool(everything.candidate[blends.shape[1] :].any())
+
+
+def _edges(values: Comparison, pick: int, cells: Sequence[Cell], resolutions: Sequence[int]) -> list[Note]:
+    """The best may lie outside of the grid: the pick is at its end, and the score is not known to fall towards it."""
+    chosen, notes = cells[pick], []
+    sizes, kimgs = sorted({c.resolution for c in cells}), sorted({c.kimg for c in cells})
+    larger = [r for r in resolutions if r > sizes[-1]]
+    smaller = [r for r in resolutions if r < sizes[0]]
+    if larger and chosen.resolution == sizes[-1]:
+        notes.append(Note("add_resolution", min(larger), _rises(values, pick, cells, chosen.kimg, sizes[-2:-1])))
+    if smaller and chosen.resolution == sizes[0]:
+        notes.append(Note("add_resolution", max(smaller), _rises(values, pick, cells, chosen.kimg, sizes[1:2])))
+    for end, inner, kind in ((-1, -2, "train_longer"), (0, 1, "earlier_snapshots")):
+        if len(kimgs) > 1 and chosen.kimg == kimgs[end]:
+            rises = _rises(values, pick, cells, kimgs[inner], [chosen.resolution])
+            notes.append(Note(kind, sure=rises))
+    return notes
+
+
+def _rises(values: Comparison, pick: int, cells: Sequence[Cell], kimg: float, resolutions: Sequence[int]) -> bool:
+    """Whether the pick is surely better than its neighbour inwards, where there is one."""
+    for i, cell in enumerate(cells):
+        if cell.kimg == kimg and cell.resolution in resolutions:
+            return bool(values.mean[pick] - values.mean[i] > ONE_SIDED * values.gap_error[pick, i])
+    return False

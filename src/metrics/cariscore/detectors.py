@@ -1,0 +1,89 @@
+"""Which landmarks a ranking is measured by.
+
+One detector serves all sets of a ranking. `auto` takes this project's network where both references are drawn as the
+portraits that it was trained on; else face-alignment, else dlib, as far as they and their weights are there; and the
+network again where nothing else is: it finds a photograph's face, though not its shape as well.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ...errors import UserError
+from ...faces import DlibLandmarks, FaceAlignmentLandmarks, LandmarkProvider, NetworkLandmarks
+from .faces import Faces, locate
+
+MIN_FOUND = 0.5  # of a reference's faces; what is missed is left out of it
+_OPEN: dict[str, Callable[[], LandmarkProvider]] = {
+    "network": NetworkLandmarks,
+    "face-alignment": FaceAlignmentLandmarks,
+    "dlib": DlibLandmarks,
+}
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A detector that has found the references' faces.
+
+    Attributes:
+        name: which.
+        provider: it.
+        base: the base's pictures with their landmarks.
+        cartoons: the cartoons' with theirs.
+    """
+
+    name: str
+    provider: LandmarkProvider
+    base: Faces
+    cartoons: Faces
+
+    def locate(self, images: Tensor) -> Faces:
+        """Find the faces of pictures, uint8 `[N, 3, H, W]`."""
+        return locate(images, self.provider)
+
+
+def open_detector(name: str) -> LandmarkProvider:
+    """Open a detector by its name.
+
+    Raises:
+        UserError: for an unknown name, or when it cannot be had.
+    """
+    if name not in _OPEN:
+        raise UserError(f"landmarks={name}: choose auto, {', '.join(_OPEN)}")
+    return _OPEN[name]()
+
+
+def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:
+    """Open a detector and find the references' faces.
+
+    Args:
+        choice: `"auto"`, a name, or a provider.
+        base: the base's pictures, uint8 `[N, 3, H, W]`.
+        cartoons: the cartoons'.
+
+    Raises:
+        UserError: for an unknown name, or when no detector finds the faces of both; the message says what each did.
+    """
+    if not isinstance(choice, str):
+        return _found(type(choice).__name__, choice, base, cartoons)
+    if choice != "auto":
+        return _found(choice, open_detector(choice), base, cartoons)
+    network = NetworkLandmarks()
+    if network.knows(base) and network.knows(cartoons):
+        return _found("network", network, base, cartoons)
+    failures = []
+    for name in ("face-alignment", "dlib", "network"):
+        try:
+            return _found(name, open_detector(name), base, cartoons)
+        except UserError as error:
+            failures.append(str(error))
+    raise UserError("no landmarks for these pictures, so they cannot be scored: " + "; ".join(failures))
+
+
+def _found(name: str, provider: LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:
+    detector = Detector(name, provider, locate(base, provider), locate(cartoons, provider))
+    for which, faces in (("base", detector.base), ("cartoons", detector.cartoons)):
+        if faces.share_found < MIN_FOUND:
+            raise UserError(f"landmarks={name}: faces found in {faces.share_found:.0%} of the {which}'s pictures")
+    return detector

@@ -1,0 +1,211 @@
+"""What a blend must not have lost or stolen to be ranked at all.
+
+All look at the shape-free face and the landmarks, so that place, size and turn of a face in its picture do not matter.
+The threshold of evenness was chosen from clean and spoiled sets; the others were taken as simple numbers and only held
+against such sets afterwards (`experiments/cariscore/gates.py`, one run): clean blends lie above all of them, the damage
+that each is there for lies below.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ...errors import UserError
+from ...faces import MIRRORED
+from .axis import Features, Floats
+from .energy import distances
+from .faces import Faces
+from .frame import Frame
+from .rendering import RenderingScale, whitening
+from .shape import normalised_shape
+from .texture import PLACES
+
+LOOK_PX = 16  # of the shape-free luminance in a look
+MIN_RANK, MIN_YAW, MIN_FOUND, MIN_SPREAD, MIN_DISTANCE, MIN_EVENNESS = 0.7, 0.0, 0.8, 0.5, 0.5, 0.1
+LUMA = (0.299, 0.587, 0.114)
+TWIN = 0.25  # of the median distance: training pictures nearer than that are one
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check of a blend.
+
+    Attributes:
+        name: which.
+        value: measured; None where it could not be.
+        threshold: smallest value that passes.
+        reason: why it could not be measured.
+    """
+
+    name: str
+    value: float | None
+    threshold: float
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the blend passes; None where that is not known."""
+        return None if self.value is None else self.value >= self.threshold
+
+    def as_dict(self) -> dict[str, Any]:
+        """Value, threshold, reason and passed, for a file where the name is the key."""
+        facts = asdict(self) | {"passed": self.passed}
+        del facts["name"]
+        return facts
+
+
+class Looks:
+    """What each face looks like: its landmarks, and its shape-free luminance less brightness and contrast.
+
+    Args:
+        frame: of the base's mean face.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    @torch.inference_mode()
+    def __call__(self, faces: Faces) -> Floats:
+        """Measure faces: `[N, 136 + 256]`."""
+        flat = self._frame.warp(faces)
+        luma = torch.einsum("nchw,c->nhw", flat, torch.tensor(LUMA))[:, None]
+        small = F.interpolate(luma, (LOOK_PX, LOOK_PX), mode="bilinear", antialias=True).flatten(1)
+        small = F.layer_norm(small, small.shape[1:], eps=1e-4) / LOOK_PX
+        marks = self._frame.placed(faces).marks
+        shape = normalised_shape(marks).flatten(1) / np.sqrt(2 * marks.shape[1])
+        return np.asarray(torch.cat([shape, small], dim=1).double().numpy())
+
+    def yaw(self, faces: Faces) -> Floats:
+        """How far each face is turned: the nose's place between the jaw's ends, `[N]`; NaN without a face."""
+        marks = normalised_shape(faces.marks)
+        turn = marks[:, 27:36, 0].mean(dim=1) - marks[:, [1, 2, 14, 15], 0].mean(dim=1)
+        return np.asarray(torch.where(faces.found, turn, torch.nan).double().numpy())
+
+
+def correspondence(base: Floats, blend: Floats, threshold: float = MIN_RANK) -> Gate:
+    """How well a blend's faces are recognised as the base's of the same codes: the mean rank of the right one.
+
+    What the style does to all faces alike is taken out; 1 is always first, 0.5 chance.
+
+    Args:
+        base: looks `[N, D]`.
+        blend: looks of the same codes.
+        threshold: smallest value that passes.
+
+    Raises:
+        UserError: unless both are of the same codes, at least two.
+    """
+    if base.shape != blend.shape or len(base) < 2:
+        raise UserError(f"correspondence: looks of the same codes are needed, not {len(base)} and {len(blend)}")
+    whiten = whitening(base.astype(np.float32), blend.astype(np.float32))
+    a, b = ((x - x.mean(axis=0)) @ whiten for x in (base, blend))
+    a, b = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (a, b))
+    likeness = b @ a.T
+    own = np.diag(likeness)[:, None]
+    lower = (likeness < own).sum(axis=1) + 0.5 * ((likeness == own).sum(axis=1) - 1)
+    return Gate("correspondence", float(lower.mean() / (len(a) - 1)), threshold)
+
+
+def same_turn(base: Floats, blend: Floats, threshold: float = MIN_YAW) -> Gate:
+    """Correlation of the faces' turn with the base's: below 0 for mirror images.
+
+    Args:
+        base: yaw `[N]`, NaN without a face.
+        blend: of the same codes.
+        threshold: smallest value that passes.
+    """
+    both = np.isfinite(base) & np.isfinite(blend)
+    if both.sum() < 3 or base[both].std() == 0 or blend[both].std() == 0:
+        return Gate("turn", None, threshold, "too few faces were found, or all look the same way")
+    return Gate("turn", float(np.corrcoef(base[both], blend[both])[0, 1]), threshold)
+
+
+class Evenness:
+    """Whether a blend's rendering is of one kind all over the face: composites of person and cartoon are not.
+
+    Args:
+        base: B's features of rendering (`RenderingAxis`).
+        target: T's.
+    """
+
+    def __init__(self, base: Features, target: Features) -> None:
+        self._scales = []
+        for b, t in zip(_by_place(base), _by_place(target), strict=True):
+            whiten = whitening(b, t)
+            self._scales.append(RenderingScale(whiten, b @ whiten, t @ whiten, kept=True))
+
+    def __call__(self, blend: Features, threshold: float = MIN_EVENNESS) -> Gate:
+        """Measure a blend: 1 less the range of R over the places of the face."""
+        kept = [scale.place(rows).value for scale, rows in zip(self._scales, _by_place(blend), strict=True)]
+        return Gate("evenness", 1 - (max(kept) - min(kept)), threshold)
+
+
+def _by_place(rows: Features) -> list[Features]:
+    return [rows[:, place::PLACES] for place in range(PLACES)]
+
+
+def faces_found(blend: float, base: float, threshold: float = MIN_FOUND) -> Gate:
+    """Share of a blend's pictures with a face, over the base's share."""
+    if base == 0:
+        return Gate("faces", None, threshold, "no face was found in the base network's pictures")
+    return Gate("faces", blend / base, threshold)
+
+
+def spread(base: Floats, blend: Floats, threshold: float = MIN_SPREAD) -> Gate:
+    """How far each face is from the one nearest to it, over the same in the base: 0 for a few faces repeated.
+
+    Args:
+        base: looks `[N, D]`.
+        blend: looks of the same codes.
+        threshold: smallest value that passes.
+    """
+    reference = _nearest(distances(base, base))
+    if reference == 0:
+        return Gate("spread", None, threshold, "the base network's pictures are all alike")
+    return Gate("spread", _nearest(distances(blend, blend)) / reference, threshold)
+
+
+def memorisation(blend: Floats, training: Floats, mirrored: Floats, threshold: float = MIN_DISTANCE) -> Gate:
+    """How far each face is from the nearest training picture or its mirror image, over the same among these.
+
+    Args:
+        blend: looks `[N, D]`.
+        training: looks of the training pictures `[M, D]`.
+        mirrored: looks of their mirror images.
+        threshold: smallest value that passes; copies are near 0, new faces near 1 or above.
+    """
+    if len(training) < 2:
+        return Gate("memorisation", None, threshold, "the training pictures are not known")
+    among = distances(training, training)
+    np.fill_diagonal(among, np.inf)
+    kept = _without_twins(among)
+    if len(kept) < 2:
+        return Gate("memorisation", None, threshold, "the training pictures are all alike")
+    reference = float(np.median(among[np.ix_(kept, kept)].min(axis=1)))
+    nearest = np.minimum(distances(blend, training).min(axis=1), distances(blend, mirrored).min(axis=1))
+    return Gate("memorisation", float(np.median(nearest)) / reference, threshold)
+
+
+def mirrored(faces: Faces) -> Faces:
+    """Mirror images with their landmarks."""
+    marks = faces.marks[:, MIRRORED]
+    return Faces(faces.images.flip(3), torch.stack([1 - marks[..., 0], marks[..., 1]], dim=2), faces.found)
+
+
+def _nearest(matrix: Floats) -> float:
+    matrix = matrix.copy()
+    np.fill_diagonal(matrix, np.inf)
+    return float(np.median(matrix.min(axis=1)))
+
+
+def _without_twins(among: Floats) -> list[int]:
+    """Indices of training pictures, one of each group of near duplicates: else their distances set the scale."""
+    limit = TWIN * float(np.median(among[np.isfinite(among)]))
+    kept: list[int] = []
+    for i in range(len(among)):
+        if not kept or among[i, kept].min() > limit:
+            kept.append(i)
+    return kept

@@ -1,0 +1,168 @@
+"""What blends are measured against, as arrays: references once, then each blend from its own pictures alone.
+
+`References` are the features of base pictures and training cartoons; they can be kept in a file and handed to other
+processes. `Judge` measures blends against them: pictures come in parts, places and gates follow when all are there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .axis import Axis, Features, Floats
+from .faces import Faces
+from .frame import Frame
+from .gates import (
+    Evenness,
+    Gate,
+    Looks,
+    correspondence,
+    faces_found,
+    memorisation,
+    mirrored,
+    same_turn,
+    spread,
+)
+from .score import CariScore, measure, open_axes
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features of pictures, a row a picture.
+
+    Attributes:
+        axes: on each axis of the score.
+        looks: see `Looks`.
+        turn: likewise, NaN without a face.
+        found: whether there is a face.
+    """
+
+    axes: tuple[Features, ...]
+    looks: Floats
+    turn: Floats
+    found: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
+        """Several parts of one set, in order."""
+        axes = tuple(np.concatenate(features) for features in zip(*(part.axes for part in parts), strict=True))
+        rest = (np.concatenate([getattr(part, name) for part in parts]) for name in ("looks", "turn", "found"))
+        return cls(axes, *rest)
+
+
+@dataclass(frozen=True)
+class References:
+    """Features of both references.
+
+    Attributes:
+        frame: of the base's mean face.
+        direction: see `open_axes`.
+        base: the base's pictures.
+        cartoons: the training cartoons' features on each axis, of those with a face.
+        looks: the training cartoons' `[M, D]`, of none where these are not known.
+        mirrored: of their mirror images.
+    """
+
+    frame: Frame
+    direction: str
+    base: Rows
+    cartoons: tuple[Features, ...]
+    looks: Floats
+    mirrored: Floats
+
+    @classmethod
+    def of(cls, base: Faces, cartoons: Faces, direction: str, *, trained_on: bool = True) -> "References":
+        """Measure both.
+
+        Args:
+            base: the base's pictures with their landmarks.
+            cartoons: the training cartoons' with theirs.
+            direction: see `open_axes`.
+            trained_on: whether the cartoons are the training pictures, which a blend may have memorised.
+        """
+        frame = Frame.of(base)
+        axes, looks = open_axes(frame, direction), Looks(frame)
+        target = tuple(measure(axes, cartoons.seen()))
+        known = looks(cartoons), looks(mirrored(cartoons))
+        if not trained_on:
+            known = known[0][:0], known[1][:0]
+        return cls(frame, direction, _rows(axes, looks, base), target, *known)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays by name, of which `from_arrays` makes an equal object."""
+        named = {f"{which}.{i}": rows for which in ("base", "cartoons") for i, rows in enumerate(self._axes(which))}
+        base = {f"base.{name}": getattr(self.base, name) for name in ("looks", "turn", "found")}
+        frame = {"points": self.frame.points.numpy(), "usual": self.frame.usual.numpy()}
+        settings = {"px": np.array(self.frame.px), "direction": np.array(self.direction)}
+        return {**settings, **frame, **named, **base, "looks": self.looks, "mirrored": self.mirrored}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "References":
+        """Take what `arrays` gave."""
+        frame = Frame(int(arrays["px"]), *(torch.from_numpy(arrays[name]) for name in ("points", "usual")))
+        direction = str(arrays["direction"])
+        count = range(len(open_axes(frame, direction)))
+        rest = (arrays[f"base.{name}"] for name in ("looks", "turn", "found"))
+        base = Rows(tuple(arrays[f"base.{i}"] for i in count), *rest)
+        cartoons = tuple(arrays[f"cartoons.{i}"] for i in count)
+        return cls(frame, direction, base, cartoons, arrays["looks"], arrays["mirrored"])
+
+    def _axes(self, which: str) -> tuple[Features, ...]:
+        return self.base.axes if which == "base" else self.cartoons
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found about a blend.
+
+    Attributes:
+        pseudo: its jackknife pseudo-values `[N, A]`, see `Places`.
+        found: part of its pictures with a face.
+        gates: of the blend.
+    """
+
+    pseudo: Floats
+    found: float
+    gates: list[Gate]
+
+
+class Judge:
+    """Measures blends of the base's codes.
+
+    Args:
+        references: what they are measured against.
+
+    Raises:
+        UserError: when these cannot be told apart on an axis.
+    """
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self.axes = open_axes(references.frame, references.direction)
+        self._looks = Looks(references.frame)
+        self._score = CariScore(self.axes, references.base.axes, references.cartoons)
+        self._rendering = next(i for i, axis in enumerate(self.axes) if axis.name == "r")
+        self._evenness = Evenness(references.base.axes[self._rendering], references.cartoons[self._rendering])
+
+    def rows(self, faces: Faces) -> Rows:
+        """Measure some of a blend's pictures."""
+        return _rows(self.axes, self._looks, faces)
+
+    def judged(self, rows: Rows) -> Judged:
+        """Place a blend by all of its rows, in the order of the base's codes, and check its gates."""
+        base, found = self._references.base, float(rows.found.mean())
+        gates = [
+            correspondence(base.looks, rows.looks),
+            same_turn(base.turn, rows.turn),
+            faces_found(found, float(base.found.mean())),
+            spread(base.looks, rows.looks),
+            memorisation(rows.looks, self._references.looks, self._references.mirrored),
+            self._evenness(rows.axes[self._rendering]),
+        ]
+        return Judged(self._score.places(rows.axes).pseudo, found, gates)
+
+
+def _rows(axes: Sequence[Axis], looks: Looks, faces: Faces) -> Rows:
+    found = faces.found.double().numpy()
+    return Rows(tuple(measure(axes, faces)), looks(faces), looks.yaw(faces), found)

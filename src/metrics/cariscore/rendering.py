@@ -1,0 +1,96 @@
+"""R: how much of the base's rendering a blend has kept, or how much of the cartoons' it has adopted.
+
+Statistics of the shape-free face (`texture.py`), whitened by their covariance within B and T (shrunk: Ledoit and Wolf
+2004). R = 1 less a distance from B in units of T's: 1 when the blend's faces are rendered as the base's, 0 when they
+are as far from them as the cartoons are, in whatever direction, since damage is no rendering kept. The distance is
+taken as a set (energy distance) and, a fifth of it, person by person (mean square of the difference to the base's
+face of the same code): what befalls single pictures, such as droplets or another person, hardly moves a set.
+"""
+
+import numpy as np
+import torch
+
+from .axis import Features, Floats, Place
+from .energy import between, between_paired, distances, energy, fixed, mean_of, mixture, ratio, within
+from .faces import Faces
+from .frame import Frame
+from .texture import BATCH, Texture
+
+MIN_SHRINKAGE = 0.01
+PAIR_SHARE = 0.2  # of the distance that is taken person by person
+
+
+class RenderingAxis:
+    """Rendering.
+
+    Args:
+        frame: of the base's mean face.
+        kept: ask for the base's rendering, instead of the cartoons' (blends whose fine layers are the cartoons').
+    """
+
+    name = "r"
+
+    def __init__(self, frame: Frame, *, kept: bool = True) -> None:
+        self.kept = kept
+        self.title = "base rendering kept" if kept else "cartoon rendering adopted"
+        self._frame, self._texture = frame, Texture(frame)
+
+    @torch.inference_mode()
+    def features(self, faces: Faces) -> Features:
+        """Statistics `[N, D]`; where no face was found the place of the base's mean face is looked at."""
+        parts = zip(*(x.split(BATCH) for x in (faces.images, faces.marks, faces.found)), strict=True)
+        return torch.cat([self._texture(self._frame.warp(Faces(*part))) for part in parts]).numpy()
+
+    def between(self, base: Features, target: Features) -> "RenderingScale":
+        """Fix the whitening and the distance from B to T."""
+        whiten = whitening(base, target)
+        b, t = base.astype(np.float64) @ whiten, target.astype(np.float64) @ whiten
+        return RenderingScale(whiten, b, t, self.kept)
+
+
+class RenderingScale:
+    """The distance from base to cartoons.
+
+    Args:
+        whiten: `[D, D]`.
+        base: whitened rows of B.
+        target: whitened rows of T.
+        kept: see `RenderingAxis`.
+    """
+
+    def __init__(self, whiten: Floats, base: Floats, target: Floats, kept: bool) -> None:
+        self._whiten, self._base, self._target, self._kept = whiten, base, target, kept
+        self._within_base, self._within_target = within(base), fixed(within(target))
+        self._whole = energy(between(base, target), self._within_base, self._within_target)
+        self._pair = mean_of(np.square(distances(base, target)).mean(axis=1))
+
+    def place(self, features: Features) -> Place:
+        """Place a set; as many rows as the base's are of the same codes."""
+        x = features.astype(np.float64) @ self._whiten
+        paired = len(x) == len(self._base)
+        whole = self._whole if paired else fixed(self._whole)
+        if not self._kept:
+            far = ratio(energy(between(x, self._target), within(x), self._within_target), whole)
+        elif not paired:
+            far = ratio(energy(between(x, self._base), within(x), fixed(self._within_base)), whole)
+        else:
+            as_set = energy(between_paired(x, self._base), within(x), self._within_base)
+            one_by_one = mean_of(np.square(x - self._base).sum(axis=1))
+            far = mixture(ratio(as_set, whole), ratio(one_by_one, self._pair), PAIR_SHARE)
+        return Place(1 - far.value, 1 - far.without)
+
+
+def whitening(*sets: Features) -> Floats:
+    """Whitening matrix `[D, D]` of the pooled covariance within sets of rows, shrunk (Ledoit and Wolf 2004)."""
+    rest = np.concatenate([rows - rows.mean(axis=0) for rows in sets]).astype(np.float64)
+    n, d = rest.shape
+    variance = rest.var(axis=0)
+    unit = 1 / np.sqrt(variance + 1e-4 * variance.mean() + 1e-12)
+    rest = rest * unit
+    covariance = rest.T @ rest / n
+    level = float(np.trace(covariance)) / d
+    distance = float(np.square(covariance).sum()) - d * level**2
+    noise = float(np.square(np.square(rest).sum(axis=1)).sum()) / n**2 - float(np.square(covariance).sum()) / n
+    share = min(max(noise / distance, MIN_SHRINKAGE), 1)
+    values, vectors = np.linalg.eigh((1 - share) * covariance + share * level * np.eye(d))
+    return np.asarray(unit[:, None] * vectors / np.sqrt(values))

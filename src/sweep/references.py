@@ -1,0 +1,150 @@
+"""What a sweep's cells are measured against: base pictures and training cartoons, with the landmarks that serve."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import DatasetSettings, open_configured_dataset
+from ..errors import UserError
+from ..files import read_json
+from ..metrics import Axis, References, check_detector, choose_detector, open_axes, shrunk
+from ..networks import Generator
+from ..options import read
+from ..runs import Snapshot, find_snapshots, run_config
+from ..weights import load_network
+from .features import save_arrays, show
+from .pictures import common_codes, render
+
+MAX_CARTOONS = 500
+FACTS = "facts"
+
+
+@dataclass(frozen=True)
+class SweepReferences:
+    """References, and what is to be told of them.
+
+    Attributes:
+        measured: their features.
+        facts: `identity` (of all that decides a cell besides its own pictures), `landmarks` (which detector, what it
+            found, its own 2 x 2, and a warning), `cartoons` (which pictures they are).
+    """
+
+    measured: References
+    facts: dict[str, Any]
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Of the score."""
+        return open_axes(self.measured.frame, self.measured.direction)
+
+    @property
+    def has_cartoons(self) -> bool:
+        """Whether the training pictures themselves could be read."""
+        return self.facts["cartoons"]["reason"] is None
+
+    def save(self, path: Path) -> None:
+        """Write them, whole or not at all."""
+        save_arrays(path, **self.measured.arrays(), **{FACTS: np.array(json.dumps(self.facts))})
+
+    @classmethod
+    def load(cls, path: Path) -> "SweepReferences":
+        """Read what `save` wrote."""
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        return cls(References.from_arrays(arrays), json.loads(str(arrays[FACTS])))
+
+
+@dataclass(frozen=True)
+class Cartoons:
+    """The pictures that stand for the cartoons.
+
+    Attributes:
+        images: uint8 `[M, 3, H, W]`.
+        name: the data set's, or the snapshot's whose pictures take their place.
+        reason: why they do; None where they do not.
+    """
+
+    images: Tensor
+    name: str
+    reason: str | None = None
+
+
+def measure_references(base: Tensor, cartoons: Cartoons, landmarks: str, direction: str) -> SweepReferences:
+    """Choose a detector and measure both references.
+
+    Args:
+        base: the base network's pictures of the common codes, uint8 `[N, 3, H, W]`.
+        cartoons: the cartoons.
+        landmarks: which detector, see `choose_detector`.
+        direction: of the blends.
+
+    Raises:
+        UserError: when no detector finds their faces, or the two cannot be told apart.
+    """
+    detector = choose_detector(landmarks, base, cartoons.images)
+    trust = check_detector(detector.base, detector.cartoons, detector.provider)
+    identity = detector.provider.identity("")
+    digest = hashlib.sha256(identity.encode() + cartoons.images.numpy().tobytes())
+    facts = {
+        "identity": digest.hexdigest()[:16],
+        "landmarks": {
+            "name": detector.name,
+            "identity": identity,
+            "found": {"base": detector.base.share_found, "cartoons": detector.cartoons.share_found},
+            "shape": trust.shape,
+            "leak": trust.leak,
+            "warning": trust.warning(detector.name),
+        },
+        "cartoons": {"name": cartoons.name, "count": len(cartoons.images), "reason": cartoons.reason},
+    }
+    measured = References.of(detector.base, detector.cartoons, direction, trained_on=cartoons.reason is None)
+    return SweepReferences(measured, facts)
+
+
+def find_cartoons(run_dir: Path, G: Generator, num_codes: int, psi: float, seed: int) -> Cartoons:
+    """The run's training pictures; where they cannot be read, pictures of its last snapshot.
+
+    Args:
+        run_dir: the run.
+        G: the base network.
+        num_codes: pictures of the snapshot, of codes that no cell renders.
+        psi: their truncation.
+        seed: of the sweep.
+    """
+    found, reason = training_pictures(run_dir)
+    if found is not None:
+        return found
+    last: Snapshot = find_snapshots(run_dir)[-1]
+    snapshot = load_network(last.path, device=G.mapping.w_avg.device, parts=("G_ema",)).G_ema
+    codes = common_codes(G, num_codes, psi, seed + 1)
+    return Cartoons(torch.cat([shrunk(part) for part in render(snapshot, codes)]), last.name, reason)
+
+
+def training_pictures(run_dir: Path) -> tuple[Cartoons | None, str]:
+    """At most 500 of the run's training pictures, evenly spread, or None and the reason."""
+    path = run_dir / "run.json"
+    facts = read_json(path).get("dataset") if path.is_file() else None
+    settings = run_config(run_dir).get("dataset")
+    if not facts or not settings:
+        return None, f"{run_dir} does not say which pictures it was trained on"
+    try:
+        dataset = open_configured_dataset(read(DatasetSettings, {**settings, "resolution": facts["resolution"]}))
+    except UserError as error:
+        return None, f"the training pictures cannot be read ({error})"
+    if dataset.fingerprint != str(facts["fingerprint"]):
+        return None, "the data set has changed since the run was trained"
+    count = min(len(dataset), MAX_CARTOONS)
+    images = [shrunk(dataset[i * len(dataset) // count][0][None]) for i in range(count)]
+    return Cartoons(torch.cat(images), "training pictures"), ""
+
+
+def write_references(path: Path, picture_path: Path, references: SweepReferences, base: Tensor) -> None:
+    """Write references and the picture of the base, each whole or not at all."""
+    show(picture_path, base)
+    references.save(path)
