@@ -27,7 +27,16 @@ COMMANDS = [
         *("snapshot.kimg=[0,0.2]", "metrics.num_fakes=16", "loss.lr_g=0.02", "loss.ema_kimg=0"),
     ],
     ["sweep.py", "run=mine", "blend.res=8,16", "n_latents=64", "gates=false", "tracker=none"],
-    ["caricature.py", "photos=photos", "run=mine", "projection.steps=2", "page.strengths=[1]", "faces.align_px=64"],
+    [
+        *(
+            "caricature.py",
+            "photos=photos",
+            "run=mine",
+            "snapshot=0.2",
+            "blend.res=16",
+        ),  # as asked
+        *("projection.steps=2", "page.strengths=[1]", "faces.align_px=64"),
+    ],
 ]
 
 

@@ -12,13 +12,13 @@ in a batch here it has a code a picture.
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from src.projection import projector
-from src.projection.schedule import PRECISIONS, ProjectionSettings
+from src.projection.schedule import Format, ProjectionSettings
 
 from .common import Builder, Contender, Part, measure, report
 from .options import add_options, prepare
@@ -44,8 +44,8 @@ class MeanSquare:
 
 def our_contender(variant: Variant, shape: Shape, args: argparse.Namespace) -> Contender:
     """A step of `src.projection.projector`."""
-    if variant.precision not in PRECISIONS:
-        raise SystemExit(f"projection computes in {' or '.join(PRECISIONS)}, not {variant.precision}")
+    if variant.precision not in get_args(Format):
+        raise SystemExit(f"projection computes in {' or '.join(get_args(Format))}, not {variant.precision}")
     G = frozen(our_generator(shape, args.device))
     settings = ProjectionSettings(lr=LR, precision=variant.precision, steps=10**6)
     w_avg, w_std = G.mapping.w_avg, torch.ones([], device=args.device)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from src.ops import kernels
+from src.ops.kernels import ABI
 
 from . import cuda_library as lib
 
@@ -206,7 +207,7 @@ def test_gradient_of_nothing(emulated, channels_last):
 
 
 def test_errors_are_worded(emulated):
-    assert emulated.ops_abi() == 1
+    assert emulated.ops_abi() == ABI
     wrong = kernels.Epilogue(None, None, None, None, None, 1, 1, 1, 1, 0.2, 1.0, -1.0, 9)
     assert b"element type" in emulated.ops_error(emulated.ops_epilogue(ctypes.byref(wrong)))
     fir = kernels.Fir(n=1, c=1, in_h=1, in_w=1, out_h=1, out_w=1, kh=1, kw=1, up_x=0, up_y=1, down_x=1, down_y=1)

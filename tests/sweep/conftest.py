@@ -93,7 +93,7 @@ class PlainLandmarks:
         return "plain"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def plain_landmarks():
     """Random networks draw no faces that a detector would find."""
     with pytest.MonkeyPatch.context() as patch:

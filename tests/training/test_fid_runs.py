@@ -48,7 +48,7 @@ def test_fid_is_logged_and_not_mixed_with_other_features(options, inception):
     assert (protocol["resizer"], protocol["n_fake"], protocol["n_real"]) == ("in-torchscript-file", 8, 24)
     assert rows[-1]["kid"] > rows[0]["kid"] and rows[-1]["best"] is True  # the first of its series
     report = (folder / "report.html").read_text()
-    assert "<th>FID</th>" in report and "Fréchet (embedded)" in report and report.count(">lowest KID<") == 1
+    assert ">FID</th>" in report and "Fréchet (embedded)" in report and report.count(">lowest KID<") == 1
     assert "2 earlier evaluations were measured in another way" in report
     with pytest.raises(UserError, match=r"snapshot\.keep_best=2 compares KIDs"):
         run(options, "metrics=embedded", *few, "snapshot.kimg=[0,0.02,0.04,0.06]", "snapshot.keep_best=2")
