@@ -12,6 +12,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def start(*arguments, cwd=ROOT, env=None, timeout=200):
         process.kill()
         raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def signalled(process, number, once, timeout=60):
+    """Send a signal as soon as `once()` is true; what the process printed until its end, as `communicate` does."""
+    deadline = time.time() + timeout
+    while not once() and process.poll() is None and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    try:
+        return process.communicate(timeout)
+    finally:
+        if process.poll() is None:  # it did not listen
+            process.kill()
 
 
 def _run(arguments, cwd, env, files):

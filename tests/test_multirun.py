@@ -2,11 +2,10 @@
 
 import shutil
 import signal
-import time
 
 import pytest
 
-from .scripts import begin, start
+from .scripts import begin, signalled, start
 from .training.conftest import run_options
 
 pytestmark = pytest.mark.script
@@ -27,11 +26,7 @@ def test_a_failed_job_does_not_stop_the_others(tmp_path):
 
 def test_a_signal_stops_all_jobs(tmp_path):
     process = begin("train.py", *QUICK, f"paths.runs={tmp_path}", "total_kimg=50", "log_kimg=0.01", "seed=0,1", "-m")
-    deadline = time.time() + 60
-    while not list(tmp_path.glob("*/log.jsonl")) and time.time() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = signalled(process, signal.SIGTERM, lambda: list(tmp_path.glob("*/log.jsonl")))
     assert process.returncode == 143 and err == "stopped\n"
     assert out.count("stopped by SIGTERM") == out.count("run        ") == 1
     (run,) = (path for path in tmp_path.iterdir() if path.is_dir())

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from src.tracking import read_rows
 from src.training.callbacks import CheckpointCallback
 from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
-from tests.scripts import begin
+from tests.scripts import begin, signalled, start
 from tests.training.conftest import run, tensors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,11 +71,7 @@ def test_signals_save_and_the_run_goes_on(options, tmp_path, name, code):
     env |= {**SLURM, "SLURM_NTASKS": "1"} if name == "SIGUSR1" else {}
     log = tmp_path / "stopped" / "log.jsonl"
     process = begin("train.py", *options, "snapshot.kimg=[0,50]", "run=stopped", cwd=tmp_path, env=env)
-    deadline = time.time() + 60
-    while not log.exists() and time.time() < deadline:
-        time.sleep(0.05)
-    process.send_signal(getattr(signal, name))
-    out, err = process.communicate(timeout=60)
+    out, err = signalled(process, getattr(signal, name), log.exists)
     assert process.returncode == code, err
     assert f"stopped by {name}" in out and "report: " in out
     assert err == "stopped\n"
@@ -89,12 +84,12 @@ def test_signals_save_and_the_run_goes_on(options, tmp_path, name, code):
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] > checkpoint["nimg"]
 
 
-@pytest.mark.parametrize("tasks", ["1", "4"])
-def test_nothing_is_loaded_that_the_run_did_not_choose(options, tmp_path, monkeypatch, tasks):
+@pytest.mark.parametrize("variables", [SLURM | {"SLURM_NTASKS": "1"}, SLURM, {"PL_TRAINER_FAST_DEV_RUN": "1"}])
+def test_nothing_is_loaded_that_the_run_did_not_choose(options, tmp_path, monkeypatch, variables):
     """Lightning would start from another run's state in the current folder, and stop as PL_TRAINER_* says."""
     other = run(options, "snapshot.kimg=[0.06]", "run=other")
     (tmp_path / "hpc_ckpt_1.ckpt").write_bytes((other / "checkpoints/last.ckpt").read_bytes())
-    for key, value in {**SLURM, "SLURM_NTASKS": tasks, "PL_TRAINER_FAST_DEV_RUN": "1"}.items():
+    for key, value in variables.items():
         monkeypatch.setenv(key, value)
     monkeypatch.chdir(tmp_path)
     folder = run(options, "snapshot.kimg=[0,0.02,0.08]", "run=new", "seed=1")
@@ -117,10 +112,9 @@ def test_a_second_signal_stops_at_once(options, tmp_path):
         f"sys.argv = ['train.py', *{[*options, 'run=stopped']!r}]\n"
         f"runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
     )
-    process = begin("-c", code)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and err == "stopped\n"
-    assert "everything is saved" not in out and not log.exists()
+    done = start("-c", code, timeout=60)
+    assert done.returncode == 130 and done.stderr == "stopped\n"
+    assert "everything is saved" not in done.stdout and not log.exists()
 
 
 def test_rows_stand_once_however_a_run_ended(options, monkeypatch):
