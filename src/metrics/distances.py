@@ -15,6 +15,7 @@ KID_SUBSETS = 20
 KID_SUBSET_SIZE = 500
 NEIGHBOURS = 3
 PR_MAX = 2000
+TWIN = 0.25  # of the median distance: pictures nearer than that are one
 
 
 def polynomial_mmd(a: Tensor, b: Tensor) -> float:
@@ -93,15 +94,33 @@ def precision_recall(fakes: Tensor, reals: Tensor, *, seed: int, neighbours: int
     return _share_covered(fakes, reals, neighbours), _share_covered(reals, fakes, neighbours)
 
 
-def memorisation(fakes: Tensor, reals: Tensor) -> float:
+def memorisation(fakes: Tensor, reals: Tensor) -> float | None:
     """Median distance of fakes to their nearest real, over the median distance of reals to their nearest other real.
 
-    Around 1 or above for a model that invents; towards 0 for one that repeats its training pictures.
+    Around 1 or above for a model that invents; towards 0 for one that repeats its training pictures. Of reals that are
+    near duplicates one counts, since their distances would set the scale; None where all are one.
     """
-    to_real = torch.cdist(fakes, reals).amin(dim=1).median()
     among = torch.cdist(reals, reals)
-    among.fill_diagonal_(float("inf"))
-    return float(to_real / among.amin(dim=1).median().clamp(min=1e-12))
+    kept = without_twins(among)
+    if len(kept) < 2:
+        return None
+    others = among[kept][:, kept].fill_diagonal_(float("inf"))
+    return float(torch.cdist(fakes, reals).amin(dim=1).median() / others.amin(dim=1).median())
+
+
+def without_twins(among: Tensor) -> list[int]:
+    """Indices of points, one of each group of near duplicates.
+
+    Args:
+        among: distances between them `[N, N]`; two nearer than `TWIN` times the median of all are twins.
+    """
+    apart = ~torch.eye(len(among), dtype=torch.bool, device=among.device)
+    limit = TWIN * float(among[apart].median()) if len(among) > 1 else 0.0
+    kept: list[int] = []
+    for i in range(len(among)):
+        if not kept or float(among[i, kept].min()) > limit:
+            kept.append(i)
+    return kept
 
 
 def _share_covered(points: Tensor, reference: Tensor, neighbours: int) -> float:

@@ -185,7 +185,9 @@ def _series(rows: Sequence[Row], key: str) -> list[tuple[float, float]]:
 
 def _number(row: Row, key: str) -> str:
     value = row.get(key)
-    return "" if value is None else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    if value is None:
+        return "not measured" if key in row else ""
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _joined(values: Any) -> str | None:

@@ -6,7 +6,14 @@ import scipy.linalg
 import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from src.metrics.distances import frechet_distance, kernel_distance, kernel_subset_size, kernel_subsets, polynomial_mmd
+from src.metrics.distances import (
+    frechet_distance,
+    kernel_distance,
+    kernel_subset_size,
+    kernel_subsets,
+    memorisation,
+    polynomial_mmd,
+)
 from src.metrics.frechet import FrechetAccumulator
 
 
@@ -86,3 +93,13 @@ def test_kernel_distance_is_the_mean_over_its_subsets():
     mean, std = kernel_distance(a, b, seed=3, subsets=4, subset_size=7)
     assert (mean, std) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
     assert kernel_subset_size(30, 20) == 10
+
+
+@pytest.mark.parametrize("copies", [2, 5])
+def test_repeated_reals_do_not_hide_that_they_are_repeated(copies):
+    reals, new = cloud(40, seed=0), cloud(30, seed=1)
+    repeated = torch.cat([reals + 1e-4 * i for i in range(copies)])
+    for fakes in (new, reals[:30] + 1e-3):
+        assert memorisation(fakes, repeated) == pytest.approx(memorisation(fakes, reals), rel=0.02, abs=1e-3)
+    assert memorisation(reals[:30] + 1e-3, repeated) < 0.05 < 0.5 < memorisation(new, repeated)
+    assert memorisation(new, reals[:1].repeat(6, 1)) is None

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from ...errors import UserError
 from ...faces import MIRRORED
+from ..distances import without_twins
 from .axis import Features, Floats
 from .energy import distances
 from .faces import Faces
@@ -26,7 +27,6 @@ from .texture import PLACES
 LOOK_PX = 16  # of the shape-free luminance in a look
 MIN_RANK, MIN_YAW, MIN_FOUND, MIN_SPREAD, MIN_DISTANCE, MIN_EVENNESS = 0.7, 0.0, 0.8, 0.5, 0.5, 0.1
 LUMA = (0.299, 0.587, 0.114)
-TWIN = 0.25  # of the median distance: training pictures nearer than that are one
 
 
 @dataclass(frozen=True)
@@ -180,11 +180,10 @@ def memorisation(blend: Floats, training: Floats, mirrored: Floats, threshold: f
     if len(training) < 2:
         return Gate("memorisation", None, threshold, "the training pictures are not known")
     among = distances(training, training)
-    np.fill_diagonal(among, np.inf)
-    kept = _without_twins(among)
+    kept = without_twins(torch.from_numpy(among))
     if len(kept) < 2:
         return Gate("memorisation", None, threshold, "the training pictures are all alike")
-    reference = float(np.median(among[np.ix_(kept, kept)].min(axis=1)))
+    reference = _nearest(among[np.ix_(kept, kept)])
     nearest = np.minimum(distances(blend, training).min(axis=1), distances(blend, mirrored).min(axis=1))
     return Gate("memorisation", float(np.median(nearest)) / reference, threshold)
 
@@ -199,13 +198,3 @@ def _nearest(matrix: Floats) -> float:
     matrix = matrix.copy()
     np.fill_diagonal(matrix, np.inf)
     return float(np.median(matrix.min(axis=1)))
-
-
-def _without_twins(among: Floats) -> list[int]:
-    """Indices of training pictures, one of each group of near duplicates: else their distances set the scale."""
-    limit = TWIN * float(np.median(among[np.isfinite(among)]))
-    kept: list[int] = []
-    for i in range(len(among)):
-        if not kept or among[i, kept].min() > limit:
-            kept.append(i)
-    return kept
