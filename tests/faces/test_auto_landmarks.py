@@ -102,7 +102,7 @@ def test_no_detector_is_opened_where_all_pictures_have_landmarks(tmp_path, detec
 def test_a_missing_detector_is_told_before_any_work(tmp_path, monkeypatch):
     save(tmp_path, "a.png", "a.json")
     save(tmp_path, "b.png")
-    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    monkeypatch.setitem(sys.modules, "face_alignment.api", None)
     with pytest.raises(UserError, match=r"'b\.png' has no landmarks beside it.*pip install.*landmarks=files") as error:
         open_landmarks("auto", open_photos(tmp_path))
     assert "\n" not in str(error.value)

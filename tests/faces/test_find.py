@@ -219,7 +219,7 @@ def test_any_object_of_the_form_is_a_detector(folder):
 def test_without_the_detector_one_line_says_what_to_do(folder, monkeypatch):
     for path in folder.glob("*.json"):
         path.unlink()
-    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    monkeypatch.setitem(sys.modules, "face_alignment.api", None)
     with pytest.raises(UserError, match=r"pip install -e '\.\[faces\]'") as error:
         open_landmarks("auto", open_photos(folder))
     assert "faces.landmarks=FOLDER" in str(error.value)
