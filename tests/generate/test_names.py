@@ -112,7 +112,11 @@ def test_there_is_no_record_without_its_picture(render, tmp_path, monkeypatch, m
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     options = ["run=first", f"mode={mode}", "seeds=0-1", "out=gn", "singles=true", "save_codes=true"]
-    options += {"mix": ["mix.seeds=2"], "film": ["film.frames=2"], "pairs": ["pairs.columns=best"]}.get(mode, [])
+    options += {
+        "mix": ["mix.seeds=2"],
+        "film": ["film.frames=2", "film.format=webp"],
+        "pairs": ["pairs.columns=best"],
+    }.get(mode, [])
     with monkeypatch.context() as patch:
         patch.setattr("src.generate.film._write_animation", lambda path, frames, shown: (next(frames), full()))
         patch.setattr("src.generate.job.save_sheet", full)
