@@ -15,7 +15,7 @@ from src.projection.schedule import ProjectionSettings
 from src.sweep.run import run_sweep
 from src.weights import load_network, save_network
 from tests.pretended.cuda import CUDA
-from tests.sweep.conftest import make_network, write_run
+from tests.sweep.conftest import make_network, take_plain_landmarks, write_run
 from tests.tiny import make_tiny
 
 FILES = {"weights/load.py:load_network", "weights/native.py:stored"}
@@ -65,7 +65,8 @@ def test_evaluation(pretended):
     }
 
 
-def test_a_sweep(pretended, run_dir):
+def test_a_sweep(pretended, run_dir, monkeypatch):
+    take_plain_landmarks(monkeypatch)
     _, ranking = run_sweep(run_dir, (8, 16), base=str(run_dir / "base.safetensors"), n_latents=16, device="cuda")
     assert ranking["protocol"]["float32"] == "ieee"
     chunks = {"sweep/pictures.py:render", "sweep/pictures.py:render_snapshot"}  # features are taken on the host

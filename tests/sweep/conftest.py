@@ -93,13 +93,17 @@ class PlainLandmarks:
         return "plain"
 
 
+def take_plain_landmarks(patch: pytest.MonkeyPatch) -> None:
+    """Random networks draw no faces that a detector would find."""
+    patch.setitem(detectors._OPEN, "network", PlainLandmarks)
+    patch.setattr(detectors, "NetworkLandmarks", PlainLandmarks)
+    patch.setattr(faces, "DETECTOR_PX", RESOLUTION)  # no need to enlarge pictures for it
+
+
 @pytest.fixture(scope="package", autouse=True)
 def plain_landmarks():
-    """Random networks draw no faces that a detector would find."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(detectors._OPEN, "network", PlainLandmarks)
-        patch.setattr(detectors, "NetworkLandmarks", PlainLandmarks)
-        patch.setattr(faces, "DETECTOR_PX", RESOLUTION)  # no need to enlarge pictures for it
+        take_plain_landmarks(patch)
         yield
 
 
