@@ -14,8 +14,9 @@ from ..errors import UserError
 from ..fetch import WeightsFolder
 from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, MetricsSettings, get_extractor
 from ..networks import Generator
-from ..tracking import Tracker
+from ..tracking import Tracker, read_rows
 from ..weights import save_network
+from .schedule import mark_name
 from .seeds import seeded_generator
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
@@ -170,6 +171,14 @@ class Snapshotter:
         for i in range(0, count, CHUNK):
             c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
             yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+
+
+def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:
+    """Whether a snapshot is complete: its row is written last, or, where none is measured, its file alone."""
+    name = f"{mark_name(kimg)}.safetensors"
+    if not measured:
+        return (run_dir / "snapshots" / name).is_file()
+    return any(row.get("snapshot") == name for row in read_rows(run_dir / "metrics.jsonl"))
 
 
 def _measure(row: Mapping[str, Any]) -> tuple[Any, ...]:
