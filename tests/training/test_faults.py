@@ -5,7 +5,9 @@ import random
 import resource
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,7 +74,7 @@ def test_a_run_that_was_killed_while_it_measured_measures_first(options, monkeyp
     whole = run(options, *more, "run=whole")
     evaluate, trained = Snapshotter._evaluate, []
     with monkeypatch.context() as patch:
-        patch.setattr(Snapshotter, "_evaluate", lambda self, nimg: killed(evaluate, self, nimg))
+        patch.setattr(Snapshotter, "_evaluate", lambda self, name: killed(evaluate, self, name))
         with pytest.raises(Killed):
             run(options, *more, "run=killed")
     step = TrainingStep.run
@@ -87,14 +89,28 @@ def test_a_run_that_was_killed_while_it_measured_measures_first(options, monkeyp
     )
 
 
+@pytest.mark.parametrize("damage", ["cut", "bit", None])
+def test_a_damaged_evaluation_is_not_compared_with(tmp_path, capsys, damage):
+    path, values = tmp_path / "kimg.npy", np.linspace(0, 1, 8)
+    np.save(path, values)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-9])
+    elif damage == "bit":
+        flip(path, path.stat().st_size - 2, 3)
+    owner = SimpleNamespace(_pseudo_path=lambda name: path, metrics=SimpleNamespace(num_fakes=8))
+    found = Snapshotter._pseudo_values(owner, "kimg", float(values.mean()))
+    assert (found is None) == (damage is not None)
+    assert ("kimg.npy is damaged" in capsys.readouterr().out) == (damage is not None)
+
+
 class Killed(BaseException):
     """As good as kill -9: nobody catches it."""
 
 
-def killed(evaluate, self, nimg):
-    if nimg:
+def killed(evaluate, self, name):
+    if name != "kimg-000000.00":
         raise Killed
-    return evaluate(self, nimg)
+    return evaluate(self, name)
 
 
 def measured(folder):
