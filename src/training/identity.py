@@ -104,7 +104,7 @@ def open_run_folder(
         raise UserError(f"{folder}: the run's folder cannot be made ({error.strerror}); set paths.runs") from error
     if held is not None and _hold(folder, held):
         _check_folder(folder, own, dataset, resume=config["resume"])  # who held it until now may have changed it
-        for name in ("checkpoints", "snapshots", "samples"):
+        for name in ("checkpoints", "snapshots", "samples", "evaluations"):
             remove_partials(folder / name)
     if known.exists() and not has_checkpoint(folder / "checkpoints"):
         print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
@@ -164,7 +164,7 @@ def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
 
 def _clear(folder: Path) -> None:
     """Take away what a run has written before its first result."""
-    for name in ("snapshots", "samples"):
+    for name in ("snapshots", "samples", "evaluations"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json", "run.json"):
         (folder / name).unlink(missing_ok=True)
