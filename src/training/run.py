@@ -2,9 +2,10 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..files import read_json
+from ..lock import Claim
 from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
@@ -19,14 +21,14 @@ from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint, has_checkpoint
 from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
 from .fork import fork_line
-from .identity import open_run_folder, run_facts, run_folder, update_run_json
+from .identity import LOCK, open_run_folder, run_facts, run_folder, update_run_json
 from .module import GanModule
 from .origin import find_origin, keep_origin, load_origin
 from .profiling import ProfileCallback, check_profile
-from .schedule import mark_name, run_length, snapshot_marks
+from .schedule import mark_name, passed_marks, run_length, snapshot_marks
 from .settings import TrainSettings
 from .setup import Start, build_dataset, build_networks, build_step
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, is_taken
 from .trainer import make_trainer
 
 
@@ -41,6 +43,7 @@ class Run:
     start: Start
     module: GanModule
     checkpoint: Checkpoint | None
+    claim: Claim
     compute: Compute
     acceleration: Acceleration
 
@@ -77,7 +80,8 @@ def train(config: Mapping[str, Any]) -> Path:
         checkpoint = find_checkpoint(folder / "checkpoints") if settings.resume else None
         module = GanModule(step)
         module.strict_loading = "forked" not in read_json(folder / "run.json")  # its options may have added ADA's state
-        run = Run(folder, config, settings, dataset, start, module, checkpoint, compute, acceleration)
+        claim = Claim(folder / LOCK)
+        run = Run(folder, config, settings, dataset, start, module, checkpoint, claim, compute, acceleration)
         stopped = _go_on(run, total_kimg, marks)
         print(f"report: {write_run_report(folder)}", flush=True)
     if stopped is not None:
@@ -93,7 +97,8 @@ def _goes_on(config: Mapping[str, Any], dataset: PictureDataset, parent: str) ->
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
     """Train from where the run is; a run that is there already opens no log."""
     nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
-    if nimg >= total_kimg * 1000:
+    last = passed_marks(marks, nimg, run.module.step.batch_size) or [nimg / 1000]
+    if nimg >= total_kimg * 1000 and all(map(_is_taken(run), last)):
         _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
         return None
@@ -103,6 +108,10 @@ def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
         return _fit(run, tracker, nimg, total_kimg, marks)
     finally:
         tracker.finish()
+
+
+def _is_taken(run: Run) -> Callable[[float], bool]:
+    return partial(is_taken, run.folder, measured=run.settings.metrics.extractor is not None)
 
 
 def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
@@ -123,19 +132,20 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
         extra=lambda: _extra(run.module),
         speed=lambda value: update_run_json(folder, img_per_sec=round(value, 2)),
     )
-    checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg)
-    snapshots = cb.SnapshotCallback(marks, snapshotter.take)
+    snapshots = cb.SnapshotCallback(marks, snapshotter.take, _is_taken(run))
+    checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
     stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
     profiling = [ProfileCallback(folder, _profile_facts(run))] if settings.trainer.profile else []
     trainer = make_trainer(
         device_of(settings.trainer),
         folder,
-        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint),
+        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint, run.claim.check),
         [
-            cb.FiniteGuard(folder, [log, snapshots, checkpoint, stop]),
+            cb.HeldGuard(run.claim, [log, checkpoint, stop]),
+            cb.FiniteGuard(folder, [log, checkpoint, stop]),
             log,
-            snapshots,
             checkpoint,
+            snapshots,
             cb.ProgressCallback(total_kimg, log, disable=None if settings.trainer.progress else True),
             *profiling,
             stop,
