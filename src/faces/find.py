@@ -17,7 +17,7 @@ from ..data import MAX_PIXELS, Backdrop, BadPicture, DecodedPicture, Source, dec
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
 from .face import Face, LandmarkProvider
-from .photos import picture_names, read_photo
+from .photos import picture_names
 from .quality import FaceQuality, Limits, measure_face, why_refused
 
 CHOICES = ("largest", "all")
@@ -135,7 +135,7 @@ def find_faces(
         faces: list[FoundFace] = []
         found: dict[str, list[Face]] = {}
         try:
-            data = read_photo(photos, name)
+            data = photos.read(name)
             report.sha256 = hashlib.sha256(data).hexdigest()
             picture = decode_picture(data, background=settings.backdrop.behind, max_pixels=settings.max_pixels)
             report.notes = picture.notes
