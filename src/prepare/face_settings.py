@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
+from ..fetch import Sha256
 from ..options import NotNegative, Options, Range, Share
 from .face_boxes import FaceDetector
 
@@ -14,7 +15,7 @@ class FaceSettings(Options):
     """The group `faces`; None leaves what `FaceCrops` has."""
 
     detector: str | None = None  # file or URL of a cascade, or `package.module:function`
-    sha256: str | None = None  # that the cascade's file must have, or its first digits
+    sha256: Sha256 | None = None  # that the cascade's file must have, or its first digits
     # least score of a face; None until the detector is known, then None for no limit
     min_score: NotNegative | None = None
     margin: Annotated[float, Range(0, 4)] | None = None  # added on each of the four sides, in sides of the face's box
