@@ -41,7 +41,7 @@ READERS: list[tuple[Callable[[Any], bool], Callable[[Any, NetworkFile], Plan]]] 
 
 def is_at_hand(source: str | Path, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> bool:
     """Whether the file behind a source lies there already, so that `resolve_network` neither fails nor fetches."""
-    entry = find_entry(str(source))
+    entry = catalog_entry(str(source))
     if entry is not None:
         return weights_folder.has(entry.file)
     return _path_of(source).is_file()
