@@ -5,6 +5,7 @@ from .run import (
     pending_snapshots as pending_snapshots,
     prepare as prepare,
     run_sweep as run_sweep,
+    score_missing as score_missing,
     score_snapshot as score_snapshot,
     scored_line as scored_line,
 )

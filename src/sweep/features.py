@@ -1,6 +1,6 @@
 """What is measured of a set of pictures, kept beside the sweep so that no picture is made or measured twice."""
 
-import zipfile
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ..data import image_grid, save_jpeg
 from ..faces import LandmarkProvider
-from ..files import atomic_write
+from ..files import atomic_write, damage_of_zip
 from ..metrics import Judge, Rows, locate, shrunk
 
 SCORE_VERSION = 3  # raise when what is stored, or how it is measured, changes
 SHOWN, COLUMNS = 16, 4
+JPEG_END = b"\xff\xd9"
 
 
 class Collector:
@@ -60,8 +61,18 @@ def load_pseudo(path: Path) -> np.ndarray:
 
 
 def has_features(path: Path) -> bool:
-    """Whether a features file is there and whole (one that a full disk or a crash cut short is made again)."""
-    return path.is_file() and zipfile.is_zipfile(path)
+    """Whether a features file is there and as it was written, by its own checksums."""
+    return path.is_file() and damage_of_zip(path) is None
+
+
+def has_picture(path: Path) -> bool:
+    """Whether a picture is there, and not cut short."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(-len(JPEG_END), os.SEEK_END)
+            return file.read() == JPEG_END
+    except OSError:
+        return False
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -20,12 +20,11 @@ from .table import copy_file
 CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 
 
-def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
-    """Rank a sweep whose cells are all made.
+def finish_sweep(sweep: Sweep) -> dict[str, Any]:
+    """Rank a sweep whose cells are all made; where the ranking comes out as it was nothing new goes to the tracker.
 
     Args:
         sweep: the sweep.
-        changed: whether cells were added; if not, and the ranking comes out as it was, nothing new goes to the tracker.
 
     Returns:
         The ranking, as written to `ranking.json`.
@@ -39,7 +38,7 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     sweep.table.replace(rows)
     write_text(path, _json(ranking))
     report = write_sweep_report(sweep.folder)
-    if changed or not same:
+    if not same:
         _track(sweep, rows, ranking, best)
     print("\n".join([ranking["sentence"], *ranking["remarks"]]))
     print(f"report: {report}", flush=True)

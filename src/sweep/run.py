@@ -6,7 +6,7 @@ machines, and a sweep that is run again computes only what is missing.
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ import torch
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..files import remove_partials
+from ..lock import Claim, attempt, exclusive
 from ..metrics import Judge, open_detector, shrunk
 from ..networks import UNRELATED, kinship
 from ..options import read
@@ -49,8 +51,7 @@ def run_sweep(
     settings = read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
     sweep = open_sweep(find_run(run_dir, Path()), settings)
     reused = prepare(sweep)
-    for snapshot in pending_snapshots(sweep):
-        score_snapshot(sweep, snapshot)
+    score_missing(sweep)
     return sweep.folder, conclude(sweep, reused)
 
 
@@ -58,8 +59,7 @@ def main(config: Mapping[str, Any]) -> None:
     """Sweep in this process as a plain configuration composed from `conf/sweep.yaml` says."""
     sweep = open_configured_sweep(config)
     reused = prepare(sweep)
-    for snapshot in pending_snapshots(sweep):
-        score_snapshot(sweep, snapshot)
+    score_missing(sweep)
     conclude(sweep, reused)
 
 
@@ -79,8 +79,14 @@ def prepare(sweep: Sweep) -> int:
         raise UserError(f"{folder}: a sweep needs a snapshot later than 0 kimg, the network that training started from")
     table = sweep.table
     others = table.open(sweep.protocol)
+    for folder in (sweep.folder, sweep.folder / "features", sweep.folder / "cells"):
+        remove_partials(folder)
     _prepare_references(sweep)
     reused = len(sweep.rows())
+    damaged = table.damaged(sweep.keys())
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        print(f"note       damaged or unfinished, and made again: {damaged[0]}{more}", flush=True)
     count = f"{len(sweep.snapshots)} snapshots x {len(sweep.recipes)} resolutions"
     print(f"sweep      {sweep.folder}: {count}, {sweep.protocol['n_latents']} codes", flush=True)
     if others and not reused:
@@ -90,6 +96,11 @@ def prepare(sweep: Sweep) -> int:
 
 def _prepare_references(sweep: Sweep) -> None:
     """Measure the references unless they are there; where a snapshot stands for the cartoons, look for these again."""
+    with exclusive(sweep.table.lock_path(sweep.base_key), waiting=partial(print, "waiting for the references")):
+        _measure_references(sweep)
+
+
+def _measure_references(sweep: Sweep) -> None:
     table, key, protocol = sweep.table, sweep.base_key, sweep.protocol
     if table.has(key) and SweepReferences.load(table.features_path(key)).has_cartoons:
         return
@@ -105,8 +116,28 @@ def pending_snapshots(sweep: Sweep) -> list[Snapshot]:
     return [s for s in sweep.snapshots if _missing(sweep, s, rows)]
 
 
+def score_missing(sweep: Sweep, score: Callable[[list[Snapshot]], None] | None = None) -> None:
+    """Have all missing cells scored. Processes that sweep the same at this time share the work: each takes what no
+    other has, and what one has left unfinished goes to the others.
+
+    Args:
+        sweep: the sweep.
+        score: scores snapshots, or some of them; None to do it in this process.
+    """
+    while pending := pending_snapshots(sweep):
+        if score is None:
+            for snapshot in pending:
+                score_snapshot(sweep, snapshot)
+        else:
+            score(pending)
+        for snapshot in pending_snapshots(sweep)[:1]:
+            said = f"waiting for another process that scores {snapshot.name}"
+            with exclusive(_lock_path(sweep, snapshot), waiting=partial(print, said, flush=True)):
+                pass
+
+
 def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
-    """Make and measure the missing cells of one snapshot; a row is written as each is finished.
+    """Make and measure the missing cells of one snapshot, unless another process does; rows are written at the end.
 
     Returns:
         How many cells were new.
@@ -114,7 +145,19 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    missing = _missing(sweep, snapshot, sweep.rows())
+    with attempt(_lock_path(sweep, snapshot)) as ours:
+        return _score(sweep, snapshot) if ours else 0
+
+
+def _lock_path(sweep: Sweep, snapshot: Snapshot) -> Path:
+    return sweep.table.lock_path(sweep.unblended_key(snapshot))
+
+
+def _score(sweep: Sweep, snapshot: Snapshot) -> int:
+    claim = Claim(_lock_path(sweep, snapshot))
+    missing = _missing(sweep, snapshot, sweep.table.rows([sweep.cell_key(snapshot, r) for r in sweep.recipes]))
+    if not missing:
+        return 0
     started = time.perf_counter()
     G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     relation = kinship(sweep.base.G, G)
@@ -133,6 +176,7 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
         for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), recipes, sweep.precision):
             collectors[r].add(pictures)
             bar.update(len(pictures))
+    claim.check()
     table, key = sweep.table, sweep.unblended_key(snapshot)
     collectors[UNBLENDED].save(table.features_path(key), table.picture_path(key))
     for r in resolutions:
@@ -147,7 +191,8 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
 def conclude(sweep: Sweep, reused: int) -> dict[str, Any]:
     """Say how many cells were new, then rank."""
     print(scored_line(sweep, reused), flush=True)
-    return finish_sweep(sweep, changed=len(sweep.rows()) > reused)
+    with exclusive(sweep.folder / ".ranking.lock", waiting=partial(print, "waiting for another process that ranks")):
+        return finish_sweep(sweep)
 
 
 def scored_line(sweep: Sweep, reused: int) -> str:

@@ -1,22 +1,26 @@
 """The rows of a sweep, a row a cell, in two files.
 
 `features/cells.jsonl` holds all that were ever made, not scored; jobs append to it, also from several processes, and
-nothing is taken out. Rows of other settings or of another grid stay there with their features and pictures, so that
-coming back to them costs nothing. `cells.jsonl` holds the scored rows of the grid that was ranked last.
+nothing is taken out. Each row has a checksum: one that a crash or a disk has changed counts as not there, and its cell is
+made again, like one whose features are damaged. Rows of other settings or of another grid stay there with their features
+and pictures, so that coming back to them costs nothing. `cells.jsonl` holds the scored rows of the grid that was ranked
+last.
 """
 
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from ..files import atomic_write, write_text
+from ..files import atomic_write, unwritable, write_text
 from ..tracking import read_rows
-from .features import has_features
+from .features import has_features, has_picture
+
+CHECKSUM = "crc32"  # of a row without it
 
 
 class CellTable:
@@ -51,7 +55,16 @@ class CellTable:
 
     def has(self, key: str) -> bool:
         """Whether the features and the picture under `key` are there and whole."""
-        return has_features(self.features_path(key)) and self.picture_path(key).is_file()
+        return has_features(self.features_path(key)) and has_picture(self.picture_path(key))
+
+    def lock_path(self, key: str) -> Path:
+        """The lock of whom makes what is under `key`."""
+        return self.folder / "features" / f".{key}.lock"
+
+    def damaged(self, keys: Sequence[str]) -> list[str]:
+        """Those of a grid's cells that are there, but not whole."""
+        whole, known = self.rows(keys), {*self._kept(), *(key for key in keys if self.features_path(key).is_file())}
+        return [key for key in keys if key in known and key not in whole]
 
     def features_path(self, key: str) -> Path:
         """Where the features under `key` are."""
@@ -66,14 +79,16 @@ class CellTable:
         with self._appending() as target:
             size = os.fstat(target).st_size
             torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # a crash cut the last row short
-            os.write(target, (("\n" if torn else "") + json.dumps(row) + "\n").encode())
+            line = json.dumps({**row, CHECKSUM: _checksum(row)})
+            os.write(target, (("\n" if torn else "") + line + "\n").encode())
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rewrite `cells.jsonl`, whole or not at all."""
         write_text(self.path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
     def _kept(self) -> dict[str, dict[str, Any]]:
-        return {row["key"]: row for row in read_rows(self.kept_path)}
+        rows = ((row.pop(CHECKSUM, None), row) for row in read_rows(self.kept_path))
+        return {row["key"]: row for checksum, row in rows if checksum == _checksum(row)}
 
     @contextmanager
     def _appending(self) -> Iterator[int]:
@@ -85,7 +100,11 @@ class CellTable:
             finally:
                 os.close(target)
         except OSError as error:
-            raise UserError(f"{self.kept_path}: cannot be written ({error.strerror or error})") from error
+            raise unwritable(self.kept_path, error) from error
+
+
+def _checksum(row: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(row, sort_keys=True).encode()):08x}"
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -5,7 +5,6 @@ made by another configuration is refused with the differing keys.
 """
 
 import datetime
-import errno
 import hashlib
 import json
 import platform
@@ -23,7 +22,7 @@ import yaml
 from ..data import PictureDataset
 from ..errors import UserError
 from ..files import expanded, read_json, remove_partials, unwritable, write_text
-from ..lock import exclusive
+from ..lock import NO_LOCKS, exclusive
 from .checkpoint import has_checkpoint
 from .pictures import changed_pictures, write_pictures
 from .schedule import mark_name
@@ -48,7 +47,6 @@ FREE_GROUPS = ("pretrained.file.", "pretrained.architecture.")
 SPELLINGS = ("pretrained.source", "pretrained.name")
 FINGERPRINT = "dataset.fingerprint"
 LOCK = ".training.lock"
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 VERSION = "0.1.0"
 
 
