@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,6 +106,13 @@ def write_text(path: Path, text: str) -> Path:
     with atomic_write(path) as partial:
         partial.write_text(text)
     return path
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with atomic_write(target) as partial:
+            shutil.copyfile(source, partial)
 
 
 def file_sha256(path: str | Path) -> str:
