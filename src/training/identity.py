@@ -22,7 +22,7 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
-from ..files import expanded, read_json, remove_partials, write_text
+from ..files import expanded, read_json, remove_partials, unwritable, write_text
 from ..lock import exclusive
 from .checkpoint import has_checkpoint
 from .pictures import changed_pictures, write_pictures
@@ -104,8 +104,8 @@ def open_run_folder(
         raise UserError(f"{folder}: the run's folder cannot be made ({error.strerror}); set paths.runs") from error
     if held is not None and _hold(folder, held):
         _check_folder(folder, own, dataset, resume=config["resume"])  # who held it until now may have changed it
-        for name in ("checkpoints", "snapshots", "samples", "evaluations"):
-            remove_partials(folder / name)
+        for name in (".", "checkpoints", "snapshots", "samples", "evaluations"):
+            remove_partials(folder / name, alone=True)
     if known.exists() and not has_checkpoint(folder / "checkpoints"):
         print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
         if not _has_results(folder, read_json(known)):
@@ -180,7 +180,7 @@ def _hold(folder: Path, held: ExitStack) -> bool:
         held.enter_context(exclusive(folder / LOCK, waiting=refuse))
     except OSError as error:
         if error.errno not in NO_LOCKS:
-            raise UserError(f"{folder / LOCK}: cannot be written ({error.strerror or error})") from error
+            raise unwritable(folder / LOCK, error) from error
         print(f"note       {folder}: the file system has no locks; train it with one process at a time", flush=True)
         return False
     return True

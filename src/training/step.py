@@ -180,13 +180,15 @@ class TrainingStep(nn.Module):
             return self.compiled.synthesize(ws, generator)
         return self.G.synthesis(ws, noise="random", generator=generator)
 
-    def _discriminate(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+    def _discriminate(self, images: Tensor, c: Tensor | None, generator: torch.Generator, batches: int = 1) -> Tensor:
         if self.compiled is not None:
-            return self.compiled.discriminate(self._augmented(images, generator), c)
-        return self._discriminate_eagerly(images, c, generator)
+            return self.compiled.discriminate(self._augmented(images, generator), c, batches)
+        return self._discriminate_eagerly(images, c, generator, batches)
 
-    def _discriminate_eagerly(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
-        return self.D(self._augmented(images, generator), c)
+    def _discriminate_eagerly(
+        self, images: Tensor, c: Tensor | None, generator: torch.Generator, batches: int = 1
+    ) -> Tensor:
+        return self.D(self._augmented(images, generator), c, batches=batches)
 
     def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
         return images if self.augment is None else self.augment(images, generator=generator)

@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
-from .catalog import CatalogEntry, catalog_names, check_architecture, find_entry
+from .catalog import CatalogEntry, catalog_entry, catalog_names, check_architecture
 from .errors import Damaged, Refused, shown
 from .native import read_native
 from .network_file import PARTS, NetworkFile, Networks, Plan, build
@@ -48,7 +48,7 @@ def resolve_network(source: str | Path, *, weights_folder: WeightsFolder = DEFAU
     Raises:
         UserError: when there is none, or it cannot be fetched.
     """
-    entry = find_entry(str(source))
+    entry = catalog_entry(str(source))
     if entry is not None:
         return entry.fetch(weights_folder)
     path = SHIPPED.get(str(source)) or expanded(source)
@@ -84,7 +84,7 @@ def load_network(
         UserError: when the file is missing, damaged, of an unknown format, holds something that this project cannot
             represent, its tensors do not match, or a published network is not the one that the catalogue describes.
     """
-    entry = find_entry(str(source))
+    entry = catalog_entry(str(source))
     if entry is not None:
         return _published(entry, device, parts, weights_folder)
     path = resolve_network(source)
