@@ -27,7 +27,6 @@ from .errors import UserError
 from .exits import with_errors_as_lines
 from .options import read
 from .quoting import quote
-from .runs import Snapshot
 from .slots import environment, places, take_place
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +36,7 @@ HERE = ("JoblibLauncher", "LocalLauncher")  # launchers whose processes run on t
 
 
 class SnapshotSweeper(Sweeper):
-    """Opens the sweep, launches a job for each snapshot with missing cells, ranks when all are done."""
+    """Opens the sweep, launches jobs of one snapshot's missing cells until there are none, ranks."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take Hydra's context; the launcher is made when the sweep's folder is known."""
@@ -55,17 +54,17 @@ class SnapshotSweeper(Sweeper):
         read(steps.SweepSettings, options)  # before torch and the metrics, which take seconds to import
         sweep = steps.open_configured_sweep(options)
         reused = steps.prepare(sweep)
-        shared = [
-            f"run={quote(str(sweep.run_dir.resolve()))}",
-            *(o for o in overrides if not _is_key(o, "run", "snapshot")),
-        ]
-
+        own = ("run", "snapshot", "blend.res")
+        shared = [f"run={quote(str(sweep.run_dir.resolve()))}", *(o for o in overrides if not _is_key(o, *own))]
         lost: list[int] = []  # how many cells there were when a worker was
 
-        def score(snapshots: Sequence[Snapshot]) -> None:
-            jobs = [[*shared, f"snapshot=[{snapshot.name}]"] for snapshot in snapshots]
+        def score(jobs: Sequence[steps.Job]) -> None:
+            asked = [
+                [*shared, f"snapshot=[{snapshot.name}]", f"blend.res=[{','.join(map(str, sizes))}]"]
+                for snapshot, sizes in jobs
+            ]
             try:
-                results = self._launch(jobs, sweep.folder, options["device"])
+                results = self._launch(asked, sweep.folder, options["device"])
             except RuntimeError as error:  # of the launcher: what a job raises is in its result
                 lost.append(len(sweep.rows()))
                 if lost[-MAX_LOST:] == [lost[-1]] * MAX_LOST:
@@ -74,7 +73,7 @@ class SnapshotSweeper(Sweeper):
             else:
                 _raise_failures(results, lambda: steps.scored_line(sweep, reused))
 
-        steps.score_missing(sweep, score)
+        steps.score_all(sweep, score)
         steps.conclude(sweep, reused)
 
     def _launch(self, jobs: list[list[str]], folder: Path, device: str) -> Any:
@@ -83,7 +82,7 @@ class SnapshotSweeper(Sweeper):
         kind = str(config.hydra.launcher._target_).rsplit(".", 1)[-1]
         known = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
         with open_dict(config), ExitStack() as stack:
-            config.hydra.sweep.dir = str(folder)  # submitit keeps there what jobs print
+            config.hydra.sweep.dir = str(folder).replace("${", r"\${")  # submitit keeps there what jobs print
             stack.enter_context(environment(PYTHONPATH=os.pathsep.join(known)))
             if kind in HERE:
                 at_once = stack.enter_context(places(len(jobs), num_gpus=0 if device == "cpu" else _num_gpus()))
@@ -103,7 +102,7 @@ def _num_gpus() -> int:
 
 
 def score_job(config: DictConfig) -> str | None:
-    """One job: the missing cells of the one snapshot that its `snapshot` names.
+    """One job: the named cells of the one snapshot that its `snapshot` names.
 
     Returns:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
@@ -112,7 +111,7 @@ def score_job(config: DictConfig) -> str | None:
     try:
         sweep = steps.open_configured_sweep(plain(config))
         for snapshot in sweep.snapshots:
-            steps.score_snapshot(sweep, snapshot)
+            steps.score_snapshot(sweep, snapshot, list(sweep.recipes))
     except UserError as error:
         return str(error)
     return None

@@ -1,11 +1,11 @@
+from .course import Job as Job
 from .plan import open_configured_sweep as open_configured_sweep
 from .run import (
     conclude as conclude,
     main as main,
-    pending_snapshots as pending_snapshots,
     prepare as prepare,
     run_sweep as run_sweep,
-    score_missing as score_missing,
+    score_all as score_all,
     score_snapshot as score_snapshot,
     scored_line as scored_line,
 )

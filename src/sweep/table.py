@@ -1,22 +1,21 @@
 """The rows of a sweep, a row a cell, in two files.
 
 `features/cells.jsonl` holds all that were ever made, not scored; jobs append to it, also from several processes, and
-nothing is taken out. Each row has a checksum: one that a crash or a disk has changed counts as not there, and its cell is
-made again, like one whose features are damaged. Rows of other settings or of another grid stay there with their features
-and pictures, so that coming back to them costs nothing. `cells.jsonl` holds the scored rows of the grid that was ranked
-last.
+nothing is taken out. Each row has a checksum: one that a crash or a disk has changed counts as not there, and its cell
+is made again, like one whose features are damaged. Rows of other settings or of another grid stay there with their
+features and pictures, so that coming back to them costs nothing. `cells.jsonl` holds the scored rows of the grid that
+was ranked last.
 """
 
 import json
 import os
-import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_write, unwritable, write_text
+from ..files import unwritable, write_text
 from ..tracking import read_rows
 from .features import has_features, has_picture
 
@@ -35,8 +34,8 @@ class CellTable:
         self.path = folder / "cells.jsonl"
         self.kept_path = folder / "features" / "cells.jsonl"
 
-    def rows(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """A grid's rows by key, in its order, as far as their files are there and whole."""
+    def rows(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Rows by key, in the order of the keys, as far as their files are there and whole."""
         known = self._kept()
         return {key: known[key] for key in keys if key in known and self.has(key)}
 
@@ -61,8 +60,9 @@ class CellTable:
         """The lock of whom makes what is under `key`."""
         return self.folder / "features" / f".{key}.lock"
 
-    def damaged(self, keys: Sequence[str]) -> list[str]:
+    def damaged(self, keys: Iterable[str]) -> list[str]:
         """Those of a grid's cells that are there, but not whole."""
+        keys = list(keys)
         whole, known = self.rows(keys), {*self._kept(), *(key for key in keys if self.features_path(key).is_file())}
         return [key for key in keys if key in known and key not in whole]
 
@@ -105,10 +105,3 @@ class CellTable:
 
 def _checksum(row: Mapping[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(row, sort_keys=True).encode()):08x}"
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; one that has the content already stays as it is."""
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
-        with atomic_write(target) as partial:
-            shutil.copyfile(source, partial)

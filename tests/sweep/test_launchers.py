@@ -1,19 +1,20 @@
 """Several processes at one sweep: the same cells, each once, whoever makes them and whoever dies."""
 
-import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from src import lock, slots
 from src.sweep import run
 from src.sweep.plan import open_sweep
-from src.sweep.run import score_missing, score_snapshot
+from src.sweep.run import score_all, score_snapshot
 from src.tracking import read_rows
 from src.weights import load_network
 
-from ..scripts import start
+from ..scripts import ROOT, start
 from .conftest import DATASET, settings_of, write_run
 
 
@@ -33,26 +34,27 @@ def test_what_another_process_scores_is_left_to_it_and_waited_for(run_dir, capsy
     first, *_ = sweep.snapshots
     score, other = run._score, opened(run_dir)
 
-    def beside(sweep, snapshot):
+    def beside(sweep, snapshot, resolutions):
         """While this process is at it another comes, and finds it taken."""
         if sweep is not other:
-            assert score_snapshot(other, snapshot) == 0
-        return score(sweep, snapshot)
+            assert score_snapshot(other, snapshot, resolutions) == 0
+        return score(sweep, snapshot, resolutions)
 
     monkeypatch.setattr(run, "_score", beside)
     with lock.exclusive(run._lock_path(sweep, first)):  # as a process has it that dies
-        assert score_snapshot(sweep, first) == 0 and labels(sweep) == []
-    score_missing(sweep)
+        assert score_snapshot(sweep, first, [8, 16]) == 0 and labels(sweep) == []
+    score_all(sweep)
     assert labels(sweep) == sorted(f"{s.name}/{r}" for s in sweep.snapshots for r in (8, 16))
-    score_missing(other)
+    score_all(other)
     assert len(labels(sweep)) == 6, "each once"
 
 
 @pytest.mark.parametrize("damage", ["row", "features", "picture"])
 def test_a_damaged_cell_is_said_and_made_again(run_dir, capsys, damage):
     sweep = opened(run_dir)
-    score_missing(sweep)
-    key = sweep.keys()[3]
+    score_all(sweep)
+    keys = [row["key"] for row in sweep.rows()]
+    key = keys[3]
     path = {"row": sweep.table.kept_path, "features": sweep.table.features_path(key)}.get(damage)
     before = {p.name: p.read_bytes() for p in (sweep.folder / "features").glob("*.npz")}
     if path is None:
@@ -65,10 +67,10 @@ def test_a_damaged_cell_is_said_and_made_again(run_dir, capsys, damage):
         path.write_bytes(data)
     capsys.readouterr()
     sweep = opened(run_dir)
-    assert f"damaged or unfinished, and made again: {key}\n" in capsys.readouterr().out or damage == "row"
-    assert list(sweep.rows()) == [k for k in sweep.keys() if k != key]
-    score_missing(sweep)
-    assert list(sweep.rows()) == sweep.keys()
+    assert f"damaged or unfinished, and made again: {key}\n" in capsys.readouterr().out
+    assert [row["key"] for row in sweep.rows()] == [k for k in keys if k != key]
+    score_all(sweep)
+    assert [row["key"] for row in sweep.rows()] == keys
     assert {p.name: p.read_bytes() for p in (sweep.folder / "features").glob("*.npz")} == before
 
 
@@ -99,15 +101,16 @@ def test_without_gpus_the_threads_are_divided(monkeypatch):
 
 @pytest.mark.script
 def test_a_launcher_changes_nothing_in_the_ranking(tmp_path):
-    """In interpreters of their own: joblib's processes import what their parent's main module is."""
+    """In an interpreter of its own: joblib's processes import what their parent's main module is."""
     base = load_network("demo").G_ema
     write_run(tmp_path / "a", base, {0: 0.0, 1: 0.02}, {**DATASET, "resolution": base.resolution})
     shutil.copytree(tmp_path / "a", tmp_path / "b")
-    settings = settings_of((8, 16), n_latents=16, gates=False, name="s", tracker={"mode": "disabled"})
-    run.run_sweep(tmp_path / "a", settings)
-    command = [sys.executable, ROOT / "sweep.py", f"run={tmp_path / 'b'}", "blend.res=8,16", "n_latents=16", "gates=false"]
-    more = ["name=s", "tracker=none", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
-    done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    options = ["blend.res=8,16", "n_latents=16", "gates=false", "name=s", "tracker=none"]
+    plain = start("sweep.py", f"run={tmp_path / 'a'}", *options)
+    assert plain.returncode == 0, plain.stderr
+    command = [sys.executable, ROOT / "sweep.py", f"run={tmp_path / 'b'}", *options, "hydra/launcher=joblib"]
+    command = [*command, "hydra.launcher.n_jobs=1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     for file in ("ranking.json", "cells.jsonl"):
         assert (tmp_path / "a/sweeps/s" / file).read_bytes() == (tmp_path / "b/sweeps/s" / file).read_bytes()
