@@ -232,7 +232,7 @@ def test_a_torn_row_does_not_take_the_next_one_with_it(tmp_path):
     table.kept_path.parent.mkdir()
     table.kept_path.write_text('{"key": "torn", "resol')
     table.append({"key": "whole"})
-    assert read_rows(table.kept_path) == [{"key": "whole"}]
+    assert [row["key"] for row in read_rows(table.kept_path)] == ["whole"]
 
 
 def test_the_other_direction_has_its_own_folder_and_base_codes(run_dir):
