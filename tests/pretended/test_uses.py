@@ -56,7 +56,7 @@ def test_evaluation(pretended):
     reals = [(x, None) for x in pictures(8, 16)]
     for extractor in (InceptionExtractor(network, sha256="0", resizer="none", device=CUDA), "embedded"):
         fakes = [(G(torch.randn([4, 8], device=CUDA)) * 127.5 + 128).clamp(0, 255).to(torch.uint8) for _ in range(2)]
-        row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0)
+        row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0).row
         assert isinstance(row["kid"], float) and row["protocol"]["float32"] == "ieee"
     assert pretended.waiting() <= {
         "metrics/inception_extractor.py:__call__",
