@@ -21,8 +21,9 @@ from ..fetch import WeightsFolder
 from ..files import atomic_write
 from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, MetricsSettings, error_of, get_extractor, lowest
 from ..networks import Generator
-from ..tracking import Tracker
+from ..tracking import Tracker, read_rows
 from ..weights import save_network
+from .schedule import mark_name
 from .seeds import seeded_generator
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
@@ -110,9 +111,8 @@ class Snapshotter:
                 )
             scored = [row for row in scored if row not in others]
         self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
-        paths = [self._pseudo_path(Path(name).stem) for name in self._kids]
-        known = {path.stem: np.load(path) for path in paths if path.is_file()}
-        self.history = {name: kid for name, kid in known.items() if len(kid) == self.metrics.num_fakes}
+        known = {Path(name).stem: self._pseudo_values(Path(name).stem, kid) for name, kid in self._kids.items()}
+        self.history = {name: kid for name, kid in known.items() if kid is not None}
 
     def take(self, kimg: float, nimg: int, name: str) -> None:
         """Write `snapshots/<name>.safetensors`, `samples/<name>.jpg`, and one metrics row."""
@@ -168,6 +168,20 @@ class Snapshotter:
         self.history = {key: kid for key, kid in self.history.items() if key != name} | {name: found.kid}
         return found.row | compared(list(self.history.values()), patience=self.metrics.patience, seed=self.seed)
 
+    def _pseudo_values(self, name: str, kid: float) -> NDArray[np.float64] | None:
+        """Of an earlier evaluation; None where they are not there, or are not those of its row."""
+        path = self._pseudo_path(name)
+        if not path.is_file():
+            return None
+        try:
+            values = np.load(path, allow_pickle=False)
+            if np.isclose(values.mean(), kid, rtol=1e-9, atol=0):
+                return values if len(values) == self.metrics.num_fakes else None
+        except (OSError, ValueError, EOFError, TypeError):
+            pass
+        print(f"note       {path} is damaged: later snapshots are not compared with {name}", flush=True)
+        return None
+
     def _pseudo_path(self, name: str) -> Path:
         return self.run_dir / "evaluations" / f"{name}.npy"
 
@@ -180,6 +194,14 @@ class Snapshotter:
         for i in range(0, count, CHUNK):
             c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
             yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+
+
+def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:
+    """Whether a snapshot is complete: its row is written last, or, where none is measured, its file alone."""
+    name = f"{mark_name(kimg)}.safetensors"
+    if not measured:
+        return (run_dir / "snapshots" / name).is_file()
+    return any(row.get("snapshot") == name for row in read_rows(run_dir / "metrics.jsonl"))
 
 
 def compared(history: Sequence[NDArray[np.float64]], *, patience: int, seed: int) -> dict[str, Any]:
