@@ -21,7 +21,7 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
-from ..files import expanded, read_json, remove_partials, unwritable, write_text
+from ..files import PARTIAL, expanded, read_json, remove_partials, unwritable, write_text
 from ..lock import NO_LOCKS, exclusive
 from ..runs import BASE
 from .checkpoint import has_checkpoint
@@ -107,12 +107,14 @@ def open_run_folder(
         _check_folder(folder, own, dataset, resume=config["resume"])  # who held it until now may have changed it
         for name in (".", "checkpoints", "snapshots", "samples", "evaluations"):
             remove_partials(folder / name, alone=True)
-    if known.exists() and not has_checkpoint(folder / "checkpoints"):
+    begun = known.exists()
+    if begun and not has_checkpoint(folder / "checkpoints"):
         if fork is None:
             print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
         if not _has_results(folder, read_json(known)):
             _clear(folder)
-    if not known.exists():
+            begun = False
+    if not begun:
         state = None if fork is None else fork.read()
         facts = {
             "name": folder.name,
@@ -164,8 +166,13 @@ def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset,
                 f"run {folder} cannot be continued, its checkpoints are gone: take another run=NAME, or remove the "
                 "folder"
             )
-    elif folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or not all(map(_is_of_a_start, folder.iterdir()))):
         raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
+
+
+def _is_of_a_start(path: Path) -> bool:
+    """Whether a file is what a run leaves that was killed before it had written `run.json`."""
+    return path.name == LOCK or PARTIAL.fullmatch(path.name) is not None
 
 
 def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
@@ -175,10 +182,10 @@ def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    """Take away what a run has written before its first result."""
+    """Take away what a run has written before its first result, but `run.json`, by which the folder is known."""
     for name in ("snapshots", "samples", "evaluations"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (BASE, "reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json", "run.json"):
+    for name in (BASE, "reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json"):
         (folder / name).unlink(missing_ok=True)
 
 
