@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import atomic_write, expanded
+from ..files import atomic_write, expanded, save_array
 from ..networks import Generator
 from ..weights import ZIP_MAGIC, Refused, as_tensor, is_legacy, open_buffer, read_legacy, read_zip
 
@@ -146,8 +146,7 @@ def save_codes(folder: str | Path, codes: Codes) -> Path:
     target = Path(folder) / f"{codes.name}.safetensors"
     header = {_HEADER_KEY: json.dumps(dict(codes.meta), allow_nan=False)}
     try:
-        with atomic_write(target.with_name(f"{codes.name}.npy")) as partial, open(partial, "wb") as file:
-            np.save(file, ws.numpy())
+        save_array(target.with_name(f"{codes.name}.npy"), ws.numpy())
         with atomic_write(target) as partial:
             save_file(tensors, partial, metadata=header)
     except OSError as error:  # of the name itself, such as one that is too long
