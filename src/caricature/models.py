@@ -18,26 +18,16 @@ from .settings import BlendChoice, CaricatureSettings
 
 @dataclass(frozen=True)
 class Models:
-    """Networks and where they come from.
+    """Networks and where they come from."""
 
-    Attributes:
-        base: the network that faces are projected into.
-        base_path: its file.
-        base_sha256: of that file.
-        chosen: the network that renders.
-        description: what it is, in words.
-        run_dir: the run; None without.
-        recipe: of the network that renders; None for a network file.
-        snapshot: the fine-tuned network, for blends at other resolutions; None for a network file, or when it is gone.
-    """
-
-    base: Generator
-    base_path: Path
-    base_sha256: str
-    chosen: Generator
-    description: str
-    run_dir: Path | None = None
-    recipe: Recipe | None = None
+    base: Generator  # the network that faces are projected into
+    base_path: Path  # its file
+    base_sha256: str  # of that file
+    chosen: Generator  # the network that renders
+    description: str  # what it is, in words
+    run_dir: Path | None = None  # the run; None without
+    recipe: Recipe | None = None  # of the network that renders; None for a network file
+    # the fine-tuned network, for blends at other resolutions; None for a network file, or when it is gone
     snapshot: Generator | None = None
 
     def at(self, resolution: int) -> Generator:

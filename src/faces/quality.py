@@ -17,19 +17,12 @@ GRID = 32
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """What is known of a face.
+    """What is known of a face."""
 
-    Attributes:
-        size_px: side of its square in the photograph.
-        yaw_deg: how far it is turned aside, estimated from the landmarks; positive towards the picture's right.
-        sharpness: variance of the Laplacian of the crop's luma (0 to 255), reduced to 128 px.
-        outside: share of its square that lies outside of the photograph, 0 to 1.
-    """
-
-    size_px: float
-    yaw_deg: float
-    sharpness: float
-    outside: float
+    size_px: float  # side of its square in the photograph
+    yaw_deg: float  # how far it is turned aside, estimated from the landmarks; positive towards the picture's right
+    sharpness: float  # variance of the Laplacian of the crop's luma (0 to 255), reduced to 128 px
+    outside: float  # share of its square that lies outside of the photograph, 0 to 1
 
 
 def measure_face(

@@ -16,19 +16,12 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Origin:
-    """What the server said of the bytes in a partial file.
+    """What the server said of the bytes in a partial file."""
 
-    Attributes:
-        url: that was asked for.
-        etag: the response's strong ETag, or None.
-        modified: its Last-Modified, or None.
-        total: bytes of the whole file, or None where it did not say.
-    """
-
-    url: str
-    etag: str | None = None
-    modified: str | None = None
-    total: int | None = None
+    url: str  # that was asked for
+    etag: str | None = None  # the response's strong ETag, or None
+    modified: str | None = None  # its Last-Modified, or None
+    total: int | None = None  # bytes of the whole file, or None where it did not say
 
     @property
     def validator(self) -> str | None:

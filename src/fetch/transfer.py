@@ -42,21 +42,13 @@ class Patience:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How to fetch one file.
+    """How to fetch one file."""
 
-    Attributes:
-        partial: where its bytes go.
-        size: of the file where it is published.
-        checked: whether its checksum is published.
-        patience: with the server.
-        bar: shows the bytes so far, and each new attempt.
-    """
-
-    partial: Partial
-    size: int | None
-    checked: bool
-    patience: Patience
-    bar: "tqdm[Any]"
+    partial: Partial  # where its bytes go
+    size: int | None  # of the file where it is published
+    checked: bool  # whether its checksum is published
+    patience: Patience  # with the server
+    bar: "tqdm[Any]"  # shows the bytes so far, and each new attempt
 
     def run(self, url: str) -> bool:
         """Fetch the whole file.

@@ -16,17 +16,11 @@ from .seed_ranges import numbers_text, shortened
 
 @dataclass(frozen=True)
 class Codes:
-    """Style codes with names.
+    """Style codes with names."""
 
-    Attributes:
-        names: of each, usable as file names.
-        ws: `[N, L, w_dim]` float32.
-        text: short, for the name of a sheet.
-    """
-
-    names: list[str]
-    ws: Tensor
-    text: str
+    names: list[str]  # of each, usable as file names
+    ws: Tensor  # `[N, L, w_dim]` float32
+    text: str  # short, for the name of a sheet
 
 
 @torch.inference_mode()

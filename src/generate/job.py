@@ -27,20 +27,14 @@ from .sheet import render, save_sheet
 
 @dataclass
 class Job:
-    """What a mode needs: checked settings, the network with its codes, and where pictures go.
-
-    Attributes:
-        chosen: what is rendered.
-        codes: as they are rendered, truncated.
-        facts: written beside the result.
-        path: of the sheet or film, from `start` on; singles and codes go into folders of its name.
-    """
+    """What a mode needs: checked settings, the network with its codes, and where pictures go."""
 
     settings: GenerateSettings
-    chosen: Chosen
-    codes: Codes
+    chosen: Chosen  # what is rendered
+    codes: Codes  # as they are rendered, truncated
     folder: Path
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)  # written beside the result
+    # of the sheet or film, from `start` on; singles and codes go into folders of its name
     path: Path = field(init=False)
     _text: str = field(init=False)
 

@@ -35,23 +35,14 @@ Column = tuple[str, Callable[[], Generator]]
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is rendered.
+    """What is rendered."""
 
-    Attributes:
-        G: the network; of pairs the base, whose mapping makes the codes.
-        text: which it is, for people.
-        folder: where its pictures go when no folder is asked for.
-        name: for the names of files in a folder of the user's.
-        columns: of pairs.
-        label: of pairs, for the sheet's name.
-    """
-
-    G: Generator
-    text: str
-    folder: Path
-    name: str
-    columns: tuple[Column, ...] = ()
-    label: str = ""
+    G: Generator  # the network; of pairs the base, whose mapping makes the codes
+    text: str  # which it is, for people
+    folder: Path  # where its pictures go when no folder is asked for
+    name: str  # for the names of files in a folder of the user's
+    columns: tuple[Column, ...] = ()  # of pairs
+    label: str = ""  # of pairs, for the sheet's name
 
 
 def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:

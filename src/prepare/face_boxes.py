@@ -14,12 +14,9 @@ MAX_SHARED = 0.5
 
 
 class FaceDetector(Protocol):
-    """What finds drawn faces; a plug-in (`faces.detector=package.module:function`) is any callable of this form.
+    """What finds drawn faces; a plug-in (`faces.detector=package.module:function`) is any callable of this form."""
 
-    Attributes:
-        default_min_score: score from which on a face counts when `faces.min_score` is null, or None for no limit.
-    """
-
+    # score from which on a face counts when `faces.min_score` is null, or None for no limit
     default_min_score: float | None
 
     def __call__(self, image: NDArray[np.uint8]) -> ArrayLike:
@@ -38,21 +35,13 @@ class FaceDetector(Protocol):
 
 @dataclass(frozen=True)
 class FaceBox:
-    """A face in a picture.
+    """A face in a picture."""
 
-    Attributes:
-        left: px.
-        top: px.
-        right: px, exclusive.
-        bottom: px, exclusive.
-        score: the detector's.
-    """
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float
+    left: float  # px
+    top: float  # px
+    right: float  # px, exclusive
+    bottom: float  # px, exclusive
+    score: float  # the detector's
 
     @property
     def side_px(self) -> float:

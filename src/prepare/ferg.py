@@ -22,17 +22,11 @@ Cell = tuple[str, str]
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of the tree.
+    """One picture of the tree."""
 
-    Attributes:
-        index: its place in the source's list of names.
-        name: of its file in the source.
-        frame: its own number.
-    """
-
-    index: int
-    name: str
-    frame: int
+    index: int  # its place in the source's list of names
+    name: str  # of its file in the source
+    frame: int  # its own number
 
 
 class TooFew(UserError):
@@ -41,16 +35,12 @@ class TooFew(UserError):
 
 @dataclass
 class Tree:
-    """What a FERG tree holds.
+    """What a FERG tree holds."""
 
-    Attributes:
-        cells: frames of each (character, expression), by their numbers.
-        strange: name of a file to why it is not part of the set.
-        missing: numbers left out between a cell's first (1) and last frame.
-    """
-
+    # frames of each (character, expression), by their numbers
     cells: dict[Cell, list[Frame]] = field(default_factory=dict)
-    strange: dict[str, str] = field(default_factory=dict)
+    strange: dict[str, str] = field(default_factory=dict)  # name of a file to why it is not part of the set
+    # numbers left out between a cell's first (1) and last frame
     missing: dict[Cell, list[int]] = field(default_factory=dict)
 
     @property

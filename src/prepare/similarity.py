@@ -32,15 +32,10 @@ Triple = tuple[Point, Point, Point]
 
 @dataclass(frozen=True)
 class Similarity:
-    """Picture coordinates (px) of the crop's corner, and the crop's side as a vector: rotation and scale.
+    """Picture coordinates (px) of the crop's corner, and the crop's side as a vector: rotation and scale."""
 
-    Attributes:
-        corner: top left, x + iy.
-        side: along the top edge, x + iy.
-    """
-
-    corner: complex
-    side: complex
+    corner: complex  # top left, x + iy
+    side: complex  # along the top edge, x + iy
 
     def quad(self) -> list[Point]:
         """Corners top left, bottom left, bottom right, top right in px."""

@@ -28,13 +28,9 @@ LPIPS_MAX_PX = 256
 
 
 class Distance(nn.Module):
-    """What the projector asks of a distance.
+    """What the projector asks of a distance."""
 
-    Attributes:
-        name: what was measured, for reports.
-    """
-
-    name: str
+    name: str  # what was measured, for reports
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """Measure `[N]` distances of float images `[N, 3, H, W]` in [-1, 1] from targets of the same shape."""

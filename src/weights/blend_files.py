@@ -22,19 +22,13 @@ CHECK_LATENTS, CHECK_PSI, CHECK_SEED = 16, 0.7, 0
 
 @dataclass(frozen=True)
 class Blend:
-    """What `blend_files` made.
+    """What `blend_files` made."""
 
-    Attributes:
-        path: the file written.
-        kinship: cosine of corresponding weights of the first network with each other one.
-        distance: mean absolute difference of the blend's images from each network's, on common codes in the result's W.
-        warnings: sentences about a blend that makes no sense.
-    """
-
-    path: Path
-    kinship: list[float]
+    path: Path  # the file written
+    kinship: list[float]  # cosine of corresponding weights of the first network with each other one
+    # mean absolute difference of the blend's images from each network's, on common codes in the result's W
     distance: list[float]
-    warnings: list[str]
+    warnings: list[str]  # sentences about a blend that makes no sense
 
 
 def blend_files(

@@ -49,15 +49,10 @@ class Networks:
 
 @dataclass
 class Plan:
-    """What a file holds, before it is built.
+    """What a file holds, before it is built."""
 
-    Attributes:
-        parts: makes `G_ema`, and `G` and `D` where the file has them.
-        meta: facts about the file; building may add to them.
-    """
-
-    parts: Mapping[str, Callable[[], Any]]
-    meta: dict[str, Any]
+    parts: Mapping[str, Callable[[], Any]]  # makes `G_ema`, and `G` and `D` where the file has them
+    meta: dict[str, Any]  # facts about the file; building may add to them
 
 
 def build(plan: Plan, wanted: Collection[str], release: Callable[[], None]) -> Networks:
@@ -91,17 +86,11 @@ def build(plan: Plan, wanted: Collection[str], release: Callable[[], None]) -> N
 
 @dataclass
 class NetworkFile:
-    """The file that networks come from, and how much memory they may take.
+    """The file that networks come from, and how much memory they may take."""
 
-    Attributes:
-        path: for messages.
-        left: bytes; a few times the file's size, so that a small file cannot ask for a large network.
-        notes: what was made up because the file does not have it.
-    """
-
-    path: Path
-    left: int
-    notes: dict[str, str] = field(default_factory=dict)
+    path: Path  # for messages
+    left: int  # bytes; a few times the file's size, so that a small file cannot ask for a large network
+    notes: dict[str, str] = field(default_factory=dict)  # what was made up because the file does not have it
 
     @classmethod
     def of(cls, path: Path, num_bytes: int) -> "NetworkFile":
