@@ -23,21 +23,13 @@ PROGRESS = 1 << 20  # bytes that make a failed attempt count as progress
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for.
+    """How long a server is waited for."""
 
-    Attributes:
-        timeout_sec: without an answer or a byte.
-        attempts: failures in a row, without progress in between, before a URL is given up.
-        first_wait_sec: after the first failure; it doubles with each one more.
-        longest_wait_sec: the most that is waited, also where the server asks for more.
-        sleep: waits so many seconds.
-    """
-
-    timeout_sec: float = 20.0
-    attempts: int = 5
-    first_wait_sec: float = 1.0
-    longest_wait_sec: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
+    timeout_sec: float = 20.0  # without an answer or a byte
+    attempts: int = 5  # failures in a row, without progress in between, before a URL is given up
+    first_wait_sec: float = 1.0  # after the first failure; it doubles with each one more
+    longest_wait_sec: float = 60.0  # the most that is waited, also where the server asks for more
+    sleep: Callable[[float], None] = time.sleep  # waits so many seconds
 
 
 @dataclass(frozen=True)

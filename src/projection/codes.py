@@ -30,19 +30,12 @@ MAX_CODES = 10_000
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes of one picture.
+    """The codes of one picture."""
 
-    Attributes:
-        name: of the picture.
-        ws: `[L, w_dim]` float32.
-        noise: its own noise maps `[r, r]`, one a convolution, or None for the network's.
-        meta: plain data from the file.
-    """
-
-    name: str
-    ws: Tensor
-    noise: tuple[Tensor, ...] | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # of the picture
+    ws: Tensor  # `[L, w_dim]` float32
+    noise: tuple[Tensor, ...] | None = None  # its own noise maps `[r, r]`, one a convolution, or None for the network's
+    meta: Mapping[str, Any] = field(default_factory=dict)  # plain data from the file
 
 
 def read_codes(path: str | Path, G: Generator) -> list[Codes]:

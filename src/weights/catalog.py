@@ -40,23 +40,14 @@ class KnownArchitecture(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogEntry(Options):
-    """A published network.
+    """A published network."""
 
-    Attributes:
-        name: by which `load_network` and `pretrained=` know it.
-        source: the same.
-        fresh_d: see `PretrainedSettings`.
-        about: who trained it, on what, how far.
-        file: what is fetched.
-        architecture: what is known of it.
-    """
-
-    name: str
-    source: str
-    fresh_d: bool
-    about: str
-    file: RemoteFile
-    architecture: KnownArchitecture
+    name: str  # by which `load_network` and `pretrained=` know it
+    source: str  # the same
+    fresh_d: bool  # see `PretrainedSettings`
+    about: str  # who trained it, on what, how far
+    file: RemoteFile  # what is fetched
+    architecture: KnownArchitecture  # what is known of it
 
     def check(self) -> None:
         """Refuse another name, and a file that is nowhere."""

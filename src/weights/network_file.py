@@ -32,18 +32,12 @@ Network = TypeVar("Network", Generator, Discriminator)
 
 @dataclass
 class Networks:
-    """What a network file holds.
+    """What a network file holds."""
 
-    Attributes:
-        G_ema: the averaged generator, the one to render with.
-        G: the generator in training, or None in a light file.
-        D: the discriminator, or None in a light file.
-        meta: header facts: `format_version`, `kimg`, `dataset`, `parent`, … (plain data).
-    """
-
-    G_ema: Generator
-    G: Generator | None = None
-    D: Discriminator | None = None
+    G_ema: Generator  # the averaged generator, the one to render with
+    G: Generator | None = None  # the generator in training, or None in a light file
+    D: Discriminator | None = None  # the discriminator, or None in a light file
+    # header facts: `format_version`, `kimg`, `dataset`, `parent`, … (plain data)
     meta: dict[str, Any] = field(default_factory=dict)
 
 
