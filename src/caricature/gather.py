@@ -64,9 +64,6 @@ def gather(
         out: folder of the results: gets `faces/`, `codes/`, `landmarks.json`, `projections.json`.
         photos: opened; None with codes.
         provider: of landmarks; None for the one that the settings name.
-
-    Raises:
-        UserError: when there is no usable face or code, or the strengths fit other faces: before anything is projected.
     """
     if photos is None:
         assert settings.codes is not None

@@ -43,15 +43,7 @@ class Models:
 
 
 def open_models(settings: CaricatureSettings) -> Models:
-    """Find and load the networks.
-
-    Args:
-        settings: what to render with.
-
-    Raises:
-        UserError: when a run, its recommendation, a snapshot or a network cannot be found, or they are not of one
-            family.
-    """
+    """Find and load the networks that the settings name; they must be of one family."""
     device = torch_device(settings.device)
     if settings.network is not None:
         return _of_file(settings, settings.network, device)
@@ -145,18 +137,10 @@ def _check_kin(base: Generator, other: Generator, name: str, base_name: str) -> 
 
 @torch.no_grad()
 def dialled(base: Generator, blended: Generator, strength: float) -> Generator:
-    """A network between base and blend, or beyond the blend.
+    """A network between base (strength 0) and blend (1), bit for bit theirs at both ends; above 1 exaggerates.
 
     Layers in which the two are equal stay as they are: of a blend with the cartoon's coarse layers, the coarse layers
-    alone move.
-
-    Args:
-        base: strength 0.
-        blended: strength 1.
-        strength: 0 and 1 give the synthesis of the networks themselves, bit for bit; above 1 exaggerates.
-
-    Returns:
-        A new generator; the noise maps of layers are dialled too, the mapping is the blend's.
+    alone move. The noise maps of layers are dialled too, the mapping is the blend's.
     """
     result = copy.deepcopy(blended)
     if strength == 1:

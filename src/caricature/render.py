@@ -56,14 +56,9 @@ def render_grid(
     strengths: Sequence[float],
     resolutions: Sequence[int] | None,
 ) -> Grid:
-    """Render all subjects at all strengths of all blends.
+    """Render all subjects at all `strengths` (and each at its `own`) of all blends.
 
-    Args:
-        models: the networks.
-        subjects: the faces.
-        own: strength of each face, a stop of its slider too.
-        strengths: stops of all sliders.
-        resolutions: of the other slider; None for all that differ from the low network.
+    Blends are those at `resolutions`; None for all that differ from the low network.
     """
     switches: list[int] = []
     if models.recipe is not None and models.snapshot is not None:

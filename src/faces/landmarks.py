@@ -72,9 +72,6 @@ class AutoLandmarks:
     Args:
         photos: the photographs and what lies beside them.
         detector: opens the detector; called when the first picture needs it, and at once where one is known to.
-
-    Raises:
-        UserError: when a picture needs the detector and it cannot be opened.
     """
 
     def __init__(self, photos: Source, detector: Callable[[], LandmarkProvider]) -> None:

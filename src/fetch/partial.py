@@ -66,11 +66,7 @@ class Partial:
         self.note.unlink(missing_ok=True)
 
     def check_space(self, missing: int) -> None:
-        """Refuse before the first byte what the disk cannot take.
-
-        Raises:
-            UserError: when fewer than `missing` bytes are free.
-        """
+        """Refuse before the first byte what the disk cannot take."""
         free = shutil.disk_usage(self.path.parent).free
         if free < missing:
             raise UserError(
@@ -81,11 +77,7 @@ class Partial:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses inside the block into one line.
-
-    Raises:
-        UserError: naming `path` and `weights.folder`.
-    """
+    """Turn what the disk refuses inside the block into one line."""
     try:
         yield
     except OSError as error:

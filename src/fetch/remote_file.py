@@ -57,11 +57,7 @@ def scheme_of(url: str) -> str:
 
 
 def local_path(url: str) -> Path:
-    """The path that a `file:` URL names.
-
-    Raises:
-        UserError: when it names another machine.
-    """
+    """The path that a `file:` URL names."""
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise UserError(f"{url}: a file: URL of this machine is expected, such as file:///folder")

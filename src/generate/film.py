@@ -20,11 +20,7 @@ ENCODER = "imageio_ffmpeg"
 
 
 def film_format(asked: str | None) -> str:
-    """The format to write: as asked, else mp4 where it can be written, else WebP.
-
-    Raises:
-        UserError: when mp4 is asked for and imageio-ffmpeg is not installed.
-    """
+    """The format to write: as asked, else mp4 where it can be written, else WebP."""
     there = find_spec(ENCODER) is not None
     if asked == "mp4" and not there:
         raise UserError(
@@ -37,12 +33,7 @@ def film_format(asked: str | None) -> str:
 def loop(ws: Tensor, frames: int) -> Tensor:
     """Codes of a closed film: a periodic cubic spline through all codes and back to the first.
 
-    Args:
-        ws: at least two codes `[N, L, w_dim]`.
-        frames: from one code to the next.
-
-    Returns:
-        `[N · frames, L, w_dim]`; every `frames`-th is a code of `ws`.
+    Of at least two codes `[N, L, w_dim]` are made `[N · frames, L, w_dim]`; every `frames`-th is one of them.
     """
     keys = ws.cpu().numpy().astype(np.float64)
     spline = CubicSpline(np.arange(len(keys) + 1), np.concatenate([keys, keys[:1]]), bc_type="periodic")
@@ -52,17 +43,7 @@ def loop(ws: Tensor, frames: int) -> Tensor:
 
 
 def write_film(path: Path, frames: Iterator[np.ndarray], fps: float, count: int) -> Path:
-    """Write frames uint8 `[H, W, 3]` as the suffix says, whole or not at all; frames are taken as they come.
-
-    Args:
-        path: of the film.
-        frames: in order.
-        fps: frames a second.
-        count: how many frames there are.
-
-    Raises:
-        UserError: when the encoder fails.
-    """
+    """Write `count` frames uint8 `[H, W, 3]` as the suffix says, whole or not at all; frames are taken as they come."""
     try:
         with atomic_write(path) as partial:
             if path.suffix == ".mp4":

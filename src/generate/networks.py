@@ -46,11 +46,7 @@ class Chosen:
 
 
 def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
-    """Find and load the network that the settings name.
-
-    Raises:
-        UserError: when there is none, or what is asked for cannot be.
-    """
+    """Find and load the network that the settings name."""
     if settings.network is not None:
         path = expanded(settings.network)
         if next(path.glob(SNAPSHOTS), None) is None:
@@ -80,11 +76,7 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
 
 
 def choose_pairs(settings: GenerateSettings, device: torch.device) -> Chosen:
-    """Find the base network and the columns that `pairs.columns` asks for.
-
-    Raises:
-        UserError: when one is missing, or does not fit.
-    """
+    """Find the base network and the columns that `pairs.columns` asks for."""
     run_dir = _run(settings)
     base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
     kind = settings.pairs.columns or "best"
@@ -115,11 +107,7 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Chosen:
 
 
 def _recipes(options: BlendOptions, G: Generator) -> list[Recipe]:
-    """Of the blends at the resolutions asked for, else at all, of networks of G's size.
-
-    Raises:
-        UserError: for a resolution at which they cannot be blended.
-    """
+    """Of the blends at the resolutions asked for, else at all, of networks of G's size."""
     usual = Recipe(4, options.direction or "cartoon_low", options.level or 0, options.width)
     recipes = [usual.at(r) for r in options.res or usual.resolutions(G)]
     for recipe in recipes:

@@ -54,16 +54,9 @@ class FaceBox:
 
 
 def checked_boxes(found: ArrayLike, width: int, height: int, label: str) -> list[FaceBox]:
-    """Check what a detector gave: boxes within the picture, one a face, from left to right.
+    """Check what a detector gave: boxes within a `width` x `height` picture, one a face, from left to right.
 
-    Args:
-        found: `[N, 5]` as `FaceDetector` says, or anything of no length.
-        width: of the picture, px.
-        height: of the picture, px.
-        label: of the detector, for messages.
-
-    Raises:
-        UserError: for another form, and numbers that are no box.
+    `found` is `[N, 5]` as `FaceDetector` says, or anything of no length; `label` names the detector in messages.
     """
     try:
         table = np.asarray(found, np.float64)

@@ -54,15 +54,7 @@ class Tree:
 
 
 def read_tree(names: Sequence[str], ignored_suffixes: frozenset[str] = frozenset()) -> Tree:
-    """Sort file names into the cells of a FERG tree, wherever in the source it lies.
-
-    Args:
-        names: of files, `/` between folders.
-        ignored_suffixes: lower-case suffixes that are passed over without a word.
-
-    Raises:
-        UserError: when no file is where FERG's are.
-    """
+    """Sort file names into the cells of a FERG tree, wherever in the source it lies; some suffixes are passed over."""
     tree = Tree()
     for index, name in enumerate(names):
         parts = name.replace("\\", "/").split("/")
@@ -109,17 +101,7 @@ def balanced_counts(available: Mapping[Cell, int], count: int) -> dict[Cell, int
     """Share `count` pictures out to cells: as equal as the cells allow, the remainder even over both axes.
 
     Without lack the cells differ by at most 1, and so do the sums of the characters and those of the expressions. What
-    a cell lacks is shared by all others.
-
-    Args:
-        available: pictures that each cell has.
-        count: to share out.
-
-    Returns:
-        Pictures to take of each cell; their sum is `count`.
-
-    Raises:
-        TooFew: when there are fewer.
+    a cell lacks is shared by all others; TooFew where all together lack some.
     """
     total = sum(available.values())
     if total < count:

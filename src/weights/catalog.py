@@ -99,9 +99,6 @@ def check_architecture(entry: CatalogEntry, config: Mapping[str, Any], format: s
         entry: of the catalogue.
         config: `Generator.config` of the loaded network.
         format: `meta["format"]` of the loaded file, or None not to compare it.
-
-    Raises:
-        UserError: listing the differences.
     """
     expected, known = entry.architecture, vars(entry.architecture)
     wrong = [

@@ -26,9 +26,6 @@ def describe_network(source: str | Path, *, weights_folder: WeightsFolder = DEFA
     Returns:
         Plain data: `file`, `bytes`, `sha256`, `published` (the catalogue's entry of that file name, or None), `format`,
         `holds` (parameters of each network), `generator`, `discriminator`, `meta`.
-
-    Raises:
-        UserError: as `load_network`.
     """
     path = resolve_network(source, weights_folder=weights_folder)
     networks = load_network(path)
