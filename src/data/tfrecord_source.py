@@ -92,12 +92,7 @@ class TFRecordSource:
 
 
 def open_tfrecords(path: Path, resolution: int | None = None) -> TFRecordSource | None:
-    """Open a TFRecord file, or what fits among those of a folder; None where there are none.
-
-    Args:
-        path: file or folder.
-        resolution: px a side to look for among a folder's files; None, or one that is not there, takes the largest.
-    """
+    """Open a TFRecord file, or the one of a folder's that has the resolution, else the largest; None where is none."""
     if path.is_dir():
         sets = _sets(path)
         if not sets:

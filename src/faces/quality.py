@@ -28,14 +28,7 @@ class FaceQuality:
 def measure_face(
     image: NDArray[np.uint8], landmarks: NDArray, frame: Frame, photo_size: tuple[int, int]
 ) -> FaceQuality:
-    """Measure a face.
-
-    Args:
-        image: its crop, uint8 `[S, S, 3]`.
-        landmarks: `[68, 2]` in the photograph.
-        frame: of the crop.
-        photo_size: width and height of the photograph.
-    """
+    """Measure a face by its crop, uint8 `[S, S, 3]`, its landmarks `[68, 2]` in the photograph, and its place there."""
     return FaceQuality(frame.size_px, yaw_degrees(landmarks), sharpness(image), outside_share(frame, photo_size))
 
 

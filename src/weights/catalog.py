@@ -93,13 +93,7 @@ def catalog_entry(name: str, folder: Path = FOLDER) -> CatalogEntry | None:
 
 
 def check_architecture(entry: CatalogEntry, config: Mapping[str, Any], format: str | None = None) -> None:
-    """Check that a loaded network is the one that the catalogue describes.
-
-    Args:
-        entry: of the catalogue.
-        config: `Generator.config` of the loaded network.
-        format: `meta["format"]` of the loaded file, or None not to compare it.
-    """
+    """Check that a network of some configuration and format (None: any) is the one that the catalogue describes."""
     expected, known = entry.architecture, vars(entry.architecture)
     wrong = [
         f"{key} is {config[key]}, expected {known[key]}"
