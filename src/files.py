@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import struct
 import zipfile
 import zlib
@@ -164,6 +165,13 @@ def save_array(path: Path, array: NDArray) -> Path:
     with atomic_write(path) as partial, open(partial, "wb") as file:
         np.save(file, array)
     return path
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with atomic_write(target) as partial:
+            shutil.copyfile(source, partial)
 
 
 def file_sha256(path: str | Path) -> str:

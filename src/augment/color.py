@@ -25,7 +25,7 @@ class ColorDraws(NamedTuple):
 
 
 def color_affine(d: ColorDraws) -> tuple[Tensor, Tensor]:
-    """Merge the drawn transformations: out = matrix `[N, 3, 3]` @ rgb + offset `[N]` (of all channels), in closed form."""
+    """Merge the drawn transformations: out = matrix `[N, 3, 3]` @ rgb + offset `[N]` of all channels."""
     contrast = d.log2_contrast.exp2()
     along = contrast * (1 - 2 * d.luma_flip)
     across = contrast * d.log2_saturation.exp2()

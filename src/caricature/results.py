@@ -79,7 +79,7 @@ def open_photographs(path: str | Path, *left_out: Path) -> Source:
 
 
 def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) -> None:
-    """Remove pictures that an earlier run wrote, by its report in `out`, and this one (with `pasted` photos) did not."""
+    """Remove pictures that an earlier run wrote, by its report in `out`, and this one did not."""
     try:
         before = json.loads((out / REPORT).read_text())
         names = [str(face["name"]) for face in before["faces"]]

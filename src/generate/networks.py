@@ -193,6 +193,6 @@ def _snapshot_columns(
         G = _load(snapshot, device)
         return G if recipe is None else recipe.blend(G, base)
 
-    columns = [(f"{s.kimg:g} kimg", partial(load, s)) for s in snapshots]
+    columns: list[Column] = [(f"{s.kimg:g} kimg", partial(load, s)) for s in snapshots]
     blended = "" if recipe is None else f" blended at {recipe.resolution}"
     return columns, f"{len(snapshots)} snapshots{blended}"

@@ -165,6 +165,7 @@ def _run_facts(run: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("converted", f"{report['num_converted']} pictures" if report.get("num_converted") else None),
         ("left out", "; ".join([*(f"{name}: {why}" for name, why in list(bad.items())[:SHOWN_BAD]), *more])),
         ("pretrained", _joined(run.get("pretrained"))),
+        ("forked from", _joined(run.get("forked"))),
     ]
 
 

@@ -12,19 +12,22 @@ from typing import Any
 import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
+from ..files import read_json
 from ..lock import Claim
 from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
-from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
+from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint, has_checkpoint
 from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
-from .identity import LOCK, open_run_folder, run_facts, update_run_json
+from .fork import fork_line
+from .identity import LOCK, open_run_folder, run_facts, run_folder, update_run_json
 from .module import GanModule
+from .origin import find_origin, keep_origin, load_origin
 from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, passed_marks, run_length, snapshot_marks
 from .settings import TrainSettings
-from .setup import Start, build_dataset, build_networks, build_step, open_pretrained
+from .setup import Start, build_dataset, build_networks, build_step
 from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, is_taken
 from .trainer import make_trainer
 
@@ -63,22 +66,32 @@ def train(config: Mapping[str, Any]) -> Path:
     total_kimg = run_length(settings.snapshot.kimg, settings.total_kimg)
     acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
     configured_extractor(settings.metrics, settings.weights)  # its weights are at hand before anything is written
-    networks = open_pretrained(settings)
-    dataset = build_dataset(settings, networks)
-    start = build_networks(settings, dataset, networks)
+    origin = find_origin(settings)
+    dataset = build_dataset(settings, origin)
+    if origin is not None and origin.is_kept and not _goes_on(config, dataset, origin.sha256):
+        origin = load_origin(settings)
+    start = build_networks(settings, dataset, origin)
     compute = open_compute(settings.trainer, start.G.resolution)
     step = build_step(settings, start, compute)
     accelerate(step, acceleration)
     with ExitStack() as held:
         folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
+        keep_origin(folder, origin, settings.pretrained.source)
         checkpoint = find_checkpoint(folder / "checkpoints") if settings.resume else None
+        module = GanModule(step)
+        module.strict_loading = "forked" not in read_json(folder / "run.json")  # its options may have added ADA's state
         claim = Claim(folder / LOCK)
-        run = Run(folder, config, settings, dataset, start, GanModule(step), checkpoint, claim, compute, acceleration)
+        run = Run(folder, config, settings, dataset, start, module, checkpoint, claim, compute, acceleration)
         stopped = _go_on(run, total_kimg, marks)
         print(f"report: {write_run_report(folder)}", flush=True)
     if stopped is not None:
         raise stopped
     return folder
+
+
+def _goes_on(config: Mapping[str, Any], dataset: PictureDataset, parent: str) -> bool:
+    """Whether there is a state of this run, or of the one that it is a fork of."""
+    return has_checkpoint(run_folder(config, dataset, parent) / "checkpoints") or config["resume"] == "fork"
 
 
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
@@ -239,6 +252,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
         f"ops        {run.compute.ops}",
         f"tracking   {tracking}",
     ]
+    lines += fork_line(read_json(run.folder / "run.json"))
     if run.start.facts.get("fresh"):
         lines.append(f"fresh      {', '.join(run.start.facts['fresh'])}")
     print("\n".join(lines), flush=True)
