@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..data import Source, save_png
-from ..device import torch_device
+from ..device import float32_format, torch_device
 from ..errors import UserError
 from ..faces import Face, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
 from ..files import write_text
@@ -221,7 +221,8 @@ def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | No
     measure = perceptual_distance(settings.projection.distance, weights_folder=settings.weights).name
     begin = None if start is None else hashlib.sha256(start.numpy().tobytes()).hexdigest()
     projection = {**asdict(settings.projection.settings), "distance": measure}
-    return {"base_sha256": base_sha256, "seed": settings.seed, "start": begin, **projection}
+    facts = {"base_sha256": base_sha256, "seed": settings.seed, "start": begin, "float32": float32_format()}
+    return {**facts, **projection}
 
 
 def _facts(projection: Projection, index: int) -> dict[str, Any]:
