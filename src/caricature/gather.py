@@ -27,21 +27,13 @@ KEEP_SECONDS = 20.0  # how much of the search for faces may be lost when the mac
 
 @dataclass(frozen=True)
 class Subject:
-    """A face to caricature.
+    """A face to caricature."""
 
-    Attributes:
-        name: of the face.
-        codes: its codes.
-        picture: the aligned face, uint8 `[3, r, r]`; None when there are codes alone.
-        face: where it was found.
-        facts: `quality`, `distance`, … of its projection.
-    """
-
-    name: str
-    codes: Codes
-    picture: Tensor | None = None
-    face: FoundFace | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # of the face
+    codes: Codes  # its codes
+    picture: Tensor | None = None  # the aligned face, uint8 `[3, r, r]`; None when there are codes alone
+    face: FoundFace | None = None  # where it was found
+    facts: Mapping[str, Any] = field(default_factory=dict)  # `quality`, `distance`, … of its projection
 
 
 @dataclass
@@ -72,9 +64,6 @@ def gather(
         out: folder of the results: gets `faces/`, `codes/`, `landmarks.json`, `projections.json`.
         photos: opened; None with codes.
         provider: of landmarks; None for the one that the settings name.
-
-    Raises:
-        UserError: when there is no usable face or code, or the strengths fit other faces: before anything is projected.
     """
     if photos is None:
         assert settings.codes is not None

@@ -17,14 +17,7 @@ def fresh_maps(G: Generator, generator: torch.Generator) -> list[Tensor]:
 
 
 def not_noise(maps: Sequence[Tensor]) -> Tensor:
-    """How far maps are from white noise: squared correlation of neighbours, over scales down to 8 px.
-
-    Args:
-        maps: `[N, 1, r, r]` each.
-
-    Returns:
-        `[N]`.
-    """
+    """How far maps `[N, 1, r, r]` are from white noise, `[N]`: squared correlation of neighbours, down to 8 px."""
     total = torch.zeros([len(maps[0])], device=maps[0].device)
     for scale in maps:
         while True:

@@ -32,24 +32,15 @@ BATCH, BATCH_PIXELS = 16, 16 * 256 * 256  # pictures at a time: 16 up to 256 px,
 
 @dataclass(frozen=True)
 class Projection:
-    """Result of a projection.
+    """Result of a projection."""
 
-    Attributes:
-        codes: `[N, L, w_dim]` float32.
-        images: reconstructions, uint8 `[N, 3, H, W]`.
-        distances: perceptual distance of each reconstruction, float32 `[N]`.
-        start_distances: the same of the average face, float32 `[N]`.
-        measure: name of the perceptual distance.
-        steps: optimiser steps that each picture took, `[N]`.
-        noise: optimised noise maps `[N, r, r]`, one a convolution; None where they were left alone.
-    """
-
-    codes: Tensor
-    images: Tensor
-    distances: Tensor
-    start_distances: Tensor
-    measure: str
-    steps: Tensor
+    codes: Tensor  # `[N, L, w_dim]` float32
+    images: Tensor  # reconstructions, uint8 `[N, 3, H, W]`
+    distances: Tensor  # perceptual distance of each reconstruction, float32 `[N]`
+    start_distances: Tensor  # the same of the average face, float32 `[N]`
+    measure: str  # name of the perceptual distance
+    steps: Tensor  # optimiser steps that each picture took, `[N]`
+    # optimised noise maps `[N, r, r]`, one a convolution; None where they were left alone
     noise: list[Tensor] | None = None
 
     def quality(self) -> Tensor:
