@@ -16,7 +16,7 @@ from ..data import Source, save_png
 from ..device import float32_format, torch_device
 from ..errors import UserError
 from ..faces import Face, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
-from ..files import write_text
+from ..files import file_sha256, write_text
 from ..networks import Generator
 from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes, structural_similarity
 from .settings import CaricatureSettings
@@ -169,7 +169,7 @@ def _project(
     missing = [
         i
         for i, face in enumerate(faces)
-        if table.get(face.name, {}).get("key") != keys[i] or not _is_whole(folder, face.name, base)
+        if table.get(face.name, {}).get("key") != keys[i] or not _is_whole(folder, face.name, table[face.name])
     ]
     gathered.reused = len(faces) - len(missing)
 
@@ -180,11 +180,11 @@ def _project(
             name = faces[index].name
             facts = {**_facts(projection, k), "ssim": round(float(similarities[k]), 4)}
             noise = None if projection.noise is None else tuple(maps[k] for maps in projection.noise)
-            save_codes(
-                folder, Codes(name, projection.codes[k], noise, {**facts, "base_sha256": protocol["base_sha256"]})
-            )
+            meta = {**facts, "base_sha256": protocol["base_sha256"]}
+            path = save_codes(folder, Codes(name, projection.codes[k], noise, meta))
             save_png(folder / f"{name}.png", projection.images[k].permute(1, 2, 0))
-            table[name] = {**facts, "photo": faces[index].photo, "key": keys[index], "protocol": protocol}
+            more = {"key": keys[index], "codes_sha256": file_sha256(path), "protocol": protocol}
+            table[name] = {**facts, "photo": faces[index].photo, **more}
         write_text(out / PROJECTIONS, json.dumps(table, indent=2) + "\n")
 
     if missing:
@@ -204,14 +204,15 @@ def _project(
         gathered.subjects.append(Subject(face.name, codes, picture, face, table[face.name]))
 
 
-def _is_whole(folder: Path, name: str, base: Generator) -> bool:
-    """Whether the codes of an earlier run are there and can be read."""
-    if not all((folder / f"{name}{suffix}").is_file() for suffix in (".npy", ".png")):
+def _is_whole(folder: Path, name: str, row: Mapping[str, Any]) -> bool:
+    """Whether the codes of an earlier run are there, and as they were written."""
+    codes = folder / f"{name}.safetensors"
+    if not all((folder / f"{name}{suffix}").is_file() for suffix in (".npy", ".png", ".safetensors")):
         return False
-    try:
-        return len(read_codes(folder / f"{name}.safetensors", base)) == 1
-    except UserError:
-        return False
+    whole = file_sha256(codes) == row.get("codes_sha256")
+    if not whole:
+        print(f"note       {codes} is damaged: projected again", flush=True)
+    return whole
 
 
 def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from ..data import FolderSource, Source
 from ..errors import UserError
 from ..faces import open_photos, picture_names, readable
-from ..files import write_text
+from ..files import remove_partials, write_text
 from .gather import LANDMARKS
 from .settings import CaricatureSettings
 
@@ -47,6 +47,8 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
             number += 1
             out = parent / f"{name}-{number}"
     write_text(out / SOURCE, json.dumps({"made_from": source}) + "\n")
+    for folder in ("", "caricatures", "codes", "faces", "photos"):
+        remove_partials(out / folder)
     try:
         yield out
     finally:

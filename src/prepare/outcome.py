@@ -11,7 +11,7 @@ from ..files import write_text
 from .contact import write_contact_sheets
 from .pack import member_name
 from .settings import PrepareSettings
-from .work_folder import Unfinished
+from .work_folder import CHECKSUM, Unfinished
 
 #: How reasons begin that name another picture.
 DUPLICATE = "near-duplicate"
@@ -39,7 +39,7 @@ def entries(
     """Rows of the manifest: `file` in a zip or `record` of TFRecords, what it was made of, what was done."""
     rows = []
     for i, number in enumerate(outcome.pictures):
-        hidden = ("png_bytes", "colour")
+        hidden = (CHECKSUM, "colour")
         record = {key: value for key, value in work.records[number].items() if key not in hidden}
         label = {} if outcome.labels is None else {"label": outcome.labels[i]}
         place = {"file": member_name(i)} if settings.format == "zip" else {"record": i}

@@ -2,15 +2,17 @@
 
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import UserError
-from ..files import write_text
+from ..files import remove_partials, unwritable, write_text
 from ..lock import exclusive
 from .render import Record
+
+CHECKSUM = "png_crc32"
 
 
 class Unfinished:
@@ -31,7 +33,7 @@ class Unfinished:
         """Keep a picture (or, without PNG, that it was left out)."""
         if png is not None:
             self.path(number).write_bytes(png)
-            record = {**record, "png_bytes": len(png)}
+            record = {**record, CHECKSUM: zlib.crc32(png)}
         self.records[number] = record
         self._log.write(json.dumps({"number": number, **record}) + "\n")
         self._log.flush()
@@ -59,6 +61,7 @@ def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(out.with_name(f".{out.name}.lock"), waiting=lambda: print(f"waiting for another run on {out}")):
+            remove_partials(out.parent)
             known = folder / "key"
             if not known.is_file() or known.read_text() != key:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -68,11 +71,11 @@ def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
             with open(folder / "records.jsonl", "a", encoding="utf-8") as log:
                 yield Unfinished(folder, records, log)
     except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
+        raise unwritable(f"out={out}", error) from error
 
 
 def _records(folder: Path) -> dict[int, Record]:
-    """Read the log up to damage by an interruption, without pictures that are not there in full."""
+    """Read the log up to damage by an interruption, without pictures that are not there as they were made."""
     path = folder / "records.jsonl"
     records: dict[int, Record] = {}
     good = []
@@ -83,7 +86,7 @@ def _records(folder: Path) -> dict[int, Record]:
             whole = (
                 "reason" in record
                 or "faces" in record
-                or (folder / f"{number}.png").stat().st_size == record["png_bytes"]
+                or zlib.crc32((folder / f"{number}.png").read_bytes()) == record[CHECKSUM]
             )
         except (ValueError, KeyError, OSError):
             continue

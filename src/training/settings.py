@@ -26,8 +26,8 @@ class SnapshotSettings(Options):
         "early, a number of kimg, or a list of increasing marks such as [0,1,2,4]",
     ]
     dtype: Literal["fp32", "fp16"]  # of the stored tensors
-    keep_best: Count | None  # keep so many of lowest KID, besides the first and the newest; None for all
-    max_gb: Positive | None  # delete the worst when they take more than so many GiB; None for no limit
+    keep_best: Count | None  # keep so many of lowest KID, besides the first and the last two; None for all
+    max_gb: Positive | None  # delete the worst when they and checkpoints take more GiB; None for no limit
     grid_psi: Annotated[float, Range(0, 2)]  # truncation of the sample grids
 
 

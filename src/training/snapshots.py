@@ -60,7 +60,7 @@ class Snapshotter:
         grid_psi: truncation of the sample grids.
         seed: of grids and evaluation latents.
         keep_best: how many snapshots of lowest KID stay on disk (see `prune_snapshots`).
-        max_gb: how much they may take.
+        max_gb: how much they and the checkpoints may take.
     """
 
     def __init__(
@@ -129,7 +129,8 @@ class Snapshotter:
             self.tracker.metrics(row, kimg, nimg)
             self._kids[path.name] = row["kid"]
             self._share(path, kimg, meta, best=row["best"])
-        prune_snapshots(path.parent, self._kids, keep_best=self.keep_best, max_gb=self.max_gb, newest=path.name)
+        beside = self.run_dir / "checkpoints"
+        prune_snapshots(path.parent, self._kids, keep_best=self.keep_best, max_gb=self.max_gb, beside=beside)
 
     def finish(self) -> None:
         """Store the last snapshot as an artifact too, if it was not the best."""
@@ -238,30 +239,36 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def prune_snapshots(
-    folder: Path, kids: Mapping[str, float], *, keep_best: int | None, max_gb: float | None, newest: str
+    folder: Path, kids: Mapping[str, float], *, keep_best: int | None, max_gb: float | None, beside: Path | None = None
 ) -> list[str]:
     """Delete snapshots that are not to be kept.
 
-    The first (the original network, which every blend needs) and the newest always stay. Of the others the `keep_best`
-    with the lowest KID stay; then the worst go until the folder is within `max_gb`. Without a KID the older goes first.
+    The first (the original network, which every blend needs), the last two and the one with the lowest KID always stay.
+    Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is room. Without a KID
+    the older goes first.
 
     Args:
         folder: `runs/<name>/snapshots`.
         kids: KID by file name; a file without one counts as worst.
-        keep_best: how many besides the first and the newest; None for all.
-        max_gb: size of the folder in GiB; None for no limit.
-        newest: file name of the snapshot just taken.
+        keep_best: how many of lowest KID stay; None for all.
+        max_gb: what snapshots and checkpoints may take in GiB; None for no limit.
+        beside: folder of the checkpoints.
 
     Returns:
         Names of the deleted files.
     """
     files = {path.name: path.stat().st_size for path in sorted(folder.glob("kimg-*.safetensors"))}
-    fixed = {min(files, default=newest), newest}
-    worst_first = sorted((name for name in files if name not in fixed), key=lambda n: (-kids.get(n, float("inf")), n))
-    doomed = worst_first[: max(len(worst_first) - keep_best, 0)] if keep_best is not None else []
+    names = sorted(files)
+    worst_first = sorted(names, key=lambda n: (-kids.get(n, float("inf")), n))
+    best = [name for name in reversed(worst_first) if name in kids]
+    fixed = {*names[:1], *names[-2:], *best[:1]}
+    loose = [name for name in worst_first if name not in fixed]
+    doomed = [] if keep_best is None else [name for name in loose if name not in worst_first[-keep_best:]]
     if max_gb is not None:
-        size = sum(files[name] for name in files if name not in doomed)
-        for name in worst_first[len(doomed) :]:
+        checkpoints = beside.glob("*.ckpt") if beside is not None else ()
+        size = sum(path.stat().st_size for path in checkpoints)
+        size += sum(files[name] for name in names if name not in doomed)
+        for name in [name for name in loose if name not in doomed]:
             if size <= max_gb * BYTES_PER_GB:
                 break
             doomed.append(name)
