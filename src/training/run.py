@@ -13,7 +13,7 @@ import torch
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..options import read
 from ..signals import Stopped
-from ..tracking import Tracker, open_tracker, write_run_report
+from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
 from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
@@ -78,25 +78,33 @@ def train(config: Mapping[str, Any]) -> Path:
 
 
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
-    """Train from where the run is; a run that is there already opens no log."""
+    """Train from where the run is; one that is there already is only shown, as far as it is not yet."""
     nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
-    if nimg >= total_kimg * 1000:
+    finished = nimg >= total_kimg * 1000
+    there = f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on"
+    if finished and (run.settings.tracker.mode == "disabled" or not lacks_rows(run.folder)):
         _print_header(run, total_kimg, marks, "nothing to train")
-        print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
+        print(there)
         return None
     tracker = _open_tracker(run)
     try:
         _print_header(run, total_kimg, marks, tracker.status)
-        return _fit(run, tracker, nimg, total_kimg, marks)
+        snapshotter = _snapshotter(run, tracker)
+        lacked = tracker.go_on_at(nimg)
+        snapshotter.restore(tracker.read_metrics(), unstored=lacked)
+        if not finished:
+            return _fit(run, tracker, snapshotter, nimg, total_kimg, marks)
+        snapshotter.finish()
+        print(there)
+        return None
     finally:
         tracker.finish()
 
 
-def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
-    snapshotter = _snapshotter(run, tracker)
+def _fit(
+    run: Run, tracker: Tracker, snapshotter: Snapshotter, nimg: int, total_kimg: float, marks: list[float]
+) -> Stopped | None:
     settings, folder = run.settings, run.folder
-    tracker.truncate_after(nimg)
-    snapshotter.restore(tracker.read_metrics())
     if settings.trainer.profile:
         check_profile(run.module.step, max(nimg, 0), total_kimg)
     passed = [
@@ -185,9 +193,7 @@ def _open_tracker(run: Run) -> Tracker:
         config=dict(run.config),
         mode=settings.mode,
         project=settings.project,
-        name=run.folder.name,
-        group=run.folder.name,
-        tags=[run.dataset.name, "train"],
+        tags=[run.dataset.name],
     )
 
 
