@@ -14,21 +14,27 @@ from .cariscore import (
     combine as combine,
     decide as decide,
     exponents as exponents,
+    joint as joint,
+    level_of_a_look as level_of_a_look,
     locate as locate,
+    looks as looks,
     open_axes as open_axes,
     open_detector as open_detector,
+    prices as prices,
     rank_blends as rank_blends,
     recommendation as recommendation,
     remark as remark,
     shrunk as shrunk,
+    standing as standing,
     too_few_codes as too_few_codes,
 )
-from .distances import (
-    frechet_distance as frechet_distance,
-    kernel_distance as kernel_distance,
-    precision_recall as precision_recall,
+from .distances import frechet_distance as frechet_distance, precision_recall as precision_recall
+from .evaluator import (
+    KID_MEASURE as KID_MEASURE,
+    MEASURE as MEASURE,
+    Evaluation as Evaluation,
+    Evaluator as Evaluator,
 )
-from .evaluator import KID_MEASURE as KID_MEASURE, MEASURE as MEASURE, Evaluator as Evaluator
 from .extractors import (
     EmbeddedExtractor as EmbeddedExtractor,
     EmbeddedNetwork as EmbeddedNetwork,
@@ -37,6 +43,7 @@ from .extractors import (
     resize_to_embedded as resize_to_embedded,
 )
 from .frechet import FrechetAccumulator as FrechetAccumulator
+from .kid import KernelDistance as KernelDistance, error_of as error_of, lowest as lowest
 from .lpips import Lpips as Lpips, load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
 from .published import INCEPTION_NVIDIA as INCEPTION_NVIDIA
 from .settings import MetricsSettings as MetricsSettings

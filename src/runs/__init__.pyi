@@ -1,4 +1,5 @@
 from .find import (
+    BASE as BASE,
     RUN_JSON as RUN_JSON,
     SNAPSHOTS as SNAPSHOTS,
     Base as Base,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import write_text
+from ..files import unwritable, write_text
 from ..runs import RUN_JSON
 from .artifacts import snapshot_alias, snapshots_artifact
 from .wandb_record import TRAINING, WandbRecord, known_run
@@ -24,9 +24,11 @@ LOG, METRICS = "log.jsonl", "metrics.jsonl"
 COLUMNS = {
     "kimg": "kimg",
     "fid": "FID",
+    "fid_bias": "bias of FID",
     "frechet": "Fréchet (embedded)",
+    "frechet_bias": "bias of Fréchet",
     "kid": "KID",
-    "kid_std": "KID ±",
+    "kid_error": "KID ±",
     "precision": "precision",
     "recall": "recall",
     "memorisation": "memorisation",
@@ -46,6 +48,7 @@ class Tracker:
     def __init__(self, run_dir: Path, wandb_run: WandbRun) -> None:
         self.run_dir, self._wandb_run = run_dir, wandb_run
         self.artifact, self.status = snapshots_artifact(run_dir), wandb_run.status
+        self._resumed_at = -1
 
     def log(self, values: Mapping[str, float], kimg: float, nimg: int) -> None:
         """Append a row of training numbers to `log.jsonl`."""
@@ -64,7 +67,7 @@ class Tracker:
         row = {"kimg": kimg, "nimg": nimg, **row}
         if "protocol" in row:
             _append(self.run_dir / METRICS, row)
-        self._show_snapshot(row)
+        self._show_snapshot(row, missed=nimg == self._resumed_at)  # when it was due, the program was stopped
 
     def store(self, path: Path, row: Mapping[str, Any], *, metadata: Mapping[str, Any]) -> None:
         """Store a snapshot's file in W&B, under the names `kimg-16`, `latest`, and `best` where it is.
@@ -92,6 +95,7 @@ class Tracker:
         Returns:
             Evaluations that W&B lacked.
         """
+        self._resumed_at = nimg
         for name in (LOG, METRICS):
             path = self.run_dir / name
             if path.exists():
@@ -99,11 +103,13 @@ class Tracker:
                 write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         if not self._wandb_run.is_open:
             return []
-        lacked = [row for row in self.read_metrics() if row["nimg"] >= self._wandb_run.first]
-        rows = read_rows(self.run_dir / LOG) + lacked
-        for row in sorted(rows, key=lambda row: row["nimg"]):
+        log, metrics = (
+            [row for row in read_rows(self.run_dir / name) if row.get("nimg", -1) >= self._wandb_run.first]
+            for name in (LOG, METRICS)
+        )
+        for row in sorted(log + metrics, key=lambda row: row["nimg"]):  # at one moment the log's comes first
             self._show_snapshot(row) if "protocol" in row else self._wandb_run.log(row, row["nimg"])
-        return lacked
+        return metrics
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The evaluations so far."""
@@ -113,12 +119,12 @@ class Tracker:
         """Close W&B's copy."""
         self._wandb_run.finish()
 
-    def _show_snapshot(self, row: Mapping[str, Any]) -> None:
+    def _show_snapshot(self, row: Mapping[str, Any], *, missed: bool = False) -> None:
         nimg = int(row["nimg"])
         numbers = {
             f"metrics/{k}": v for k, v in row.items() if isinstance(v, int | float) and k not in ("kimg", "nimg")
         }
-        sample = self.run_dir / row["sample"]
+        sample = self.run_dir / row.get("sample", "")
         table = {
             "picture": sample if sample.is_file() else None,
             **{title: row.get(key) for key, title in COLUMNS.items()},
@@ -127,7 +133,7 @@ class Tracker:
         }
         shown = {"samples": sample} if sample.is_file() else {}
         values = {"kimg": row["kimg"], "nimg": nimg, **numbers, **shown}
-        self._wandb_run.log(values, nimg, tables={"snapshots": table})
+        self._wandb_run.log(values, nimg, tables={"snapshots": table}, missed=missed)
 
 
 def open_tracker(
@@ -192,6 +198,9 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
     bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
     if bad:
         clean = {**clean, "nonfinite": bad}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(clean, allow_nan=False) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(clean, allow_nan=False) + "\n")
+    except OSError as error:
+        raise unwritable(path, error) from error

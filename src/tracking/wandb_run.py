@@ -51,7 +51,12 @@ class WandbRun:
         return self._run is not None
 
     def log(
-        self, values: Mapping[str, Any], nimg: int, *, tables: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        values: Mapping[str, Any],
+        nimg: int,
+        *,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+        missed: bool = False,
     ) -> None:
         """Show a row, unless W&B has it already.
 
@@ -59,8 +64,9 @@ class WandbRun:
             values: by name; a `Path` is the picture that it names.
             nimg: when it was.
             tables: further rows, each of a table of its own that grows.
+            missed: W&B has other rows of that moment, but not this one.
         """
-        if nimg < self.first:
+        if nimg < self.first and not missed:
             return
         if nimg != self._nimg:  # rows of one moment are one; after a sync in another order steps only count on
             self._nimg, self._step = nimg, max(nimg, self._step + 1)
