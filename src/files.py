@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
@@ -151,6 +153,17 @@ def write_text(path: Path, text: str) -> Path:
     """
     with atomic_write(path) as partial:
         partial.write_text(text)
+    return path
+
+
+def save_array(path: Path, array: NDArray) -> Path:
+    """Write a .npy file, whole or not at all.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    with atomic_write(path) as partial, open(partial, "wb") as file:
+        np.save(file, array)
     return path
 
 
