@@ -24,7 +24,7 @@ from .parallel import in_order, quiet_decoders
 from .render import Record, Renderer
 from .settings import OUT_FOLDER, PrepareSettings
 from .similarity import Similarity, fit_similarity
-from .work_folder import Unfinished, unfinished
+from .work_folder import Unfinished, clean, unfinished
 
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
@@ -47,13 +47,13 @@ def prepare(settings: PrepareSettings) -> Path:
     stamp, sizes = source_status(source, settings.source, names)
     known = read_manifest(out)
     if known is not None and is_same(known, settings, stamp):
-        shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
+        clean(out, settings.report_folder)
         print(f"{out} is there already, made of the same pictures with the same options: nothing to do")
         if (settings.report_folder / "report.json").is_file():
             print(f"report: {settings.report_folder / 'report.json'}")
         return out
     _check_target(settings, known, stamp)
-    with quiet_decoders(), unfinished(out, key_of(settings, stamp)) as work:
+    with quiet_decoders(), unfinished(out, key_of(settings, stamp), settings.report_folder) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
         if detector is not None:

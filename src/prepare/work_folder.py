@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..files import remove_partials, unwritable, write_text
-from ..lock import exclusive
+from ..lock import attempt, exclusive
 from .render import Record
 
 CHECKSUM = "png_crc32"
@@ -54,14 +54,31 @@ class Unfinished:
         write_text(self.folder / f"{name}.json", json.dumps(value))
 
 
+def clean(out: Path, *others: Path) -> None:
+    """Delete what a process has left that was killed when `out` was written, unless one is at work on it."""
+    with attempt(_lock(out)) as ours:  # which takes the lock's file away, too
+        if ours:
+            shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
+            for place in (out.parent, *others):
+                remove_partials(place)
+
+
+def _lock(out: Path) -> Path:
+    return out.with_name(f".{out.name}.lock")
+
+
 @contextmanager
-def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
-    """Open the work on `out`, with what an earlier start with the same `key` has done; one process at a time."""
+def unfinished(out: Path, key: str, *others: Path) -> Iterator[Unfinished]:
+    """Open the work on `out`, with what an earlier start with the same `key` has done; one process at a time.
+
+    Leftovers of killed processes go, beside `out` and in `others`, folders that are written too.
+    """
     folder = out.with_name(f".{out.name}.unfinished")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(out.with_name(f".{out.name}.lock"), waiting=lambda: print(f"waiting for another run on {out}")):
-            remove_partials(out.parent)
+        with exclusive(_lock(out), waiting=lambda: print(f"waiting for another run on {out}")):
+            for place in (out.parent, *others):
+                remove_partials(place)
             known = folder / "key"
             if not known.is_file() or known.read_text() != key:
                 shutil.rmtree(folder, ignore_errors=True)
