@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..files import read_json
 from ..lock import Claim
+from ..metrics import choose_metrics
 from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
@@ -28,7 +29,7 @@ from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, passed_marks, run_length, snapshot_marks
 from .settings import TrainSettings
 from .setup import Start, build_dataset, build_networks, build_step
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, is_taken
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, is_taken, measured_on
 from .trainer import make_trainer
 
 
@@ -46,6 +47,7 @@ class Run:
     claim: Claim
     compute: Compute
     acceleration: Acceleration
+    measures: str
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -65,13 +67,18 @@ def train(config: Mapping[str, Any]) -> Path:
     marks = snapshot_marks(settings.snapshot.kimg, settings.total_kimg)
     total_kimg = run_length(settings.snapshot.kimg, settings.total_kimg)
     acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
-    configured_extractor(settings.metrics, settings.weights)  # its weights are at hand before anything is written
     origin = find_origin(settings)
     dataset = build_dataset(settings, origin)
     if origin is not None and origin.is_kept and not _goes_on(config, dataset, origin.sha256):
         origin = load_origin(settings)
     start = build_networks(settings, dataset, origin)
     compute = open_compute(settings.trainer, start.G.resolution)
+    before = measured_on(run_folder(config, dataset, start.facts.get("sha256")))
+    metrics, measures = choose_metrics(
+        settings.metrics, start.G.resolution, settings.weights, compute.device, before=before
+    )
+    settings = replace(settings, metrics=metrics)
+    configured_extractor(metrics, settings.weights)  # its weights are at hand before anything is written
     step = build_step(settings, start, compute)
     accelerate(step, acceleration)
     with ExitStack() as held:
@@ -81,7 +88,7 @@ def train(config: Mapping[str, Any]) -> Path:
         module = GanModule(step)
         module.strict_loading = "forked" not in read_json(folder / "run.json")  # its options may have added ADA's state
         claim = Claim(folder / LOCK)
-        run = Run(folder, config, settings, dataset, start, module, checkpoint, claim, compute, acceleration)
+        run = Run(folder, config, settings, dataset, start, module, checkpoint, claim, compute, acceleration, measures)
         stopped = _go_on(run, total_kimg, marks)
         print(f"report: {write_run_report(folder)}", flush=True)
     if stopped is not None:
@@ -195,6 +202,7 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         tracker,
         meta=meta,
         metrics=settings.metrics,
+        measures=run.measures,
         weights_folder=settings.weights,
         dtype=dtypes[snapshot.dtype],
         grid_psi=snapshot.grid_psi,
@@ -256,6 +264,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
         f"computes   {run.compute.summary()}, torch {torch.__version__}",
         f"phases     {run.acceleration.summary()}",
         f"ops        {run.compute.ops}",
+        f"metrics    {run.measures}",
         f"tracking   {tracking}",
     ]
     lines += fork_line(read_json(run.folder / "run.json"))
