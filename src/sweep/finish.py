@@ -2,12 +2,14 @@
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from glob import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..clicks import Verdict, judge, read_enough_clicks
 from ..files import file_sha256, write_text
 from ..runs import BEST, RANKING, blend_header
 from ..tracking import open_tracker, write_sweep_report
@@ -51,19 +53,25 @@ def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     table, settings, references = sweep.table, sweep.settings, sweep.references
     rows = list(sweep.rows().values())
     axes = references.axes
+    unblended = {s.name: sweep.unblended_key(s) for s in sweep.snapshots if s.kimg > 0}
+    resolutions = next(iter(sweep.recipes.values())).resolutions(sweep.base.G)
+    clicks = _verdict(settings.clicks, [axis.name for axis in axes])
     rows, decided = rank(
         rows,
         {row["label"]: load_pseudo(table.features_path(row["key"])) for row in rows},
-        {s.name: load_pseudo(table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots if s.kimg > 0},
+        {name: load_pseudo(table.features_path(key)) for name, key in unblended.items()},
         axes,
-        alpha=settings.alpha,
+        alpha=settings.alpha if clicks is None else clicks.alpha,
         seed=settings.seed,
         gates=settings.gates,
-        resolutions=next(iter(sweep.recipes.values())).resolutions(sweep.base.G),
+        resolutions=resolutions,
     )
     landmarks = references.facts["landmarks"]
     found = {**landmarks["found"], "blends": sum(row["found"] for row in rows) / max(len(rows), 1)}
     facts = {
+        "clicks": clicks and {**asdict(clicks), "sentence": clicks.sentence},
+        "unblended_keys": unblended,
+        "resolutions": resolutions,
         "landmarks": {**landmarks, "found": found},
         "cartoons": references.facts["cartoons"],
         "direction": settings.blend.direction,
@@ -75,12 +83,18 @@ def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return rows, {**decided, "remarks": _remarks(decided | facts), **facts}
 
 
+def _verdict(path: Path | None, axes: list[str]) -> Verdict | None:
+    """What the clicks say that alpha is to come from; None without."""
+    return None if path is None else judge(read_enough_clicks(path), axes, path)
+
+
 def _remarks(ranking: dict[str, Any]) -> list[str]:
     """What is to be said beside the sentence: the detector's own warning first, since all hangs on it."""
     landmarks, cartoons = ranking["landmarks"], ranking["cartoons"]
     warning = landmarks["warning"]
     found = ", ".join(f"{which} {share:.0%}" for which, share in landmarks["found"].items())
-    said = [f"Landmarks by {landmarks['name']}; faces found: {found}."]
+    said = [ranking["clicks"]["sentence"]] if ranking["clicks"] else []
+    said += [f"Landmarks by {landmarks['name']}; faces found: {found}."]
     said += [f"{warning[0].upper()}{warning[1:]}."] if warning else []
     if cartoons["reason"] is not None:
         said.append(
@@ -128,7 +142,7 @@ def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
 
 def _track(sweep: Sweep, rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
     settings, run = sweep.settings, sweep.run_dir.name
-    config = {**sweep.protocol, "run": run, "resolutions": list(sweep.recipes), "alpha": settings.alpha}
+    config = {**sweep.protocol, "run": run, "resolutions": list(sweep.recipes), "alpha": ranking["alpha"]}
     tracker = open_tracker(
         sweep.run_dir,
         config=config,

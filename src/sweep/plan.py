@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..clicks import read_enough_clicks
 from ..device import float32_format, torch_device
 from ..errors import UserError
 from ..files import read_json
@@ -104,6 +105,8 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     Raises:
         UserError: for everything that cannot be, before anything is computed.
     """
+    if settings.clicks is not None:
+        read_enough_clicks(settings.clicks)
     device = torch_device(settings.device)
     snapshots = find_snapshots(run_dir, settings.snapshot)
     base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)
