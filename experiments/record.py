@@ -18,7 +18,7 @@ from src.runs.find import find_run
 from src.tracking.charts import heat_map, line_chart, shape_rendering
 from src.tracking.page import TEMPLATES
 
-METRICS = ("kimg", "kid", "kid_std", "fid", "frechet", "precision", "recall", "memorisation")
+METRICS = ("kimg", "kid", "kid_error", "fid", "frechet", "precision", "recall", "memorisation")
 CELL = ("kimg", "resolution", "cari", "share", "eligible")
 LOOK = "svg{background:#fff;font-family:sans-serif}"
 

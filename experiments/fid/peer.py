@@ -8,7 +8,6 @@ import types
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,11 +68,7 @@ class Peer:
         statistics = [self._fid.fid_features_to_statistics(x) for x in (fakes, reals)]
         return float(self._fid.fid_statistics_to_metric(*statistics, False)[self._fid.KEY_METRIC_FID])
 
-    def kid_of_all(self, fakes: Tensor, reals: Tensor) -> float:
+    def kid(self, fakes: Tensor, reals: Tensor) -> float:
         """KID with one subset: all pictures of two sets of one size."""
         settings = {"kid_subsets": 1, "kid_subset_size": len(fakes), "rng_seed": 0, "verbose": False}
         return float(self._kid.kid_features_to_metric(fakes, reals, **settings)[self._kid.KEY_METRIC_KID_MEAN])
-
-    def kid_of_subsets(self, fakes: Tensor, reals: Tensor, subsets: list[tuple[Tensor, Tensor]]) -> float:
-        """KID as the mean over given subsets."""
-        return float(np.mean([self._kid.kernel_mmd(fakes[a].numpy(), reals[b].numpy()) for a, b in subsets]))

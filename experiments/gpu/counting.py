@@ -116,10 +116,13 @@ class _Counter(TorchDispatchMode):
 def _convolution(func: Any, name: str, args: Any, size: int, flops: int, format_: str) -> Launch:
     backward = func is aten.convolution_backward.default
     x, weight = args[1:3] if backward else args[:2]
-    launches = 1 + (sum(args[10]) if backward else 1)  # one brings the weight to channels_last
+    reads_weight = args[10][0] if backward else True
+    brought = reads_weight and not weight.is_contiguous(memory_format=torch.channels_last)  # by a launch of its own
+    launches = brought + (sum(args[10]) if backward else 1)
     nchw = max(x.shape[2:]) > 4 and not x.is_contiguous(memory_format=torch.channels_last)
     side, channels = max(weight.shape[2:]), min(weight.shape[:2])
-    return Launch("convolution", name, launches, size + 2 * _bytes(weight), flops, format_, side, nchw, channels)
+    size += 2 * _bytes(weight) * brought
+    return Launch("convolution", name, launches, size, flops, format_, side, nchw, channels)
 
 
 def _bytes(t: Tensor) -> int:
@@ -263,6 +266,7 @@ def _patches(counter: _Counter) -> list[Any]:
         mock.patch.object(backend, "_policy", "auto"),
         mock.patch.object(backend, "_loaded", loaded),
         mock.patch.object(Tensor, "data_ptr", lambda self: 0),
+        mock.patch("src.ops.conv.FILTERS_IN_LAYOUT", ("cpu",)),
         mock.patch("src.ops.upfirdn2d.kernel_taps", taps),
         mock.patch.object(TrainingStep, "_augmented", scoped),
     ]

@@ -5,8 +5,6 @@ overfitting shows in how D's outputs on real images drift from 0, r_t = E[sign(D
 `interval` batches p moves a fixed step up when r_t is above its target and down when it is below.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

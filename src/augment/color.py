@@ -7,8 +7,6 @@ axis v = (1,1,1)/sqrt 3: with P = v v', Q = I - P and K = [v]x they are (P or -P
 three coefficients.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 

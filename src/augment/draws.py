@@ -6,8 +6,6 @@ distribution. All parameters are written so that 0 means "unchanged" (scales and
 parameter is number x spread x (happens or not).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import NamedTuple

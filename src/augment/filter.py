@@ -6,8 +6,6 @@ that the expected power of a natural image (1/f spectrum, 10:1:1:1) stays. A fil
 a linear map of each axis, so it is a weighted sum of four constant matrices, applied by two matrix products.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

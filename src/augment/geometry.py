@@ -12,8 +12,6 @@ axis, so up to a certain size they are two matrix products, with operators that 
 pictures use `upfirdn2d`. That is the reference, too.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import NamedTuple

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..data import Source, save_png
 from ..device import torch_device
 from ..errors import UserError
-from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, Limits, PhotoReport, find_faces, open_landmarks
+from ..faces import Face, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
 from ..files import write_text
 from ..networks import Generator
 from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes, structural_similarity
@@ -121,17 +121,14 @@ def _from_codes(path: Path, base: Generator, base_sha256: str) -> Gathered:
 def _find(
     photos: Source, provider: LandmarkProvider | None, settings: CaricatureSettings, resolution: int, cache: Path
 ) -> tuple[list[PhotoReport], list[FoundFace]]:
-    choice = settings.faces
-    smallest = resolution / 2 if choice.min_px is None else choice.min_px
-    limits = Limits(smallest, choice.max_yaw, choice.min_sharpness, choice.max_outside)
-    wanted = FaceSettings(resolution, choice.which, choice.align_px, limits, choice.max_pixels, settings.backdrop)
     known = _read_landmarks(cache)
     reports: list[PhotoReport] = []
     faces: list[FoundFace] = []
     found: dict[str, list[Face]] = {}
     written, finished = time.monotonic(), False
     try:
-        for report, ours, landmarks in find_faces(photos, provider, wanted, known=known):
+        search = find_faces(photos, provider, settings.faces, resolution, backdrop=settings.backdrop, known=known)
+        for report, ours, landmarks in search:
             print(f"photo      {report.line()}", flush=True)
             reports.append(report)
             faces += ours

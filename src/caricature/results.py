@@ -17,31 +17,6 @@ FOLDER = "caricatures"
 SOURCE, REPORT = "source.json", "report.json"
 
 
-class WithoutResults:
-    """Photographs without what caricature runs wrote among them.
-
-    Args:
-        photos: a folder.
-        left_out: names of folders in it, relative, with a slash at the end.
-    """
-
-    def __init__(self, photos: FolderSource, left_out: Sequence[str]) -> None:
-        self.photos, self.left_out = photos, tuple(left_out)
-
-    @classmethod
-    def open(cls, path: Path, resolution: int | None = None) -> None:
-        """Nothing is of this kind by itself."""
-        return None
-
-    def names(self) -> list[str]:
-        """Names of the other files."""
-        return [name for name in self.photos.names() if not name.startswith(self.left_out)]
-
-    def read(self, name: str) -> bytes:
-        """Bytes of one file."""
-        return self.photos.read(name)
-
-
 @contextmanager
 def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterator[Path]:
     """Make the folder of the results, and note in it what they are made from; without results the note goes again.
@@ -108,7 +83,7 @@ def open_photographs(path: str | Path, *left_out: Path) -> Source:
     if not ours:
         return photos
     print(f"photos     {readable(', '.join(ours))} left out: results", flush=True)
-    rest = WithoutResults(photos, ours)
+    rest = FolderSource(photos.path, ours)
     if not picture_names(rest):
         raise UserError(f"photos={path}: no pictures in it but results of earlier runs")
     return rest

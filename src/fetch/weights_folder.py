@@ -19,7 +19,7 @@ from ..lock import exclusive
 from ..options import Options
 from .checksums import FILE, check_present, forget, note, recorded
 from .partial import Partial, disk_errors
-from .remote_file import RemoteFile, check_scheme, local_path
+from .remote_file import RemoteFile, local_path, scheme_of
 from .transfer import Patience, Transfer, copy_local
 from .web import SNIFFED, WEB_PAGE, Failed, is_web_page
 
@@ -114,7 +114,7 @@ class WeightsFolder(Options):
         """The mirror: a folder as a path, or the base of URLs as a text without a slash at its end."""
         if self.mirror is None or not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", self.mirror):
             return None if self.mirror is None else expanded(self.mirror)
-        if check_scheme(self.mirror, "weights.mirror") == "file":
+        if self.parsed("mirror", scheme_of) == "file":
             return local_path(self.mirror)
         return self.mirror.rstrip("/")
 

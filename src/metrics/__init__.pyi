@@ -25,12 +25,13 @@ from .cariscore import (
     shrunk as shrunk,
     too_few_codes as too_few_codes,
 )
-from .distances import (
-    frechet_distance as frechet_distance,
-    kernel_distance as kernel_distance,
-    precision_recall as precision_recall,
+from .distances import frechet_distance as frechet_distance, precision_recall as precision_recall
+from .evaluator import (
+    KID_MEASURE as KID_MEASURE,
+    MEASURE as MEASURE,
+    Evaluation as Evaluation,
+    Evaluator as Evaluator,
 )
-from .evaluator import KID_MEASURE as KID_MEASURE, MEASURE as MEASURE, Evaluator as Evaluator
 from .extractors import (
     EmbeddedExtractor as EmbeddedExtractor,
     EmbeddedNetwork as EmbeddedNetwork,
@@ -39,6 +40,7 @@ from .extractors import (
     resize_to_embedded as resize_to_embedded,
 )
 from .frechet import FrechetAccumulator as FrechetAccumulator
+from .kid import KernelDistance as KernelDistance, error_of as error_of, lowest as lowest
 from .lpips import Lpips as Lpips, load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
 from .published import INCEPTION_NVIDIA as INCEPTION_NVIDIA
 from .settings import MetricsSettings as MetricsSettings

@@ -1,6 +1,7 @@
 """Evaluation of one snapshot: fakes against the data set, with the protocol beside the numbers."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,18 +9,12 @@ from torch import Tensor
 
 from ..device import float32_format, float32_in
 from ..errors import UserError
-from .distances import (
-    KID_SUBSETS,
-    NEIGHBOURS,
-    PR_MAX,
-    kernel_distance,
-    kernel_subset_size,
-    memorisation,
-    precision_recall,
-)
+from .cariscore.axis import Floats
+from .distances import NEIGHBOURS, PR_MAX, memorisation, precision_recall
 from .extractors import FeatureExtractor, get_extractor
 from .feature_cache import cached_features
 from .frechet import FrechetAccumulator
+from .kid import MIN_FAKES, KernelDistance, error_of
 from .shards import Shards
 
 #: Entries of a row's `protocol` that two KIDs share when they can be compared. KID is unbiased: not the counts.
@@ -31,14 +26,28 @@ CHUNK = 64
 ALONE = Shards()
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found of a snapshot.
+
+    Attributes:
+        row: `kid`, `kid_error` (its standard error), `fid` (Inception's features) or `frechet` (any other) with
+            `fid_bias` or `frechet_bias` (of the number of fakes), `precision`, `recall`, `memorisation`, `protocol`.
+        kid: pseudo-values of KID `[N]`, a row a fake: those of snapshots of the same codes are compared in pairs.
+    """
+
+    row: dict[str, Any]
+    kid: Floats
+
+
 class Evaluator:
     """Compares generated pictures with a data set; the reals' features are computed once and kept on disk.
 
     Args:
         extractor: the feature extractor, or its name.
-        reals: the data set: indexable, `(uint8 [3, H, W], label)`; pictures are used as they are, never mirrored. With
-            a `fingerprint` its features are kept in the cache.
-        seed: of subsets and choices.
+        reals: the data set: indexable, `(uint8 [3, H, W], label)`; pictures are compared as they are, and mirrored when
+            it is asked whether they were memorised. With a `fingerprint` their features are kept in the cache.
+        seed: of choices.
         max_reals: at most so many reals, evenly spread over the set.
         shards: processes that measure together; each measures its share of the reals, and gives `evaluate` its share
             of the fakes.
@@ -56,11 +65,13 @@ class Evaluator:
     ) -> None:
         self.extractor = get_extractor(extractor) if isinstance(extractor, str) else extractor
         self.seed, self.shards = seed, shards
-        self.real_features = self._real_features(reals, min(len(reals), max_reals))
-        self._frechet = FrechetAccumulator(self.real_features)
+        count = min(len(reals), max_reals)
+        self.real_features = self._real_features(reals, count)
+        self._mirrored = self._real_features(reals, count, mirrored=True)
+        self._frechet, self._kernel = FrechetAccumulator(self.real_features), KernelDistance(self.real_features)
 
     @torch.inference_mode()
-    def evaluate(self, fakes: Iterable[Tensor], *, psi: float, noise: str = "const") -> dict[str, Any]:
+    def evaluate(self, fakes: Iterable[Tensor], *, psi: float, noise: str = "const") -> Evaluation:
         """Evaluate.
 
         Args:
@@ -69,28 +80,28 @@ class Evaluator:
             noise: noise inputs that they were generated with, for the protocol.
 
         Returns:
-            `kid`, `kid_std`, `fid` (Inception's features) or `frechet` (any other), `precision`, `recall`,
-            `memorisation`, and `protocol`; the same in every process.
+            The same in every process.
 
         Raises:
-            UserError: with fewer than two fakes.
+            UserError: with fewer than three fakes.
         """
         with float32_in(tf32=False):  # the fakes are made meanwhile
             parts = [torch.zeros([0, self.extractor.num_features]), *(self.extractor(chunk) for chunk in fakes)]
             float32 = float32_format()
         features = self.shards.gather(torch.cat(parts))
-        if len(features) < 2:
-            raise UserError(f"metrics.num_fakes={len(features)}: at least 2 pictures are needed")
-        reals = self.real_features
-        kid, kid_std = kernel_distance(features, reals, seed=self.seed)
+        if len(features) < MIN_FAKES:
+            raise UserError(f"metrics.num_fakes={len(features)}: at least {MIN_FAKES} pictures are needed")
+        reals, frechet = self.real_features, self.extractor.frechet_name
+        kid = self._kernel.pseudo_values(features)
         precision, recall = precision_recall(features, reals, seed=self.seed)
-        return {
-            "kid": kid,
-            "kid_std": kid_std,
-            self.extractor.frechet_name: self._frechet.distance_of(features),
+        row = {
+            "kid": float(kid.mean()),
+            "kid_error": error_of(kid),
+            frechet: self._frechet.distance_of(features),
+            f"{frechet}_bias": self._frechet.bias_of(features),
             "precision": precision,
             "recall": recall,
-            "memorisation": memorisation(features, reals),
+            "memorisation": memorisation(features, reals, self._mirrored),
             "protocol": {
                 "extractor": self.extractor.name,
                 "extractor_sha256": self.extractor.sha256,
@@ -101,19 +112,19 @@ class Evaluator:
                 "float32": float32,
                 "noise": noise,
                 "seed": self.seed,
-                "kid_subsets": KID_SUBSETS,
-                "kid_subset_size": kernel_subset_size(len(features), len(reals)),
                 "precision_recall_max": PR_MAX,
                 "precision_recall_neighbours": NEIGHBOURS,
             },
         }
+        return Evaluation(row, kid)
 
-    def _real_features(self, reals: Any, count: int) -> Tensor:
+    def _real_features(self, reals: Any, count: int, *, mirrored: bool = False) -> Tensor:
         def compute() -> Tensor:
             mine = [i * len(reals) // count for i in self.shards.share(count)]
             parts = [torch.zeros([0, self.extractor.num_features])]
             for start in range(0, len(mine), CHUNK):
-                parts.append(self.extractor(torch.stack([reals[i][0] for i in mine[start : start + CHUNK]])))
+                images = torch.stack([reals[i][0] for i in mine[start : start + CHUNK]])
+                parts.append(self.extractor(images.flip(3) if mirrored else images))
             return self.shards.gather(torch.cat(parts))
 
         fingerprint = getattr(reals, "fingerprint", None)
@@ -124,6 +135,7 @@ class Evaluator:
             "resolution": reals.resolution,
             "pictures": len(reals),
             "used": count,
+            "mirrored": mirrored,
             "extractor": self.extractor.name,
             "extractor_sha256": self.extractor.sha256,
             "resizer": self.extractor.resizer,

@@ -17,7 +17,7 @@ class MetricsSettings(Options):
     extractor: Literal["embedded", "inception"] | None = "embedded"  # of features; None for no evaluation
     num_fakes: Annotated[int, Range(8)] = 1000  # pictures that are compared with the data set
     psi: Annotated[float, Range(0, 2)] = 1.0  # their truncation
-    patience: Count = 4  # evaluations without a better KID before a snapshot is flagged past best
+    patience: Count = 4  # evaluations that are all surely above the lowest KID (95 %) before it is past
     # of Inception: the published state dict, or NVIDIA's TorchScript, which runs the program in the file
     weights: Literal["published", "nvidia"] = "published"
     # of NVIDIA's file, for which nobody publishes one

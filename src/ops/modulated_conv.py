@@ -100,9 +100,9 @@ def modulated_conv2d(
     """
     x = modulate(x, styles)
     if up == 1:
-        y = conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
+        y = conv2d(x, weight, padding=weight.shape[2] // 2)
     elif up == 2 and resample_filter is not None:
-        y = upsample_conv2d(x, weight.to(x.dtype), resample_filter)
+        y = upsample_conv2d(x, weight, resample_filter)
     else:
         raise ValueError(f"modulated_conv2d: up is 1, or 2 with a resample_filter, not {up}")
     if demodulate:

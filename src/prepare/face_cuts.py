@@ -9,7 +9,7 @@ from ..data import BadPicture, Source, sharpness
 from .crop import Box, resize
 from .duplicates import mean_colour, perceptual_hash
 from .face_boxes import FaceBox, FaceDetector, checked_boxes
-from .face_settings import FaceCrops
+from .face_settings import FaceSettings
 from .render import Record, decoded, encode_png, read_and_make
 from .settings import PrepareSettings
 
@@ -32,7 +32,7 @@ class FaceCutter:
     """
 
     def __init__(self, settings: PrepareSettings, source: Source, detector: FaceDetector) -> None:
-        assert isinstance(settings.faces, FaceCrops) and settings.resolution is not None
+        assert settings.resolution is not None
         self.settings, self.source, self.detector = settings, source, detector
         self.faces, self.resolution = settings.faces, settings.resolution
 
@@ -102,7 +102,7 @@ def outside_share(crop: Box, width: int, height: int) -> float:
     return 1 - max(across, 0) * max(down, 0) / ((right - left) * (bottom - top))
 
 
-def why_not_cut(box: FaceBox, outside: float, faces: FaceCrops) -> str | None:
+def why_not_cut(box: FaceBox, outside: float, faces: FaceSettings) -> str | None:
     """The reason, or None for a face that is cut out.
 
     Args:

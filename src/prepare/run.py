@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..options import OptionError, read
 from .detectors import open_face_detector
 from .drawn_faces import prepare_faces
-from .duplicates import Duplicates
+from .duplicates import near_duplicates
 from .face_boxes import FaceDetector
 from .ferg import Frame, TooFew, read_tree
 from .ferg_choice import FergChoice, describe, first_choice
@@ -25,7 +25,7 @@ from .parallel import in_order, quiet_decoders
 from .render import Record, Renderer
 from .settings import OUT_FOLDER, PrepareSettings
 from .similarity import Similarity, fit_similarity
-from .work_folder import Unfinished, remove, unfinished
+from .work_folder import Unfinished, unfinished
 
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
@@ -82,7 +82,7 @@ def prepare(settings: PrepareSettings) -> Path:
             settings, stamp, entries(settings, names, work, outcome), outcome.classes, outcome.details
         )
         _WRITERS[settings.format](out, work, outcome.pictures, outcome.labels, manifest)
-        remove(work)
+        shutil.rmtree(work.folder, ignore_errors=True)
     print(f"written: {out}")
     usual = settings.recipe != "folder" and out == OUT_FOLDER / f"{settings.recipe}.zip"
     options = f"dataset={settings.recipe}" if usual else f"dataset=folder dataset.path={shown(out)}"
@@ -115,7 +115,8 @@ def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDete
         return settings, None
     faces = settings.faces
     detector = open_face_detector(faces.detector, faces.sha256, weights_folder=settings.weights)
-    return replace(settings, faces=faces.crops().with_detector(detector)), detector
+    score = detector.default_min_score if faces.min_score is None else faces.min_score
+    return replace(settings, faces=replace(faces, min_score=score, identity=detector.identity())), detector
 
 
 class _Job:
@@ -147,10 +148,13 @@ class _Job:
         self._make({i: {} for i in wanted}, {})
         left_out |= self._refused(wanted)
         kept = self._of_one_size([i for i in wanted if i not in left_out], left_out)
-        pairs = self._duplicates(kept, left_out)
-        kept = [i for i in kept if i not in left_out]
+        facts: dict[str, Any] = {}
+        if self.settings.near_bits is not None:
+            copies, names = near_duplicates(kept, self.work.records, self.settings.near_bits), self.names
+            left_out |= {i: f"{DUPLICATE} of {names[j]} ({n} of 64 bits differ)" for i, (j, n) in copies.items()}
+            facts["duplicates"] = [[names[i], names[j], n] for i, (j, n) in copies.items()]
+            kept = [i for i in kept if i not in copies]
         classes = None if table is None else [table[self.names[i]] for i in kept]
-        facts: dict[str, Any] = {} if self.settings.near_bits is None else {"duplicates": pairs}
         facts |= {"labels_problem": labels.problem} if labels.problem else {}
         return Outcome(kept, classes, {self.names[i]: left_out[i] for i in sorted(left_out)}, facts=facts)
 
@@ -215,21 +219,6 @@ class _Job:
             if records[i]["size"] != first:
                 left_out[i] = f"{'x'.join(map(str, records[i]['size']))}, the first is {'x'.join(map(str, first))}"
         return [i for i in numbers if i not in left_out]
-
-    def _duplicates(self, numbers: Iterable[int], left_out: dict[int, str]) -> list[list[Any]]:
-        if self.settings.near_bits is None:
-            return []
-        search, kept, pairs = Duplicates(self.settings.near_bits), [], []
-        for i in numbers:
-            record = self.work.records[i]
-            found = search.find(int(record["hash"], 16), record["colour"])
-            if found is None:
-                kept.append(i)
-                continue
-            earlier = self.names[kept[found[0]]]
-            left_out[i] = f"{DUPLICATE} of {earlier} ({found[1]} of 64 bits differ)"
-            pairs.append([self.names[i], earlier, found[1]])
-        return pairs
 
 
 def _open(path: Path) -> tuple[Source, list[str]]:

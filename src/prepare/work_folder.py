@@ -75,11 +75,6 @@ def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
         raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
 
 
-def remove(work: Unfinished) -> None:
-    """Delete work that is finished."""
-    shutil.rmtree(work.folder, ignore_errors=True)
-
-
 def _records(folder: Path) -> dict[int, Record]:
     """Read the log up to damage by an interruption, without pictures that are not there in full."""
     path = folder / "records.jsonl"

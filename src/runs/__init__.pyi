@@ -1,4 +1,5 @@
 from .find import (
+    BASE as BASE,
     SNAPSHOTS as SNAPSHOTS,
     Base as Base,
     Snapshot as Snapshot,

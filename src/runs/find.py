@@ -18,6 +18,9 @@ from .settings import PathsSettings
 
 MAX_LISTED = 12
 SNAPSHOTS = "snapshots/kimg-*.safetensors"
+#: The network that a run was fine-tuned from, kept in its folder.
+BASE = "base.safetensors"
+AT_START = "snapshots/kimg-000000.00.safetensors"  # the same, as a snapshot
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,7 @@ def find_base(
 
     Args:
         run_dir: run folder.
-        base: `"auto"` for the snapshot at 0 kimg, or, where none was taken, the run's `pretrained` file; or a
-            network's file or name.
+        base: `"auto"` for what the run's folder keeps of it; or a network's file or name.
         device: where to load it.
         weights_folder: where published networks lie and come from.
 
@@ -123,18 +125,15 @@ def find_base(
         path = resolve_network(base, weights_folder=weights_folder)
         return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
     settings = run_config(run_dir).get("pretrained", {})
-    source = settings.get("source")
-    if settings and source is None:
+    if settings and settings.get("source") is None:
         raise UserError(
             f"{run_dir.name} was trained from scratch: a blend needs the network that a run was fine-tuned from; "
             "name one with base=FILE"
         )
-    path = run_dir / "snapshots" / "kimg-000000.00.safetensors"
-    if not path.is_file():
-        if source is None:
-            raise UserError(f"{path} is missing: name the network that the run started from with base=FILE")
-        path = resolve_network(source, weights_folder=weights_folder)
-        _check_parent(run_dir, path)
+    kept = [path for path in (run_dir / BASE, run_dir / AT_START) if path.is_file()]
+    if not kept:
+        raise UserError(f"{run_dir / BASE} is missing: name the network that the run started from with base=FILE")
+    path = kept[0]
     try:
         return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
     except UserError as error:
@@ -169,17 +168,6 @@ def run_config(run_dir: Path) -> dict[str, Any]:
     except (yaml.YAMLError, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: restore it, or name the original network with base=FILE") from error
     return config if isinstance(config, dict) else {}
-
-
-def _check_parent(run_dir: Path, path: Path) -> None:
-    """Refuse a `pretrained` file that was replaced after the run."""
-    for snapshot in sorted((run_dir / "snapshots").glob("kimg-*.safetensors"))[:1]:
-        parent = read_meta(snapshot).get("parent")
-        if parent is not None and parent != file_sha256(path):
-            raise UserError(
-                f"{path} is not the file that {run_dir.name} was fine-tuned from (its sha256 differs): name that one "
-                "with base=FILE"
-            )
 
 
 def _kimg(path: Path) -> float:

@@ -131,9 +131,9 @@ def _charts(metrics: Sequence[Row], log: Sequence[Row]) -> dict[str, str]:
     """Curves over kimg by their titles, those that have points."""
     kid = _series(metrics, "kid")
     band = [
-        (r["kimg"], r["kid"] - r["kid_std"], r["kid"] + r["kid_std"])
+        (r["kimg"], r["kid"] - r["kid_error"], r["kid"] + r["kid_error"])
         for r in metrics
-        if r.get("kid_std") is not None and r.get("kid") is not None
+        if r.get("kid_error") is not None and r.get("kid") is not None
     ]
     charts = {
         "KID": line_chart({"KID": kid}, bands={"KID": band} if band else None) if kid else "",
@@ -165,6 +165,7 @@ def _run_facts(run: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("converted", f"{report['num_converted']} pictures" if report.get("num_converted") else None),
         ("left out", "; ".join([*(f"{name}: {why}" for name, why in list(bad.items())[:SHOWN_BAD]), *more])),
         ("pretrained", _joined(run.get("pretrained"))),
+        ("forked from", _joined(run.get("forked"))),
     ]
 
 

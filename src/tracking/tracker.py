@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import write_text
+from ..files import unwritable, write_text
 from .wandb_run import open_wandb_run, shortened
 
 MODES = ("auto", "online", "offline", "disabled")
@@ -167,9 +167,12 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
     bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
     if bad:
         clean = {**clean, "nonfinite": bad}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(clean, allow_nan=False) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(clean, allow_nan=False) + "\n")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:

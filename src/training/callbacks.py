@@ -1,7 +1,8 @@
 """What happens between iterations: log, snapshot, evaluate, checkpoint, stop. Everything fires on nimg.
 
-Order at the end of an iteration: numbers are checked, then logged, then a due snapshot is taken, then a due checkpoint
-is written, then the run stops if it is its time. So a checkpoint never claims a scheduled snapshot that is not on disk.
+Order at the end of an iteration: numbers are checked, then logged, then a checkpoint is written if it or a snapshot is
+due, then the snapshot is taken, then the run stops if it is its time. Measuring a snapshot may take longer than a
+signal leaves time for: by then the state is saved. Who goes on from a state whose snapshot is missing takes it first.
 """
 
 import math
@@ -17,10 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..lock import Claim
 from ..signals import Stopped, answer, answer_as, stop
 from .checkpoint import LAST
 from .module import GanModule
-from .schedule import mark_name
+from .schedule import mark_name, passed_marks
 
 LogRow = Callable[[dict[str, float], float, int], None]
 TakeSnapshot = Callable[[float, int, str], None]
@@ -44,6 +46,23 @@ class KimgCallback(pl.Callback):
     def due(self, module: GanModule) -> bool:
         """Whether `after` will now write something that must not come from a diverged run."""
         return False
+
+
+class HeldGuard(KimgCallback):
+    """Stops a run whose folder another process has taken over, before anything is written.
+
+    Args:
+        claim: on the folder.
+        writers: the callbacks that write.
+    """
+
+    def __init__(self, claim: Claim, writers: Sequence[KimgCallback]) -> None:
+        self.claim, self.writers = claim, writers
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Look when something is due."""
+        if any(writer.due(module) for writer in self.writers):
+            self.claim.check()
 
 
 class FiniteGuard(KimgCallback):
@@ -141,17 +160,28 @@ class LogCallback(KimgCallback):
 
 
 class SnapshotCallback(KimgCallback):
-    """Takes a snapshot at each mark of the schedule, the first mark 0 before training starts."""
+    """Takes a snapshot at each mark of the schedule, the first mark 0 before training starts.
 
-    def __init__(self, marks: Sequence[float], take: TakeSnapshot) -> None:
-        self.marks, self.take = list(marks), take
+    Args:
+        marks: in kimg.
+        take: takes a snapshot.
+        is_taken: whether the snapshot of a kimg is there already.
+    """
+
+    def __init__(self, marks: Sequence[float], take: TakeSnapshot, is_taken: Callable[[float], bool]) -> None:
+        self.marks, self.take, self.is_taken = list(marks), take, is_taken
         self.taken_nimg = -1
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take mark 0 on a fresh run, when all callbacks have started (a signal is heard already)."""
-        assert isinstance(pl_module, GanModule)
-        if pl_module.nimg == 0 and self.marks and self.marks[0] == 0:
-            self.take_now(0.0, 0)
+    def catch_up(self, module: GanModule, *, ended: bool) -> None:
+        """Take mark 0 of a fresh run, and what is missing of a state that was saved before its snapshots were taken.
+
+        Args:
+            module: as training begins.
+            ended: whether it is at its end already, which is worth a look even between marks.
+        """
+        for mark in self._passed(module) or [module.nimg / 1000] * ended:
+            if module.nimg == 0 or not self.is_taken(mark):
+                self.take_now(mark, module.nimg)
 
     def take_now(self, kimg: float, nimg: int) -> None:
         """Take a snapshot of this moment."""
@@ -168,26 +198,26 @@ class SnapshotCallback(KimgCallback):
         return bool(self._passed(module))
 
     def _passed(self, module: GanModule) -> list[float]:
-        before = module.nimg - module.step.batch_size
-        return [mark for mark in self.marks if before < mark * 1000 <= module.nimg]
+        return passed_marks(self.marks, module.nimg, module.step.batch_size)
 
 
 class CheckpointCallback(KimgCallback):
-    """Writes the full state every `every_kimg`, and at the end."""
+    """Writes the full state every `every_kimg`, before snapshots, and at the end."""
 
-    def __init__(self, folder: Path, every_kimg: float) -> None:
-        self.path, self.every_nimg = folder / LAST, every_kimg * 1000
+    def __init__(self, folder: Path, every_kimg: float, snapshots: SnapshotCallback) -> None:
+        self.path, self.every_nimg, self.snapshots = folder / LAST, every_kimg * 1000, snapshots
         self.saved_nimg = -1
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
-        """Save when this iteration passed a multiple of the interval."""
+        """Save when this iteration passed a multiple of the interval, or a mark."""
         if self.due(module):
             self.save(trainer, module)
 
     def due(self, module: GanModule) -> bool:
-        """Whether this iteration passed a multiple of the interval."""
+        """Whether this iteration passed a multiple of the interval, or a mark."""
         before = module.nimg - module.step.batch_size
-        return math.floor(module.nimg / self.every_nimg) > math.floor(before / self.every_nimg)
+        passed = math.floor(module.nimg / self.every_nimg) > math.floor(before / self.every_nimg)
+        return passed or self.snapshots.due(module)
 
     def save(self, trainer: pl.Trainer, module: GanModule) -> None:
         """Save now, unless this very state is saved already."""
@@ -214,9 +244,10 @@ class StopCallback(KimgCallback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals; Lightning's own handlers would leave without saving."""
+        assert isinstance(pl_module, GanModule)
         self._before = answer(self._on_signal)
-        if getattr(pl_module, "nimg", 0) >= self.total_nimg:
-            trainer.should_stop = True
+        trainer.should_stop = ended = pl_module.nimg >= self.total_nimg
+        self.snapshots.catch_up(pl_module, ended=ended)  # all callbacks have started, and signals are heard
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening."""
@@ -227,7 +258,7 @@ class StopCallback(KimgCallback):
         if not self.due(module):
             return
         self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
-        if self.snapshots.taken_nimg != module.nimg:  # the end is worth a look, even between marks
+        if self.snapshots.taken_nimg != module.nimg:
             self.snapshots.take_now(module.nimg / 1000, module.nimg)
         trainer.should_stop = True
 

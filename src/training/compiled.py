@@ -34,6 +34,6 @@ class CompiledNetworks:
         ]
         return self._synthesis(ws, noise=maps)
 
-    def discriminate(self, images: Tensor, c: Tensor | None) -> Tensor:
+    def discriminate(self, images: Tensor, c: Tensor | None, batches: int) -> Tensor:
         """Logits `[N, 1]`."""
-        return self._discriminator(images, c)
+        return self._discriminator(images, c, batches=batches)

@@ -19,8 +19,8 @@ from .settings import StepSettings
 
 #: Images `[N, 3, H, W]` of codes `[N, L, w_dim]`, with drawn noise.
 Synthesize = Callable[[Tensor, torch.Generator], Tensor]
-#: Logits `[N, 1]` of augmented images `[N, 3, H, W]` and their one-hot classes.
-Discriminate = Callable[[Tensor, Tensor | None, torch.Generator], Tensor]
+#: Logits `[N, 1]` of augmented images `[N, 3, H, W]`, so many batches one after another, and their one-hot classes.
+Discriminate = Callable[[Tensor, Tensor | None, torch.Generator, int], Tensor]
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def g_main(
         images, structure = _with_structure(G, source, ws, settings.structure_resolution, generator)
     else:
         images = synthesize(ws, generator)
-    loss = generator_loss(discriminate(images, batch.c, generator))
+    loss = generator_loss(discriminate(images, batch.c, generator, 1))
     stats["loss/G"] = loss.detach()
     if structure is not None:
         stats["loss/structure"] = structure.detach()
@@ -128,12 +128,15 @@ def d_main(
     discriminate: Discriminate,
     ada: AdaController | None,
 ) -> tuple[Tensor, Statistics]:
-    """Logistic loss of the discriminator; adds the signs of its outputs on reals to ADA's sum."""
+    """Logistic loss of the discriminator; adds the signs of its outputs on reals to ADA's sum.
+
+    Fakes and reals go through the discriminator in one pass, each batch by itself where it looks at batches.
+    """
     with torch.no_grad():
         ws = style_codes(G, batch.images.shape[0], batch.c, settings.style_mixing_prob, generator)
         fakes = synthesize(ws, generator)
-    fake_logits = discriminate(fakes, batch.c, generator)
-    real_logits = discriminate(batch.images, batch.c, generator)
+    both = None if batch.c is None else torch.cat([batch.c, batch.c])
+    fake_logits, real_logits = discriminate(torch.cat([fakes, batch.images]), both, generator, 2).chunk(2)
     if ada is not None:
         ada.accumulate(real_logits)
     loss = discriminator_loss(real_logits, fake_logits)
@@ -149,7 +152,7 @@ def d_r1(
 ) -> tuple[Tensor, Statistics]:
     """R1 (arXiv 1801.04406) at the augmented reals."""
     images = batch.images.detach().requires_grad_(True)
-    logits = discriminate(images, batch.c, generator)
+    logits = discriminate(images, batch.c, generator, 1)
     penalty = r1_penalty(logits, images).mean()
     return 0.5 * settings.r1_gamma * penalty, {"loss/r1": penalty.detach()}
 

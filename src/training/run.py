@@ -2,28 +2,33 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
+from ..files import read_json
+from ..lock import Claim
 from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
-from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
+from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint, has_checkpoint
 from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
-from .identity import open_run_folder, run_facts, update_run_json
+from .fork import fork_line
+from .identity import LOCK, open_run_folder, run_facts, run_folder, update_run_json
 from .module import GanModule
+from .origin import find_origin, keep_origin, load_origin
 from .profiling import ProfileCallback, check_profile
-from .schedule import mark_name, run_length, snapshot_marks
+from .schedule import mark_name, passed_marks, run_length, snapshot_marks
 from .settings import TrainSettings
-from .setup import Start, build_dataset, build_networks, build_step, open_pretrained
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
+from .setup import Start, build_dataset, build_networks, build_step
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, is_taken
 from .trainer import make_trainer
 
 
@@ -38,6 +43,7 @@ class Run:
     start: Start
     module: GanModule
     checkpoint: Checkpoint | None
+    claim: Claim
     compute: Compute
     acceleration: Acceleration
 
@@ -60,16 +66,22 @@ def train(config: Mapping[str, Any]) -> Path:
     total_kimg = run_length(settings.snapshot.kimg, settings.total_kimg)
     acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
     configured_extractor(settings.metrics, settings.weights)  # its weights are at hand before anything is written
-    networks = open_pretrained(settings)
-    dataset = build_dataset(settings, networks)
-    start = build_networks(settings, dataset, networks)
+    origin = find_origin(settings)
+    dataset = build_dataset(settings, origin)
+    if origin is not None and origin.is_kept and not _goes_on(config, dataset, origin.sha256):
+        origin = load_origin(settings)
+    start = build_networks(settings, dataset, origin)
     compute = open_compute(settings.trainer, start.G.resolution)
     step = build_step(settings, start, compute)
     accelerate(step, acceleration)
     with ExitStack() as held:
         folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
+        keep_origin(folder, origin, settings.pretrained.source)
         checkpoint = find_checkpoint(folder / "checkpoints") if settings.resume else None
-        run = Run(folder, config, settings, dataset, start, GanModule(step), checkpoint, compute, acceleration)
+        module = GanModule(step)
+        module.strict_loading = "forked" not in read_json(folder / "run.json")  # its options may have added ADA's state
+        claim = Claim(folder / LOCK)
+        run = Run(folder, config, settings, dataset, start, module, checkpoint, claim, compute, acceleration)
         stopped = _go_on(run, total_kimg, marks)
         print(f"report: {write_run_report(folder)}", flush=True)
     if stopped is not None:
@@ -77,10 +89,16 @@ def train(config: Mapping[str, Any]) -> Path:
     return folder
 
 
+def _goes_on(config: Mapping[str, Any], dataset: PictureDataset, parent: str) -> bool:
+    """Whether there is a state of this run, or of the one that it is a fork of."""
+    return has_checkpoint(run_folder(config, dataset, parent) / "checkpoints") or config["resume"] == "fork"
+
+
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
     """Train from where the run is; a run that is there already opens no log."""
     nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
-    if nimg >= total_kimg * 1000:
+    last = passed_marks(marks, nimg, run.module.step.batch_size) or [nimg / 1000]
+    if nimg >= total_kimg * 1000 and all(map(_is_taken(run), last)):
         _print_header(run, total_kimg, marks, "nothing to train")
         print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
         return None
@@ -90,6 +108,10 @@ def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
         return _fit(run, tracker, nimg, total_kimg, marks)
     finally:
         tracker.finish()
+
+
+def _is_taken(run: Run) -> Callable[[float], bool]:
+    return partial(is_taken, run.folder, measured=run.settings.metrics.extractor is not None)
 
 
 def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
@@ -110,19 +132,20 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
         extra=lambda: _extra(run.module),
         speed=lambda value: update_run_json(folder, img_per_sec=round(value, 2)),
     )
-    checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg)
-    snapshots = cb.SnapshotCallback(marks, snapshotter.take)
+    snapshots = cb.SnapshotCallback(marks, snapshotter.take, _is_taken(run))
+    checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
     stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
     profiling = [ProfileCallback(folder, _profile_facts(run))] if settings.trainer.profile else []
     trainer = make_trainer(
         device_of(settings.trainer),
         folder,
-        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint),
+        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint, run.claim.check),
         [
-            cb.FiniteGuard(folder, [log, snapshots, checkpoint, stop]),
+            cb.HeldGuard(run.claim, [log, checkpoint, stop]),
+            cb.FiniteGuard(folder, [log, checkpoint, stop]),
             log,
-            snapshots,
             checkpoint,
+            snapshots,
             cb.ProgressCallback(total_kimg, log, disable=None if settings.trainer.progress else True),
             *profiling,
             stop,
@@ -229,6 +252,7 @@ def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str
         f"ops        {run.compute.ops}",
         f"tracking   {tracking}",
     ]
+    lines += fork_line(read_json(run.folder / "run.json"))
     if run.start.facts.get("fresh"):
         lines.append(f"fresh      {', '.join(run.start.facts['fresh'])}")
     print("\n".join(lines), flush=True)

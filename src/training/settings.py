@@ -117,7 +117,8 @@ class TrainSettings(Options):
 
     # name or folder of the run; None makes a name from the configuration
     run: Annotated[str, "a name or a folder"] | None
-    resume: bool  # the same command again goes on where it was
+    # whether the same command again goes on where it was; fork: a changed one goes on from there in a run of its own
+    resume: Literal["fork"] | bool
     seed: Seed  # of the run
     batch: Count  # real images an iteration
     total_kimg: NotNegative | None  # end of the run; None for the last mark of `snapshot.kimg`, or 32
@@ -138,6 +139,8 @@ class TrainSettings(Options):
     def check(self) -> None:
         """Refuse marks after the end, and keeping the best by a number that nobody measures."""
         snapshot_marks(self.snapshot.kimg, self.total_kimg)
+        if self.resume == "fork" and self.run is None:
+            raise self.wrong("resume", "say with run=NAME which run the new one goes on from")
         if self.snapshot.keep_best is not None and self.metrics.extractor is None:
             raise self.wrong(
                 "snapshot.keep_best", "needs KID to tell which are best: choose metrics=embedded, or leave it null"

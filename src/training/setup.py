@@ -9,10 +9,10 @@ import torch
 from ..augment import AugmentPipe
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
-from ..files import file_sha256
 from ..networks import Discriminator, Generator, channels_per_resolution
-from ..weights import Networks, differences, load_network, resolve_network
+from ..weights import differences
 from .device import Compute
+from .origin import Origin
 from .settings import StepSettings, TrainSettings
 from .step import TrainingStep
 
@@ -38,27 +38,22 @@ class Start:
         return bool(self.facts)
 
 
-def open_pretrained(settings: TrainSettings) -> Networks | None:
-    """Load `pretrained.source`; None when the run starts from nothing."""
-    source = settings.pretrained.source
-    return None if source is None else load_network(source, weights_folder=settings.weights)
-
-
-def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: Networks | None) -> Start:
+def build_networks(settings: TrainSettings, dataset: PictureDataset, origin: Origin | None) -> Start:
     """Take the pretrained networks, or make fresh ones with `model`.
 
     Args:
         settings: of the run.
         dataset: already open.
-        networks: of `open_pretrained`.
+        origin: of `find_origin`.
 
     Raises:
         UserError: when the pretrained network and data set or model settings do not fit, or D is missing.
     """
     source = str(settings.pretrained.source)
     model = {k: v for k, v in vars(settings.model).items() if k != "name" and v is not None}
-    if networks is None:
+    if origin is None:
         return _fresh(model, dataset, settings.seed)
+    networks = origin.networks
     G_ema = networks.G_ema
     _check_model(model, G_ema, source)
     _check_resolution(dataset.resolution, G_ema, source)
@@ -82,7 +77,7 @@ def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: N
     )
     facts = {
         "source": source,
-        "sha256": file_sha256(resolve_network(source, weights_folder=settings.weights)),
+        "sha256": origin.sha256,
         "kimg": networks.meta.get("kimg"),
         "fresh": ["D"] if fresh_d else [],
         "G_from": "G" if networks.G is not None else "G_ema",
@@ -90,11 +85,11 @@ def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: N
     return Start(G=networks.G or G_ema, D=D, G_ema=G_ema, facts=facts)
 
 
-def build_dataset(settings: TrainSettings, networks: Networks | None) -> PictureDataset:
+def build_dataset(settings: TrainSettings, origin: Origin | None) -> PictureDataset:
     """Open the configured data set; a pretrained network decides a resolution that is left open."""
     wanted = settings.dataset
-    if wanted.resolution is None and networks is not None:
-        wanted = replace(wanted, resolution=networks.G_ema.resolution)
+    if wanted.resolution is None and origin is not None:
+        wanted = replace(wanted, resolution=origin.networks.G_ema.resolution)
     return open_configured_dataset(wanted)
 
 

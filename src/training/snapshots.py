@@ -1,21 +1,29 @@
-"""Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row."""
+"""Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row.
+
+`evaluations/<snapshot>.npy` holds KID's pseudo-values. All snapshots render the same codes, so differences of snapshots
+are judged in pairs: which may be the lowest, and when the lowest is surely past.
+"""
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
-from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, MetricsSettings, get_extractor
+from ..files import atomic_write
+from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, MetricsSettings, error_of, get_extractor, lowest
 from ..networks import Generator
-from ..tracking import Tracker
+from ..tracking import Tracker, read_rows
 from ..weights import save_network
+from .schedule import mark_name
 from .seeds import seeded_generator
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
@@ -75,7 +83,7 @@ class Snapshotter:
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
         self.weights_folder = weights_folder
         self.evaluator: Evaluator | None = None
-        self.history: list[tuple[int, float]] = []
+        self.history: dict[str, NDArray[np.float64]] = {}  # pseudo-values of KID by name of the snapshot
         self.keep_best, self.max_gb = keep_best, max_gb
         self._kids: dict[str, float] = {}
         self._unshared: Callable[[], None] | None = None
@@ -102,12 +110,13 @@ class Snapshotter:
                     "with other features, weights or psi: set metrics as before, or snapshot.keep_best=null"
                 )
             scored = [row for row in scored if row not in others]
-        self.history = [(int(row["nimg"]), float(row["kid"])) for row in scored]
         self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
+        known = {Path(name).stem: self._pseudo_values(Path(name).stem, kid) for name, kid in self._kids.items()}
+        self.history = {name: kid for name, kid in known.items() if kid is not None}
 
     def take(self, kimg: float, nimg: int, name: str) -> None:
         """Write `snapshots/<name>.safetensors`, `samples/<name>.jpg`, and one metrics row."""
-        row: dict[str, Any] = {} if self.metrics.extractor is None else self._evaluate(nimg)
+        row: dict[str, Any] = {} if self.metrics.extractor is None else self._evaluate(name)
         meta = {**self.meta, "kimg": kimg, "nimg": nimg, "metrics": _numbers(row)}
         path = self.run_dir / "snapshots" / f"{name}.safetensors"
         save_network(path, G_ema=self.G_ema, meta=meta, dtype=self.dtype)
@@ -146,20 +155,35 @@ class Snapshotter:
         return image_grid(images, GRID_COLUMNS)
 
     @torch.inference_mode()
-    def _evaluate(self, nimg: int) -> dict[str, Any]:
+    def _evaluate(self, name: str) -> dict[str, Any]:
         if self.evaluator is None:
             extractor = configured_extractor(self.metrics, self.weights_folder, self.G_ema.mapping.w_avg.device)
             assert extractor is not None
             self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed)
         psi, count = float(self.metrics.psi), self.metrics.num_fakes
-        row = self.evaluator.evaluate(self._fakes(count, psi, "evaluation"), psi=psi)
-        earlier = [(n, kid) for n, kid in self.history if n < nimg]
-        best_before = min((kid for _, kid in earlier), default=float("inf"))
-        self.history = [*earlier, (nimg, row["kid"])]
-        since_best = len(self.history) - 1 - min(range(len(self.history)), key=lambda i: self.history[i][1])
-        row["best"] = bool(row["kid"] < best_before)
-        row["past_best"] = since_best >= self.metrics.patience
-        return row
+        found = self.evaluator.evaluate(self._fakes(count, psi, "evaluation"), psi=psi)
+        path = self._pseudo_path(name)
+        with atomic_write(path) as partial, open(partial, "wb") as file:
+            np.save(file, found.kid)
+        self.history = {key: kid for key, kid in self.history.items() if key != name} | {name: found.kid}
+        return found.row | compared(list(self.history.values()), patience=self.metrics.patience, seed=self.seed)
+
+    def _pseudo_values(self, name: str, kid: float) -> NDArray[np.float64] | None:
+        """Of an earlier evaluation; None where they are not there, or are not those of its row."""
+        path = self._pseudo_path(name)
+        if not path.is_file():
+            return None
+        try:
+            values = np.load(path, allow_pickle=False)
+            if np.isclose(values.mean(), kid, rtol=1e-9, atol=0):
+                return values if len(values) == self.metrics.num_fakes else None
+        except (OSError, ValueError, EOFError, TypeError):
+            pass
+        print(f"note       {path} is damaged: later snapshots are not compared with {name}", flush=True)
+        return None
+
+    def _pseudo_path(self, name: str) -> Path:
+        return self.run_dir / "evaluations" / f"{name}.npy"
 
     def _fakes(self, count: int, psi: float, stream: str) -> Iterator[Tensor]:
         """Yield uint8 `[<=32, 3, H, W]` pictures of latents that are the same at every snapshot."""
@@ -170,6 +194,38 @@ class Snapshotter:
         for i in range(0, count, CHUNK):
             c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
             yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+
+
+def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:
+    """Whether a snapshot is complete: its row is written last, or, where none is measured, its file alone."""
+    name = f"{mark_name(kimg)}.safetensors"
+    if not measured:
+        return (run_dir / "snapshots" / name).is_file()
+    return any(row.get("snapshot") == name for row in read_rows(run_dir / "metrics.jsonl"))
+
+
+def compared(history: Sequence[NDArray[np.float64]], *, patience: int, seed: int) -> dict[str, Any]:
+    """What the newest snapshot's KID says beside those before it, from pseudo-values of common codes.
+
+    Args:
+        history: pseudo-values `[N]` of each evaluation, the newest last.
+        patience: evaluations that are all surely above the lowest KID before it is past.
+        seed: of the draws.
+
+    Returns:
+        `best` (lowest so far), `kid_change` to the lowest of those before with `kid_change_error`, its paired standard
+        error (None for the first), `past_best`.
+    """
+    *before, newest = history
+    first = min(before, key=np.mean, default=None)
+    change = None if first is None else newest - first
+    candidates = np.flatnonzero(lowest(np.stack(history, axis=1), seed=seed).candidate)
+    return {
+        "kid_change": None if change is None else float(change.mean()),
+        "kid_change_error": None if change is None else error_of(change),
+        "best": change is None or bool(change.mean() < 0),
+        "past_best": bool(len(history) - 1 - candidates.max() >= patience),
+    }
 
 
 def _measure(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ from .seeds import phase_seed, seeded_generator
 from .settings import StepSettings
 
 __all__ = ["Batch", "Phase", "TrainingStep"]
+RATES = ("lr", "betas", "eps")
 
 
 class TrainingStep(nn.Module):
@@ -180,13 +181,15 @@ class TrainingStep(nn.Module):
             return self.compiled.synthesize(ws, generator)
         return self.G.synthesis(ws, noise="random", generator=generator)
 
-    def _discriminate(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+    def _discriminate(self, images: Tensor, c: Tensor | None, generator: torch.Generator, batches: int = 1) -> Tensor:
         if self.compiled is not None:
-            return self.compiled.discriminate(self._augmented(images, generator), c)
-        return self._discriminate_eagerly(images, c, generator)
+            return self.compiled.discriminate(self._augmented(images, generator), c, batches)
+        return self._discriminate_eagerly(images, c, generator, batches)
 
-    def _discriminate_eagerly(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
-        return self.D(self._augmented(images, generator), c)
+    def _discriminate_eagerly(
+        self, images: Tensor, c: Tensor | None, generator: torch.Generator, batches: int = 1
+    ) -> Tensor:
+        return self.D(self._augmented(images, generator), c, batches=batches)
 
     def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
         return images if self.augment is None else self.augment(images, generator=generator)
@@ -208,13 +211,14 @@ class TrainingStep(nn.Module):
         return {} if self.ada is None else self.ada.state_dict()
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Restore the ADA controller."""
-        if self.ada is not None:
+        """Restore the ADA controller; a fork's state may be of a run that had none."""
+        if self.ada is not None and state:
             self.ada.load_state_dict(state)
 
     def _optimizer_loaded(self, optimizer: torch.optim.Optimizer) -> None:
-        """A state may come from a run with graphs or without: this run decides."""
+        """A state may come from a run with graphs or without, or with other rates: this run decides."""
         for group in optimizer.param_groups:
+            group |= {name: value for name, value in optimizer.defaults.items() if name in RATES}
             group["capturable"] = False  # `PhaseGraphs` sets it again
         self._forget_graphs()
 

@@ -12,7 +12,7 @@ import yaml
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import file_sha256
-from ..networks import UNRELATED, Generator, blend_networks, blend_weights, kinship, mix_networks
+from ..networks import UNRELATED, Generator, blend_weights, kinship, mix_networks
 from .export import export_network
 from .load import load_network, resolve_network
 from .network_file import Networks
@@ -77,7 +77,7 @@ def blend_files(
     first = networks[0]
     if resolution is not None:
         weights = blend_weights(first.resolution, resolution, level=level, width=width)
-        result = blend_networks(first, networks[1], weights=weights, mapping="high" if mapping else "low")
+        result = mix_networks(networks, {unit: (1 - y, y) for unit, y in weights.items()}, mapping=mapping)
         made: dict[str, Any] = {"resolution": resolution, "level": level, "width": width}
     else:
         assert shares is not None

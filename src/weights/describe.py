@@ -69,7 +69,7 @@ def as_lines(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _published(path: Path) -> dict[str, Any] | None:
-    entries = [entry for entry in map(catalog_entry, catalog_names()) if entry.file.name == path.name]
+    entries = [entry for entry in map(catalog_entry, catalog_names()) if entry and entry.file.name == path.name]
     if not entries:
         return None
     entry = entries[0]

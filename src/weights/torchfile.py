@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Refused
-from .limits import Work
-from .pickle_machine import Global
+from .pickle_machine import Global, Work
 from .standins import construct, set_state
 from .tensors import Storage, View, storage_of
 from .unpickle import Unpickler

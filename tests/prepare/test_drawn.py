@@ -183,7 +183,7 @@ WRONG = [
     ("faces.margin=1", "faces.margin=1: has no effect with dataset=folder, it is for dataset=yuanshen"),
     ("weights.folder=w", "weights.folder=w: has no effect here"),
     ("dataset=ferg faces.min_px=70", "faces.min_px=70: has no effect with dataset=ferg"),
-    ("dataset=yuanshen faces.margin=9", "faces.margin=9: give a number from 0 to 4 or null"),
+    ("dataset=yuanshen faces.margin=9", "faces.margin=9: give a number from 0 to 4"),
     ("dataset=yuanshen faces.max_outside=2", "faces.max_outside=2: give a number from 0 to 1"),
     ("dataset=yuanshen faces.min_px=2", "faces.min_px=2: give a number from 8"),
     ("dataset=yuanshen crop=keep", "crop=keep: has no effect with dataset=yuanshen"),

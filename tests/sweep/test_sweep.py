@@ -365,8 +365,11 @@ def test_missing_runs_snapshots_and_bases_are_named(run_dir, tmp_path):
     config = {**config_of(run_dir, (8,)), "paths": {"runs": str(tmp_path / "none")}, "run": "latest"}
     with pytest.raises(UserError, match="no run with snapshots in"):
         main(config)
-    (run_dir / "snapshots" / "kimg-000000.00.safetensors").unlink()
-    with pytest.raises(UserError, match=r"base\.safetensors"):
+    at_start = run_dir / "snapshots" / "kimg-000000.00.safetensors"
+    kept = at_start.rename(run_dir / "base.safetensors")
+    assert find_base(run_dir, "auto").path == kept
+    kept.unlink()
+    with pytest.raises(UserError, match=r"base\.safetensors is missing: name .* with base=FILE"):
         sweep(run_dir)
     run_config = yaml.safe_load((run_dir / "config.yaml").read_text())
     run_config["pretrained"]["source"] = None

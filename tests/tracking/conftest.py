@@ -28,7 +28,7 @@ def run(tmp_path):
         sample = f"samples/kimg-{i}.jpg"
         picture(folder / sample, i)
         protocol = {"extractor": "embedded", "extractor_sha256": "ab", "n_fake": 9, "n_real": 8, "psi": 1, "seed": 0}
-        values = {"kid": kid, "kid_std": 0.01, "frechet": 3.0, "precision": 0.5, "recall": 0.25, "memorisation": 1.1}
+        values = {"kid": kid, "kid_error": 0.01, "frechet": 3.0, "precision": 0.5, "recall": 0.25, "memorisation": 1.1}
         metrics.append(
             {"kimg": float(i), "nimg": i * 1000, **values, "protocol": protocol, "sample": sample, "past_best": i == 2}
         )

@@ -18,7 +18,7 @@ def reports(run):
     for row in rows:
         row |= {
             "kid": row["kid"] / 17,
-            "kid_std": 0.001234,
+            "kid_error": 0.001234,
             "frechet": 0.4321,
             "memorisation": 1.0321,
             "recall": 0.2512,

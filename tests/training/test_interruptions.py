@@ -152,7 +152,7 @@ def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, tmp_
         run(options, "snapshot.kimg=[0,0.024,1]", "run=signal")
     assert stopped.value.exit_code == 143
     folder = tmp_path / "signal"
-    assert order == ["snapshot", "snapshot", "state"], "the mark of this very iteration is the signal's snapshot too"
+    assert order == ["snapshot", "state", "snapshot", "state"], "the mark of this very iteration is the signal's too"
     assert len(list((folder / "snapshots").iterdir())) == 2
     order.clear()
     with pytest.raises(Stopped):

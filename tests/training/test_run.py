@@ -5,11 +5,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from src.errors import UserError
-from src.metrics import Evaluator
+from src.metrics import Evaluation, Evaluator
 from src.tracking import read_rows
 from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
@@ -128,7 +129,10 @@ def test_a_resumed_run_remembers_its_evaluations(options, monkeypatch):
     evaluate, nimg = Evaluator.evaluate, []
 
     def scored(self, fakes, **protocol):
-        return {**evaluate(self, fakes, **protocol), "kid": KIDS[nimg[-1]]}
+        kid = KIDS[nimg[-1]]
+        found = evaluate(self, fakes, **protocol)
+        pseudo = kid + 0.01 * np.sin(np.arange(8) * nimg[-1])
+        return Evaluation(found.row | {"kid": float(pseudo.mean())}, pseudo)
 
     noted = Snapshotter.take
     monkeypatch.setattr(Snapshotter, "take", lambda self, kimg, n, name: (nimg.append(n), noted(self, kimg, n, name)))
@@ -141,6 +145,7 @@ def test_a_resumed_run_remembers_its_evaluations(options, monkeypatch):
     assert [row["nimg"] for row in rows] == [0, 20, 40, 60, 80]
     assert [row["best"] for row in rows] == [True, True, False, False, True]
     assert [row["past_best"] for row in rows] == [False, False, False, True, False]
+    assert [row["kid_change"] for row in rows] == [None, *(pytest.approx(x, abs=0.02) for x in (-0.6, 0.2, 0.3, -0.1))]
     run(options, *usual, "snapshot.keep_best=1", "snapshot.kimg=[0.1]")
     kept = sorted(path.stem for path in (folder / "snapshots").iterdir())
     assert kept == ["kimg-000000.00", "kimg-000000.08", "kimg-000000.10"]

@@ -1,7 +1,9 @@
 """Whose a run's folder is: one process at a time, one training, the same run wherever its network lies."""
 
 import json
+import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import src.training.run
 from src.cli import compose_config
 from src.data import open_dataset
 from src.errors import UserError
-from src.files import remove_partials
+from src.files import MACHINE, remove_partials
 from src.tracking import read_rows
 from src.training.identity import open_run_folder
 from src.training.step import TrainingStep
@@ -139,7 +141,7 @@ def test_one_process_at_a_time_and_killed_ones_leave_nothing(options, tmp_path):
         process.kill()
         process.wait()
     for place in ("checkpoints/.last.ckpt", "snapshots/.kimg-000001.00.safetensors", "samples/.kimg-000001.00.jpg"):
-        (folder / f"{place}.{process.pid}.partial").write_bytes(b"x" * 100)
+        (folder / f"{place}.{MACHINE}-{process.pid}.partial").write_bytes(b"x" * 100)
     (folder / "checkpoints/mine.partial").write_text("mine")
     run(options, "snapshot.kimg=[0,0.02]", "run=busy")
     assert sorted(path.name for path in folder.rglob("*.partial")) == ["mine.partial"]
@@ -169,10 +171,16 @@ def test_without_locks_it_says_so(options, monkeypatch, capsys):
 
 
 def test_only_partials_of_ours_are_removed(tmp_path):
-    for name in (".a.ckpt.12.partial", ".a.partial", "a.12.partial", ".a.ckpt.12.partial.txt"):
+    ours, dead = f"{MACHINE}-{os.getpid()}", subprocess.Popen(["true"])
+    dead.wait()
+    others = [f".a.ckpt.{MACHINE}-1.partial.txt", ".a.partial", f"a.{MACHINE}-1.partial"]
+    writing = [f".a.ckpt.{ours}.partial", ".a.ckpt.0123abcd-1.partial"]
+    for name in (*others, *writing, f".a.ckpt.{MACHINE}-{dead.pid}.partial"):
         (tmp_path / name).touch()
     remove_partials(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.ckpt.12.partial.txt", ".a.partial", "a.12.partial"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, *writing]), "what a process may be writing"
+    remove_partials(tmp_path, alone=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
     remove_partials(tmp_path / "none")
 
 
