@@ -171,7 +171,7 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
             torn = file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
             file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise unwritable(path, error) from error
 
 
 def file_sha256(path: str | Path) -> str:
