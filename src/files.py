@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import struct
 import zipfile
 import zlib
@@ -172,6 +173,13 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
             file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with atomic_write(target) as partial:
+            shutil.copyfile(source, partial)
 
 
 def file_sha256(path: str | Path) -> str:

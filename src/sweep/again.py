@@ -22,6 +22,8 @@ from .table import CellTable
 def recommend_again(folder: Path, alpha: float) -> dict[str, Any]:
     """Recommend a blend of a finished sweep with another weight of shape.
 
+    All blends are compared by the codes that all were rendered with: what a race has left out may be the best now.
+
     Args:
         folder: of the sweep.
         alpha: weight of shape, between 0 and 1.
@@ -37,10 +39,11 @@ def recommend_again(folder: Path, alpha: float) -> dict[str, Any]:
         rows = table.scored()
         pseudo = {row["label"]: load_pseudo(table.features_path(row["key"])) for row in rows}
         unblended = {name: load_pseudo(table.features_path(k)) for name, k in ranking["unblended_keys"].items()}
+        common = min(map(len, [*pseudo.values(), *unblended.values()]), default=0)
         _, decided = rank(
             rows,
-            pseudo,
-            unblended,
+            {label: values[:common] for label, values in pseudo.items()},
+            {name: values[:common] for name, values in unblended.items()},
             [AxisName(axis["name"], axis["title"]) for axis in ranking["axes"]],
             alpha=alpha,
             seed=ranking["seed"],

@@ -6,12 +6,11 @@ coming back to them costs nothing. `cells.jsonl` holds the scored rows of the gr
 """
 
 import json
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import append_lines, atomic_write, write_text
+from ..files import append_lines, write_text
 from ..tracking import read_rows
 from .features import has_features
 
@@ -28,8 +27,8 @@ class CellTable:
         self.path = folder / "cells.jsonl"
         self.kept_path = folder / "features" / "cells.jsonl"
 
-    def rows(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """A grid's rows by key, in its order, as far as their files are there and whole."""
+    def rows(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Rows by key, in the order of the keys, as far as their files are there and whole."""
         known = self._kept()
         return {key: known[key] for key in keys if key in known and self.has(key)}
 
@@ -71,10 +70,3 @@ class CellTable:
 
     def _kept(self) -> dict[str, dict[str, Any]]:
         return {row["key"]: row for row in read_rows(self.kept_path)}
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; one that has the content already stays as it is."""
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
-        with atomic_write(target) as partial:
-            shutil.copyfile(source, partial)
