@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
@@ -173,6 +175,17 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
             file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def save_array(path: Path, array: NDArray) -> Path:
+    """Write a .npy file, whole or not at all.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    with atomic_write(path) as partial, open(partial, "wb") as file:
+        np.save(file, array)
+    return path
 
 
 def copy_file(source: Path, target: Path) -> None:
