@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
 COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
 WIDE_FROM = 7  # snapshots in a heat map
 WIDE_PX, NARROW_PX = 960, 430
-WIDE_CELL_PX, CELL_PX = 120, 72
+WIDE_CELL_PX, CELL_PX = 92, 72
 Point = tuple[float, float]
 Scale = Callable[[float], float]
 
