@@ -7,13 +7,15 @@ A graph launches them all at once. It repeats exactly what was captured, at the 
 * nothing is read back to the host, and no shape or branch depends on data;
 * random numbers come from a generator that the graph knows: its seed is set before each replay to what the eager path
   seeds its generator with, so both draw the same numbers;
-* gradients are made anew inside the graph (a phase starts without any), and Adam counts its steps on the device.
+* gradients are made anew inside the graph (a phase starts without any), and Adam counts its steps on the device;
+* what no graph may hold (waiting for other processes) is done between two pieces, each a graph of its own.
 
 The first runs of a phase are eager: they are real iterations, in which libraries initialise themselves, constants are
 made and optimisers get their state. Then the phase is captured, which executes nothing, and replayed from there on.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,6 +38,9 @@ class Recorder(Protocol):
     def capture(self, work: Callable[[], Tensor], generator: torch.Generator) -> tuple[Callable[[], None], Tensor]:
         """Capture work without executing it; returns what replays it, and the tensor in which its result appears."""
 
+    def cut(self, step: Callable[[], object]) -> None:
+        """End the piece that is being captured, have `step` done after it by each replay, and begin another."""
+
 
 class CudaRecorder:
     """Captures with `torch.cuda.CUDAGraph`; all graphs share one pool of memory, as none needs another's results.
@@ -47,6 +52,7 @@ class CudaRecorder:
     def __init__(self, device: torch.device | str) -> None:
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
+        self._cut: Callable[[Callable[[], object]], None]
 
     def eager(self, work: Callable[[], Tensor]) -> Tensor:
         """Run work on the stream that captures later, in order with the current stream."""
@@ -63,16 +69,40 @@ class CudaRecorder:
         Raises:
             UserError: when CUDA refuses something in it.
         """
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(generator)
+        steps: list[Callable[[], object]] = []
         try:
-            # thread_local: loaders may pin memory in threads of their own meanwhile
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+            with ExitStack() as capturing:
+
+                def begin() -> None:
+                    graph = torch.cuda.CUDAGraph()
+                    graph.register_generator_state(generator)
+                    # thread_local: loaders may pin memory in threads of their own meanwhile
+                    capturing.enter_context(
+                        torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local")
+                    )
+                    steps.append(graph.replay)
+
+                def cut(step: Callable[[], object]) -> None:
+                    capturing.close()
+                    steps.append(step)
+                    begin()
+
+                self._cut = cut
+                begin()
                 result = work()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"a phase of training cannot be captured ({reason}): set trainer.graphs=false") from error
-        return graph.replay, result
+
+        def replay() -> None:
+            for step in steps:
+                step()
+
+        return replay, result
+
+    def cut(self, step: Callable[[], object]) -> None:
+        """As `Recorder.cut`, while `capture` runs."""
+        self._cut(step)
 
 
 @dataclass
@@ -98,6 +128,7 @@ class PhaseGraphs:
         self.recorder, self.eager_runs = recorder, eager_runs
         self._held: Batch | None = None
         self._phases: dict[str, _Captured] = {}
+        self._is_capturing = False
 
     @property
     def captured(self) -> list[str]:
@@ -133,6 +164,13 @@ class PhaseGraphs:
             held.c.copy_(batch.c)
         return held
 
+    def outside(self, step: Callable[[], object]) -> None:
+        """Do `step`, now and whenever the phase runs, outside of any graph; the work of a phase calls this."""
+        if self._is_capturing:
+            self.recorder.cut(step)
+        else:
+            step()
+
     def run(self, name: str, work: Work, optimizer: torch.optim.Optimizer, batch: Batch, seed: int) -> Statistics:
         """Run a phase once.
 
@@ -162,7 +200,9 @@ class PhaseGraphs:
             if phase.runs <= self.eager_runs:
                 return _unpack(self.recorder.eager(packed), phase)
             optimizer.zero_grad(set_to_none=True)
+            self._is_capturing = True
             phase.replay, phase.result = self.recorder.capture(packed, phase.generator)
+            self._is_capturing = False
             optimizer.zero_grad(set_to_none=True)  # those of the graph: it alone needs them
         assert phase.result is not None
         phase.replay()
