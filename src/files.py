@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import struct
 import zipfile
 import zlib
@@ -14,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
@@ -151,6 +154,24 @@ def write_text(path: Path, text: str) -> Path:
     with atomic_write(path) as partial:
         partial.write_text(text)
     return path
+
+
+def save_array(path: Path, array: NDArray) -> Path:
+    """Write a .npy file, whole or not at all.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    with atomic_write(path) as partial, open(partial, "wb") as file:
+        np.save(file, array)
+    return path
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with atomic_write(target) as partial:
+            shutil.copyfile(source, partial)
 
 
 def file_sha256(path: str | Path) -> str:

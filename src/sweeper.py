@@ -28,7 +28,7 @@ LISTS = ("blend.res", "snapshot")
 
 
 class SnapshotSweeper(Sweeper):
-    """Opens the sweep, launches a job for each snapshot with missing cells, ranks when all are done."""
+    """Opens the sweep, launches jobs of one snapshot's missing cells until there are none, ranks."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take Hydra's context and make the configured launcher; it runs `score_job`, not the whole script."""
@@ -49,19 +49,21 @@ class SnapshotSweeper(Sweeper):
         read(steps.SweepSettings, options)  # before torch and the metrics, which take seconds to import
         sweep = steps.open_configured_sweep(options)
         reused = steps.prepare(sweep)
-        pending = steps.pending_snapshots(sweep)
-        shared = [
-            f"run={quote(str(sweep.run_dir.resolve()))}",
-            *(o for o in overrides if not _is_key(o, "run", "snapshot")),
-        ]
-        jobs = [[*shared, f"snapshot=[{snapshot.name}]"] for snapshot in pending]
-        if jobs:
-            _raise_failures(self.jobs.launch(jobs, initial_job_idx=0), lambda: steps.scored_line(sweep, reused))
+        own = ("run", "snapshot", "blend.res")
+        shared = [f"run={quote(str(sweep.run_dir.resolve()))}", *(o for o in overrides if not _is_key(o, *own))]
+        launched = 0
+        while jobs := steps.course_of(sweep).jobs():
+            asked = [
+                [*shared, f"snapshot=[{snapshot.name}]", f"blend.res=[{','.join(map(str, sizes))}]"]
+                for snapshot, sizes in jobs
+            ]
+            _raise_failures(self.jobs.launch(asked, launched), lambda: steps.scored_line(sweep, reused))
+            launched += len(asked)
         steps.conclude(sweep, reused)
 
 
 def score_job(config: DictConfig) -> str | None:
-    """One job: the missing cells of the one snapshot that its `snapshot` names.
+    """One job: the named cells of the one snapshot that its `snapshot` names.
 
     Returns:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
@@ -69,7 +71,7 @@ def score_job(config: DictConfig) -> str | None:
     try:
         sweep = steps.open_configured_sweep(plain(config))
         for snapshot in sweep.snapshots:
-            steps.score_snapshot(sweep, snapshot)
+            steps.score_snapshot(sweep, snapshot, list(sweep.recipes))
     except UserError as error:
         return str(error)
     return None

@@ -30,16 +30,7 @@ def tuned_models(
 ) -> Models:
     """Tune the base to the faces and hand on what it learnt to the networks that render.
 
-    Args:
-        models: the networks.
-        subjects: faces with their pictures and codes.
-        settings: how far.
-        distance: see `perceptual_distance`.
-        out: folder of the results: gets `tuned.safetensors`.
-        weights_folder: where the weights of LPIPS lie and come from.
-
-    Returns:
-        The tuned networks.
+    The base is kept in `out` as `tuned.safetensors`, and used again while nothing changes.
     """
     keys = [subject.facts.get("key") for subject in subjects]
     facts = {"base": models.base_sha256, "subjects": keys, "distance": distance, **asdict(settings)}

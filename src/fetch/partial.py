@@ -16,19 +16,12 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Origin:
-    """What the server said of the bytes in a partial file.
+    """What the server said of the bytes in a partial file."""
 
-    Attributes:
-        url: that was asked for.
-        etag: the response's strong ETag, or None.
-        modified: its Last-Modified, or None.
-        total: bytes of the whole file, or None where it did not say.
-    """
-
-    url: str
-    etag: str | None = None
-    modified: str | None = None
-    total: int | None = None
+    url: str  # that was asked for
+    etag: str | None = None  # the response's strong ETag, or None
+    modified: str | None = None  # its Last-Modified, or None
+    total: int | None = None  # bytes of the whole file, or None where it did not say
 
     @property
     def validator(self) -> str | None:
@@ -73,11 +66,7 @@ class Partial:
         self.note.unlink(missing_ok=True)
 
     def check_space(self, missing: int) -> None:
-        """Refuse before the first byte what the disk cannot take.
-
-        Raises:
-            UserError: when fewer than `missing` bytes are free.
-        """
+        """Refuse before the first byte what the disk cannot take."""
         free = shutil.disk_usage(self.path.parent).free
         if free < missing:
             raise UserError(
@@ -88,11 +77,7 @@ class Partial:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses inside the block into one line.
-
-    Raises:
-        UserError: naming `path` and `weights.folder`.
-    """
+    """Turn what the disk refuses inside the block into one line."""
     try:
         yield
     except OSError as error:

@@ -23,40 +23,24 @@ PROGRESS = 1 << 20  # bytes that make a failed attempt count as progress
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for.
+    """How long a server is waited for."""
 
-    Attributes:
-        timeout_sec: without an answer or a byte.
-        attempts: failures in a row, without progress in between, before a URL is given up.
-        first_wait_sec: after the first failure; it doubles with each one more.
-        longest_wait_sec: the most that is waited, also where the server asks for more.
-        sleep: waits so many seconds.
-    """
-
-    timeout_sec: float = 20.0
-    attempts: int = 5
-    first_wait_sec: float = 1.0
-    longest_wait_sec: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
+    timeout_sec: float = 20.0  # without an answer or a byte
+    attempts: int = 5  # failures in a row, without progress in between, before a URL is given up
+    first_wait_sec: float = 1.0  # after the first failure; it doubles with each one more
+    longest_wait_sec: float = 60.0  # the most that is waited, also where the server asks for more
+    sleep: Callable[[float], None] = time.sleep  # waits so many seconds
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """How to fetch one file.
+    """How to fetch one file."""
 
-    Attributes:
-        partial: where its bytes go.
-        size: of the file where it is published.
-        checked: whether its checksum is published.
-        patience: with the server.
-        bar: shows the bytes so far, and each new attempt.
-    """
-
-    partial: Partial
-    size: int | None
-    checked: bool
-    patience: Patience
-    bar: "tqdm[Any]"
+    partial: Partial  # where its bytes go
+    size: int | None  # of the file where it is published
+    checked: bool  # whether its checksum is published
+    patience: Patience  # with the server
+    bar: "tqdm[Any]"  # shows the bytes so far, and each new attempt
 
     def run(self, url: str) -> bool:
         """Fetch the whole file.

@@ -14,13 +14,18 @@ from .cariscore import (
     combine as combine,
     decide as decide,
     exponents as exponents,
+    joint as joint,
+    level_of_a_look as level_of_a_look,
     locate as locate,
+    looks as looks,
     open_axes as open_axes,
     open_detector as open_detector,
+    prices as prices,
     rank_blends as rank_blends,
     recommendation as recommendation,
     remark as remark,
     shrunk as shrunk,
+    standing as standing,
     too_few_codes as too_few_codes,
 )
 from .distances import frechet_distance as frechet_distance, precision_recall as precision_recall

@@ -1,8 +1,8 @@
+from .course import course_of as course_of
 from .plan import open_configured_sweep as open_configured_sweep
 from .run import (
     conclude as conclude,
     main as main,
-    pending_snapshots as pending_snapshots,
     prepare as prepare,
     run_sweep as run_sweep,
     score_snapshot as score_snapshot,

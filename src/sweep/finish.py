@@ -8,14 +8,16 @@ from typing import Any
 
 import yaml
 
-from ..files import file_sha256, write_text
-from ..runs import BEST, RANKING, blend_header
+from ..files import copy_file, file_sha256, write_text
+from ..metrics import LEVEL, level_of_a_look
+from ..runs import BEST, RANKING, Snapshot, blend_header
 from ..tracking import open_tracker, write_sweep_report
 from ..weights import load_network, save_network
+from .course import Course, course_of
 from .features import load_pseudo
+from .pictures import UNBLENDED
 from .plan import Sweep
 from .ranking import rank
-from .table import copy_file
 
 CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 
@@ -49,17 +51,20 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
 def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The scored rows, and the content of `ranking.json`."""
     table, settings, references = sweep.table, sweep.settings, sweep.references
-    rows = list(sweep.rows().values())
+    rows, course = sweep.rows(), course_of(sweep)
+    racers = {f"{snapshot.name}/{resolution}" for snapshot, resolution in course.racers}
     axes = references.axes
     rows, decided = rank(
         rows,
         {row["label"]: load_pseudo(table.features_path(row["key"])) for row in rows},
-        {s.name: load_pseudo(table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots if s.kimg > 0},
+        {s.name: load_pseudo(table.features_path(_unblended(sweep, s))) for s in sweep.snapshots if s.kimg > 0},
         axes,
         alpha=settings.alpha,
         seed=settings.seed,
         gates=settings.gates,
         resolutions=next(iter(sweep.recipes.values())).resolutions(sweep.base.G),
+        left_out={row["label"] for row in rows} - racers,
+        level=level_of_a_look(len(sweep.looks)),
     )
     landmarks = references.facts["landmarks"]
     found = {**landmarks["found"], "blends": sum(row["found"] for row in rows) / max(len(rows), 1)}
@@ -68,11 +73,24 @@ def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         "cartoons": references.facts["cartoons"],
         "direction": settings.blend.direction,
         "n_latents": sweep.protocol["n_latents"],
+        "race": _race(sweep, rows, course) if len(sweep.looks) > 1 else None,
         "seed": settings.seed,
         "base": sweep.base.path.name,
         "protocol": sweep.protocol,
     }
     return rows, {**decided, "remarks": _remarks(decided | facts), **facts}
+
+
+def _race(sweep: Sweep, rows: list[dict[str, Any]], course: Course) -> dict[str, Any]:
+    """What a race did: `looks`, `codes` of the cells that stayed, how many `stayed`, and the `rendered` share."""
+    rendered = sum(row["codes"] for row in rows) / max(len(rows) * sweep.looks[-1], 1)
+    return {"looks": sweep.looks, "codes": course.codes, "stayed": len(course.racers), "rendered": rendered}
+
+
+def _unblended(sweep: Sweep, snapshot: Snapshot) -> str:
+    """Key of an un-blended snapshot with the most codes that it was rendered with."""
+    keys = [sweep.key(snapshot, UNBLENDED, codes) for codes in reversed(sweep.looks)]
+    return next(key for key in keys if sweep.table.has(key))
 
 
 def _remarks(ranking: dict[str, Any]) -> list[str]:
@@ -86,6 +104,11 @@ def _remarks(ranking: dict[str, Any]) -> list[str]:
         said.append(
             f"Pictures of {cartoons['name']} stand for the training pictures ({cartoons['reason']}): scores do not "
             "compare with those of other sweeps."
+        )
+    if race := ranking["race"]:
+        said.append(
+            f"{race['stayed']} blends were raced to {race['codes']} codes, {race['rendered']:.0%} of the grid's "
+            f"pictures; that the best was left out before has a probability of at most {1 - LEVEL:.0%}."
         )
     said += [note["text"] for note in ranking["notes"]]
     return said + [f"Gate {name} is not measured: {reason}." for name, reason in ranking["not_measured"].items()]
@@ -115,7 +138,7 @@ def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
 def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
     """Make `cells/` the pictures of this grid under this protocol; those of others stay in `features/` alone."""
     folder, kept = sweep.folder / "cells", sweep.table.picture_path
-    shown = {"base": sweep.base_key, **{s.name: sweep.unblended_key(s) for s in sweep.snapshots}}
+    shown = {"base": sweep.base_key, **{s.name: _unblended(sweep, s) for s in sweep.snapshots}}
     shown |= {Path(row["picture"]).stem: row["key"] for row in rows}
     for name, key in shown.items():
         copy_file(kept(key), folder / f"{name}.jpg")

@@ -1,14 +1,13 @@
-"""A sweep in three steps: `open_sweep` once, `score_snapshot` for each snapshot (a job), `finish_sweep` once.
+"""A sweep in steps: `open_sweep` once, `score_snapshot` for each snapshot (a job), `finish_sweep` once.
 
-The sweep's folder holds everything that the steps hand each other, so jobs may run in other processes or on other
-machines, and a sweep that is run again computes only what is missing.
+In a race the middle one is repeated, each time for fewer cells, until `course_of` has none left. The sweep's folder
+holds everything that the steps hand each other, so jobs may run in other processes or on other machines, and a sweep
+that is run again computes only what is missing.
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from ..networks import UNRELATED, kinship
 from ..options import read
 from ..runs import Snapshot, find_run
 from ..weights import load_network
-from .features import Collector
+from .course import course_of
+from .features import Collector, load_rows
 from .finish import finish_sweep
 from .pictures import UNBLENDED, render, render_snapshot
 from .plan import Sweep, cell_name, open_configured_sweep, open_sweep
@@ -49,8 +49,7 @@ def run_sweep(
     settings = read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
     sweep = open_sweep(find_run(run_dir, Path()), settings)
     reused = prepare(sweep)
-    for snapshot in pending_snapshots(sweep):
-        score_snapshot(sweep, snapshot)
+    score_all(sweep)
     return sweep.folder, conclude(sweep, reused)
 
 
@@ -58,8 +57,7 @@ def main(config: Mapping[str, Any]) -> None:
     """Sweep in this process as a plain configuration composed from `conf/sweep.yaml` says."""
     sweep = open_configured_sweep(config)
     reused = prepare(sweep)
-    for snapshot in pending_snapshots(sweep):
-        score_snapshot(sweep, snapshot)
+    score_all(sweep)
     conclude(sweep, reused)
 
 
@@ -99,22 +97,30 @@ def _prepare_references(sweep: Sweep) -> None:
     write_references(table.features_path(key), table.picture_path(key), references, base)
 
 
-def pending_snapshots(sweep: Sweep) -> list[Snapshot]:
-    """Snapshots with work left."""
-    rows = sweep.rows()
-    return [s for s in sweep.snapshots if _missing(sweep, s, rows)]
+def score_all(sweep: Sweep) -> None:
+    """Score what is missing in this process."""
+    while jobs := course_of(sweep).jobs():
+        for snapshot, resolutions in jobs:
+            score_snapshot(sweep, snapshot, resolutions)
 
 
-def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
-    """Make and measure the missing cells of one snapshot; a row is written as each is finished.
+def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> int:
+    """Render cells of one snapshot with the codes that they lack at the next look; write a row as each is finished.
+
+    Args:
+        sweep: the sweep.
+        snapshot: of the cells.
+        resolutions: of the cells.
 
     Returns:
-        How many cells were new.
+        How many cells were rendered.
 
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    missing = _missing(sweep, snapshot, sweep.rows())
+    before, codes, missing = _next_look(sweep, snapshot, resolutions)
+    if not missing:
+        return 0
     started = time.perf_counter()
     G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     relation = kinship(sweep.base.G, G)
@@ -123,25 +129,30 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
             f"{snapshot.path} was not fine-tuned from {sweep.base.path}: their weights have nothing in common "
             f"(cosine {relation:.2f}); name the right network with base=FILE"
         )
-    references = sweep.references
-    provider = open_detector(references.facts["landmarks"]["name"])
-    collectors: dict[int, Collector] = defaultdict(partial(Collector, Judge(references.measured), provider))
-    resolutions = [r for r in missing if r != UNBLENDED]
-    recipes = [sweep.recipes[r] for r in resolutions]
-    total = sweep.protocol["n_latents"] * (len(resolutions) + 1)
+    references, table = sweep.references, sweep.table
+    judge, provider = Judge(references.measured.first(codes)), open_detector(references.facts["landmarks"]["name"])
+    collectors: dict[int, Collector] = {}
+    for r in missing:
+        key = sweep.key(snapshot, r, before)
+        known = (load_rows(table.features_path(key)), table.picture_path(key)) if before else None
+        collectors[r] = Collector(judge, provider, known)
+    recipes = [sweep.recipes[r] for r in missing if r != UNBLENDED]
+    total = (codes - before) * len(missing)
     with tqdm(total=total, desc=snapshot.name, unit="img", leave=False, disable=None) as bar:
-        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), recipes, sweep.precision):
-            collectors[r].add(pictures)
-            bar.update(len(pictures))
-    table, key = sweep.table, sweep.unblended_key(snapshot)
-    collectors[UNBLENDED].save(table.features_path(key), table.picture_path(key))
-    for r in resolutions:
-        key = sweep.cell_key(snapshot, r)
-        judged = collectors[r].save(table.features_path(key), table.picture_path(key))
-        table.append({**_row(sweep, snapshot, r, key), **judged, "kinship": relation})
+        ws = sweep.codes()[before:codes]
+        for r, pictures in render_snapshot(G, sweep.base.G, ws, recipes, sweep.precision):
+            if r in collectors:
+                collectors[r].add(pictures)
+                bar.update(len(pictures))
+    more = codes < sweep.looks[-1]
+    for r, collector in collectors.items():
+        key = sweep.key(snapshot, r, codes)
+        judged = collector.save(table.features_path(key), table.picture_path(key), more=more)
+        if r != UNBLENDED:
+            table.append({**_row(sweep, snapshot, r, key), **judged, "kinship": relation})
     took = time.perf_counter() - started
-    print(f"{snapshot.name}  {len(resolutions)} cells, {total} pictures in {took:.1f} s", flush=True)
-    return len(resolutions)
+    print(f"{snapshot.name}  {len(recipes)} cells, {total} pictures in {took:.1f} s", flush=True)
+    return len(recipes)
 
 
 def conclude(sweep: Sweep, reused: int) -> dict[str, Any]:
@@ -155,11 +166,20 @@ def scored_line(sweep: Sweep, reused: int) -> str:
     return f"scored {len(sweep.rows()) - reused} new cells, {reused} reused"
 
 
-def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[int]:
-    """Resolutions of a snapshot that are to be made; `UNBLENDED` for the snapshot itself."""
-    missing = [r for r in sweep.recipes if sweep.cell_key(snapshot, r) not in rows]
-    known = sweep.table.has(sweep.unblended_key(snapshot))
-    return missing if known else [UNBLENDED, *missing]
+def _next_look(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> tuple[int, int, list[int]]:
+    """The codes that cells of a snapshot have, those of the first look that some lack, and which these are.
+
+    The un-blended snapshot (`UNBLENDED`, first) goes along with its blends.
+    """
+    before, rows = 0, sweep.table.rows(sweep.key(snapshot, r, n) for r in resolutions for n in sweep.looks)
+    for codes in sweep.looks:
+        missing = [r for r in resolutions if sweep.key(snapshot, r, codes) not in rows]
+        if not sweep.table.has(sweep.key(snapshot, UNBLENDED, codes)):
+            missing = [UNBLENDED, *missing]
+        if missing:
+            return before, codes, missing
+        before = codes
+    return before, before, []
 
 
 def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, key: str) -> dict[str, Any]:

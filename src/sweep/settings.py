@@ -22,6 +22,7 @@ class SweepSettings(Options):
     name: Annotated[str, matching(r"(?!\.\.?$)[^/]+", "a name for the sweep's folder, without / or ..")] | None = None
     blend: BlendSettings = field(default_factory=BlendSettings)
     n_latents: Annotated[int, Range(MIN_LATENTS)] | None = None  # common codes; None for 256, on a GPU 512
+    race: bool = True  # no further codes for blends that cannot be the best any more
     psi: Annotated[float, Range(0, 1, above=True, note="1 is no truncation")] = 0.7  # their truncation
     seed: Seed = 0  # of codes and draws
     landmarks: Literal["auto", "network", "face-alignment", "dlib"] = "auto"  # by which shape is measured

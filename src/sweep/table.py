@@ -7,14 +7,13 @@ coming back to them costs nothing. `cells.jsonl` holds the scored rows of the gr
 
 import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import atomic_write, write_text
+from ..files import write_text
 from ..tracking import read_rows
 from .features import has_features
 
@@ -31,8 +30,8 @@ class CellTable:
         self.path = folder / "cells.jsonl"
         self.kept_path = folder / "features" / "cells.jsonl"
 
-    def rows(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """A grid's rows by key, in its order, as far as their files are there and whole."""
+    def rows(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Rows by key, in the order of the keys, as far as their files are there and whole."""
         known = self._kept()
         return {key: known[key] for key in keys if key in known and self.has(key)}
 
@@ -86,10 +85,3 @@ class CellTable:
                 os.close(target)
         except OSError as error:
             raise UserError(f"{self.kept_path}: cannot be written ({error.strerror or error})") from error
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; one that has the content already stays as it is."""
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
-        with atomic_write(target) as partial:
-            shutil.copyfile(source, partial)

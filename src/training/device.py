@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import torch
 
+from ..cuda_graphs import CudaRecorder
 from ..device import set_float32
 from ..networks import Precision, choose_precision, regularizer_precision
 from ..ops import backend_info, choose_allocator, set_policy
 from ..options import OptionError
 from .compiled import CompiledNetworks
-from .graphs import CudaRecorder, PhaseGraphs
+from .graphs import PhaseGraphs
 from .settings import TrainerSettings
 from .step import TrainingStep
 
@@ -130,6 +131,6 @@ def accelerate(step: TrainingStep, choice: Acceleration) -> None:
     if choice.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # shapes never change: let it try its convolutions once
     if choice.graphs:
-        step.graphs = PhaseGraphs(CudaRecorder(choice.device))
+        step.graphs = PhaseGraphs(CudaRecorder(choice.device, otherwise="set trainer.graphs=false"))
     if choice.compile:
         step.compiled = CompiledNetworks(step.G, step.D)

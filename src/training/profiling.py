@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 from tqdm import tqdm
 
+from ..cuda_graphs import EAGER_RUNS
 from ..errors import UserError
 from ..files import write_text
 from .callbacks import KimgCallback
-from .graphs import EAGER_RUNS
 from .module import GanModule
 from .profile_report import Report, phase_rows, shares, top_operations
 from .step import TrainingStep

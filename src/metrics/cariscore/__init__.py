@@ -6,7 +6,7 @@ from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
 from .detectors import Detector, choose_detector, open_detector
 from .faces import MIN_PX, Faces, locate, shrunk
 from .gates import Gate
-from .race import Race, looks, race
+from .race import Race, Standing, level_of_a_look, looks, race, standing
 from .ranking import rank_blends
 from .references import Judge, Judged, References, Rows
 from .score import DIRECTIONS, CariScore, Places, exponents, measure, open_axes
@@ -35,6 +35,7 @@ __all__ = [
     "Race",
     "References",
     "Rows",
+    "Standing",
     "Trust",
     "check_detector",
     "choose_detector",
@@ -43,6 +44,7 @@ __all__ = [
     "decide",
     "exponents",
     "joint",
+    "level_of_a_look",
     "locate",
     "looks",
     "measure",
@@ -54,5 +56,6 @@ __all__ = [
     "recommendation",
     "remark",
     "shrunk",
+    "standing",
     "too_few_codes",
 ]
