@@ -137,19 +137,25 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        patience = 0.0 if error is not None else TIMEOUT.total_seconds()
         try:
             if error is not None and self._store is not None and not isinstance(error, Stopped):
                 self._judge(error)
+        except SystemExit:
+            patience = PATIENCE_SEC  # for who tells
+            raise
         finally:
             self._ending.set()
-            if error is not None:
-                for worker in self._workers:
-                    worker.kill()
             if self._store is not None:
                 dist.destroy_process_group()
             for worker in self._workers:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.wait(patience)
+                worker.kill()
                 worker.communicate()
             self._quiet.close()
+        if isinstance(error, Stopped) and WORKER in os.environ:  # at once, and not as all have agreed
+            raise SystemExit(error.exit_code)
 
     def _join(self, store: Any) -> None:
         self._store = store

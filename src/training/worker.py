@@ -24,8 +24,8 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except Stopped:  # the first process tells
-        sys.exit(0)
+    except Stopped:  # as all have agreed: the first process tells
+        pass
 
 
 def _leave_with_the_first() -> None:

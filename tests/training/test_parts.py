@@ -3,13 +3,25 @@
 import pytest
 import torch
 
+from src.ops import backend, set_policy
+from src.training.graphs import PhaseGraphs
 from tests.training.parts import in_processes, make, trained
+from tests.training.recording import StandIn
 
 ITERATIONS = 20
 
 
+@pytest.fixture(scope="module", autouse=True)
+def plain_ops():
+    """The operations of which the stand-in for CUDA graphs sees each; kernels round otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "_policy", None)
+        set_policy("reference")
+        yield
+
+
 @pytest.fixture(scope="module")
-def whole():
+def whole(plain_ops):
     return trained(make(), 0, ITERATIONS)
 
 
@@ -34,12 +46,20 @@ def test_rounds(whole):
     assert_same_training(trained(make(rounds=2), 0, ITERATIONS), whole)
 
 
-def of_a_group(group, rounds):
-    return trained(make(group, rounds), 0, ITERATIONS)
+def of_a_group(group):
+    """Eager and whole, then in rounds and from a stand-in for CUDA graphs."""
+    set_policy("reference")
+    captured = make(group, rounds=2)
+    captured.augment.static = True
+    captured.graphs = PhaseGraphs(StandIn(), eager_runs=1)
+    return trained(make(group), 0, ITERATIONS), trained(captured, 0, ITERATIONS), captured.graphs.captured
 
 
 def test_two_processes(whole, tmp_path):
-    found = in_processes(of_a_group, 2, tmp_path, 1)
-    (ours, _), (theirs, _) = (parted(result["state"]) for result in found)
-    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-    assert_same_training(found[0], whole)
+    first, second = in_processes(of_a_group, 2, tmp_path)
+    for ours, theirs in zip(first[:2], second[:2], strict=True):
+        (ours, _), (theirs, _) = parted(ours["state"]), parted(theirs["state"])
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert first[2] == ["G_main", "G_reg", "D_main", "D_reg"]
+    for found in first[:2]:
+        assert_same_training(found, whole)
