@@ -16,9 +16,9 @@ BATCH = 16  # four groups of the discriminator
 SETTINGS = StepSettings(augment_p=0.3, ada_kimg=0.2, pl_interval=2, r1_interval=4, ema_kimg=0.1, ema_rampup=0.05)
 
 
-def make(group=Group(), rounds=1, classes=3):  # noqa: B008
+def make(group=Group(), rounds=1, classes=3, static=None):  # noqa: B008
     G, D = make_tiny(0, TINY_PX, c_dim=classes)
-    pipe = AugmentPipe.preset("bgc")
+    pipe = AugmentPipe.preset("bgc", static=static)
     return TrainingStep(G, D, SETTINGS, batch_size=BATCH, augment=pipe, group=group, rounds=rounds, seed=3)
 
 

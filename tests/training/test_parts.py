@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.ops import backend, set_policy
+from src.ops import set_policy
 from src.training.graphs import PhaseGraphs
 from tests.training.parts import in_processes, make, trained
 from tests.training.recording import StandIn
@@ -11,17 +11,8 @@ from tests.training.recording import StandIn
 ITERATIONS = 20
 
 
-@pytest.fixture(scope="module", autouse=True)
-def plain_ops():
-    """The operations of which the stand-in for CUDA graphs sees each; kernels round otherwise."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend, "_policy", None)
-        set_policy("reference")
-        yield
-
-
 @pytest.fixture(scope="module")
-def whole(plain_ops):
+def whole():
     return trained(make(), 0, ITERATIONS)
 
 
@@ -47,19 +38,20 @@ def test_rounds(whole):
 
 
 def of_a_group(group):
-    """Eager and whole, then in rounds and from a stand-in for CUDA graphs."""
-    set_policy("reference")
-    captured = make(group, rounds=2)
-    captured.augment.static = True
-    captured.graphs = PhaseGraphs(StandIn(), eager_runs=1)
-    return trained(make(group), 0, ITERATIONS), trained(captured, 0, ITERATIONS), captured.graphs.captured
+    found = trained(make(group), 0, ITERATIONS)
+    set_policy("reference")  # whose operations the stand-in for CUDA graphs sees
+    rounds = [make(group, rounds=2, static=True) for _ in range(2)]
+    rounds[1].graphs = PhaseGraphs(StandIn(), eager_runs=1)
+    return found, *(trained(step, 0, 10) for step in rounds), rounds[1].graphs.captured
 
 
 def test_two_processes(whole, tmp_path):
     first, second = in_processes(of_a_group, 2, tmp_path)
-    for ours, theirs in zip(first[:2], second[:2], strict=True):
+    for ours, theirs in zip(first[:3], second[:3], strict=True):
         (ours, _), (theirs, _) = parted(ours["state"]), parted(theirs["state"])
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-    assert first[2] == ["G_main", "G_reg", "D_main", "D_reg"]
-    for found in first[:2]:
-        assert_same_training(found, whole)
+    assert_same_training(first[0], whole)
+    _, eager, captured, names = first
+    assert names == ["G_main", "G_reg", "D_main", "D_reg"]
+    torch.testing.assert_close(captured["rows"], eager["rows"], rtol=0, atol=0)
+    torch.testing.assert_close(parted(captured["state"]), parted(eager["state"]), rtol=0, atol=0)
