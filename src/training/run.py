@@ -18,7 +18,7 @@ from ..files import read_json
 from ..lock import Claim
 from ..options import read
 from ..signals import Stopped
-from ..tracking import Tracker, open_tracker, write_run_report
+from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint, has_checkpoint
 from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
@@ -124,28 +124,55 @@ def _goes_on(config: Mapping[str, Any], dataset: PictureDataset, parent: str) ->
 
 
 def _go_on(run: Run) -> Stopped | None:
-    """Train from where the run is; a run that is there already opens no log and starts no process."""
+    """Train from where the run is; one that is there already is only shown, as far as it is not yet."""
     if not run.processes.group.is_first:
-        return _fit(run, None) if _meets(run) else None
+        return _fit(run, None, _snapshotter(run, None)) if _meets(run) else None
     run.find_state()
-    stopped = None
     last = passed_marks(run.marks, run.nimg, run.module.step.batch_size) or [run.nimg / 1000]
-    if run.nimg >= run.total_kimg * 1000 and all(map(run.is_taken, last)):
-        run.processes.told()
-        _print_header(run, "nothing to train")
-        print(f"already at {run.nimg / 1000:g} kimg; set total_kimg above it to go on")
+    stopped = None
+    if run.nimg < run.total_kimg * 1000 or not all(map(run.is_taken, last)):
+        stopped = _train_on(run)
     else:
-        tracker = _open_tracker(run)
-        try:
-            _print_header(run, tracker.status)
-            tracker.truncate_after(run.nimg)
-            run.processes.start(run.config)
-            _meets(run)
-            stopped = _fit(run, tracker)
-        finally:
-            tracker.finish()
+        run.processes.told()
+        _show(run)
+        print(f"already at {run.nimg / 1000:g} kimg; set total_kimg above it to go on")
     print(f"report: {write_run_report(run.folder)}", flush=True)
     return stopped
+
+
+def _show(run: Run) -> None:
+    """Show a run that is at its end, as far as W&B does not show it yet."""
+    if run.settings.tracker.mode == "disabled" or not lacks_rows(run.folder):
+        _print_header(run, "nothing to train")
+        return
+    tracker = _open_tracker(run)
+    try:
+        _print_header(run, tracker.status)
+        _restored(run, tracker).finish()
+    finally:
+        tracker.finish()
+
+
+def _train_on(run: Run) -> Stopped | None:
+    """The first process's way from the log to the end of training."""
+    tracker = _open_tracker(run)
+    try:
+        _print_header(run, tracker.status)
+        snapshotter = _restored(run, tracker)
+        _note_passed(run)
+        run.processes.start(run.config)
+        _meets(run)
+        return _fit(run, tracker, snapshotter)
+    finally:
+        tracker.finish()
+
+
+def _restored(run: Run, tracker: Tracker) -> Snapshotter:
+    """What takes snapshots, with those that are there; the log goes on at the run's state."""
+    snapshotter = _snapshotter(run, tracker)
+    lacked = tracker.go_on_at(run.nimg)
+    snapshotter.restore(tracker.read_metrics(), unstored=lacked)
+    return snapshotter
 
 
 def _meets(run: Run) -> bool:
@@ -165,13 +192,9 @@ def _meets(run: Run) -> bool:
     return True
 
 
-def _fit(run: Run, tracker: Tracker | None) -> Stopped | None:
+def _fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped | None:
     """Let Lightning train; a process without a tracker takes part and writes nothing."""
-    snapshotter = _snapshotter(run, tracker)
     settings, folder, total_kimg, group = run.settings, run.folder, run.total_kimg, run.processes.group
-    if tracker is not None:
-        snapshotter.restore(tracker.read_metrics())
-        _note_passed(run)
     if settings.trainer.profile:
         check_profile(run.module.step, max(run.nimg, 0), total_kimg)
     log = cb.LogCallback(
@@ -219,7 +242,8 @@ def _fit(run: Run, tracker: Tracker | None) -> Stopped | None:
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
         path = None if run.checkpoint is None else run.checkpoint.path
         trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
-    snapshotter.finish()
+    if tracker is not None:
+        snapshotter.finish()
     _print_end(run, log, signals.stopped)
     return signals.stopped
 
@@ -255,7 +279,7 @@ def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
         run.folder,
         run.module.step.G_ema,
         run.dataset,
-        tracker or Tracker(run.folder, None, "not this process's"),
+        tracker or open_tracker(run.folder, config={}, mode="disabled"),
         meta=meta,
         metrics=settings.metrics,
         weights_folder=settings.weights,
@@ -280,9 +304,7 @@ def _open_tracker(run: Run) -> Tracker:
         config=dict(run.config),
         mode=settings.mode,
         project=settings.project,
-        name=run.folder.name,
-        group=run.folder.name,
-        tags=[run.dataset.name, "train"],
+        tags=[run.dataset.name],
     )
 
 

@@ -1,5 +1,6 @@
 """A run on several devices is the run on one: its files, its state, how it goes on, ends and fails."""
 
+import contextlib
 import os
 import signal
 import time
@@ -35,6 +36,12 @@ def children(pid):
     return [int(n) for path in Path(f"/proc/{pid}/task").glob("*/children") for n in path.read_text().split()]
 
 
+def is_worker(pid):
+    with contextlib.suppress(OSError):
+        return WORKER.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    return False
+
+
 @pytest.mark.script
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc")
 def test_killed_as_two_continued_as_one_and_back(options, tmp_path):
@@ -42,9 +49,11 @@ def test_killed_as_two_continued_as_one_and_back(options, tmp_path):
     more = [*options, *CPU, "metrics=embedded", "metrics.num_fakes=8", "run=both"]
     folder = tmp_path / "both"
     process = begin("train.py", *more, "trainer.devices=2", "snapshot.kimg=[0,50]")
-    while not (folder / "checkpoints/last.ckpt").exists() and process.poll() is None:
+    worker = None
+    while worker is None or not (folder / "checkpoints/last.ckpt").exists():
+        assert process.poll() is None
         time.sleep(0.05)
-    (worker,) = [pid for pid in children(process.pid) if WORKER.encode() in Path(f"/proc/{pid}/environ").read_bytes()]
+        worker = next((pid for pid in children(process.pid) if is_worker(pid)), worker)
     os.kill(worker, signal.SIGKILL)
     out, err = process.communicate(60)
     reason = "process 1 of 2 has ended (signal 9), so all stop: the same command goes on from what is saved"
