@@ -50,4 +50,3 @@ from .kid import KernelDistance as KernelDistance, error_of as error_of, lowest 
 from .lpips import Lpips as Lpips, load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
 from .published import INCEPTION_NVIDIA as INCEPTION_NVIDIA
 from .settings import MetricsSettings as MetricsSettings
-from .shards import Shards as Shards
