@@ -6,14 +6,14 @@ TIP 2012), log energy of the colours, correlation of magnitudes from octave to o
 2000: an edge is one at all scales, a ghost's is not), and the coarse colour itself.
 """
 
-import functools
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .frame import RADIUS, Frame
+from ...data import gaussian_blur
+from .frame import BATCH, RADIUS, Frame
 
 FINEST_PX = 0.6  # blur (standard deviation) below which nothing is asked for
 ENERGY_FLOOR = 1e-6  # about a quarter of a grey level, squared
@@ -21,7 +21,6 @@ WINDOW = 0.30  # standard deviation of a window, in radii of the face
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 #: Opponent colours: luminance, red - green, yellow - blue (rows) of red, green, blue.
 OPPONENT = torch.tensor([[0.299, 0.587, 0.114], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
-BATCH = 32
 PLACES = 8  # about which everything is measured: eyes, mouth, nose, cheeks, chin, bridge; the fastest index of a row
 
 
@@ -71,7 +70,7 @@ def _statistics(band: Tensor, window: Tensor, *, lag: int) -> list[Tensor]:
         0.5 * (energy + ENERGY_FLOOR).log(),
         0.5 * (colour + ENERGY_FLOOR).log(),
         _pooled(luma.abs(), window).flatten(1) / power.sqrt(),
-        (_pooled(luma**3, window).flatten(1) / power**1.5).clamp(-5, 5),
+        (_pooled(luma * luma.square(), window).flatten(1) / power**1.5).clamp(-5, 5),
         *products,
     ]
 
@@ -93,17 +92,7 @@ def _sigma(octave: int) -> float:
 
 
 def _blurred(x: Tensor, sigma: float) -> Tensor:
-    kernel = _kernel(sigma).expand(x.shape[1], 1, 1, -1)
-    radius = kernel.shape[-1] // 2
-    x = F.pad(x, (radius,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(x, kernel, groups=x.shape[1]), kernel.transpose(2, 3), groups=x.shape[1])
-
-
-@functools.cache
-def _kernel(sigma: float) -> Tensor:
-    radius = math.ceil(3 * sigma)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma).square())
-    return (kernel / kernel.sum()).view(1, 1, 1, -1)
+    return gaussian_blur(x, sigma, reach=3, edges="replicate")
 
 
 def _places(points: Tensor) -> Tensor:
