@@ -1,4 +1,4 @@
-"""Gaussian blur as two products with banded matrices: what lies beyond the edges is in them, and no device is slow at it.
+"""Gaussian blur as two products with banded matrices, which hold what lies beyond the edges.
 
 A convolution of single maps fills no vector unit: at 128 px the products take a tenth of its time.
 """

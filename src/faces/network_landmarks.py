@@ -28,7 +28,7 @@ WEIGHTS_SHA256 = "7f14b98efb5c91818742219e78a49fe0f6045560459c9bb98082d5d2381112
 INPUT_PX, MAP_PX = 64, 16
 CONTRAST_PX, CONTRAST_REACH, CONTRAST_FLOOR = 6.0, 2.5, 0.02  # of the local contrast; luminance is in [0, 1]
 LUMA = (0.299, 0.587, 0.114)
-BATCH = 64
+BATCH, CPU = 64, torch.device("cpu")
 MAX_DISAGREEMENT = 0.14  # of a picture and its mirror image, in radii of the face
 KNOWN_DISAGREEMENT = 0.055  # median of sets like those it was trained on: .03 to .045, photographs .065 to .085
 #: Where each landmark (iBUG 300-W order) is in the mirror image.
@@ -71,10 +71,14 @@ class LandmarkNetwork(nn.Module):
 
 
 class NetworkLandmarks:
-    """The shipped network as a provider of landmarks, for pictures that hold one aligned face each."""
+    """The shipped network as a provider of landmarks, for pictures that hold one aligned face each.
 
-    def __init__(self) -> None:
-        self.network = load_landmark_network()
+    Args:
+        device: where it is to run.
+    """
+
+    def __init__(self, *, device: torch.device | str = "cpu") -> None:
+        self.network = load_landmark_network(torch.device(device))
 
     def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
         """Return the one face of an aligned picture, or none; the score is 1 where the mirror image agrees."""
@@ -82,7 +86,7 @@ class NetworkLandmarks:
         points, disagreement = predict_landmarks(self.network, torch.from_numpy(image).permute(2, 0, 1)[None])
         if float(disagreement[0]) > MAX_DISAGREEMENT:
             return []
-        pixels = points[0].double().numpy() * [width, height] - 0.5
+        pixels = points[0].double().cpu().numpy() * [width, height] - 0.5
         return [Face(pixels, 1 - float(disagreement[0]) / MAX_DISAGREEMENT)]
 
     def knows(self, images: Tensor) -> bool:
@@ -104,11 +108,11 @@ def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor,
 
     Returns:
         Points `[N, 68, 2]` (x, y) in parts of the side, the mean of those in the picture and in its mirror image; and
-        how far the two lie apart `[N]`, in rms radii of the face.
+        how far the two lie apart `[N]`, in rms radii of the face. Both are on the network's device.
     """
     points, apart = [], []
     for part in images.split(BATCH):
-        luma = normalised(luminance(part)).contiguous(memory_format=torch.channels_last)
+        luma = normalised(luminance(part.to(network.places.device))).contiguous(memory_format=torch.channels_last)
         seen, mirrored = network(luma)[0], unmirrored(network(luma.flip(3))[0])
         mean = (seen + mirrored) / 2
         points.append(mean)
@@ -117,7 +121,7 @@ def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor,
 
 
 @functools.cache
-def load_landmark_network() -> LandmarkNetwork:
+def load_landmark_network(device: torch.device = CPU) -> LandmarkNetwork:
     """Load the shipped network."""
     if not WEIGHTS.is_file() or file_sha256(WEIGHTS) != WEIGHTS_SHA256:
         raise UserError(f"{WEIGHTS} is not the file of this version (its sha256 differs): check it out again")
@@ -130,12 +134,12 @@ def load_landmark_network() -> LandmarkNetwork:
     for layer in network.modules():
         if isinstance(layer, nn.Sequential) and isinstance(layer[-1], nn.ReLU):
             _fold_normalisation(layer)
-    return network.to(memory_format=torch.channels_last)  # a fifth faster on a processor
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster on a processor
 
 
 def luminance(images: Tensor) -> Tensor:
     """Uint8 `[N, 3, H, W]` as luminance in [0, 1] at the network's size, `[N, 1, 64, 64]`."""
-    red, green, blue = images.cpu().unbind(dim=1)
+    red, green, blue = images.unbind(dim=1)
     luma = red[:, None] * LUMA[0]
     luma.add_(green[:, None], alpha=LUMA[1]).add_(blue[:, None], alpha=LUMA[2])
     if luma.shape[2:] != (INPUT_PX, INPUT_PX):

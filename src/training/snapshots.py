@@ -151,7 +151,7 @@ class Snapshotter:
     @torch.inference_mode()
     def sample_grid(self) -> Tensor:
         """Draw the fixed-z grid as uint8 `[H, W, 3]`."""
-        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid")))
+        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid"))).cpu()
         return image_grid(images, GRID_COLUMNS)
 
     @torch.inference_mode()
@@ -186,14 +186,14 @@ class Snapshotter:
         return self.run_dir / "evaluations" / f"{name}.npy"
 
     def _fakes(self, count: int, psi: float, stream: str) -> Iterator[Tensor]:
-        """Yield uint8 `[<=32, 3, H, W]` pictures of latents that are the same at every snapshot."""
+        """Yield uint8 `[<=32, 3, H, W]` pictures, on the device, of latents that are the same at every snapshot."""
         device = self.G_ema.mapping.w_avg.device
         generator = seeded_generator(self.seed, 0, 0, stream)
         latents = torch.randn([count, self.G_ema.z_dim], generator=generator)
         classes = torch.randint(max(self.G_ema.c_dim, 1), [count], generator=generator)
         for i in range(0, count, CHUNK):
             c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
-            yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+            yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi))
 
 
 def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:

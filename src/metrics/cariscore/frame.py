@@ -54,10 +54,14 @@ class Frame:
 
     def placed(self, faces: Faces) -> Faces:
         """The same with the usual landmarks where no face was found."""
-        return Faces(faces.images, torch.where(faces.found[:, None, None], faces.marks, self.usual), faces.found)
+        return Faces(
+            faces.images,
+            torch.where(faces.found[:, None, None], faces.marks, self.usual.to(faces.marks.device)),
+            faces.found,
+        )
 
     def warp(self, faces: Faces) -> Tensor:
-        """Pictures in the frame, float32 `[N, 3, px, px]` in [0, 1]; those of the last set are kept for who else asks."""
+        """Pictures in the frame, float32 `[N, 3, px, px]` in [0, 1]; the last set's are kept for who else asks."""
         return _warped(self, faces)
 
     def _warp(self, faces: Faces) -> Tensor:
@@ -66,7 +70,7 @@ class Frame:
         if min(images.shape[2:]) > self.px:
             images = F.interpolate(images, (self.px, self.px), mode="bilinear", antialias=True)
         images = images / 255
-        grid = torch.einsum("pk,nkc->npc", self.spline, faces.marks).unflatten(1, (self.px, self.px))
+        grid = torch.einsum("pk,nkc->npc", self.spline.to(images.device), faces.marks).unflatten(1, (self.px, self.px))
         return F.grid_sample(images, grid * 2 - 1, padding_mode="border", align_corners=False)
 
 

@@ -38,7 +38,7 @@ class RenderingAxis:
     @torch.inference_mode()
     def features(self, faces: Faces) -> Features:
         """Statistics `[N, D]`; where no face was found the place of the base's mean face is looked at."""
-        return self._texture(self._frame.warp(faces)).numpy()
+        return self._texture(self._frame.warp(faces)).cpu().numpy()
 
     def between(self, base: Features, target: Features) -> "RenderingScale":
         """Fix the whitening and the distance from B to T."""

@@ -40,11 +40,11 @@ class Texture:
         return torch.cat([self._measured(part) for part in pictures.split(BATCH)])
 
     def _measured(self, pictures: Tensor) -> Tensor:
-        level = torch.einsum("nchw,dc->ndhw", pictures, OPPONENT)
-        features, finer = [], None
+        level = torch.einsum("nchw,dc->ndhw", pictures, OPPONENT.to(pictures.device))
+        features, finer, places = [], None, self.places.to(pictures.device)
         for octave in range(self.octaves):
             coarse = _blurred(level, _sigma(octave))
-            band, window = level - coarse, _windows(level.shape[-1], self.places)
+            band, window = level - coarse, _windows(level.shape[-1], places)
             features += _statistics(band, window, lag=1 if octave == 0 else 2)
             if finer is not None:
                 features.append(_correlation(finer, band[:, :1].abs(), window))
@@ -52,7 +52,7 @@ class Texture:
             level = coarse
             if octave > 0:  # its blur is two octaves below the grid's finest by now
                 level, finer = F.avg_pool2d(level, 2), F.avg_pool2d(finer, 2)
-        features.append(_pooled(level, _windows(level.shape[-1], self.places)).flatten(1))
+        features.append(_pooled(level, _windows(level.shape[-1], places)).flatten(1))
         return torch.cat(features, dim=1)
 
 
@@ -107,7 +107,7 @@ def _places(points: Tensor) -> Tensor:
 
 def _windows(px: int, places: Tensor) -> Tensor:
     """Gaussian windows about places, each of sum 1: `[px², W]`."""
-    axis = (torch.arange(px) + 0.5) / px
+    axis = (torch.arange(px, device=places.device) + 0.5) / px
     x, y = (torch.exp(-0.5 * ((axis - places[:, k, None]) / (WINDOW * RADIUS)).square()) for k in (0, 1))
     windows = (y[:, :, None] * x[:, None, :]).flatten(1)
     return (windows / windows.sum(dim=1, keepdim=True)).t()
