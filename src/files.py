@@ -193,3 +193,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged (not a JSON object): restore it, or take another run=NAME")
     return value
+
+
+def update_json(path: Path, **entries: Any) -> None:
+    """Set entries of a JSON object in a file, which is made where there is none.
+
+    Raises:
+        UserError: when the file cannot be read or written.
+    """
+    known = read_json(path) if path.exists() else {}
+    write_text(path, json.dumps({**known, **entries}, indent=2) + "\n")
