@@ -54,11 +54,8 @@ class Frame:
 
     def placed(self, faces: Faces) -> Faces:
         """The same with the usual landmarks where no face was found."""
-        return Faces(
-            faces.images,
-            torch.where(faces.found[:, None, None], faces.marks, self.usual.to(faces.marks.device)),
-            faces.found,
-        )
+        marks = torch.where(faces.found[:, None, None], faces.marks, self.usual.to(faces.marks.device))
+        return Faces(faces.images, marks, faces.found)
 
     def warp(self, faces: Faces) -> Tensor:
         """Pictures in the frame, float32 `[N, 3, px, px]` in [0, 1]; the last set's are kept for who else asks."""
