@@ -163,7 +163,7 @@ def _project(
 ) -> None:
     """Fill in the subjects; codes of an earlier run are taken where picture and protocol are the same."""
     pictures = torch.stack([torch.from_numpy(face.image.transpose(2, 0, 1).copy()) for face in faces])
-    keys = [_hash({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
+    keys = [digest_of({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
     table = _read_table(out / PROJECTIONS)
     folder = out / "codes"
     missing = [
@@ -251,5 +251,6 @@ def _read_table(path: Path) -> dict[str, dict[str, Any]]:
     return {k: v for k, v in table.items() if isinstance(v, dict)} if isinstance(table, dict) else {}
 
 
-def _hash(facts: Mapping[str, Any]) -> str:
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """Digest of plain data, by which it is seen that nothing has changed."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..data import to_uint8
+from ..data import jpeg_text, to_uint8
 from ..networks import Generator
 from ..projection import stacked
-from .encode import face_text
 from .gather import Subject
 from .models import Models, dialled
 
 CHUNK_PIXELS = 16 * 256 * 256
+FACE_PX = 256  # of a picture on the page
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Grid:
     stops: list[list[float]]  # each face's strengths, increasing: those of the slider and the face's own
     pictures: list[list[list[str]]]  # as `face_text` makes them, by face, resolution (one for a network file) and stop
     chosen: int  # index into the resolutions of the blend that was asked for
+
+
+def face_text(picture: Tensor) -> str:
+    """Encode a picture, uint8 `[3, r, r]`, for the page."""
+    return jpeg_text(picture.permute(1, 2, 0), FACE_PX)
 
 
 def render(G: Generator, subjects: Sequence[Subject]) -> Tensor:

@@ -9,11 +9,10 @@ from PIL import Image
 
 from ..data import Backdrop
 from ..faces import readable
-from .encode import FACE_PX
 from .gather import Gathered
 from .models import Models
 from .page import write_page
-from .render import render, render_grid
+from .render import FACE_PX, render, render_grid
 from .settings import CaricatureSettings
 
 PAGE_FACES = 100  # of the page, and of one sheet

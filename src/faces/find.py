@@ -183,13 +183,15 @@ def _cut_out(
             continue
         try:
             name = _unique(report.photo, len(faces), {*taken, *(f.name for f in faces)})
-            made = _cut_one(rgb, face, settings.align_px, resolution, name, report.photo)
+            size, photo_size = settings.align_px, (rgb.shape[1], rgb.shape[0])
+            cut = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
         except UserError as error:
             report.refused.append(str(error))
             continue
-        reason = why_refused(made.quality, settings, resolution) if made.quality else None
+        quality = measure_face(cut.image, face.landmarks, cut.frame, photo_size)
+        reason = why_refused(quality, settings, resolution)
         if reason is None:
-            faces.append(made)
+            faces.append(FoundFace(name, report.photo, _reduced(cut.image, resolution), cut.frame, quality))
         else:
             report.refused.append(reason)
     if others:
@@ -205,13 +207,6 @@ def _quarters(frame: Frame) -> int | None:
     across = frame.quad[3] - frame.quad[0]
     turned = round(math.degrees(math.atan2(across[1], across[0])) / 90) * 90 % 360
     return turned or None
-
-
-def _cut_one(rgb: NDArray[np.uint8], face: Face, size: int, resolution: int, name: str, photo: str) -> FoundFace:
-    aligned = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
-    quality = measure_face(aligned.image, face.landmarks, aligned.frame, (rgb.shape[1], rgb.shape[0]))
-    image = _reduced(aligned.image, resolution)
-    return FoundFace(name, photo, image, aligned.frame, quality)
 
 
 def _reduced(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,14 +183,14 @@ class _Job:
     def _make(self, extra: Mapping[int, Record], fits: Mapping[int, Similarity]) -> None:
         """Make the pictures that are not there yet."""
         todo = [i for i in extra if i not in self.work.records]
-        call = partial(self._one, fits)
+
+        def one(number: int) -> tuple[Record, bytes | None]:
+            return self.render(self.names[number], self.sizes[number], fits.get(number))
+
         with tqdm(total=len(extra), initial=len(extra) - len(todo), desc="pictures", unit="img", disable=None) as bar:
-            for number, (record, png) in in_order(call, todo):
+            for number, (record, png) in in_order(one, todo):
                 self.work.add(number, record | extra[number], png)
                 bar.update()
-
-    def _one(self, fits: Mapping[int, Similarity], number: int) -> tuple[Record, bytes | None]:
-        return self.render(self.names[number], self.sizes[number], fits.get(number))
 
     def _refused(self, numbers: Iterable[int]) -> dict[int, str]:
         records = self.work.records

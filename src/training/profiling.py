@@ -49,9 +49,6 @@ def check_profile(step: TrainingStep, nimg: int, total_kimg: float) -> None:
         step: of the run.
         nimg: real images shown before it starts.
         total_kimg: where it ends.
-
-    Raises:
-        UserError: with the `total_kimg` that is.
     """
     end = (window_starts(step, nimg // step.batch_size)[1] + WINDOW) * step.batch_size / 1000
     if end > total_kimg:
