@@ -37,7 +37,7 @@ class Collector:
         """Take the next uint8 `[n, 3, H, W]`."""
         self._rows.append(self._judge.rows(locate(shrunk(pictures), self._provider)))
         if self._picture is None and sum(map(len, self._shown)) < CELL_FACES:
-            self._shown.append(pictures[:CELL_FACES])
+            self._shown.append(pictures[:CELL_FACES].cpu())
 
     def save(self, features_path: Path, picture_path: Path, *, more: bool) -> dict[str, Any]:
         """Write the pseudo-values and the picture, each whole or not at all.

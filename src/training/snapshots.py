@@ -181,7 +181,7 @@ class Snapshotter:
     @torch.inference_mode()
     def sample_grid(self) -> Tensor:
         """Draw the fixed-z grid as uint8 `[H, W, 3]`."""
-        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid")))
+        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid"))).cpu()
         return image_grid(images, GRID_COLUMNS)
 
     @torch.inference_mode()
@@ -230,7 +230,7 @@ class Snapshotter:
         for i in range(mine.start, mine.stop, CHUNK):
             chosen = slice(i, min(i + CHUNK, mine.stop))
             c = F.one_hot(classes[chosen], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
-            yield to_uint8(self.G_ema(latents[chosen].to(device), c, psi=psi)).cpu()
+            yield to_uint8(self.G_ema(latents[chosen].to(device), c, psi=psi))
 
 
 def _now() -> str:
