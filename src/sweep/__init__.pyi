@@ -1,3 +1,4 @@
+from .again import command_with_clicks as command_with_clicks, recommend_again as recommend_again
 from .course import Job as Job
 from .plan import open_configured_sweep as open_configured_sweep
 from .run import (

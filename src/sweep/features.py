@@ -12,6 +12,7 @@ from ..data import image_grid, save_jpeg
 from ..faces import LandmarkProvider
 from ..files import atomic_write, copy_file, damage_of_zip
 from ..metrics import Judge, Rows, locate, shrunk
+from ..runs import CELL_COLUMNS, CELL_FACES
 
 SCORE_VERSION = 4  # raise when what is stored, or how it is measured, changes
 SHOWN, COLUMNS = 16, 4
@@ -37,8 +38,8 @@ class Collector:
     def add(self, pictures: Tensor) -> None:
         """Take the next uint8 `[n, 3, H, W]`."""
         self._rows.append(self._judge.rows(locate(shrunk(pictures), self._provider)))
-        if self._picture is None and sum(map(len, self._shown)) < SHOWN:
-            self._shown.append(pictures[:SHOWN])
+        if self._picture is None and sum(map(len, self._shown)) < CELL_FACES:
+            self._shown.append(pictures[:CELL_FACES].cpu())
 
     def save(self, features_path: Path, picture_path: Path, *, more: bool) -> dict[str, Any]:
         """Write the pseudo-values and the picture, each whole or not at all.
@@ -65,7 +66,7 @@ class Collector:
 
 def show(path: Path, pictures: Tensor) -> None:
     """Write the first 16 pictures, uint8 `[N, 3, H, W]`, as one."""
-    save_jpeg(path, image_grid(pictures[:SHOWN], COLUMNS))
+    save_jpeg(path, image_grid(pictures[:CELL_FACES], CELL_COLUMNS))
 
 
 def load_pseudo(path: Path) -> np.ndarray:
