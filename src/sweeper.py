@@ -47,11 +47,12 @@ class SnapshotSweeper(Sweeper):
         composed = self.loader.load_sweep_config(self.task_config, overrides)
         options = plain_task(composed)
         read(steps.SweepSettings, options)  # before torch and the metrics, which take seconds to import
-        sweep = steps.open_configured_sweep(options)
-        reused = steps.prepare(sweep)
-        own = ("run", "snapshot", "blend.res")
-        shared = [f"run={quote(str(sweep.run_dir.resolve()))}", *(o for o in overrides if not _is_key(o, *own))]
-        launched = 0
+        own = [o for o in overrides if not _is_key(o, "run", "snapshot", "blend.res", "joint")]
+        steps.sweep_all(steps.open_configured_sweeps(options), lambda sweep, reused: self._score(sweep, reused, own))
+
+    def _score(self, sweep: "steps.Sweep", reused: int, overrides: list[str]) -> None:
+        """Launch jobs until no cell lacks codes."""
+        shared, launched = [f"run={quote(str(sweep.run_dir.resolve()))}", *overrides], 0
         while jobs := steps.course_of(sweep).jobs():
             asked = [
                 [*shared, f"snapshot=[{snapshot.name}]", f"blend.res=[{','.join(map(str, sizes))}]"]
@@ -59,7 +60,6 @@ class SnapshotSweeper(Sweeper):
             ]
             _raise_failures(self.jobs.launch(asked, launched), lambda: steps.scored_line(sweep, reused))
             launched += len(asked)
-        steps.conclude(sweep, reused)
 
 
 def score_job(config: DictConfig) -> str | None:
@@ -69,7 +69,7 @@ def score_job(config: DictConfig) -> str | None:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
     """
     try:
-        sweep = steps.open_configured_sweep(plain(config))
+        (sweep,) = steps.open_configured_sweeps(plain(config))
         for snapshot in sweep.snapshots:
             steps.score_snapshot(sweep, snapshot, list(sweep.recipes))
     except UserError as error:

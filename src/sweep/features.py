@@ -13,7 +13,7 @@ from ..faces import LandmarkProvider
 from ..files import atomic_write, copy_file
 from ..metrics import Judge, Rows, locate, shrunk
 
-SCORE_VERSION = 4  # raise when what is stored, or how it is measured, changes
+SCORE_VERSION = 5  # raise when what is stored, or how it is measured, changes
 SHOWN, COLUMNS = 16, 4
 ROW = "row."  # before the names of arrays that are features
 

@@ -19,6 +19,7 @@ from ..signals import Stopped
 from ..tracking import Tracker, open_tracker, write_run_report
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint, has_checkpoint
+from .choice import ChoiceWatch
 from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
 from .fork import fork_line
 from .identity import LOCK, open_run_folder, run_facts, run_folder, update_run_json
@@ -134,7 +135,7 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
     )
     snapshots = cb.SnapshotCallback(marks, snapshotter.take, _is_taken(run))
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
-    stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
+    stop = cb.StopCallback(total_kimg, checkpoint, snapshots, _watch(run))
     profiling = [ProfileCallback(folder, _profile_facts(run))] if settings.trainer.profile else []
     trainer = make_trainer(
         device_of(settings.trainer),
@@ -169,6 +170,14 @@ def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[f
     snapshotter.finish()
     _print_end(run, log, stop.stopped)
     return stop.stopped
+
+
+def _watch(run: Run) -> Callable[[], bool] | None:
+    """What tells after a snapshot whether the best choice has long been passed; None where nobody asks."""
+    patience = run.settings.snapshot.stop
+    if patience is None:
+        return None
+    return ChoiceWatch(run.folder, patience, device=run.compute.device.type, weights=run.settings.weights).over
 
 
 def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
