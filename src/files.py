@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
@@ -154,6 +156,17 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def save_array(path: Path, array: NDArray) -> Path:
+    """Write a .npy file, whole or not at all.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    with atomic_write(path) as partial, open(partial, "wb") as file:
+        np.save(file, array)
+    return path
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all; one that has the content already stays as it is."""
     if not target.is_file() or target.read_bytes() != source.read_bytes():
@@ -180,3 +193,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged (not a JSON object): restore it, or take another run=NAME")
     return value
+
+
+def update_json(path: Path, **entries: Any) -> None:
+    """Set entries of a JSON object in a file, which is made where there is none.
+
+    Raises:
+        UserError: when the file cannot be read or written.
+    """
+    known = read_json(path) if path.exists() else {}
+    write_text(path, json.dumps({**known, **entries}, indent=2) + "\n")

@@ -53,12 +53,7 @@ _ANGLES = ("rotate_max", "hue_max")  # settings in half turns
 
 
 class AugmentDraws(nn.Module):
-    """Draw the parameters of all augmentations for a batch.
-
-    Args:
-        multipliers: probability multiplier of every gate that PARAMETERS names.
-        spreads: value of every setting that PARAMETERS names as a spread.
-    """
+    """Draws the parameters of a batch; multipliers are of the gates, spreads of the settings that PARAMETERS names."""
 
     multiplier: Tensor
     is_rotation: Tensor

@@ -68,13 +68,9 @@ class AugmentPipe(nn.Module):
         static: shapes never depend on data and nothing is read back from the device (needed for CUDA graphs).
             The result is the same; by default False on a CPU, where only the images and the area that a batch
             needs are computed, and True elsewhere.
-
-    Attributes:
-        p: scalar float32 buffer in [0, 1], saved with the module; starts at 0. Set it with
-            `pipe.p.copy_(...)`.
     """
 
-    p: Tensor
+    p: Tensor  # scalar float32 buffer in [0, 1], saved with the module; starts at 0. Set it with `pipe.p.copy_(...)`
 
     def __init__(self, settings: PipeSettings, *, static: bool | None = None) -> None:
         super().__init__()

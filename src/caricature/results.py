@@ -27,9 +27,6 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
 
     Yields:
         The folder; never one that holds the results of other photographs or codes.
-
-    Raises:
-        UserError: when `out` holds those of others, or cannot be written.
     """
     given = settings.photos or settings.codes
     assert given is not None
@@ -60,15 +57,7 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
 
 
 def open_photographs(path: str | Path, *left_out: Path) -> Source:
-    """Open photographs, without results of caricature runs that lie among them.
-
-    Args:
-        path: a photograph, a folder or a zip.
-        left_out: further folders, whose files are not photographs either.
-
-    Raises:
-        UserError: when there are none.
-    """
+    """Open photographs, without files in `left_out` and results of caricature runs that lie among them."""
     photos = open_photos(path)
     if not isinstance(photos, FolderSource):
         return photos
@@ -90,13 +79,7 @@ def open_photographs(path: str | Path, *left_out: Path) -> Source:
 
 
 def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) -> None:
-    """Remove pictures that an earlier run wrote, by its report, and this one did not.
-
-    Args:
-        out: folder of the results, with the earlier report.
-        report: of this run.
-        pasted: this run's files in `photos/`.
-    """
+    """Remove pictures that an earlier run wrote, by its report in `out`, and this one did not."""
     try:
         before = json.loads((out / REPORT).read_text())
         names = [str(face["name"]) for face in before["faces"]]

@@ -17,6 +17,7 @@ from .decode import (
 from .from_config import open_configured_dataset as open_configured_dataset
 from .images import (
     image_grid as image_grid,
+    jpeg_text as jpeg_text,
     save_jpeg as save_jpeg,
     save_png as save_png,
     to_float as to_float,

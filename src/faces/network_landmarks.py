@@ -116,11 +116,7 @@ def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor,
 
 @functools.cache
 def load_landmark_network() -> LandmarkNetwork:
-    """Load the shipped network.
-
-    Raises:
-        UserError: when its file is not the one that belongs to this version.
-    """
+    """Load the shipped network."""
     if not WEIGHTS.is_file() or file_sha256(WEIGHTS) != WEIGHTS_SHA256:
         raise UserError(f"{WEIGHTS} is not the file of this version (its sha256 differs): check it out again")
     network = LandmarkNetwork()

@@ -27,21 +27,13 @@ BATCH = 64
 
 
 class FeatureExtractor(Protocol):
-    """What metrics ask of an extractor.
+    """What metrics ask of an extractor."""
 
-    Attributes:
-        name: as in `metrics.extractor=`.
-        frechet_name: what the Fréchet distance of its features is called: `"fid"` for Inception's alone.
-        sha256: of its weights.
-        resizer: how pictures are brought to its input size.
-        num_features: length of a feature vector.
-    """
-
-    name: str
-    frechet_name: str
-    sha256: str
-    resizer: str
-    num_features: int
+    name: str  # as in `metrics.extractor=`
+    frechet_name: str  # what the Fréchet distance of its features is called: `"fid"` for Inception's alone
+    sha256: str  # of its weights
+    resizer: str  # how pictures are brought to its input size
+    num_features: int  # length of a feature vector
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map uint8 `[N, 3, H, W]` to float32 `[N, num_features]`, each row by itself."""

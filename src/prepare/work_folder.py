@@ -54,11 +54,7 @@ class Unfinished:
 
 @contextmanager
 def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
-    """Open the work on `out`, with what an earlier start with the same `key` has done; one process at a time.
-
-    Raises:
-        UserError: when the folder cannot be written.
-    """
+    """Open the work on `out`, with what an earlier start with the same `key` has done; one process at a time."""
     folder = out.with_name(f".{out.name}.unfinished")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 from .find import (
     BASE as BASE,
+    RUN_JSON as RUN_JSON,
     SNAPSHOTS as SNAPSHOTS,
     Base as Base,
     Snapshot as Snapshot,

@@ -17,6 +17,7 @@ from ..weights import load_network, read_meta, resolve_network
 
 MAX_LISTED = 12
 SNAPSHOTS = "snapshots/kimg-*.safetensors"
+RUN_JSON = "run.json"  # what a run is: identity, data set, machine, W&B run
 #: The network that a run was fine-tuned from, kept in its folder.
 BASE = "base.safetensors"
 AT_START = "snapshots/kimg-000000.00.safetensors"  # the same, as a snapshot
@@ -61,7 +62,7 @@ def find_run(run: str | Path, runs: Path) -> Path:
             raise UserError(f"no run with snapshots in {runs}: train one first, or name its folder with run=PATH")
         return max(folders, key=_last_change)
     for path in (runs / str(run), expanded(run)):
-        if (path / "run.json").is_file() or (path / "snapshots").is_dir():
+        if (path / RUN_JSON).is_file() or (path / "snapshots").is_dir():
             return path
     raise UserError(f"run={run}: neither a run in {runs} nor the folder of one")
 
@@ -198,5 +199,5 @@ def _as_kimg(item: str | float) -> float | None:
 
 
 def _last_change(run_dir: Path) -> float:
-    files = [run_dir / "run.json", run_dir / "log.jsonl", run_dir / "metrics.jsonl", *run_dir.glob(SNAPSHOTS)]
+    files = [run_dir / RUN_JSON, run_dir / "log.jsonl", run_dir / "metrics.jsonl", *run_dir.glob(SNAPSHOTS)]
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

@@ -11,15 +11,13 @@ import yaml
 from ..files import copy_file, file_sha256, write_text
 from ..metrics import LEVEL, level_of_a_look
 from ..runs import BEST, RANKING, Snapshot, blend_header
-from ..tracking import open_tracker, write_sweep_report
+from ..tracking import show_sweep, write_sweep_report
 from ..weights import load_network, save_network
 from .course import Course, course_of
 from .features import load_pseudo
 from .pictures import UNBLENDED
 from .plan import Sweep
 from .ranking import rank
-
-CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 
 
 def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
@@ -35,14 +33,14 @@ def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
     rows, ranking = rank_sweep(sweep)
     path = sweep.folder / RANKING
     same = path.is_file() and path.read_text() == _json(ranking)
-    best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
+    _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)
     write_text(sweep.folder / "config.yaml", yaml.safe_dump(sweep.settings.as_config(), sort_keys=False))
     sweep.table.replace(rows)
     write_text(path, _json(ranking))
     report = write_sweep_report(sweep.folder)
     if changed or not same:
-        _track(sweep, rows, ranking, best)
+        _show(sweep)
     print("\n".join([ranking["sentence"], *ranking["remarks"]]))
     print(f"report: {report}", flush=True)
     return ranking
@@ -153,31 +151,11 @@ def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
                 path.unlink()
 
 
-def _track(sweep: Sweep, rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
-    settings, run = sweep.settings, sweep.run_dir.name
-    config = {**sweep.protocol, "run": run, "resolutions": list(sweep.recipes), "alpha": settings.alpha}
-    tracker = open_tracker(
-        sweep.run_dir,
-        config=config,
-        mode=settings.tracker.mode,
-        project=settings.tracker.project,
-        name=f"{run}-{sweep.folder.name}",
-        group=run,
-        tags=["sweep"],
-    )
-    try:
-        columns = (*CELL, *_names(ranking), *FOUND)
-        values = [[sweep.folder / row[k] if k == "picture" else row[k] for k in columns] for row in rows]
-        tracker.table("sweep/cells", columns, values)
-        choice = ranking["recommended"]
-        if best is not None and choice is not None:
-            keys = {f"score/{name}": choice[name] for name in ("cari", *_names(ranking))}
-            bound = {"score/below_best": ranking["below_best"]}
-            tracker.summary({**keys, **bound, "recommended": choice["label"], "sentence": ranking["sentence"]})
-            facts = {key: choice[key] for key in ("label", "kimg", "resolution", "cari")}
-            tracker.artifact(best, name=f"{run}-blend", type="model", aliases=["best"], metadata=facts)
-    finally:
-        tracker.finish()
+def _show(sweep: Sweep) -> None:
+    settings = sweep.settings
+    config = {**sweep.protocol, "run": sweep.run_dir.name, "resolutions": list(sweep.recipes), "alpha": settings.alpha}
+    where = show_sweep(sweep.folder, mode=settings.tracker.mode, project=settings.tracker.project, config=config)
+    print(f"tracking   {where}", flush=True)
 
 
 def _names(ranking: dict[str, Any]) -> list[str]:

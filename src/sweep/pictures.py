@@ -59,9 +59,6 @@ def render_snapshot(
     Yields:
         (resolution, uint8 `[n, 3, H, W]`): each blend's pictures in the order of the codes, and the snapshot's own
         under `UNBLENDED`. They equal those of whole blended generators up to rounding.
-
-    Raises:
-        UserError: when the networks do not fit together.
     """
     shared = [recipe.resolution for recipe in recipes if recipe.shares_prefix]
     low = snapshot

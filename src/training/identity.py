@@ -22,7 +22,7 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
-from ..files import expanded, read_json, remove_partials, unwritable, write_text
+from ..files import expanded, read_json, remove_partials, unwritable, update_json, write_text
 from ..lock import exclusive
 from ..runs import BASE
 from .checkpoint import has_checkpoint
@@ -148,8 +148,7 @@ def run_facts(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def update_run_json(folder: Path, **facts: Any) -> None:
     """Add facts to `run.json`."""
-    path = folder / "run.json"
-    write_text(path, json.dumps({**read_json(path), **facts}, indent=2) + "\n")
+    update_json(folder / "run.json", **facts)
 
 
 def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset, *, resume: bool) -> None:

@@ -16,7 +16,7 @@ from ..files import read_json
 from ..lock import Claim
 from ..options import read
 from ..signals import Stopped
-from ..tracking import Tracker, open_tracker, write_run_report
+from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint, has_checkpoint
 from .choice import ChoiceWatch
@@ -96,17 +96,26 @@ def _goes_on(config: Mapping[str, Any], dataset: PictureDataset, parent: str) ->
 
 
 def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
-    """Train from where the run is; a run that is there already opens no log."""
+    """Train from where the run is; one that is there already is only shown, as far as it is not yet."""
     nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
     last = passed_marks(marks, nimg, run.module.step.batch_size) or [nimg / 1000]
-    if nimg >= total_kimg * 1000 and all(map(_is_taken(run), last)):
+    finished = nimg >= total_kimg * 1000 and all(map(_is_taken(run), last))
+    there = f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on"
+    if finished and (run.settings.tracker.mode == "disabled" or not lacks_rows(run.folder)):
         _print_header(run, total_kimg, marks, "nothing to train")
-        print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
+        print(there)
         return None
     tracker = _open_tracker(run)
     try:
         _print_header(run, total_kimg, marks, tracker.status)
-        return _fit(run, tracker, nimg, total_kimg, marks)
+        snapshotter = _snapshotter(run, tracker)
+        lacked = tracker.go_on_at(nimg)
+        snapshotter.restore(tracker.read_metrics(), unstored=lacked)
+        if not finished:
+            return _fit(run, tracker, snapshotter, nimg, total_kimg, marks)
+        snapshotter.finish()
+        print(there)
+        return None
     finally:
         tracker.finish()
 
@@ -115,11 +124,10 @@ def _is_taken(run: Run) -> Callable[[float], bool]:
     return partial(is_taken, run.folder, measured=run.settings.metrics.extractor is not None)
 
 
-def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
-    snapshotter = _snapshotter(run, tracker)
+def _fit(
+    run: Run, tracker: Tracker, snapshotter: Snapshotter, nimg: int, total_kimg: float, marks: list[float]
+) -> Stopped | None:
     settings, folder = run.settings, run.folder
-    tracker.truncate_after(nimg)
-    snapshotter.restore(tracker.read_metrics())
     if settings.trainer.profile:
         check_profile(run.module.step, max(nimg, 0), total_kimg)
     passed = [
@@ -217,9 +225,7 @@ def _open_tracker(run: Run) -> Tracker:
         config=dict(run.config),
         mode=settings.mode,
         project=settings.project,
-        name=run.folder.name,
-        group=run.folder.name,
-        tags=[run.dataset.name, "train"],
+        tags=[run.dataset.name],
     )
 
 

@@ -5,7 +5,8 @@ are judged in pairs: which may be the lowest, and when the lowest is surely past
 """
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from ..fetch import WeightsFolder
 from ..files import atomic_write
 from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, MetricsSettings, error_of, get_extractor, lowest
 from ..networks import Generator
+from ..runs import find_snapshots
 from ..tracking import Tracker, read_rows
-from ..weights import save_network
+from ..weights import read_meta, save_network
 from .schedule import mark_name
 from .seeds import seeded_generator
 
@@ -86,10 +88,15 @@ class Snapshotter:
         self.history: dict[str, NDArray[np.float64]] = {}  # pseudo-values of KID by name of the snapshot
         self.keep_best, self.max_gb = keep_best, max_gb
         self._kids: dict[str, float] = {}
-        self._unshared: Callable[[], None] | None = None
+        self._prunes = keep_best is not None or max_gb is not None
+        self._waiting: list[dict[str, Any]] = []  # rows of snapshots that are not stored yet
 
-    def restore(self, rows: list[dict[str, Any]]) -> None:
+    def restore(self, rows: list[dict[str, Any]], *, unstored: Sequence[dict[str, Any]] = ()) -> None:
         """Take up the evaluations made before a resume, as far as they were measured in the same way.
+
+        Args:
+            rows: they.
+            unstored: those of snapshots that may not be stored as artifacts.
 
         Raises:
             UserError: when `keep_best` would have to compare KIDs of different measures.
@@ -113,6 +120,8 @@ class Snapshotter:
         self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
         known = {Path(name).stem: self._pseudo_values(Path(name).stem, kid) for name, kid in self._kids.items()}
         self.history = {name: kid for name, kid in known.items() if kid is not None}
+        for row in unstored:
+            self._store(row)
 
     def take(self, kimg: float, nimg: int, name: str) -> None:
         """Write `snapshots/<name>.safetensors`, `samples/<name>.jpg`, and one metrics row."""
@@ -122,31 +131,32 @@ class Snapshotter:
         save_network(path, G_ema=self.G_ema, meta=meta, dtype=self.dtype)
         sample = self.run_dir / "samples" / f"{name}.jpg"
         save_jpeg(sample, self.sample_grid())
-        self.tracker.images("samples", sample, caption=f"{kimg:g} kimg", kimg=kimg)
-        if row:
-            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            row = {**row, "snapshot": path.name, "sample": f"samples/{sample.name}", "time": now}
-            self.tracker.metrics(row, kimg, nimg)
+        row = {**row, "snapshot": path.name, "sample": f"samples/{sample.name}", "time": _now()}
+        self.tracker.snapshot(row, kimg, nimg)
+        if "kid" in row:
             self._kids[path.name] = row["kid"]
-            self._share(path, kimg, meta, best=row["best"])
+        self._store({**row, "kimg": kimg})
         prune_snapshots(path.parent, self._kids, keep_best=self.keep_best, max_gb=self.max_gb, newest=path.name)
 
     def finish(self) -> None:
-        """Store the last snapshot as an artifact too, if it was not the best."""
-        if self._unshared is not None:
-            self._unshared()
-            self._unshared = None
+        """Where snapshots are pruned, store those that have stayed, and have no others stored."""
+        self._store_waiting()
+        if self._prunes:
+            with suppress(UserError):  # a damaged file: what it is of is not known, so nothing is deleted
+                self.tracker.keep_only([snapshot.kimg for snapshot in find_snapshots(self.run_dir)])
 
-    def _share(self, path: Path, kimg: float, meta: Mapping[str, Any], *, best: bool) -> None:
-        """Store a snapshot that improves as an artifact; one that does not waits for being the last."""
+    def _store_waiting(self) -> None:
+        for row in self._waiting:
+            path = self.run_dir / "snapshots" / row["snapshot"]
+            if path.is_file():
+                self.tracker.store(path, row, metadata=read_meta(path))
+        self._waiting = []
 
-        def store() -> None:
-            aliases = [f"kimg-{kimg:g}", "latest", *(["best"] if best else [])]
-            self.tracker.artifact(path, name=self.run_dir.name, type="model", aliases=aliases, metadata=meta)
-
-        self._unshared = None if best else store
-        if best:
-            store()
+    def _store(self, row: dict[str, Any]) -> None:
+        """Store a snapshot as an artifact; one that may be pruned while it is uploaded waits for the end."""
+        self._waiting.append(row)
+        if not self._prunes:
+            self._store_waiting()
 
     @torch.inference_mode()
     def sample_grid(self) -> Tensor:
@@ -194,6 +204,10 @@ class Snapshotter:
         for i in range(0, count, CHUNK):
             c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
             yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:

@@ -87,12 +87,7 @@ def read_meta(path: str | Path) -> dict[str, Any]:
 
 
 def read_native(origin: NetworkFile) -> Plan:
-    """Plan the networks of a native file.
-
-    Raises:
-        Refused: when the architecture in its header is not one that this version knows.
-        UserError: as `read_meta`.
-    """
+    """Plan the networks of a native file."""
     with _open(origin.path) as file:
         meta = _header(origin.path, file.metadata())
         names = list(file.keys())

@@ -10,11 +10,11 @@ from src.cli import compose_config
 from src.generate.run import generate
 from src.metrics import Evaluator
 from src.metrics.inception_extractor import InceptionExtractor
-from src.projection import project, tune
+from src.projection import project, projector, tune
 from src.projection.schedule import ProjectionSettings
 from src.sweep.run import run_sweep
 from src.weights import load_network, save_network
-from tests.pretended.cuda import CUDA
+from tests.pretended.cuda import CUDA, Recorder
 from tests.sweep.conftest import make_network, take_plain_landmarks, write_run
 from tests.tiny import make_tiny
 
@@ -56,7 +56,7 @@ def test_evaluation(pretended):
     reals = [(x, None) for x in pictures(8, 16)]
     for extractor in (InceptionExtractor(network, sha256="0", resizer="none", device=CUDA), "embedded"):
         fakes = [(G(torch.randn([4, 8], device=CUDA)) * 127.5 + 128).clamp(0, 255).to(torch.uint8) for _ in range(2)]
-        row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0)
+        row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0).row
         assert isinstance(row["kid"], float) and row["protocol"]["float32"] == "ieee"
     assert pretended.waiting() <= {
         "metrics/inception_extractor.py:__call__",
@@ -74,20 +74,24 @@ def test_a_sweep(pretended, run_dir, monkeypatch):
     assert pretended.waiting() <= chunks | once | FILES
 
 
+@pytest.mark.parametrize("patience", [None, 6])
 @pytest.mark.parametrize("noise", [False, True])
-def test_a_projection(pretended, noise):
-    """Once a batch of pictures, never a step."""
+def test_a_projection(pretended, noise, patience, monkeypatch):
+    """Once a batch of pictures, never a step; with patience once in 16 steps."""
+    recorder = Recorder(pretended)
+    monkeypatch.setattr(projector, "CudaRecorder", lambda *_, **__: recorder)
     G = make_tiny()[0].to(CUDA)
-    settings = ProjectionSettings(steps=2, noise=noise)
+    settings = ProjectionSettings(steps=20, noise=noise, patience=patience)
     found = project(G, pictures(2, 16), settings=settings, progress=False)
-    assert found.codes.device.type == "cpu"
+    assert found.codes.device.type == "cpu" and recorder.captures == 1
     once = {"projection/perceptual.py:__init__", "projection/projector.py:_w_statistics"}
     batch = {"projection/projector.py:_project_batch", "projection/projector.py:<listcomp>"}
-    maps = {"projection/noise_maps.py:<listcomp>"}
-    assert pretended.waiting() <= once | batch | maps | {"a test"}
+    look = {"projection/descent.py:_look"}
+    assert pretended.waiting() <= once | batch | look | {"a test"}
+    assert pretended.waits["tolist", *look] == (0 if patience is None else 2)
     first = sum(count for (_, where), count in pretended.waits.items() if where != "a test")
     pretended.waits.clear()
-    project(G, pictures(2, 16), settings=replace(settings, steps=4), progress=False)
+    project(G, pictures(2, 16), settings=replace(settings, steps=32), progress=False)
     assert sum(pretended.waits.values()) <= first, "more steps, no more waits"
 
 

@@ -24,19 +24,12 @@ _OPEN: dict[str, Callable[[], LandmarkProvider]] = {
 
 @dataclass(frozen=True)
 class Detector:
-    """A detector that has found the references' faces.
+    """A detector that has found the references' faces."""
 
-    Attributes:
-        name: which.
-        provider: it.
-        base: the base's pictures with their landmarks.
-        cartoons: the cartoons' with theirs.
-    """
-
-    name: str
-    provider: LandmarkProvider
-    base: Faces
-    cartoons: Faces
+    name: str  # which
+    provider: LandmarkProvider  # it
+    base: Faces  # the base's pictures with their landmarks
+    cartoons: Faces  # the cartoons' with theirs
 
     def locate(self, images: Tensor) -> Faces:
         """Find the faces of pictures, uint8 `[N, 3, H, W]`."""

@@ -23,17 +23,11 @@ SMOOTHING = 1e-3  # of the splines: landmarks are not exact
 
 @dataclass(frozen=True)
 class Frame:
-    """A mean face in a square.
+    """A mean face in a square."""
 
-    Attributes:
-        px: pixels a side.
-        points: `[68, 2]` (x, y) of the mean face in parts of the side.
-        usual: `[68, 2]` mean landmarks in the base's pictures: where a face that was not found is looked for.
-    """
-
-    px: int
-    points: Tensor
-    usual: Tensor
+    px: int  # pixels a side
+    points: Tensor  # `[68, 2]` (x, y) of the mean face in parts of the side
+    usual: Tensor  # `[68, 2]` mean landmarks in the base's pictures: where a face that was not found is looked for
 
     @cached_property
     def spline(self) -> Tensor:
