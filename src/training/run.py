@@ -19,7 +19,6 @@ from ..signals import Stopped
 from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint, has_checkpoint
-from .choice import ChoiceWatch
 from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
 from .fork import fork_line
 from .identity import LOCK, open_run_folder, run_facts, run_folder, update_run_json
@@ -185,6 +184,8 @@ def _watch(run: Run) -> Callable[[], bool] | None:
     patience = run.settings.snapshot.stop
     if patience is None:
         return None
+    from .choice import ChoiceWatch  # and with it all that a sweep needs
+
     return ChoiceWatch(run.folder, patience, device=run.compute.device.type, weights=run.settings.weights).over
 
 
