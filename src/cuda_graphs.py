@@ -2,10 +2,12 @@
 
 A graph launches thousands of small kernels at once. It repeats exactly what was captured, at the same addresses: such
 work changes everything in place, reads nothing back to the host, and has no shape or branch that depends on data. What
-it reads lies in tensors that never move, and its random numbers come from a generator that the graph knows.
+it reads lies in tensors that never move, and its random numbers come from a generator that the graph knows. What no
+graph may hold, such as waiting for other processes, is done between two pieces of the work, each a graph of its own.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Protocol
 
 import torch
@@ -27,6 +29,9 @@ class Recorder(Protocol):
     ) -> tuple[Callable[[], None], Tensor]:
         """Capture work without executing it; returns what replays it, and the tensor in which its result appears."""
 
+    def outside(self, step: Callable[[], object]) -> None:
+        """Do `step`, which no graph may hold: now, or, called by work that is being captured, at each replay."""
+
 
 class CudaRecorder:
     """Captures with `torch.cuda.CUDAGraph`; all graphs share one pool of memory, as none needs another's results.
@@ -40,6 +45,7 @@ class CudaRecorder:
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
         self.otherwise = otherwise
+        self._cut: Callable[[Callable[[], object]], None] | None = None  # while work is being captured
 
     def eager(self, work: Callable[[], Tensor]) -> Tensor:
         """Run work on the stream that captures later, in order with the current stream."""
@@ -58,17 +64,46 @@ class CudaRecorder:
         Raises:
             UserError: when CUDA refuses something in it.
         """
-        graph = torch.cuda.CUDAGraph()
-        if generator is not None:
-            graph.register_generator_state(generator)
+        steps: list[Callable[[], object]] = []
         try:
-            # thread_local: loaders may pin memory in threads of their own meanwhile
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+            with ExitStack() as capturing:
+
+                def begin() -> None:
+                    graph = torch.cuda.CUDAGraph()
+                    if generator is not None:
+                        graph.register_generator_state(generator)
+                    # thread_local: loaders may pin memory in threads of their own meanwhile
+                    capturing.enter_context(
+                        torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local")
+                    )
+                    steps.append(graph.replay)
+
+                def cut(step: Callable[[], object]) -> None:
+                    capturing.close()
+                    steps.append(step)
+                    begin()
+
+                self._cut = cut
+                begin()
                 result = work()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"this work cannot be captured in a CUDA graph ({reason}): {self.otherwise}") from error
-        return graph.replay, result
+        finally:
+            self._cut = None
+
+        def replay() -> None:
+            for step in steps:
+                step()
+
+        return replay, result
+
+    def outside(self, step: Callable[[], object]) -> None:
+        """As `Recorder` says: the piece that is being captured ends, and another begins."""
+        if self._cut is None:
+            step()
+        else:
+            self._cut(step)
 
 
 class Repeated:

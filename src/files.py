@@ -10,7 +10,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,27 @@ def write_text(path: Path, text: str) -> Path:
     with atomic_write(path) as partial:
         partial.write_text(text)
     return path
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines to a text file in a single write, so that those of several processes do not mix.
+
+    The file and its folder are made, also for no line; a last line that a crash cut short is ended first.
+
+    Args:
+        path: of the file.
+        lines: without their ends.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+", buffering=0) as file:
+            torn = file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+            file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def save_array(path: Path, array: NDArray) -> Path:

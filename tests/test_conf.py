@@ -17,6 +17,7 @@ from src.exits import with_errors_as_lines
 from src.generate import GenerateSettings
 from src.metrics import MetricsSettings
 from src.options import kinds, read
+from src.picking import PickSettings
 from src.prepare import PrepareSettings
 from src.runs import PathsSettings
 from src.sweep import SweepSettings
@@ -33,7 +34,14 @@ NEEDED = {
 }
 
 
-ROOTS = {"train": [], "prepare": ["source=x"], "sweep": ["tracker=none"], "caricature": ["photos=x"], "generate": []}
+ROOTS = {
+    "train": [],
+    "prepare": ["source=x"],
+    "sweep": ["tracker=none"],
+    "caricature": ["photos=x"],
+    "generate": [],
+    "pick": [],
+}
 
 
 @cache
@@ -85,6 +93,7 @@ def test_defaults_for_callers_in_python_are_those_of_the_files():
     assert read(SweepSettings, compose_config("sweep", ["tracker=none"])) == SweepSettings()
     assert read(CaricatureSettings, compose_config("caricature", ["photos=x"])) == CaricatureSettings(photos="x")
     assert read(GenerateSettings, compose_config("generate")) == GenerateSettings()
+    assert read(PickSettings, compose_config("pick")) == PickSettings()
     prepare = read(PrepareSettings, compose_config("prepare", ["source=x"]))
     assert prepare == PrepareSettings(dataset=prepare.dataset, source="x")
     train = read(TrainSettings, compose_config("train", ["tracker=none"]))
@@ -97,11 +106,12 @@ def test_defaults_for_callers_in_python_are_those_of_the_files():
 @pytest.mark.parametrize("name", ROOTS)
 def test_a_wrong_option_is_one_line_from_every_script_before_torch(name, tmp_path):
     (tmp_path / "torch.py").write_text("raise RuntimeError('torch is imported')")
-    command = [sys.executable, str(CONF.parent / f"{name}.py"), *ROOTS[name], "weights.folder=null"]
+    wrong, expected = ("who=null", "a text") if name == "pick" else ("weights.folder=null", "a path")
+    command = [sys.executable, str(CONF.parent / f"{name}.py"), *ROOTS[name], wrong]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=100)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: weights.folder=null: give a path\n"
+    assert done.stderr == f"error: {wrong}: give {expected}\n"
 
 
 def test_files_hold_no_class_paths():

@@ -1,4 +1,5 @@
 from .backdrop import Backdrop as Backdrop, parse_backdrop as parse_backdrop
+from .blur import gaussian_blur as gaussian_blur
 from .datamodule import PictureDataModule as PictureDataModule
 from .dataset import (
     MIN_PICTURES as MIN_PICTURES,

@@ -3,10 +3,12 @@ from .cariscore import (
     LEVEL as LEVEL,
     MIN_PX as MIN_PX,
     Axis as Axis,
+    AxisName as AxisName,
     Cell as Cell,
     Decision as Decision,
     Judge as Judge,
     Judged as Judged,
+    Named as Named,
     References as References,
     Rows as Rows,
     check_detector as check_detector,
@@ -47,4 +49,3 @@ from .kid import KernelDistance as KernelDistance, error_of as error_of, lowest 
 from .lpips import Lpips as Lpips, load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
 from .published import INCEPTION_NVIDIA as INCEPTION_NVIDIA
 from .settings import MetricsSettings as MetricsSettings
-from .shards import Shards as Shards

@@ -4,8 +4,6 @@ The own one compares pyramids of pixels and feature maps of the embedded network
 fitted to human judgements, and its numbers are not comparable with LPIPS.
 """
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -97,11 +95,9 @@ class PerceptualDistance(Distance):
 
     def __init__(self, *, device: torch.device | str = "cpu") -> None:
         super().__init__()
-        extractor = get_extractor("embedded")
+        extractor = get_extractor("embedded", device=str(device))
         assert isinstance(extractor, EmbeddedExtractor)
         self.network: EmbeddedNetwork = extractor.network
-        if torch.device(device).type != "cpu":
-            self.network = copy.deepcopy(self.network).to(device)
 
     def describe(self, targets: Tensor) -> list[Tensor]:
         """What `compare` needs of targets, computed once: their pyramid and feature maps."""

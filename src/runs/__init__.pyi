@@ -8,11 +8,14 @@ from .find import (
     find_base as find_base,
     find_run as find_run,
     find_snapshots as find_snapshots,
+    run_argument as run_argument,
     run_config as run_config,
 )
 from .recipe import Recipe as Recipe, recipes_of as recipes_of
 from .recommended import (
     BEST as BEST,
+    CELL_COLUMNS as CELL_COLUMNS,
+    CELL_FACES as CELL_FACES,
     RANKING as RANKING,
     Recommended as Recommended,
     blend_header as blend_header,

@@ -14,6 +14,7 @@ from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded, file_sha256
 from ..networks import Generator
 from ..weights import load_network, read_meta, resolve_network
+from .settings import PathsSettings
 
 MAX_LISTED = 12
 SNAPSHOTS = "snapshots/kimg-*.safetensors"
@@ -65,6 +66,11 @@ def find_run(run: str | Path, runs: Path) -> Path:
         if (path / RUN_JSON).is_file() or (path / "snapshots").is_dir():
             return path
     raise UserError(f"run={run}: neither a run in {runs} nor the folder of one")
+
+
+def run_argument(run_dir: Path, runs: str | Path = PathsSettings.runs) -> str:
+    """What `run=` is to say, so that `find_run` finds this folder: its name in `runs`, or its path."""
+    return run_dir.name if run_dir.resolve().parent == expanded(runs).resolve() else str(run_dir)
 
 
 def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = "all") -> list[Snapshot]:

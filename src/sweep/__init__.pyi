@@ -1,3 +1,4 @@
+from .again import command_with_clicks as command_with_clicks, recommend_again as recommend_again
 from .course import course_of as course_of
 from .finish import rank_sweep as rank_sweep
 from .plan import Sweep as Sweep, open_configured_sweeps as open_configured_sweeps, open_sweep as open_sweep

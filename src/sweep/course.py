@@ -83,7 +83,7 @@ def _left(sweep: Sweep, places: Sequence[Place], rows: Sequence[Row]) -> tuple[l
         np.stack([load_pseudo(sweep.table.features_path(row["key"])) for row in rows], axis=1),
         [as_cell(row) for row in rows],
         level=level_of_a_look(len(sweep.looks)),
-        weights=exponents(sweep.references.axes, sweep.settings.alpha),
+        weights=exponents(sweep.references.axes, sweep.alpha),
         seed=sweep.settings.seed,
     )
     return [places[i] for i in found.stays], found.decided

@@ -12,9 +12,9 @@ from ..data import image_grid, save_jpeg
 from ..faces import LandmarkProvider
 from ..files import atomic_write, copy_file
 from ..metrics import Judge, Rows, locate, shrunk
+from ..runs import CELL_COLUMNS, CELL_FACES
 
 SCORE_VERSION = 5  # raise when what is stored, or how it is measured, changes
-SHOWN, COLUMNS = 16, 4
 ROW = "row."  # before the names of arrays that are features
 
 
@@ -36,8 +36,8 @@ class Collector:
     def add(self, pictures: Tensor) -> None:
         """Take the next uint8 `[n, 3, H, W]`."""
         self._rows.append(self._judge.rows(locate(shrunk(pictures), self._provider)))
-        if self._picture is None and sum(map(len, self._shown)) < SHOWN:
-            self._shown.append(pictures[:SHOWN])
+        if self._picture is None and sum(map(len, self._shown)) < CELL_FACES:
+            self._shown.append(pictures[:CELL_FACES].cpu())
 
     def save(self, features_path: Path, picture_path: Path, *, more: bool) -> dict[str, Any]:
         """Write the pseudo-values and the picture, each whole or not at all.
@@ -64,7 +64,7 @@ class Collector:
 
 def show(path: Path, pictures: Tensor) -> None:
     """Write the first 16 pictures, uint8 `[N, 3, H, W]`, as one."""
-    save_jpeg(path, image_grid(pictures[:SHOWN], COLUMNS))
+    save_jpeg(path, image_grid(pictures[:CELL_FACES], CELL_COLUMNS))
 
 
 def load_pseudo(path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -56,21 +57,27 @@ def rank_sweep(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     rows, course = sweep.rows(), course_of(sweep)
     racers = {f"{snapshot.name}/{resolution}" for snapshot, resolution in course.racers}
     axes = references.axes
+    unblended = {s.name: _unblended(sweep, s) for s in sweep.snapshots if s.kimg > 0}
+    resolutions = next(iter(sweep.recipes.values())).resolutions(sweep.base.G)
     rows, decided = rank(
         rows,
         {row["label"]: load_pseudo(table.features_path(row["key"])) for row in rows},
-        {s.name: load_pseudo(table.features_path(_unblended(sweep, s))) for s in sweep.snapshots if s.kimg > 0},
+        {name: load_pseudo(table.features_path(key)) for name, key in unblended.items()},
         axes,
-        alpha=settings.alpha,
+        alpha=sweep.alpha,
         seed=settings.seed,
         gates=settings.gates,
-        resolutions=next(iter(sweep.recipes.values())).resolutions(sweep.base.G),
+        resolutions=resolutions,
         left_out={row["label"] for row in rows} - racers,
         level=level_of_a_look(len(sweep.looks)),
     )
     landmarks = references.facts["landmarks"]
     found = {**landmarks["found"], "blends": sum(row["found"] for row in rows) / max(len(rows), 1)}
+    clicks = sweep.verdict
     facts = {
+        "clicks": clicks and {**asdict(clicks), "sentence": clicks.sentence},
+        "unblended_keys": unblended,
+        "resolutions": resolutions,
         "landmarks": {**landmarks, "found": found},
         "cartoons": references.facts["cartoons"],
         "direction": settings.blend.direction,
@@ -100,7 +107,8 @@ def _remarks(ranking: dict[str, Any]) -> list[str]:
     landmarks, cartoons = ranking["landmarks"], ranking["cartoons"]
     warning = landmarks["warning"]
     found = ", ".join(f"{which} {share:.0%}" for which, share in landmarks["found"].items())
-    said = [f"Landmarks by {landmarks['name']}; faces found: {found}."]
+    said = [ranking["clicks"]["sentence"]] if ranking["clicks"] else []
+    said += [f"Landmarks by {landmarks['name']}; faces found: {found}."]
     said += [f"{warning[0].upper()}{warning[1:]}."] if warning else []
     if cartoons["reason"] is not None:
         said.append(
@@ -153,7 +161,7 @@ def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
 
 def _show(sweep: Sweep) -> None:
     settings = sweep.settings
-    config = {**sweep.protocol, "run": sweep.run_dir.name, "resolutions": list(sweep.recipes), "alpha": settings.alpha}
+    config = {**sweep.protocol, "run": sweep.run_dir.name, "resolutions": list(sweep.recipes), "alpha": sweep.alpha}
     where = show_sweep(sweep.folder, mode=settings.tracker.mode, project=settings.tracker.project, config=config)
     print(f"tracking   {where}", flush=True)
 

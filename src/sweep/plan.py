@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..clicks import Verdict, judge, read_enough_clicks
 from ..device import float32_format, torch_device
 from ..errors import UserError
 from ..files import read_json
@@ -81,6 +82,19 @@ class Sweep:
         """What the cells are measured against, as `run.prepare` wrote it."""
         return SweepReferences.load(self.table.features_path(self.base_key))
 
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """What clicks say that the weight of shape is taken from; None without."""
+        path = self.settings.clicks
+        if path is None:
+            return None
+        return judge(read_enough_clicks(path), [axis.name for axis in self.references.axes], path)
+
+    @property
+    def alpha(self) -> float:
+        """Weight of shape in the score: that of the clicks, or as it is set."""
+        return self.settings.alpha if self.verdict is None else self.verdict.alpha
+
     def key(self, snapshot: Snapshot, resolution: int, codes: int) -> str:
         """Name of a cell's features, and its identity: protocol, references, snapshot file, resolution, codes.
 
@@ -109,6 +123,8 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     Raises:
         UserError: for everything that cannot be, before anything is computed.
     """
+    if settings.clicks is not None:
+        read_enough_clicks(settings.clicks)
     device = torch_device(settings.device)
     snapshots = find_snapshots(run_dir, settings.snapshot)
     base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)

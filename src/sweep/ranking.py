@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ..metrics import (
     DELTA,
     LEVEL,
-    Axis,
     Cell,
     Decision,
+    Named,
     combine,
     decide,
     exponents,
@@ -34,7 +34,7 @@ def rank(
     rows: Sequence[Row],
     pseudo: Mapping[str, Pseudo],
     unblended: Mapping[str, Pseudo],
-    axes: Sequence[Axis],
+    axes: Sequence[Named],
     *,
     alpha: float = 0.5,
     seed: int = 0,
@@ -115,7 +115,7 @@ def _passes(row: Row, gates: bool) -> bool:
     return not gates or all(gate["passed"] is not False for gate in row["gates"].values())
 
 
-def _placed(pseudo: Pseudo, axes: Sequence[Axis], weights: Sequence[float]) -> dict[str, float]:
+def _placed(pseudo: Pseudo, axes: Sequence[Named], weights: Sequence[float]) -> dict[str, float]:
     """Places without their bias in 1/N, not clipped, and the score."""
     places = pseudo.mean(axis=0)
     return {axis.name: float(place) for axis, place in zip(axes, places, strict=True)} | {
@@ -123,7 +123,7 @@ def _placed(pseudo: Pseudo, axes: Sequence[Axis], weights: Sequence[float]) -> d
     }
 
 
-def _decided(ranked: Sequence[Row], decision: Decision, axes: Sequence[Axis]) -> dict[str, Any]:
+def _decided(ranked: Sequence[Row], decision: Decision, axes: Sequence[Named]) -> dict[str, Any]:
     by_score = sorted(range(len(ranked)), key=lambda i: -decision.scores.mean[i])
     labels = [ranked[i]["label"] for i in by_score]
     candidates, equals = ({ranked[i]["label"] for i in chosen} for chosen in (decision.candidates, decision.equals))
@@ -151,7 +151,7 @@ def _undecided(rows: Sequence[Row], pseudo: Mapping[str, Pseudo]) -> dict[str, A
     }
 
 
-def _summary(row: Row, axes: Sequence[Axis]) -> Row:
+def _summary(row: Row, axes: Sequence[Named]) -> Row:
     named = ("label", "snapshot", "kimg", "resolution", "cari", *(axis.name for axis in axes), "share", "picture")
     return {key: row[key] for key in named}
 

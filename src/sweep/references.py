@@ -110,7 +110,7 @@ def find_cartoons(run_dir: Path, G: Generator, num_codes: int, psi: float, seed:
     last: Snapshot = find_snapshots(run_dir)[-1]
     snapshot = load_network(last.path, device=G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     codes = common_codes(G, num_codes, psi, seed + 1)
-    return Cartoons(torch.cat([shrunk(part) for part in render(snapshot, codes)]), last.name, reason)
+    return Cartoons(torch.cat([shrunk(part).cpu() for part in render(snapshot, codes)]), last.name, reason)
 
 
 def training_pictures(run_dir: Path) -> tuple[Cartoons | None, str]:

@@ -106,7 +106,7 @@ def _prepare_references(sweep: Sweep) -> None:
     table, key, protocol = sweep.table, sweep.base_key, sweep.protocol
     if table.has(key) and SweepReferences.load(table.features_path(key)).has_cartoons:
         return
-    base = torch.cat([shrunk(part) for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
+    base = torch.cat([shrunk(part).cpu() for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
     cartoons = find_cartoons(sweep.run_dir, sweep.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
     references = measure_references(base, cartoons, protocol["landmarks"], protocol["direction"])
     write_references(table.features_path(key), table.picture_path(key), references, base)
@@ -145,7 +145,8 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int])
             f"(cosine {relation:.2f}); name the right network with base=FILE"
         )
     references, table = sweep.references, sweep.table
-    judge, provider = Judge(references.measured.first(codes)), open_detector(references.facts["landmarks"]["name"])
+    judge = Judge(references.measured.first(codes))
+    provider = open_detector(references.facts["landmarks"]["name"], G.mapping.w_avg.device)
     collectors: dict[int, Collector] = {}
     for r in missing:
         key = sweep.key(snapshot, r, before)

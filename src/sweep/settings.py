@@ -1,6 +1,7 @@
 """What `sweep.py` is asked to do: all options of `conf/sweep.yaml`."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal
 
 from ..fetch import WeightsFolder
@@ -29,6 +30,7 @@ class SweepSettings(Options):
     landmarks: Literal["auto", "network", "face-alignment", "dlib"] = "auto"  # by which shape is measured
     # weight of shape in the score
     alpha: Annotated[float, Range(0, 1, above=True, below=True, note="0 rendering alone, 1 shape alone")] = 0.5
+    clicks: Path | None = None  # of pick.py, whose alpha is taken; merged files too
     gates: bool = True  # leave blends that fail a gate out of the ranking
     device: Device = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of rendering
@@ -40,3 +42,8 @@ class SweepSettings(Options):
     def runs(self) -> list[str]:
         """The runs that are swept."""
         return self.run.split(",") if self.joint else [self.run]
+
+    def check(self) -> None:
+        """Clicks say what alpha is."""
+        if self.clicks is not None:
+            self.refuse_changed("has no effect with clicks=, which say it", "alpha")

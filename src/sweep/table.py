@@ -6,14 +6,11 @@ coming back to them costs nothing. `cells.jsonl` holds the scored rows of the gr
 """
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from ..files import write_text
+from ..files import append_lines, write_text
 from ..tracking import read_rows
 from .features import has_features
 
@@ -44,8 +41,7 @@ class CellTable:
         Raises:
             UserError: when the folder cannot be written to.
         """
-        with self._appending():
-            pass
+        append_lines(self.kept_path, [])
         return sum(row["protocol"] != dict(protocol) for row in self._kept().values())
 
     def has(self, key: str) -> bool:
@@ -61,27 +57,16 @@ class CellTable:
         return self.folder / "features" / f"{key}.jpg"
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Append a row in a single write, so that rows of parallel jobs do not mix."""
-        with self._appending() as target:
-            size = os.fstat(target).st_size
-            torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # a crash cut the last row short
-            os.write(target, (("\n" if torn else "") + json.dumps(row) + "\n").encode())
+        """Append a row, so that rows of parallel jobs do not mix."""
+        append_lines(self.kept_path, [json.dumps(row)])
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rewrite `cells.jsonl`, whole or not at all."""
         write_text(self.path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
+    def scored(self) -> list[dict[str, Any]]:
+        """The scored rows of the grid that was ranked last."""
+        return read_rows(self.path)
+
     def _kept(self) -> dict[str, dict[str, Any]]:
         return {row["key"]: row for row in read_rows(self.kept_path)}
-
-    @contextmanager
-    def _appending(self) -> Iterator[int]:
-        try:
-            self.kept_path.parent.mkdir(parents=True, exist_ok=True)
-            target = os.open(self.kept_path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                yield target
-            finally:
-                os.close(target)
-        except OSError as error:
-            raise UserError(f"{self.kept_path}: cannot be written ({error.strerror or error})") from error

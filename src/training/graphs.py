@@ -73,6 +73,10 @@ class PhaseGraphs:
             held.c.copy_(batch.c)
         return held
 
+    def outside(self, step: Callable[[], object]) -> None:
+        """Do `step` outside of any graph, now and whenever the phase whose work calls this runs."""
+        self.recorder.outside(step)
+
     def run(self, name: str, work: Work, optimizer: torch.optim.Optimizer, batch: Batch, seed: int) -> Statistics:
         """Run a phase once.
 

@@ -34,6 +34,7 @@ from .schedule import mark_name
 FREE_KEYS = (
     "run",
     "resume",
+    "batch_gpu",
     "total_kimg",
     "snapshot",
     "log_kimg",

@@ -94,7 +94,8 @@ class TrainerSettings(Options):
     """The group `trainer`: what a run computes on, and how."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"  # kind of device
-    devices: Count = 1  # how many
+    devices: Count = 1  # how many, of each machine; the batch is divided among them
+    num_nodes: Count = 1  # machines, on each of which torchrun or srun starts `devices` processes
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # number format of the networks
     ops: Literal["auto", "reference", "required"] = "auto"  # which implementations of the ops serve
     allocator: Literal["auto", "keep", "system"] = "auto"  # whether freed memory is kept
@@ -108,8 +109,6 @@ class TrainerSettings(Options):
         """Refuse options that exclude each other."""
         if self.graphs is True and self.compile:
             raise self.wrong("graphs", "trainer.graphs=true and trainer.compile=true exclude each other: choose one")
-        if self.devices != 1:
-            raise self.wrong("devices", "this version trains on one device; set trainer.devices=1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +120,8 @@ class TrainSettings(Options):
     # whether the same command again goes on where it was; fork: a changed one goes on from there in a run of its own
     resume: Literal["fork"] | bool
     seed: Seed  # of the run
-    batch: Count  # real images an iteration
+    batch: Count  # real images an iteration, of all devices together
+    batch_gpu: Count | None  # so many at once on a device, which saves memory; None for its share of the batch
     total_kimg: NotNegative | None  # end of the run; None for the last mark of `snapshot.kimg`, or 32
     snapshot: SnapshotSettings  # when and how snapshots are kept
     log_kimg: Positive  # a row of losses and speed every so many kimg

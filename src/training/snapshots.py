@@ -20,7 +20,17 @@ from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
 from ..files import atomic_write
-from ..metrics import KID_MEASURE, Evaluator, FeatureExtractor, MetricsSettings, error_of, get_extractor, lowest
+from ..group import Group
+from ..metrics import (
+    KID_MEASURE,
+    Evaluation,
+    Evaluator,
+    FeatureExtractor,
+    MetricsSettings,
+    error_of,
+    get_extractor,
+    lowest,
+)
 from ..networks import Generator
 from ..runs import find_snapshots
 from ..tracking import Tracker, read_rows
@@ -28,6 +38,7 @@ from ..weights import read_meta, save_network
 from .schedule import mark_name
 from .seeds import seeded_generator
 
+ALONE = Group()
 GRID_COLUMNS, GRID_ROWS = 8, 4
 CHUNK = 32
 BYTES_PER_GB = 2**30
@@ -63,6 +74,7 @@ class Snapshotter:
         seed: of grids and evaluation latents.
         keep_best: how many snapshots of lowest KID stay on disk (see `prune_snapshots`).
         max_gb: how much they may take.
+        group: the processes that train together; all of them measure, the first one writes.
     """
 
     def __init__(
@@ -80,7 +92,9 @@ class Snapshotter:
         seed: int,
         keep_best: int | None = None,
         max_gb: float | None = None,
+        group: Group = ALONE,
     ) -> None:
+        self.group = group
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
         self.weights_folder = weights_folder
@@ -125,7 +139,10 @@ class Snapshotter:
 
     def take(self, kimg: float, nimg: int, name: str) -> None:
         """Write `snapshots/<name>.safetensors`, `samples/<name>.jpg`, and one metrics row."""
-        row: dict[str, Any] = {} if self.metrics.extractor is None else self._evaluate(name)
+        found = None if self.metrics.extractor is None else self._measure()
+        if not self.group.is_first:
+            return
+        row: dict[str, Any] = {} if found is None else self._compared(name, found)
         meta = {**self.meta, "kimg": kimg, "nimg": nimg, "metrics": _numbers(row)}
         path = self.run_dir / "snapshots" / f"{name}.safetensors"
         save_network(path, G_ema=self.G_ema, meta=meta, dtype=self.dtype)
@@ -161,17 +178,20 @@ class Snapshotter:
     @torch.inference_mode()
     def sample_grid(self) -> Tensor:
         """Draw the fixed-z grid as uint8 `[H, W, 3]`."""
-        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid")))
+        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid"))).cpu()
         return image_grid(images, GRID_COLUMNS)
 
     @torch.inference_mode()
-    def _evaluate(self, name: str) -> dict[str, Any]:
+    def _measure(self) -> Evaluation:
         if self.evaluator is None:
             extractor = configured_extractor(self.metrics, self.weights_folder, self.G_ema.mapping.w_avg.device)
             assert extractor is not None
-            self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed)
+            self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed, group=self.group)
         psi, count = float(self.metrics.psi), self.metrics.num_fakes
-        found = self.evaluator.evaluate(self._fakes(count, psi, "evaluation"), psi=psi)
+        return self.evaluator.evaluate(self._fakes(count, psi, "evaluation", self.group), psi=psi)
+
+    def _compared(self, name: str, found: Evaluation) -> dict[str, Any]:
+        """The row of an evaluation, beside those before it."""
         path = self._pseudo_path(name)
         with atomic_write(path) as partial, open(partial, "wb") as file:
             np.save(file, found.kid)
@@ -195,15 +215,17 @@ class Snapshotter:
     def _pseudo_path(self, name: str) -> Path:
         return self.run_dir / "evaluations" / f"{name}.npy"
 
-    def _fakes(self, count: int, psi: float, stream: str) -> Iterator[Tensor]:
-        """Yield uint8 `[<=32, 3, H, W]` pictures of latents that are the same at every snapshot."""
+    def _fakes(self, count: int, psi: float, stream: str, group: Group = ALONE) -> Iterator[Tensor]:
+        """Yield a process's share of pictures of latents that are the same at every snapshot, uint8 `[n, 3, H, W]`."""
         device = self.G_ema.mapping.w_avg.device
-        generator = seeded_generator(self.seed, 0, 0, stream)
+        generator = seeded_generator(self.seed, 0, stream)
         latents = torch.randn([count, self.G_ema.z_dim], generator=generator)
         classes = torch.randint(max(self.G_ema.c_dim, 1), [count], generator=generator)
-        for i in range(0, count, CHUNK):
-            c = F.one_hot(classes[i : i + CHUNK], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
-            yield to_uint8(self.G_ema(latents[i : i + CHUNK].to(device), c, psi=psi)).cpu()
+        mine = group.share(count)
+        for i in range(mine.start, mine.stop, CHUNK):
+            chosen = slice(i, min(i + CHUNK, mine.stop))
+            c = F.one_hot(classes[chosen], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
+            yield to_uint8(self.G_ema(latents[chosen].to(device), c, psi=psi))
 
 
 def _now() -> str:

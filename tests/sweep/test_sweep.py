@@ -1,6 +1,7 @@
 """A whole sweep on a tiny run: cells, resuming, what is written, what is refused."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import yaml
 from omegaconf import OmegaConf
 
 from src.cli import CONF
+from src.clicks import Click, Side, append_click
 from src.errors import UserError
 from src.ops import backend
 from src.runs import Recipe
 from src.runs.find import find_base, find_run
-from src.sweep import plan
+from src.sweep import command_with_clicks, plan, recommend_again
 from src.sweep.features import load_pseudo
 from src.sweep.run import main, open_configured_sweeps, prepare, run_sweep, score_snapshot
 from src.sweep.table import CellTable
@@ -92,6 +94,34 @@ def test_fewer_than_64_codes_recommend_nothing(swept, tmp_path):
     ranking = sweep(run_dir, (8,), snapshot=[1])
     assert ranking["recommended"] is None and "16 codes do not tell how sure" in ranking["sentence"]
     assert not (run_dir / "sweeps" / "cartoon-low" / "best.safetensors").exists()
+
+
+def test_clicks_say_the_weight_of_shape(swept, tmp_path):
+    """Of somebody who always takes the blend with more of the rendering, whatever its shape."""
+    run_dir = shutil.copytree(swept[0], tmp_path / "first")
+    folder = run_dir / "sweeps" / "cartoon-low"
+    low, high = (Side(name, name, {"s": s, "r": r}) for name, s, r in (("low", 0.8, 0.3), ("high", 0.4, 0.5)))
+    path = tmp_path / "clicks.jsonl"
+    for _ in range(40):
+        append_click(path, Click(low, high, "right", "anna"))
+    ranking = sweep(run_dir, clicks=path, **ENOUGH)
+    assert 0 < ranking["alpha"] < 0.3 and ranking["alpha"] == ranking["clicks"]["alpha"]
+    assert ranking["remarks"][0].startswith(f"40 clicks by anna speak for alpha {ranking['alpha']:.2f}")
+    assert recommend_again(folder, ranking["alpha"])["recommended"] == ranking["recommended"]
+    command = command_with_clicks(folder, tmp_path / "my clicks.jsonl")
+    options = [
+        f"run={run_dir}",
+        "blend.res=[8,16]",
+        "n_latents=64",
+        f"clicks={tmp_path}/my clicks.jsonl",
+        "gates=false",
+    ]
+    assert shlex.split(command) == ["python", "sweep.py", *options]
+    again = recommend_again(folder, 0.5)
+    assert again["sentence"] == swept[1]["sentence"] and again["notes"] == swept[1]["notes"]
+    for row in read_rows(folder / "cells.jsonl"):
+        alpha = ranking["alpha"]
+        assert row["cari"] == pytest.approx(max(row["s"], 0) ** alpha * max(row["r"], 0) ** (1 - alpha))
 
 
 def test_ending_the_run_earlier_or_a_wreck_changes_no_cell_at_all(swept, tmp_path):

@@ -1,6 +1,6 @@
 """CariScore: shape and rendering of blends against base and training cartoons, gates, and the decision from them."""
 
-from .axis import Axis, Place
+from .axis import Axis, AxisName, Named, Place
 from .comparison import LEVEL, Comparison, combine, compare, joint
 from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
 from .detectors import Detector, choose_detector, open_detector
@@ -20,6 +20,7 @@ __all__ = [
     "MIN_CODES",
     "MIN_PX",
     "Axis",
+    "AxisName",
     "CariScore",
     "Cell",
     "Comparison",
@@ -29,6 +30,7 @@ __all__ = [
     "Gate",
     "Judge",
     "Judged",
+    "Named",
     "Note",
     "Place",
     "Places",

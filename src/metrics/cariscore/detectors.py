@@ -8,6 +8,7 @@ network again where nothing else is: it finds a photograph's face, though not it
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ...errors import UserError
@@ -15,7 +16,7 @@ from ...faces import DlibLandmarks, FaceAlignmentLandmarks, LandmarkProvider, Ne
 from .faces import Faces, locate
 
 MIN_FOUND = 0.5  # of a reference's faces; what is missed is left out of it
-_OPEN: dict[str, Callable[[], LandmarkProvider]] = {
+_OPEN: dict[str, Callable[..., LandmarkProvider]] = {
     "network": NetworkLandmarks,
     "face-alignment": FaceAlignmentLandmarks,
     "dlib": DlibLandmarks,
@@ -36,15 +37,19 @@ class Detector:
         return locate(images, self.provider)
 
 
-def open_detector(name: str) -> LandmarkProvider:
+def open_detector(name: str, device: torch.device | str = "cpu") -> LandmarkProvider:
     """Open a detector by its name.
+
+    Args:
+        name: which.
+        device: where it is to run, if it can; dlib's runs on the host.
 
     Raises:
         UserError: for an unknown name, or when it cannot be had.
     """
     if name not in _OPEN:
         raise UserError(f"landmarks={name}: choose auto, {', '.join(_OPEN)}")
-    return _OPEN[name]()
+    return _OPEN[name]() if name == "dlib" else _OPEN[name](device=str(device))
 
 
 def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:

@@ -55,7 +55,7 @@ def shrunk(images: Tensor, side: int = MAX_PX) -> Tensor:
         return images
     parts = [
         F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).add_(0.5).to(torch.uint8)
-        for part in images.cpu().split(64)
+        for part in images.split(64)
     ]
     return torch.cat(parts)
 
@@ -68,11 +68,12 @@ def locate(images: Tensor, provider: LandmarkProvider) -> Faces:
         provider: finds them; where it sees several faces the one nearest to the middle is taken.
 
     Returns:
-        The pictures with their landmarks.
+        The pictures with their landmarks, on the provider's device.
     """
     if isinstance(provider, NetworkLandmarks):  # it takes many at a time
         marks, apart = predict_landmarks(provider.network, images)
-        return Faces(images, marks, apart <= MAX_DISAGREEMENT)
+        return Faces(images.to(marks.device), marks, apart <= MAX_DISAGREEMENT)
+    images = images.cpu()
     marks, found = torch.zeros(len(images), 68, 2), torch.zeros(len(images), dtype=torch.bool)
     for i, image in enumerate(images):
         larger = _enlarged(image)

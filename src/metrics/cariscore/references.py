@@ -182,5 +182,5 @@ class Judge:
 
 
 def _rows(axes: Sequence[Axis], looks: Looks, faces: Faces) -> Rows:
-    found = faces.found.double().numpy()
+    found = faces.found.double().cpu().numpy()
     return Rows(tuple(measure(axes, faces)), looks(faces), looks.yaw(faces), found)

@@ -14,7 +14,7 @@ from .axis import Features, Floats, Place
 from .energy import between, between_paired, distances, energy, fixed, mean_of, mixture, ratio, within
 from .faces import Faces
 from .frame import Frame
-from .texture import BATCH, PARTS, PLACES, Texture
+from .texture import PARTS, PLACES, Texture
 
 MIN_SHRINKAGE, PART_SHRINKAGE = 0.01, 0.1
 PAIR_SHARE = 0.2  # of the distance that is taken person by person
@@ -38,8 +38,7 @@ class RenderingAxis:
     @torch.inference_mode()
     def features(self, faces: Faces) -> Features:
         """Statistics `[N, D]`; where no face was found the place of the base's mean face is looked at."""
-        parts = zip(*(x.split(BATCH) for x in (faces.images, faces.marks, faces.found)), strict=True)
-        return torch.cat([self._texture(self._frame.warp(Faces(*part))) for part in parts]).numpy()
+        return self._texture(self._frame.warp(faces)).cpu().numpy()
 
     def between(self, base: Features, target: Features) -> "RenderingScale":
         """Fix the whitening and the distance from B to T."""

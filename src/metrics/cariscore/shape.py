@@ -35,7 +35,7 @@ class ShapeAxis:
     def features(self, faces: Faces) -> Features:
         """Normalised landmarks `[N, 136]`; NaN where no face was found."""
         rows = normalised_shape(faces.marks).flatten(1)
-        return torch.where(faces.found[:, None], rows, torch.nan).numpy()
+        return torch.where(faces.found[:, None], rows, torch.nan).cpu().numpy()
 
     def between(self, base: Features, target: Features) -> "ShapeScale":
         """Fix v."""
