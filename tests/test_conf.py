@@ -25,8 +25,9 @@ from src.tracking import TrackerSettings
 from src.training import TrainSettings
 from src.training.settings import LossSettings, TrainerSettings
 
-GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
-OPTIONS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml"))
+WANDB = CONF / "wandb"  # for W&B, not for Hydra
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p != WANDB)
+OPTIONS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml") if p.parent != WANDB)
 NEEDED = {
     "dataset=folder": ["dataset.path=x"],
     "dataset=tfrecord": ["dataset.path=x"],
@@ -76,6 +77,14 @@ def test_every_choice_composes_and_is_as_declared(group, option):
     if choice not in ("augment=none", "pretrained=none"):  # they need another choice beside them
         read(TrainSettings, config)
     assert written(TrainSettings, config) <= declared(TrainSettings)
+
+
+def test_wandbs_sweep_gives_train_options_that_there_are():
+    sweep = yaml.safe_load((WANDB / "finetune.yaml").read_text())
+    for name, values in sweep["parameters"].items():
+        for value in values.get("values") or (values["min"], values["max"]):
+            read(TrainSettings, composed("train", f"{name}={value}"))
+    assert sweep["command"][-1] == "${args_no_hyphens}" and (CONF.parent / sweep["program"]).is_file()
 
 
 @pytest.mark.parametrize("name", ROOTS)

@@ -89,8 +89,7 @@ def _summarize(run: WandbRun, sweep_dir: Path, rows: Sequence[Row], ranking: Row
     training = known_run(run_dir / RUN_JSON).get("path")
     if training is not None:
         versions = f"{training.rpartition('/')[0]}/{snapshots_artifact(run_dir)}"
-        for kimg in sorted({row["kimg"] for row in rows}):
-            run.use(f"{versions}:{snapshot_alias(kimg)}")
+        run.use([f"{versions}:{snapshot_alias(kimg)}" for kimg in sorted({row["kimg"] for row in rows})])
     if choice is None or not (sweep_dir / BEST).is_file():
         return
     scores = {f"score/{title}": choice[name] for name, title in _titles(ranking).items()}

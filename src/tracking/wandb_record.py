@@ -6,6 +6,7 @@ of W&B's for `wandb sync`, and must not be handed over a second time. So the fol
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import uuid
@@ -18,6 +19,7 @@ from ..files import update_json
 
 TRAINING = "wandb"  # entry of `run.json` for the run of a training
 READ_LOG_SEC = 60.0
+LOG_HEADER_BYTES = 7  # before the first record
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class WandbRecord:
         log = self._last.get("log")  # of a sitting that did not end well
         if log is not None and self._last["mode"] == "offline":
             self.first = max(self.first, _end_of_log(Path(log)))
+            _remove_empty(Path(log))
 
     def found_on_server(self, first: int) -> None:
         """Take a server's word for the images from which on it has no rows.
@@ -127,3 +130,9 @@ def _end_of_log(log: Path) -> int:
         return int(json.loads(done.stdout)["summary"]["nimg"]) + 1
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         return 0
+
+
+def _remove_empty(log: Path) -> None:
+    """Remove what a killed offline sitting left when nothing of it was written: `wandb sync` takes no other with it."""
+    if log.is_file() and log.stat().st_size <= LOG_HEADER_BYTES:
+        shutil.rmtree(log.parent, ignore_errors=True)

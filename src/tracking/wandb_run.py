@@ -98,11 +98,14 @@ class WandbRun:
 
         self._mirror(store)
 
-    def use(self, artifact: str) -> None:
-        """Say that this run was made of an artifact (`entity/project/name:alias`); offline that cannot be said."""
-        self._online(
-            lambda run: run.use_artifact(artifact), "does not know what this was made of, it has no " + artifact
-        )
+    def use(self, artifacts: Sequence[str]) -> None:
+        """Say that this run was made of artifacts (`entity/project/name:alias`); offline that cannot be said."""
+
+        def use(run: Any) -> None:
+            for artifact in artifacts:
+                run.use_artifact(artifact)
+
+        self._online(use, "does not show of which snapshots this was made")
 
     def keep_only(self, name: str, aliases: Collection[str]) -> None:
         """Delete versions of an artifact that have none of these aliases; offline ones are not there yet."""

@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
 from ..errors import UserError
 from ..files import read_json
 from ..lock import Claim
+from ..metrics import choose_metrics
 from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
@@ -31,7 +32,7 @@ from .profiling import ProfileCallback, check_profile
 from .schedule import mark_name, passed_marks, run_length, snapshot_marks
 from .settings import TrainSettings
 from .setup import Start, build_dataset, build_networks, build_step
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, is_taken
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, is_taken, measured_on
 from .trainer import make_trainer
 
 
@@ -47,6 +48,7 @@ class Run:
     compute: Compute
     acceleration: Acceleration
     processes: Processes
+    measures: str
     folder: Path = Path()
     checkpoint: Checkpoint | None = None
 
@@ -100,16 +102,21 @@ def train(config: Mapping[str, Any]) -> Path:
 def _train(config: Mapping[str, Any], settings: TrainSettings, processes: Processes) -> tuple[Path, Stopped | None]:
     """This process's part of the run; the first one opens the folder and tells the others where it is."""
     acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
-    configured_extractor(settings.metrics, settings.weights)  # its weights are at hand before anything is written
     origin = find_origin(settings)
     dataset = build_dataset(settings, origin)
     if origin is not None and origin.is_kept and not _goes_on(config, dataset, origin.sha256):
         origin = load_origin(settings)
     start = build_networks(settings, dataset, origin)
     compute = open_compute(settings.trainer, start.G.resolution)
+    before = measured_on(run_folder(config, dataset, start.facts.get("sha256")))
+    metrics, measures = choose_metrics(
+        settings.metrics, start.G.resolution, settings.weights, compute.device, before=before
+    )
+    settings = replace(settings, metrics=metrics)
+    configured_extractor(metrics, settings.weights)  # its weights are at hand before anything is written
     step = build_step(settings, start, compute, processes.group)
     accelerate(step, acceleration)
-    run = Run(config, settings, dataset, start, GanModule(step), compute, acceleration, processes)
+    run = Run(config, settings, dataset, start, GanModule(step), compute, acceleration, processes, measures)
     with ExitStack() as held:
         if processes.group.is_first:
             parent = start.facts.get("sha256")
@@ -294,6 +301,7 @@ def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
         tracker or open_tracker(run.folder, config={}, mode="disabled"),
         meta=meta,
         metrics=settings.metrics,
+        measures=run.measures,
         weights_folder=settings.weights,
         dtype=dtypes[snapshot.dtype],
         grid_psi=snapshot.grid_psi,
@@ -357,6 +365,7 @@ def _print_header(run: Run, tracking: str) -> None:
         f"computes   {run.compute.summary()}, torch {torch.__version__}",
         f"phases     {run.acceleration.summary()}",
         f"ops        {run.compute.ops}",
+        f"metrics    {run.measures}",
         f"tracking   {tracking}",
     ]
     lines += fork_line(read_json(run.folder / "run.json"))

@@ -54,6 +54,7 @@ def configured_extractor(
     """
     if metrics.extractor is None:
         return None
+    assert metrics.extractor != "auto"
     weights = {"weights": metrics.weights, "weights_sha256": metrics.weights_sha256}
     return get_extractor(metrics.extractor, device=device, weights_folder=weights_folder, **weights)
 
@@ -67,7 +68,8 @@ class Snapshotter:
         dataset: reals to compare with.
         tracker: where rows and pictures go.
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
-        metrics: how snapshots are evaluated.
+        metrics: how snapshots are evaluated, with nothing left to `auto`.
+        measures: the same in words, for the protocol.
         weights_folder: where the extractor's weights lie and come from.
         dtype: of the stored tensors.
         grid_psi: truncation of the sample grids.
@@ -86,6 +88,7 @@ class Snapshotter:
         *,
         meta: Mapping[str, Any],
         metrics: MetricsSettings,
+        measures: str = "",
         weights_folder: WeightsFolder,
         dtype: torch.dtype,
         grid_psi: float,
@@ -97,7 +100,7 @@ class Snapshotter:
         self.group = group
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
-        self.weights_folder = weights_folder
+        self.measures, self.weights_folder = measures, weights_folder
         self.evaluator: Evaluator | None = None
         self.history: dict[str, NDArray[np.float64]] = {}  # pseudo-values of KID by name of the snapshot
         self.keep_best, self.max_gb = keep_best, max_gb
@@ -188,6 +191,7 @@ class Snapshotter:
             assert extractor is not None
             self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed, group=self.group)
         psi, count = float(self.metrics.psi), self.metrics.num_fakes
+        assert count is not None
         return self.evaluator.evaluate(self._fakes(count, psi, "evaluation", self.group), psi=psi)
 
     def _compared(self, name: str, found: Evaluation) -> dict[str, Any]:
@@ -196,6 +200,7 @@ class Snapshotter:
         with atomic_write(path) as partial, open(partial, "wb") as file:
             np.save(file, found.kid)
         self.history = {key: kid for key, kid in self.history.items() if key != name} | {name: found.kid}
+        found.row["protocol"]["chosen"] = self.measures
         return found.row | compared(list(self.history.values()), patience=self.metrics.patience, seed=self.seed)
 
     def _pseudo_values(self, name: str, kid: float) -> NDArray[np.float64] | None:
@@ -238,6 +243,12 @@ def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:
     if not measured:
         return (run_dir / "snapshots" / name).is_file()
     return any(row.get("snapshot") == name for row in read_rows(run_dir / "metrics.jsonl"))
+
+
+def measured_on(run_dir: Path) -> str | None:
+    """Extractor of a run's newest evaluation; None where there is none."""
+    protocols = (row.get("protocol") or {} for row in reversed(read_rows(run_dir / "metrics.jsonl")))
+    return next((protocol.get("extractor") for protocol in protocols), None)
 
 
 def compared(history: Sequence[NDArray[np.float64]], *, patience: int, seed: int) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def test_a_killed_offline_sitting_hands_over_again_what_its_log_lacks(tmp_path):
     with open(log, "r+b") as opened:
         opened.truncate(7)
     assert WandbRecord(file, TRAINING).first == 0
+    assert not log.parent.exists()  # `wandb sync` would take nothing with it
 
 
 @pytest.fixture
