@@ -52,19 +52,21 @@ class SnapshotSweeper(Sweeper):
         composed = self.context.config_loader.load_sweep_config(self.task_config, overrides)
         options = plain_task(composed)
         read(steps.SweepSettings, options)  # before torch and the metrics, which take seconds to import
-        sweep = steps.open_configured_sweep(options)
-        reused = steps.prepare(sweep)
-        own = ("run", "snapshot", "blend.res")
-        shared = [f"run={quote(str(sweep.run_dir.resolve()))}", *(o for o in overrides if not _is_key(o, *own))]
+        own = [o for o in overrides if not _is_key(o, "run", "snapshot", "blend.res", "joint")]
+        steps.sweep_all(steps.open_configured_sweeps(options), lambda sweep, reused: self._score(sweep, reused, own))
+
+    def _score(self, sweep: "steps.Sweep", reused: int, overrides: list[str]) -> None:
+        """Launch jobs until no cell lacks codes."""
+        shared = [f"run={quote(str(sweep.run_dir.resolve()))}", *overrides]
         lost: list[int] = []  # how many cells there were when a worker was
 
-        def score(jobs: Sequence[steps.Job]) -> None:
+        def score(jobs: Sequence["steps.Job"]) -> None:
             asked = [
                 [*shared, f"snapshot=[{snapshot.name}]", f"blend.res=[{','.join(map(str, sizes))}]"]
                 for snapshot, sizes in jobs
             ]
             try:
-                results = self._launch(asked, sweep.folder, options["device"])
+                results = self._launch(asked, sweep.folder, sweep.settings.device)
             except RuntimeError as error:  # of the launcher: what a job raises is in its result
                 lost.append(len(sweep.rows()))
                 if lost[-MAX_LOST:] == [lost[-1]] * MAX_LOST:
@@ -74,7 +76,6 @@ class SnapshotSweeper(Sweeper):
                 _raise_failures(results, lambda: steps.scored_line(sweep, reused))
 
         steps.score_all(sweep, score)
-        steps.conclude(sweep, reused)
 
     def _launch(self, jobs: list[list[str]], folder: Path, device: str) -> Any:
         """Launch jobs: of launchers that start processes here as many at once as there are GPUs or cores."""
@@ -109,7 +110,7 @@ def score_job(config: DictConfig) -> str | None:
     """
     take_place()
     try:
-        sweep = steps.open_configured_sweep(plain(config))
+        (sweep,) = steps.open_configured_sweeps(plain(config))
         for snapshot in sweep.snapshots:
             steps.score_snapshot(sweep, snapshot, list(sweep.recipes))
     except UserError as error:

@@ -30,7 +30,7 @@ def finish_sweep(sweep: Sweep) -> dict[str, Any]:
     Returns:
         The ranking, as written to `ranking.json`.
     """
-    rows, ranking = _ranked(sweep)
+    rows, ranking = rank_sweep(sweep)
     path = sweep.folder / RANKING
     same = path.is_file() and path.read_text() == _json(ranking)
     _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
@@ -46,8 +46,12 @@ def finish_sweep(sweep: Sweep) -> dict[str, Any]:
     return ranking
 
 
-def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The scored rows, and the content of `ranking.json`."""
+def rank_sweep(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rank a sweep whose cells are all made; nothing is written.
+
+    Returns:
+        The scored rows, and the content of `ranking.json`.
+    """
     table, settings, references = sweep.table, sweep.settings, sweep.references
     rows, course = sweep.rows(), course_of(sweep)
     racers = {f"{snapshot.name}/{resolution}" for snapshot, resolution in course.racers}

@@ -111,11 +111,10 @@ class Sweep:
         return common_codes(self.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
 
 
-def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Open the sweep that a plain configuration asks for."""
+def open_configured_sweeps(config: Mapping[str, Any]) -> list[Sweep]:
+    """Open the sweeps that a plain configuration asks for, one a run."""
     settings = read(SweepSettings, config)
-    run_dir = find_run(settings.run, Path(settings.paths.runs))
-    return open_sweep(run_dir, settings)
+    return [open_sweep(find_run(run, Path(settings.paths.runs)), settings) for run in settings.runs]
 
 
 def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:

@@ -26,8 +26,9 @@ from ..weights import load_network
 from .course import Job, course_of
 from .features import Collector, load_rows
 from .finish import finish_sweep
+from .joint import check_recipe, rank_jointly
 from .pictures import UNBLENDED, render, render_snapshot
-from .plan import Sweep, cell_name, open_configured_sweep, open_sweep
+from .plan import Sweep, cell_name, open_configured_sweeps, open_sweep
 from .references import SweepReferences, find_cartoons, measure_references, write_references
 from .settings import SweepSettings
 
@@ -58,10 +59,24 @@ def run_sweep(
 
 def main(config: Mapping[str, Any]) -> None:
     """Sweep in this process as a plain configuration composed from `conf/sweep.yaml` says."""
-    sweep = open_configured_sweep(config)
-    reused = prepare(sweep)
-    score_all(sweep)
-    conclude(sweep, reused)
+    sweep_all(open_configured_sweeps(config), lambda sweep, _: score_all(sweep))
+
+
+def sweep_all(sweeps: Sequence[Sweep], score: Callable[[Sweep, int], None]) -> None:
+    """Prepare, score and rank sweeps, and all together where that is asked.
+
+    Args:
+        sweeps: of `open_configured_sweeps`.
+        score: scores what is missing of a sweep, of which so many cells are there.
+    """
+    if sweeps[0].settings.joint:
+        check_recipe(sweeps)
+    for sweep in sweeps:
+        reused = prepare(sweep)
+        score(sweep, reused)
+        conclude(sweep, reused)
+    if sweeps[0].settings.joint:
+        rank_jointly(sweeps)
 
 
 def prepare(sweep: Sweep) -> int:

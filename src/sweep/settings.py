@@ -17,6 +17,7 @@ class SweepSettings(Options):
     """All options of `conf/sweep.yaml`."""
 
     run: RunName = "latest"
+    joint: bool = False  # rank several trainings of one recipe together: `run` names them, separated by commas
     snapshot: Literal["all"] | tuple[SnapshotName, ...] = "all"
     base: str = "auto"  # the network that the run was fine-tuned from; auto is as the run says
     # of the sweep's folder; None makes one of direction, level and width
@@ -36,6 +37,11 @@ class SweepSettings(Options):
     paths: PathsSettings = field(default_factory=PathsSettings)
     weights: WeightsFolder = field(default_factory=WeightsFolder)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs that are swept."""
+        return self.run.split(",") if self.joint else [self.run]
 
     def check(self) -> None:
         """Clicks say what alpha is."""

@@ -270,9 +270,16 @@ class SignalCallback(KimgCallback):
 
 
 class StopCallback(KimgCallback):
-    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop.
+    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop, or at a snapshot.
 
     Before it ends it saves, and takes a snapshot if there is none of this moment.
+
+    Args:
+        total_kimg: end of the run.
+        signals: hears them.
+        checkpoint: saves.
+        snapshots: takes snapshots.
+        over: asked after each snapshot whether that is the end; None for never.
     """
 
     def __init__(
@@ -281,19 +288,21 @@ class StopCallback(KimgCallback):
         signals: SignalCallback,
         checkpoint: CheckpointCallback,
         snapshots: SnapshotCallback,
+        over: Callable[[], bool] | None = None,
     ) -> None:
         self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
-        self.signals = signals
+        self.signals, self._over = signals, over
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take what is missing of snapshots, when all callbacks have started and signals are heard."""
         assert isinstance(pl_module, GanModule)
         trainer.should_stop = ended = pl_module.nimg >= self.total_nimg
         self.snapshots.catch_up(pl_module, ended=ended)
+        trainer.should_stop = ended or (self._over is not None and self._over())
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save and stop when it is time."""
-        if not self.due(module):
+        if not self.due(module) and not self._is_over(module):
             return
         self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
         if self.snapshots.taken_nimg != module.nimg:
@@ -303,6 +312,9 @@ class StopCallback(KimgCallback):
     def due(self, module: GanModule) -> bool:
         """Whether it is time."""
         return self.signals.stopped is not None or module.nimg >= self.total_nimg
+
+    def _is_over(self, module: GanModule) -> bool:
+        return self._over is not None and self.snapshots.taken_nimg == module.nimg and self._over()
 
 
 class ProgressCallback(KimgCallback):

@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -213,7 +213,7 @@ def _fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped
     signals = cb.SignalCallback(group)
     snapshots = cb.SnapshotCallback(run.marks, snapshotter.take, partial(_found_taken, run))
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
-    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots)
+    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, _watch(run))
     claim = Claim(folder / LOCK)
     silent = tracker is None or not settings.trainer.progress
     trainer = make_trainer(
@@ -253,6 +253,18 @@ def _fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped
         snapshotter.finish()
     _print_end(run, log, signals.stopped)
     return signals.stopped
+
+
+def _watch(run: Run) -> Callable[[], bool] | None:
+    """What tells after a snapshot whether the best choice has long been passed; None where nobody asks."""
+    patience = run.settings.snapshot.stop
+    if patience is None:
+        return None
+    from .choice import ChoiceWatch  # and with it all that a sweep needs
+
+    watch = ChoiceWatch(run.folder, patience, device=run.compute.device.type, weights=run.settings.weights)
+    group = run.processes.group
+    return lambda: bool(group.largest(int(group.is_first and watch.over())))
 
 
 def _found_taken(run: Run, kimg: float) -> bool:

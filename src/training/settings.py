@@ -29,6 +29,7 @@ class SnapshotSettings(Options):
     keep_best: Count | None  # keep so many of lowest KID, besides the first and the last two; None for all
     max_gb: Positive | None  # delete the worst when they and checkpoints take more GiB; None for no limit
     grid_psi: Annotated[float, Range(0, 2)]  # truncation of the sample grids
+    stop: Count | None  # sweep each, and end after so many without a better choice; None for no such end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +138,10 @@ class TrainSettings(Options):
     trainer: TrainerSettings  # device and speed
 
     def check(self) -> None:
-        """Refuse marks after the end, and keeping the best by a number that nobody measures."""
+        """Refuse marks after the end, and choosing snapshots by what nobody can measure."""
         snapshot_marks(self.snapshot.kimg, self.total_kimg)
+        if self.snapshot.stop is not None and self.pretrained.source is None:
+            raise self.wrong("snapshot.stop", "blends need a network to start from: choose one with pretrained=")
         if self.resume == "fork" and self.run is None:
             raise self.wrong("resume", "say with run=NAME which run the new one goes on from")
         if self.snapshot.keep_best is not None and self.metrics.extractor is None:

@@ -19,7 +19,7 @@ from src.runs import Recipe
 from src.runs.find import find_base, find_run
 from src.sweep import command_with_clicks, plan, recommend_again
 from src.sweep.features import load_pseudo
-from src.sweep.run import main, open_configured_sweep, prepare, run_sweep, score_snapshot
+from src.sweep.run import main, open_configured_sweeps, prepare, run_sweep, score_snapshot
 from src.sweep.table import CellTable
 from src.tracking import read_rows
 from src.weights import load_network, read_meta, save_network
@@ -70,7 +70,9 @@ def test_cells_ranking_and_best_network_are_written(swept, base):
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     best = ranking["recommended"]
     assert best["label"] in ranking["candidates"] and ranking["winner"]["cari"] >= best["cari"]
-    assert 0 < ranking["below_best"] < 0.1 and f"at most {ranking['below_best']:.3f} below" in ranking["sentence"]
+    alone = ranking["candidates"] == [best["label"]]
+    said = "better than every other blend" if alone else f"at most {ranking['below_best']:.3f} below"
+    assert 0 <= ranking["below_best"] < 0.1 and said in ranking["sentence"]
     assert (folder / "report.html").is_file() and ranking["not_measured"] == {}
     assert [entry["snapshot"] for entry in ranking["unblended"]] == [f"kimg-{k:09.2f}" for k in (1, 2)]
     landmarks = ranking["landmarks"]
@@ -82,9 +84,9 @@ def test_cells_ranking_and_best_network_are_written(swept, base):
 
 
 def test_all_resolutions_of_the_network_are_blended_unless_some_are_named(trained_run):
-    assert list(open_configured_sweep(config_of(trained_run, "all")).recipes) == [4, 8, 16]
+    assert list(open_configured_sweeps(config_of(trained_run, "all"))[0].recipes) == [4, 8, 16]
     wide = config_of(trained_run, "all", blend={"width": 1.0})
-    assert list(open_configured_sweep(wide).recipes) == [4, 8, 16, 32]
+    assert list(open_configured_sweeps(wide)[0].recipes) == [4, 8, 16, 32]
 
 
 def test_fewer_than_64_codes_recommend_nothing(swept, tmp_path):
@@ -244,11 +246,11 @@ def test_finished_cells_survive_a_failing_snapshot(run_dir, capsys):
 
 def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir):
     config = config_of(run_dir, (8, 16), **ENOUGH)
-    prepare(open_configured_sweep(config))
+    prepare(open_configured_sweeps(config)[0])
     for chosen, new in ((["kimg-000000.00"], 2), (["kimg-000001.00"], 2), ([1], 0)):
-        one = open_configured_sweep({**config, "snapshot": chosen})
+        one = open_configured_sweeps({**config, "snapshot": chosen})[0]
         assert [score_snapshot(one, snapshot, list(one.recipes)) for snapshot in one.snapshots] == [new]
-    mine = [row["key"] for row in open_configured_sweep(config).rows()]
+    mine = [row["key"] for row in open_configured_sweeps(config)[0].rows()]
     theirs = CellTable(swept[0] / "sweeps" / "cartoon-low")
     assert {key.rsplit("-", 1)[0] for key in mine} == {f"kimg-00000{k}.00-res{r:03d}" for k in (0, 1) for r in (8, 16)}
     for key in mine:
@@ -332,7 +334,7 @@ def test_what_cannot_be_is_one_clear_line_and_nothing_is_written(trained_run, op
 )
 def test_paths_and_runs_of_a_wrong_type_are_refused(run_dir, given, message):
     with pytest.raises(UserError, match=message):
-        open_configured_sweep({**config_of(run_dir, (8,)), **given})
+        open_configured_sweeps({**config_of(run_dir, (8,)), **given})[0]
 
 
 def test_a_damaged_snapshot_can_be_left_out(run_dir, capsys):
@@ -391,7 +393,7 @@ def test_latest_is_the_run_written_to_last(run_dir):
     other = shutil.copytree(run_dir, run_dir.with_name("second"))
     os.utime(run_dir / "run.json", (1, 1))
     config = {**config_of(run_dir, (8,)), "run": "latest", "paths": {"runs": str(run_dir.parent)}}
-    assert open_configured_sweep(config).run_dir == other
+    assert open_configured_sweeps(config)[0].run_dir == other
 
 
 def test_latest_counts_the_snapshots_where_a_run_has_nothing_else(run_dir):

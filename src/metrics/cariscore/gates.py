@@ -20,7 +20,7 @@ from .axis import Features, Floats
 from .energy import distances
 from .faces import Faces
 from .frame import Frame
-from .rendering import RenderingScale, whitening
+from .rendering import PART_SHRINKAGE, RenderingScale, whitening
 from .shape import normalised_shape
 from .texture import PLACES
 
@@ -134,7 +134,7 @@ class Evenness:
     def __init__(self, base: Features, target: Features) -> None:
         self._scales = []
         for b, t in zip(_by_place(base), _by_place(target), strict=True):
-            whiten = whitening(b, t)
+            whiten = whitening(b, t, least=PART_SHRINKAGE)
             self._scales.append(RenderingScale(whiten, b @ whiten, t @ whiten, kept=True))
 
     def __call__(self, blend: Features, threshold: float = MIN_EVENNESS) -> Gate:

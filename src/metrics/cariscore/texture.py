@@ -21,6 +21,7 @@ WINDOW = 0.30  # standard deviation of a window, in radii of the face
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 #: Opponent colours: luminance, red - green, yellow - blue (rows) of red, green, blue.
 OPPONENT = torch.tensor([[0.299, 0.587, 0.114], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
+PARTS = ((0, 1, 7), (2, 6), (3,), (4, 5))  # of the face, by their places: eyes and bridge, mouth and chin, nose, cheeks
 PLACES = 8  # about which everything is measured: eyes, mouth, nose, cheeks, chin, bridge; the fastest index of a row
 
 
