@@ -66,7 +66,13 @@ def _train(inputs: Path, folder: Path) -> None:
     options = [
         *("pretrained=none", "model=tiny", "loss=scratch", "dataset=folder", f"dataset.path={inputs / 'pictures'}"),
         *(f"dataset.resolution={PX}", "batch=4", f"snapshot.kimg=[{marks}]", "checkpoint_kimg=0.02", "log_kimg=0.02"),
-        *("metrics.num_fakes=8", "tracker=none", "trainer.progress=false", "trainer.accelerator=cpu"),
+        *(
+            "metrics=embedded",
+            "metrics.num_fakes=8",
+            "tracker=none",
+            "trainer.progress=false",
+            "trainer.accelerator=cpu",
+        ),
         *(f"paths.runs={folder}", "run=run"),
     ]
     train(compose_config("train", options))
