@@ -28,6 +28,7 @@ from .errors import UserError
 from .exits import EXIT_USER_ERROR, with_errors_as_lines
 from .generate import GenerateSettings
 from .options import Options, read, texts
+from .picking import PickSettings
 from .prepare import PrepareSettings
 from .quoting import quote, quoted
 from .sweep import SweepSettings
@@ -43,6 +44,7 @@ SETTINGS: dict[str, type[Options]] = {
     "sweep": SweepSettings,
     "caricature": CaricatureSettings,
     "generate": GenerateSettings,
+    "pick": PickSettings,
 }
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values

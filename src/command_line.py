@@ -14,25 +14,15 @@ ONE_OF = ("cfg", "info", "multirun", "run", "shell_completion")  # what Hydra is
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line that Hydra can take.
+    """A command line that Hydra can take."""
 
-    Attributes:
-        flags: with their values.
-        overrides: `key=value`, ….
-        multirun: whether there is a job for each of several values.
-        shows: whether the configuration is shown, and nothing done.
-        config_dir: a further folder like conf/.
-        package: the part of the configuration that is shown.
-        is_plain: whether `conf/` with the overrides is all there is to compose, so that it can be checked before.
-    """
-
-    flags: tuple[str, ...]
-    overrides: tuple[str, ...]
-    multirun: bool
-    shows: bool
-    config_dir: str | None
-    package: str | None
-    is_plain: bool
+    flags: tuple[str, ...]  # with their values
+    overrides: tuple[str, ...]  # `key=value`, …
+    multirun: bool  # whether there is a job for each of several values
+    shows: bool  # whether the configuration is shown, and nothing done
+    config_dir: str | None  # a further folder like conf/
+    package: str | None  # the part of the configuration that is shown
+    is_plain: bool  # whether `conf/` with the overrides is all there is to compose, so that it can be checked before
 
     @classmethod
     def read(cls, arguments: Sequence[str]) -> "CommandLine":

@@ -6,14 +6,17 @@ import json
 import os
 import platform
 import re
+import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
@@ -153,6 +156,45 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines to a text file in a single write, so that those of several processes do not mix.
+
+    The file and its folder are made, also for no line; a last line that a crash cut short is ended first.
+
+    Args:
+        path: of the file.
+        lines: without their ends.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+", buffering=0) as file:
+            torn = file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+            file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def save_array(path: Path, array: NDArray) -> Path:
+    """Write a .npy file, whole or not at all.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    with atomic_write(path) as partial, open(partial, "wb") as file:
+        np.save(file, array)
+    return path
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with atomic_write(target) as partial:
+            shutil.copyfile(source, partial)
+
+
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with open(path, "rb") as file:
@@ -172,3 +214,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged (not a JSON object): restore it, or take another run=NAME")
     return value
+
+
+def update_json(path: Path, **entries: Any) -> None:
+    """Set entries of a JSON object in a file, which is made where there is none.
+
+    Raises:
+        UserError: when the file cannot be read or written.
+    """
+    known = read_json(path) if path.exists() else {}
+    write_text(path, json.dumps({**known, **entries}, indent=2) + "\n")

@@ -5,6 +5,7 @@ now and then. Another that sees none for a minute, by its own clock alone, takes
 its place; the frozen one, should it wake, finds that out before it writes (`Claim`).
 """
 
+import errno
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from .errors import UserError
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system without locks
 POLL_SEC = 0.2
 BEAT_SEC = 1.0  # between signs of life
 PATIENCE_SEC = 60.0  # without one

@@ -52,20 +52,14 @@ def shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """What an option may be. As an annotation it takes the place of what the type says.
+    """What an option may be. As an annotation it takes the place of what the type says."""
 
-    Attributes:
-        words: the alternatives, in words.
-        accept: returns the value to keep, or raises a ValueError, which may have a reason.
-        text: beginning (a pattern) of values that are free texts: what was typed on the command line, however YAML
-            would read it; None where none is.
-        group: the settings class of a group of options.
-    """
-
-    words: tuple[str, ...]
-    accept: Callable[[Any], Any]
+    words: tuple[str, ...]  # the alternatives, in words
+    accept: Callable[[Any], Any]  # returns the value to keep, or raises a ValueError, which may have a reason
+    # beginning (a pattern) of values that are free texts: what was typed on the command line, however YAML would read
+    # it; None where none is
     text: str | None = None
-    group: "type[Options] | None" = None
+    group: "type[Options] | None" = None  # the settings class of a group of options
 
     def expected(self) -> str:
         """The alternatives as one phrase."""

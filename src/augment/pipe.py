@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..draws import Draws
 from ..options import NotNegative, OptionError, Options, read
 from .color import ColorDraws, apply_color, color_affine
 from .draws import AugmentDraws
@@ -68,13 +69,9 @@ class AugmentPipe(nn.Module):
         static: shapes never depend on data and nothing is read back from the device (needed for CUDA graphs).
             The result is the same; by default False on a CPU, where only the images and the area that a batch
             needs are computed, and True elsewhere.
-
-    Attributes:
-        p: scalar float32 buffer in [0, 1], saved with the module; starts at 0. Set it with
-            `pipe.p.copy_(...)`.
     """
 
-    p: Tensor
+    p: Tensor  # scalar float32 buffer in [0, 1], saved with the module; starts at 0. Set it with `pipe.p.copy_(...)`
 
     def __init__(self, settings: PipeSettings, *, static: bool | None = None) -> None:
         super().__init__()
@@ -104,12 +101,14 @@ class AugmentPipe(nn.Module):
             raise OptionError("pipe", pipe, f"choose one of {', '.join(PIPES)}")
         return cls(read(PipeSettings, PIPES[pipe] | overrides), static=static)
 
-    def forward(self, images: Tensor, *, generator: torch.Generator, fixed_percentile: float | None = None) -> Tensor:
+    def forward(
+        self, images: Tensor, *, generator: torch.Generator | Draws, fixed_percentile: float | None = None
+    ) -> Tensor:
         """Augment.
 
         Args:
             images: [N, 3, H, W] float32, in [-1, 1].
-            generator: source of every random number.
+            generator: source of every random number; `Draws` where the images are a part of a batch.
             fixed_percentile: for tests and pictures: every augmentation whose multiplier is above 0 happens,
                 at this percentile of its distribution (see `AugmentDraws`).
 
@@ -124,7 +123,8 @@ class AugmentPipe(nn.Module):
         static = images.device.type != "cpu" if self.static is None else self.static
         if not self.active or (not static and fixed_percentile is None and float(self.p) == 0):
             return images
-        drawn = self.draws(len(images), self.p, generator, fixed_percentile)
+        draws = generator if isinstance(generator, Draws) else Draws(generator)
+        drawn = self.draws(len(images), self.p, draws, fixed_percentile)
         if self.active & {"blit", "geom"}:
             images = self._geometry(images, drawn, static)
         if "color" in self.active:
@@ -133,7 +133,7 @@ class AugmentPipe(nn.Module):
             gains = band_gains(torch.stack([drawn[f"log2_band{i}"] for i in range(4)], dim=1))
             images = filter_bands(images, gains)
         if "noise" in self.active:
-            field = torch.randn(images.shape, generator=generator, device=generator.device).to(images.device)
+            field = draws.normal(images.shape).to(images.device)
             images = add_noise(images, drawn["noise_sigma"], field)
         if "cutout" in self.active:
             images = cut_out(images, drawn["cutout_size"], drawn["cutout_x"], drawn["cutout_y"])

@@ -9,7 +9,7 @@ from typing import Any
 from ..data import FolderSource, Source
 from ..errors import UserError
 from ..faces import open_photos, picture_names, readable
-from ..files import write_text
+from ..files import remove_partials, write_text
 from .gather import LANDMARKS
 from .settings import CaricatureSettings
 
@@ -27,9 +27,6 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
 
     Yields:
         The folder; never one that holds the results of other photographs or codes.
-
-    Raises:
-        UserError: when `out` holds those of others, or cannot be written.
     """
     given = settings.photos or settings.codes
     assert given is not None
@@ -50,6 +47,8 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
             number += 1
             out = parent / f"{name}-{number}"
     write_text(out / SOURCE, json.dumps({"made_from": source}) + "\n")
+    for folder in ("", "caricatures", "codes", "faces", "photos"):
+        remove_partials(out / folder)
     try:
         yield out
     finally:
@@ -60,15 +59,7 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
 
 
 def open_photographs(path: str | Path, *left_out: Path) -> Source:
-    """Open photographs, without results of caricature runs that lie among them.
-
-    Args:
-        path: a photograph, a folder or a zip.
-        left_out: further folders, whose files are not photographs either.
-
-    Raises:
-        UserError: when there are none.
-    """
+    """Open photographs, without files in `left_out` and results of caricature runs that lie among them."""
     photos = open_photos(path)
     if not isinstance(photos, FolderSource):
         return photos
@@ -90,13 +81,7 @@ def open_photographs(path: str | Path, *left_out: Path) -> Source:
 
 
 def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) -> None:
-    """Remove pictures that an earlier run wrote, by its report, and this one did not.
-
-    Args:
-        out: folder of the results, with the earlier report.
-        report: of this run.
-        pasted: this run's files in `photos/`.
-    """
+    """Remove pictures that an earlier run wrote, by its report in `out`, and this one did not."""
     try:
         before = json.loads((out / REPORT).read_text())
         names = [str(face["name"]) for face in before["faces"]]

@@ -29,19 +29,12 @@ from .tuned import tuned_models
 
 @dataclass(frozen=True)
 class Result:
-    """What was written.
+    """What was written."""
 
-    Attributes:
-        folder: with all of it.
-        sheet: pictures side by side, the first 100 faces; further ones are `sheet-2.jpg`, …
-        page: with sliders.
-        names: of the faces.
-    """
-
-    folder: Path
-    sheet: Path
-    page: Path
-    names: list[str]
+    folder: Path  # with all of it
+    sheet: Path  # pictures side by side, the first 100 faces; further ones are `sheet-2.jpg`, …
+    page: Path  # with sliders
+    names: list[str]  # of the faces
 
 
 def main(config: Mapping[str, Any]) -> None:

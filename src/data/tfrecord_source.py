@@ -92,15 +92,7 @@ class TFRecordSource:
 
 
 def open_tfrecords(path: Path, resolution: int | None = None) -> TFRecordSource | None:
-    """Open a TFRecord file, or what fits among those of a folder; None where there are none.
-
-    Args:
-        path: file or folder.
-        resolution: px a side to look for among a folder's files; None, or one that is not there, takes the largest.
-
-    Raises:
-        UserError: for damaged or other TFRecords, two files of one size, or shards that are not there.
-    """
+    """Open a TFRecord file, or the one of a folder's that has the resolution, else the largest; None where is none."""
     if path.is_dir():
         sets = _sets(path)
         if not sets:
@@ -151,9 +143,6 @@ def _sets(folder: Path) -> list[list[Path]]:
     """A folder's TFRecord files, the shards of a set together and in their order.
 
     A shard without a suffix is told by what is in it: other things are numbered in this way too.
-
-    Raises:
-        UserError: when shards of a set are missing.
     """
     files, shards = [], dict[tuple[str, int], dict[int, Path]]()
     try:
@@ -197,11 +186,7 @@ def _choose(folder: Path, sets: list[list[Path]], resolution: int | None) -> lis
 
 
 def _size(file: Path) -> int:
-    """Shorter side of a file's first picture.
-
-    Raises:
-        UserError: when its records are something else than pictures.
-    """
+    """Shorter side of a file's first picture."""
     try:
         picture = _picture(first_record(file))
         if picture.shape:

@@ -29,45 +29,28 @@ MAX_NAME_BYTES = 120  # of a face's name: file systems take 255, and other names
 
 @dataclass(frozen=True)
 class FoundFace:
-    """An aligned face.
+    """An aligned face."""
 
-    Attributes:
-        name: unique among the photographs: the photograph's stem, with `-2`, `-3`, … for further faces; a very long
-            name is shortened, one that is no UTF-8 is mended, and both end in a hash.
-        photo: name of the photograph's file.
-        image: uint8 `[r, r, 3]`.
-        frame: where it was cut out; None for a picture that was aligned already.
-        quality: as measured; None for a picture that was aligned already.
-    """
-
+    # unique among the photographs: the photograph's stem, with `-2`, `-3`, … for further faces; a very long name is
+    # shortened, one that is no UTF-8 is mended, and both end in a hash
     name: str
-    photo: str
-    image: NDArray[np.uint8]
-    frame: Frame | None = None
-    quality: FaceQuality | None = None
+    photo: str  # name of the photograph's file
+    image: NDArray[np.uint8]  # uint8 `[r, r, 3]`
+    frame: Frame | None = None  # where it was cut out; None for a picture that was aligned already
+    quality: FaceQuality | None = None  # as measured; None for a picture that was aligned already
 
 
 @dataclass
 class PhotoReport:
-    """What came of one photograph.
+    """What came of one photograph."""
 
-    Attributes:
-        photo: name of its file.
-        found: faces in it.
-        used: names of those that are used.
-        refused: reasons, one a face that is not, or one for the whole photograph.
-        notes: what had to be done to read it.
-        turned_deg: by which its largest face is turned, a multiple of 90; None for an upright one.
-        sha256: of the file; None when it cannot be read.
-    """
-
-    photo: str
-    found: int = 0
-    used: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    turned_deg: int | None = None
-    sha256: str | None = None
+    photo: str  # name of its file
+    found: int = 0  # faces in it
+    used: list[str] = field(default_factory=list)  # names of those that are used
+    refused: list[str] = field(default_factory=list)  # reasons, one a face that is not, or one for the whole photograph
+    notes: list[str] = field(default_factory=list)  # what had to be done to read it
+    turned_deg: int | None = None  # by which its largest face is turned, a multiple of 90; None for an upright one
+    sha256: str | None = None  # of the file; None when it cannot be read
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -200,13 +183,15 @@ def _cut_out(
             continue
         try:
             name = _unique(report.photo, len(faces), {*taken, *(f.name for f in faces)})
-            made = _cut_one(rgb, face, settings.align_px, resolution, name, report.photo)
+            size, photo_size = settings.align_px, (rgb.shape[1], rgb.shape[0])
+            cut = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
         except UserError as error:
             report.refused.append(str(error))
             continue
-        reason = why_refused(made.quality, settings, resolution) if made.quality else None
+        quality = measure_face(cut.image, face.landmarks, cut.frame, photo_size)
+        reason = why_refused(quality, settings, resolution)
         if reason is None:
-            faces.append(made)
+            faces.append(FoundFace(name, report.photo, _reduced(cut.image, resolution), cut.frame, quality))
         else:
             report.refused.append(reason)
     if others:
@@ -222,13 +207,6 @@ def _quarters(frame: Frame) -> int | None:
     across = frame.quad[3] - frame.quad[0]
     turned = round(math.degrees(math.atan2(across[1], across[0])) / 90) * 90 % 360
     return turned or None
-
-
-def _cut_one(rgb: NDArray[np.uint8], face: Face, size: int, resolution: int, name: str, photo: str) -> FoundFace:
-    aligned = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
-    quality = measure_face(aligned.image, face.landmarks, aligned.frame, (rgb.shape[1], rgb.shape[0]))
-    image = _reduced(aligned.image, resolution)
-    return FoundFace(name, photo, image, aligned.frame, quality)
 
 
 def _reduced(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -19,11 +19,9 @@ class FileSource:
 
     def names(self) -> list[str]:
         """The file itself first, then others that begin with its stem."""
-        others = sorted(p.name for p in self.path.parent.glob("*") if p.is_file() and p != self.path)
-        return [self.path.name, *(n for n in others if Path(n).suffix.lower() in NOT_PICTURES and self._belongs(n))]
-
-    def _belongs(self, name: str) -> bool:
-        return Path(name).stem in (self.path.stem, self.path.name)
+        others = sorted(p for p in self.path.parent.glob("*") if p.is_file() and p != self.path)
+        beside = [p.name for p in others if p.stem in (self.path.stem, self.path.name)]
+        return [self.path.name, *(name for name in beside if Path(name).suffix.lower() in NOT_PICTURES)]
 
     def read(self, name: str) -> bytes:
         """Bytes of one file."""

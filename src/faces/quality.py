@@ -17,32 +17,18 @@ GRID = 32
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """What is known of a face.
+    """What is known of a face."""
 
-    Attributes:
-        size_px: side of its square in the photograph.
-        yaw_deg: how far it is turned aside, estimated from the landmarks; positive towards the picture's right.
-        sharpness: variance of the Laplacian of the crop's luma (0 to 255), reduced to 128 px.
-        outside: share of its square that lies outside of the photograph, 0 to 1.
-    """
-
-    size_px: float
-    yaw_deg: float
-    sharpness: float
-    outside: float
+    size_px: float  # side of its square in the photograph
+    yaw_deg: float  # how far it is turned aside, estimated from the landmarks; positive towards the picture's right
+    sharpness: float  # variance of the Laplacian of the crop's luma (0 to 255), reduced to 128 px
+    outside: float  # share of its square that lies outside of the photograph, 0 to 1
 
 
 def measure_face(
     image: NDArray[np.uint8], landmarks: NDArray, frame: Frame, photo_size: tuple[int, int]
 ) -> FaceQuality:
-    """Measure a face.
-
-    Args:
-        image: its crop, uint8 `[S, S, 3]`.
-        landmarks: `[68, 2]` in the photograph.
-        frame: of the crop.
-        photo_size: width and height of the photograph.
-    """
+    """Measure a face by its crop, uint8 `[S, S, 3]`, its landmarks `[68, 2]` in the photograph, and its place there."""
     return FaceQuality(frame.size_px, yaw_degrees(landmarks), sharpness(image), outside_share(frame, photo_size))
 
 

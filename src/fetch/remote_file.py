@@ -23,20 +23,13 @@ def _urls(value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class RemoteFile(Options):
-    """A file that others publish.
+    """A file that others publish."""
 
-    Attributes:
-        name: of the file on disk.
-        urls: tried in order; http, https or file.
-        licence: under which it is published, or `"unknown"`.
-        size: in bytes, or None where it is not known.
-        sha256: hexadecimal digits, all 64 or the first ones (at least 8) where only those are published; or None.
-    """
-
-    name: Annotated[str, matching(r"(?!\.\.?$)[^/\\]+", "the name of a file, without a folder")]
-    urls: Annotated[tuple[str, ...], Kind(("a list of URLs",), _urls)]
-    licence: str
-    size: Annotated[int, Range(1)] | None = None
+    name: Annotated[str, matching(r"(?!\.\.?$)[^/\\]+", "the name of a file, without a folder")]  # of the file on disk
+    urls: Annotated[tuple[str, ...], Kind(("a list of URLs",), _urls)]  # tried in order; http, https or file
+    licence: str  # under which it is published, or `"unknown"`
+    size: Annotated[int, Range(1)] | None = None  # in bytes, or None where it is not known
+    # hexadecimal digits, all 64 or the first ones (at least 8) where only those are published; or None
     sha256: Sha256 | None = None
 
     def difference(self, size: int, sha256: str) -> str | None:
@@ -64,11 +57,7 @@ def scheme_of(url: str) -> str:
 
 
 def local_path(url: str) -> Path:
-    """The path that a `file:` URL names.
-
-    Raises:
-        UserError: when it names another machine.
-    """
+    """The path that a `file:` URL names."""
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise UserError(f"{url}: a file: URL of this machine is expected, such as file:///folder")

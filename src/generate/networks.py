@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,59 +29,37 @@ from .settings import BlendOptions, GenerateSettings
 OUT = "generated"
 
 
+#: One network of before/after pairs: its caption, and how to get it.
+Column = tuple[str, Callable[[], Generator]]
+
+
 @dataclass(frozen=True)
 class Chosen:
-    """A network to render with.
+    """What is rendered."""
 
-    Attributes:
-        G: the network.
-        text: which it is, for people.
-        folder: where its pictures go when no folder is asked for.
-    """
-
-    G: Generator
-    text: str
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Column:
-    """One network of before/after pairs: its caption, and how to get it."""
-
-    caption: str
-    load: Callable[[], Generator]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """What pairs show: the network whose mapping makes the codes, all columns, and where the sheet goes."""
-
-    base: Generator
-    columns: list[Column]
-    text: str
-    label: str
-    folder: Path
+    G: Generator  # the network; of pairs the base, whose mapping makes the codes
+    text: str  # which it is, for people
+    folder: Path  # where its pictures go when no folder is asked for
+    name: str  # for the names of files in a folder of the user's
+    columns: tuple[Column, ...] = ()  # of pairs
+    label: str = ""  # of pairs, for the sheet's name
 
 
 def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
-    """Find and load the network that the settings name.
-
-    Raises:
-        UserError: when there is none, or what is asked for cannot be.
-    """
+    """Find and load the network that the settings name."""
     if settings.network is not None:
         path = expanded(settings.network)
         if next(path.glob(SNAPSHOTS), None) is None:
             source = path if path.exists() else settings.network
             G = load_network(source, device=device, parts=("G_ema",), weights_folder=settings.weights).G_ema
-            return Chosen(G, str(path), Path(OUT) / _name(path))
+            return Chosen(G, str(path), Path(OUT) / _name(path), _name(path))
         run_dir = path
     else:
         run_dir = _run(settings)
     best = recommended_blend(run_dir)
     if settings.snapshot is None and not settings.shows_blends and best is not None:
         text = f"{best.path} (recommended: {_described(best)})"
-        return Chosen(best.load(device), text, run_dir / OUT / f"{best.sweep}-best")
+        return Chosen(best.load(device), text, run_dir / OUT / f"{best.sweep}-best", f"{best.sweep}-best")
     snapshot = _one_snapshot(run_dir, settings, best if settings.shows_blends else None)
     G = _load(snapshot, device)
     text, name = f"{snapshot.path}", snapshot.name
@@ -93,18 +72,13 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
         text += f" blended at {recipe.resolution}"
     elif settings.snapshot is None:
         text += " (newest snapshot; no sweep has recommended a blend)"
-    return Chosen(G, text, run_dir / OUT / name)
+    return Chosen(G, text, run_dir / OUT / name, name)
 
 
-def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
-    """Find the base network and the columns that `pairs.columns` asks for.
-
-    Raises:
-        UserError: when one is missing, or does not fit.
-    """
+def choose_pairs(settings: GenerateSettings, device: torch.device) -> Chosen:
+    """Find the base network and the columns that `pairs.columns` asks for."""
     run_dir = _run(settings)
     base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
-    first = Column("base", lambda: base.G)
     kind = settings.pairs.columns or "best"
     label: str = kind
     if kind == "best":
@@ -128,15 +102,12 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
             recipe = recipes[0] if recipes else None
             columns, text = _snapshot_columns(snapshots, base.G, recipe, device)
             label += "" if recipe is None else f"-res{recipe.resolution:03d}"
-    return Pairs(base.G, [first, *columns], f"{run_dir.name}: base {base.path.name}, {text}", label, run_dir / OUT)
+    text, columns = f"{run_dir.name}: base {base.path.name}, {text}", [("base", lambda: base.G), *columns]
+    return Chosen(base.G, text, run_dir / OUT / "pairs", run_dir.resolve().name, tuple(columns), label)
 
 
 def _recipes(options: BlendOptions, G: Generator) -> list[Recipe]:
-    """Of the blends at the resolutions asked for, else at all, of networks of G's size.
-
-    Raises:
-        UserError: for a resolution at which they cannot be blended.
-    """
+    """Of the blends at the resolutions asked for, else at all, of networks of G's size."""
     usual = Recipe(4, options.direction or "cartoon_low", options.level or 0, options.width)
     recipes = [usual.at(r) for r in options.res or usual.resolutions(G)]
     for recipe in recipes:
@@ -196,8 +167,8 @@ def _best_columns(run_dir: Path, base: Base, device: torch.device) -> tuple[list
         )
     check_family([Snapshot(best.path, best.kimg), snapshot], base)
     columns = [
-        Column(f"best: {best.recipe.resolution}", lambda: best.load(device)),
-        Column(f"{best.kimg:g} kimg", lambda: _load(snapshot, device)),
+        (f"best: {best.recipe.resolution}", lambda: best.load(device)),
+        (f"{best.kimg:g} kimg", lambda: _load(snapshot, device)),
     ]
     return columns, f"recommended blend ({_described(best)}), its snapshot"
 
@@ -208,10 +179,10 @@ def _resolution_columns(
     G = _load(snapshot, device)
 
     def column(recipe: Recipe) -> Column:
-        return Column(f"{recipe.resolution}", lambda: recipe.blend(G, base))
+        return f"{recipe.resolution}", lambda: recipe.blend(G, base)
 
     shown = ", ".join(f"{recipe.resolution}" for recipe in recipes)
-    columns = [*map(column, recipes), Column(f"{snapshot.kimg:g} kimg", lambda: G)]
+    columns = [*map(column, recipes), (f"{snapshot.kimg:g} kimg", lambda: G)]
     return columns, f"blends at {shown}, snapshot of {snapshot.kimg:g} kimg"
 
 
@@ -222,6 +193,6 @@ def _snapshot_columns(
         G = _load(snapshot, device)
         return G if recipe is None else recipe.blend(G, base)
 
-    columns = [Column(f"{s.kimg:g} kimg", lambda s=s: load(s)) for s in snapshots]  # type: ignore[misc]
+    columns: list[Column] = [(f"{s.kimg:g} kimg", partial(load, s)) for s in snapshots]
     blended = "" if recipe is None else f" blended at {recipe.resolution}"
     return columns, f"{len(snapshots)} snapshots{blended}"

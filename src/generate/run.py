@@ -50,21 +50,14 @@ def generate(config: Mapping[str, Any]) -> Path:
 
 def _open(settings: GenerateSettings) -> Job:
     device = torch_device(settings.device)
-    if settings.mode == "pairs":
-        pairs = choose_pairs(settings, device)
-        G, text, folder, name = pairs.base, pairs.text, pairs.folder / "pairs", pairs.folder.parent.resolve().name
-        facts: dict[str, Any] = {"pairs": pairs}
-    else:
-        chosen = choose_network(settings, device)
-        G, text, folder, name, facts = chosen.G, chosen.text, chosen.folder, chosen.folder.name, {}
-    start_ops(device, G.resolution)
-    codes = _codes(settings, G)
-    if settings.out is not None:
-        folder = settings.out
-        if folder.exists() and not folder.is_dir():
-            raise settings.wrong("out", "is a file, give a folder")
-    print(f"network    {text}")
-    return Job(settings, G, codes, folder, name, {"network": text, "network_sha256": digest_of_network(G), **facts})
+    chosen = (choose_pairs if settings.mode == "pairs" else choose_network)(settings, device)
+    start_ops(device, chosen.G.resolution)
+    codes = _codes(settings, chosen.G)
+    if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
+        raise settings.wrong("out", "is a file, give a folder")
+    print(f"network    {chosen.text}")
+    facts = {"network": chosen.text, "network_sha256": digest_of_network(chosen.G)}
+    return Job(settings, chosen, codes, settings.out or chosen.folder, facts)
 
 
 def _codes(settings: GenerateSettings, G: Generator) -> Codes:
@@ -130,17 +123,17 @@ def _mix(job: Job) -> None:
 
 
 def _pairs(job: Job) -> None:
-    s, pairs, n = job.settings, job.facts.pop("pairs"), len(job.codes.names)
-    check_size(n, len(pairs.columns), job.G.resolution, s.suffix)
-    captions = [column.caption for column in pairs.columns]
+    s, columns, n = job.settings, job.chosen.columns, len(job.codes.names)
+    check_size(n, len(columns), job.G.resolution, s.suffix)
+    captions = [caption for caption, _ in columns]
 
     def rendered(column: Column) -> tuple[torch.Tensor, str]:
-        G = column.load()
+        G = column[1]()
         return job.pictures(job.codes.ws, G), digest_of_network(G)
 
-    shown, digests = zip(*map(rendered, pairs.columns), strict=True)
+    shown, digests = zip(*map(rendered, columns), strict=True)
     sheet = make_sheet(torch.stack(shown, dim=1).flatten(0, 1), len(captions), above=captions)
-    job.sheet(pairs.label, sheet, columns=captions, columns_sha256=digests)
+    job.sheet(job.chosen.label, sheet, columns=captions, columns_sha256=digests)
     for caption, pictures in zip(captions, shown, strict=True):
         for name, picture in zip(job.codes.names, pictures, strict=True):
             job.single(f"{name}-{caption.replace(': ', '-').replace(' ', '')}", picture)

@@ -144,13 +144,7 @@ def _face(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> None:
 
 
 def draw_cartoon(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:
-    """Draw the caricature of an identity.
-
-    Args:
-        canvas: holds the background and receives the picture.
-        g: the geometry of the caricature.
-        p: the identity (colours, hair, light).
-    """
+    """Draw the caricature of an identity on a canvas that holds the background."""
     head = build_head(canvas, g, p, cartoon=True)
     hair = _vivid(hair_colour(p), 1.35)
     gleam = hair + (1 - hair) * np.float32(0.20)

@@ -68,14 +68,7 @@ class Geometry:
 
 
 def sample_params(seed: int) -> PortraitParams:
-    """Draw the identity of a seed.
-
-    Args:
-        seed: 0 or more.
-
-    Returns:
-        The parameters; the raw PCG64 stream is used, so that they are the same on every machine and numpy.
-    """
+    """Draw the identity of a seed by the raw PCG64 stream: the same on every machine and numpy."""
     raw = np.random.PCG64(seed).random_raw(36) >> np.uint64(11)
     uniform = raw.astype(np.float64) * 2.0**-53
     tri = uniform[:18] + uniform[18:] - 1.0  # triangular on [-1, 1]: extremes are rare
@@ -90,14 +83,9 @@ def sample_params(seed: int) -> PortraitParams:
 
 
 def caricature(params: PortraitParams, strength: float = 2.1) -> PortraitParams:
-    """Push the shape of a face away from the mean face (Brennan 1985); colours, light and hair stay.
+    """Push the shape of a face away from the mean face (Brennan 1985) by a factor; colours, light and hair stay.
 
-    Args:
-        params: the identity.
-        strength: factor on each deviation; 1 returns the same face.
-
-    Returns:
-        The exaggerated parameters; they may leave [-1, 1].
+    The parameters may leave [-1, 1].
     """
     shape = ("face_width", "jaw", "chin", "eye_size", "brow", "nose", "mouth", "smile", "mouth_open")
     return replace(params, **{name: getattr(params, name) * strength for name in shape})
@@ -182,14 +170,7 @@ def _turn(points: Array, yaw: float, pitch: float) -> Array:
 
 
 def ffhq_quad(landmarks: Array) -> tuple[Array, Array, Array]:
-    """Return centre, half x axis and half y axis of the FFHQ crop.
-
-    Args:
-        landmarks: [68, 2] points, x right, y down.
-
-    Returns:
-        Three vectors [2] in the same unit (arXiv:1812.04948, appendix A: eyes and mouth corners decide).
-    """
+    """Centre, half x axis and half y axis of the FFHQ crop of landmarks [68, 2] (arXiv:1812.04948, appendix A)."""
     left, right = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
     eye, across = (left + right) / 2, right - left
     down = (landmarks[48] + landmarks[54]) / 2 - eye
@@ -207,14 +188,9 @@ def smooth_closed(points: Array, steps: int = 6) -> Array:
 
 
 def build_geometry(params: PortraitParams, cartoon: bool) -> Geometry:
-    """Place the face of an identity in the picture.
+    """Place the face of an identity, or its caricature with room around it, in the unit square.
 
-    Args:
-        params: the identity.
-        cartoon: draw its caricature, and leave room around it.
-
-    Returns:
-        The geometry in the unit square. For people the FFHQ quad of the landmarks is the unit square itself.
+    For people the FFHQ quad of the landmarks is the unit square itself.
     """
     p = caricature(params) if cartoon else params
     p = replace(p, face_width=max(p.face_width, -1.1))  # big eyes must fit in

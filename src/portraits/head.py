@@ -69,17 +69,7 @@ def _hair(
 
 
 def build_head(canvas: Canvas, g: Geometry, p: PortraitParams, cartoon: bool) -> Head:
-    """Lay out the regions of a placed face.
-
-    Args:
-        canvas: gives the pixel grid.
-        g: the placed face.
-        p: the identity (hair length and parting, jaw).
-        cartoon: give the hair a cartoon's volume.
-
-    Returns:
-        The signed fields, each [n, n].
-    """
+    """Lay out the regions of a placed face as signed fields [n, n]; a cartoon's hair has more volume."""
     x, y, s = canvas.x, canvas.y, g.scale
     face, ratio = polar_field(canvas, g.outline, g.centre)
     length = 0.5 + 0.5 * p.hair_length

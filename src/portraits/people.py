@@ -188,13 +188,7 @@ def _hair_tone(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> Fi
 
 
 def draw_people(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:
-    """Draw the portrait of an identity.
-
-    Args:
-        canvas: holds the background and receives the picture.
-        g: the geometry of the identity.
-        p: the identity.
-    """
+    """Draw the portrait of an identity on a canvas that holds the background."""
     head = build_head(canvas, g, p, cartoon=False)
     hair = _hair_tone(canvas, g, p, head)
     canvas.paint(canvas.mask(head.hair_back, 0.016), hair * np.float32(0.62))

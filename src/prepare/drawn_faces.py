@@ -34,19 +34,7 @@ def prepare_faces(
     work: Unfinished,
     detector: FaceDetector,
 ) -> Outcome:
-    """Cut the faces out of all pictures of a source, and decide which are used.
-
-    Args:
-        settings: the choices.
-        source: what to read from.
-        names: of its files.
-        sizes: of each in bytes.
-        work: what is done already, and where the rest goes.
-        detector: of faces.
-
-    Raises:
-        UserError: for a drop list that names what is not there.
-    """
+    """Cut the faces out of all pictures of a source that are not done yet, and decide which are used."""
     places = [i for i, name in enumerate(names) if not_of_kinds([name], NOT_PICTURES)]
     cutter = FaceCutter(settings, source, detector)
     _cut_all(cutter, places, names, sizes, work)
@@ -92,16 +80,8 @@ def dropped_faces(
 ) -> set[tuple[int, int | None]]:
     """Read a drop list: `12.1` or `name#1` for a face, `12` or `name` for all faces of a picture.
 
-    Args:
-        entries: of the list.
-        names: of the source's files.
-        counts: place of each picture to the number of its faces.
-
-    Returns:
-        Place of a picture, and number of the face in it or None for all.
-
-    Raises:
-        UserError: for an entry that is none of these.
+    `counts` are the faces of each picture by its place. Returned are places, and numbers of faces there or None for
+    all.
     """
     places = {name: i for i, name in enumerate(names)}
     found: set[tuple[int, int | None]] = set()

@@ -30,15 +30,10 @@ def mean_colour(rgb: np.ndarray) -> tuple[int, int, int]:
 def near_duplicates(
     numbers: Sequence[int], records: Mapping[int, Mapping[str, Any]], bits: int
 ) -> dict[int, tuple[int, int]]:
-    """Find the pictures that are nearly the same as an earlier one which is not such a copy itself.
+    """Find copies: pictures that are nearly the same as an earlier one which is no copy itself.
 
-    Args:
-        numbers: of the pictures, in order.
-        records: of each, its `hash` (of `perceptual_hash`, hexadecimal) and `colour` (of `mean_colour`).
-        bits: largest difference of two hashes that counts as the same.
-
-    Returns:
-        Number of a copy to that of the earliest one, and the bits that differ.
+    Of each is given, by its number, the `hash` (of `perceptual_hash`, hexadecimal) and `colour` (of `mean_colour`);
+    hashes of copies differ in at most `bits`. Returned is the earliest such number, and the bits that differ.
     """
     hashes = np.array([int(records[n]["hash"], 16) for n in numbers], np.uint64)
     colours = np.array([records[n]["colour"] for n in numbers], int).reshape(-1, 3)

@@ -27,15 +27,7 @@ def member_name(index: int) -> str:
 def write_zip(
     out: Path, work: Unfinished, numbers: Sequence[int], labels: Sequence[int] | None, manifest: dict[str, Any]
 ) -> None:
-    """Write PNGs, `dataset.json` and the manifest to a zip, whole or not at all.
-
-    Args:
-        out: target.
-        work: which holds the PNGs.
-        numbers: of the pictures, in order.
-        labels: class of each, or None.
-        manifest: plain data.
-    """
+    """Write the numbered PNGs of the work, `dataset.json` and the manifest to a zip, whole or not at all."""
     names = [member_name(i) for i in range(len(numbers))]
     table = None if labels is None else [[name, label] for name, label in zip(names, labels, strict=True)]
     with atomic_write(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:

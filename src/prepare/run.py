@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from .parallel import in_order, quiet_decoders
 from .render import Record, Renderer
 from .settings import OUT_FOLDER, PrepareSettings
 from .similarity import Similarity, fit_similarity
-from .work_folder import Unfinished, unfinished
+from .work_folder import Unfinished, clean, unfinished
 
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
@@ -41,30 +40,20 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def prepare(settings: PrepareSettings) -> Path:
-    """Read a source and write the data set, its report and contact sheets; go on where an earlier start stopped.
-
-    Args:
-        settings: the choices.
-
-    Returns:
-        The zip or folder.
-
-    Raises:
-        UserError: for a source without enough usable pictures, or a target that cannot be written or is not ours.
-    """
+    """Read a source and write the data set (returned), its report and contact sheets; go on where it stopped before."""
     out = settings.target
     source, names = _open(settings.source)
     settings, detector = _with_detector(settings)
     stamp, sizes = source_status(source, settings.source, names)
     known = read_manifest(out)
     if known is not None and is_same(known, settings, stamp):
-        shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
+        clean(out, settings.report_folder)
         print(f"{out} is there already, made of the same pictures with the same options: nothing to do")
         if (settings.report_folder / "report.json").is_file():
             print(f"report: {settings.report_folder / 'report.json'}")
         return out
     _check_target(settings, known, stamp)
-    with quiet_decoders(), unfinished(out, key_of(settings, stamp)) as work:
+    with quiet_decoders(), unfinished(out, key_of(settings, stamp), settings.report_folder) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
         if detector is not None:
@@ -91,11 +80,7 @@ def prepare(settings: PrepareSettings) -> Path:
 
 
 def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp: str) -> None:
-    """Say that a set will be replaced.
-
-    Raises:
-        UserError: for what is not ours, and, unless `out` was asked for, for a set of another source.
-    """
+    """Say that a set will be replaced."""
     out = settings.target
     if known is None:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -198,14 +183,14 @@ class _Job:
     def _make(self, extra: Mapping[int, Record], fits: Mapping[int, Similarity]) -> None:
         """Make the pictures that are not there yet."""
         todo = [i for i in extra if i not in self.work.records]
-        call = partial(self._one, fits)
+
+        def one(number: int) -> tuple[Record, bytes | None]:
+            return self.render(self.names[number], self.sizes[number], fits.get(number))
+
         with tqdm(total=len(extra), initial=len(extra) - len(todo), desc="pictures", unit="img", disable=None) as bar:
-            for number, (record, png) in in_order(call, todo):
+            for number, (record, png) in in_order(one, todo):
                 self.work.add(number, record | extra[number], png)
                 bar.update()
-
-    def _one(self, fits: Mapping[int, Similarity], number: int) -> tuple[Record, bytes | None]:
-        return self.render(self.names[number], self.sizes[number], fits.get(number))
 
     def _refused(self, numbers: Iterable[int]) -> dict[int, str]:
         records = self.work.records
@@ -234,11 +219,7 @@ def _open(path: Path) -> tuple[Source, list[str]]:
 
 
 def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Numbers of the files that a drop list names, by number or name.
-
-    Raises:
-        UserError: for what is neither.
-    """
+    """Numbers of the files that a drop list names, by number or name."""
     places = {name: i for i, name in enumerate(names)}
     found = []
     for entry in entries:

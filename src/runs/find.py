@@ -14,9 +14,11 @@ from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded, file_sha256
 from ..networks import Generator
 from ..weights import load_network, read_meta, resolve_network
+from .settings import PathsSettings
 
 MAX_LISTED = 12
 SNAPSHOTS = "snapshots/kimg-*.safetensors"
+RUN_JSON = "run.json"  # what a run is: identity, data set, machine, W&B run
 #: The network that a run was fine-tuned from, kept in its folder.
 BASE = "base.safetensors"
 AT_START = "snapshots/kimg-000000.00.safetensors"  # the same, as a snapshot
@@ -61,9 +63,14 @@ def find_run(run: str | Path, runs: Path) -> Path:
             raise UserError(f"no run with snapshots in {runs}: train one first, or name its folder with run=PATH")
         return max(folders, key=_last_change)
     for path in (runs / str(run), expanded(run)):
-        if (path / "run.json").is_file() or (path / "snapshots").is_dir():
+        if (path / RUN_JSON).is_file() or (path / "snapshots").is_dir():
             return path
     raise UserError(f"run={run}: neither a run in {runs} nor the folder of one")
+
+
+def run_argument(run_dir: Path, runs: str | Path = PathsSettings.runs) -> str:
+    """What `run=` is to say, so that `find_run` finds this folder: its name in `runs`, or its path."""
+    return run_dir.name if run_dir.resolve().parent == expanded(runs).resolve() else str(run_dir)
 
 
 def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = "all") -> list[Snapshot]:
@@ -198,5 +205,5 @@ def _as_kimg(item: str | float) -> float | None:
 
 
 def _last_change(run_dir: Path) -> float:
-    files = [run_dir / "run.json", run_dir / "log.jsonl", run_dir / "metrics.jsonl", *run_dir.glob(SNAPSHOTS)]
+    files = [run_dir / RUN_JSON, run_dir / "log.jsonl", run_dir / "metrics.jsonl", *run_dir.glob(SNAPSHOTS)]
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

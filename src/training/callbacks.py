@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..group import Group
 from ..lock import Claim
 from ..signals import Stopped, answer, answer_as, stop
 from .checkpoint import LAST
@@ -227,35 +228,81 @@ class CheckpointCallback(KimgCallback):
             bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
             if bad:
                 raise UserError(_divergence(module.nimg, bad[:3], self.path))
+            module.step.settle()
             trainer.save_checkpoint(self.path)
             self.saved_nimg = module.nimg
 
 
-class StopCallback(KimgCallback):
-    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop.
+class SignalCallback(KimgCallback):
+    """Hears signals that ask to stop, and at the end of each iteration agrees with the other processes that one came.
 
-    Before it ends it saves, and takes a snapshot if there is none of this moment.
+    Args:
+        group: the processes that train together.
+
+    Attributes:
+        stopped: which one, the same in all processes.
     """
 
-    def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, snapshots: SnapshotCallback) -> None:
-        self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
+    def __init__(self, group: Group) -> None:
+        self.group = group
         self.stopped: Stopped | None = None
+        self._heard = 0
         self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals; Lightning's own handlers would leave without saving."""
-        assert isinstance(pl_module, GanModule)
         self._before = answer(self._on_signal)
-        trainer.should_stop = ended = pl_module.nimg >= self.total_nimg
-        self.snapshots.catch_up(pl_module, ended=ended)  # all callbacks have started, and signals are heard
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening."""
         answer_as(self._before)
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Learn whether any process has heard one."""
+        number = self.group.largest(self._heard)
+        self.stopped = Stopped(number) if number else None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._heard:  # the second one means now
+            stop(number, frame)
+        self._heard = number
+        tqdm.write(f"{Stopped(number)}: finishing this iteration, saving, stopping (again to stop at once)")
+
+
+class StopCallback(KimgCallback):
+    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop, or at a snapshot.
+
+    Before it ends it saves, and takes a snapshot if there is none of this moment.
+
+    Args:
+        total_kimg: end of the run.
+        signals: hears them.
+        checkpoint: saves.
+        snapshots: takes snapshots.
+        over: asked after each snapshot whether that is the end; None for never.
+    """
+
+    def __init__(
+        self,
+        total_kimg: float,
+        signals: SignalCallback,
+        checkpoint: CheckpointCallback,
+        snapshots: SnapshotCallback,
+        over: Callable[[], bool] | None = None,
+    ) -> None:
+        self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
+        self.signals, self._over = signals, over
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take what is missing of snapshots, when all callbacks have started and signals are heard."""
+        assert isinstance(pl_module, GanModule)
+        trainer.should_stop = ended = pl_module.nimg >= self.total_nimg
+        self.snapshots.catch_up(pl_module, ended=ended)
+        trainer.should_stop = ended or (self._over is not None and self._over())
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save and stop when it is time."""
-        if not self.due(module):
+        if not self.due(module) and not self._is_over(module):
             return
         self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
         if self.snapshots.taken_nimg != module.nimg:
@@ -264,13 +311,10 @@ class StopCallback(KimgCallback):
 
     def due(self, module: GanModule) -> bool:
         """Whether it is time."""
-        return self.stopped is not None or module.nimg >= self.total_nimg
+        return self.signals.stopped is not None or module.nimg >= self.total_nimg
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped is not None:  # the second one means now
-            stop(number, frame)
-        self.stopped = Stopped(number)
-        tqdm.write(f"{self.stopped}: finishing this iteration, saving, stopping (again to stop at once)")
+    def _is_over(self, module: GanModule) -> bool:
+        return self._over is not None and self.snapshots.taken_nimg == module.nimg and self._over()
 
 
 class ProgressCallback(KimgCallback):

@@ -13,7 +13,10 @@ from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ..device import on_host
 from ..errors import UserError
 from ..files import atomic_write, damage_of_zip
 
@@ -59,7 +62,7 @@ class AtomicCheckpointIO(CheckpointIO):
         """Write `checkpoint` to `path`."""
         path = Path(path)
         with atomic_write(path) as partial:
-            torch.save(checkpoint, partial)
+            torch.save(_on_host(checkpoint), partial)
             self._check()
             if path.exists() and self._last_is_whole:
                 os.replace(path, path.with_name(PREVIOUS))
@@ -79,6 +82,14 @@ class AtomicCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def _on_host(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    leaves, structure = tree_flatten(checkpoint)
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    for i, tensor in zip(places, on_host([leaves[i] for i in places]), strict=True):
+        leaves[i] = tensor
+    return tree_unflatten(leaves, structure)
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -5,7 +5,6 @@ made by another configuration is refused with the differing keys.
 """
 
 import datetime
-import errno
 import hashlib
 import json
 import platform
@@ -22,8 +21,8 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
-from ..files import expanded, read_json, remove_partials, unwritable, write_text
-from ..lock import exclusive
+from ..files import PARTIAL, expanded, read_json, remove_partials, unwritable, update_json, write_text
+from ..lock import NO_LOCKS, exclusive
 from ..runs import BASE
 from .checkpoint import has_checkpoint
 from .fork import Fork
@@ -34,6 +33,7 @@ from .schedule import mark_name
 FREE_KEYS = (
     "run",
     "resume",
+    "batch_gpu",
     "total_kimg",
     "snapshot",
     "log_kimg",
@@ -50,7 +50,6 @@ FREE_GROUPS = ("pretrained.file.", "pretrained.architecture.")
 SPELLINGS = ("pretrained.source", "pretrained.name")
 FINGERPRINT = "dataset.fingerprint"
 LOCK = ".training.lock"
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 VERSION = "0.1.0"
 
 
@@ -109,12 +108,14 @@ def open_run_folder(
         _check_folder(folder, own, dataset, resume=config["resume"])  # who held it until now may have changed it
         for name in (".", "checkpoints", "snapshots", "samples", "evaluations"):
             remove_partials(folder / name, alone=True)
-    if known.exists() and not has_checkpoint(folder / "checkpoints"):
+    begun = known.exists()
+    if begun and not has_checkpoint(folder / "checkpoints"):
         if fork is None:
             print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
         if not _has_results(folder, read_json(known)):
             _clear(folder)
-    if not known.exists():
+            begun = False
+    if not begun:
         state = None if fork is None else fork.read()
         facts = {
             "name": folder.name,
@@ -148,8 +149,7 @@ def run_facts(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def update_run_json(folder: Path, **facts: Any) -> None:
     """Add facts to `run.json`."""
-    path = folder / "run.json"
-    write_text(path, json.dumps({**read_json(path), **facts}, indent=2) + "\n")
+    update_json(folder / "run.json", **facts)
 
 
 def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset, *, resume: bool) -> None:
@@ -166,8 +166,13 @@ def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset,
                 f"run {folder} cannot be continued, its checkpoints are gone: take another run=NAME, or remove the "
                 "folder"
             )
-    elif folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or not all(map(_is_of_a_start, folder.iterdir()))):
         raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
+
+
+def _is_of_a_start(path: Path) -> bool:
+    """Whether a file is what a run leaves that was killed before it had written `run.json`."""
+    return path.name == LOCK or PARTIAL.fullmatch(path.name) is not None
 
 
 def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
@@ -177,10 +182,10 @@ def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    """Take away what a run has written before its first result."""
+    """Take away what a run has written before its first result, but `run.json`, by which the folder is known."""
     for name in ("snapshots", "samples", "evaluations"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (BASE, "reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json", "run.json"):
+    for name in (BASE, "reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json"):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -29,7 +29,7 @@ class GanModule(pl.LightningModule):
         """Take one iteration on `batch["images"]` uint8 `[N, 3, H, W]`."""
         images = to_float(batch["images"])
         stats = self.step.run(Batch(images, self._one_hot(batch)), self.nimg)
-        self.nimg += images.shape[0]
+        self.nimg += self.step.batch_size
         return stats
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import torch
 from ..augment import AugmentPipe
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
+from ..group import Group
 from ..networks import Discriminator, Generator, channels_per_resolution
 from ..weights import differences
 from .device import Compute
@@ -93,13 +94,9 @@ def build_dataset(settings: TrainSettings, origin: Origin | None) -> PictureData
     return open_configured_dataset(wanted)
 
 
-def build_step(settings: TrainSettings, start: Start, compute: Compute) -> TrainingStep:
+def build_step(settings: TrainSettings, start: Start, compute: Compute, group: Group) -> TrainingStep:
     """Make the training step; null settings take StyleGAN2-ADA's heuristics for one GPU."""
-    batch = settings.batch
-    group = start.D.config["mbstd_group_size"] or batch
-    if batch > group and batch % group:
-        reason = f"the discriminator compares pictures in groups of {group} (minibatch standard deviation)"
-        raise settings.wrong("batch", f"{reason}; choose a multiple of {group}, or at most {group}")
+    batch, rounds = settings.batch, _rounds(settings, start.D, group.world)
     usual = {
         "r1_gamma": R1_HEURISTIC * start.G.resolution**2 / batch,
         "ema_kimg": batch * EMA_KIMG_PER_BATCH,
@@ -122,7 +119,33 @@ def build_step(settings: TrainSettings, start: Start, compute: Compute) -> Train
         precision=compute.precision,
         regularizer_precision=compute.regularizer_precision,
         seed=settings.seed,
+        group=group,
+        rounds=rounds,
     )
+
+
+def _rounds(settings: TrainSettings, D: Discriminator, world: int) -> int:
+    """Into how many rounds each of `world` processes divides its share of the batch: whole groups in each.
+
+    Raises:
+        OptionError: naming what does not divide.
+    """
+    batch, size = settings.batch, D.config["mbstd_group_size"] or settings.batch
+    reason = f"the discriminator compares pictures in groups of {size} (minibatch standard deviation)"
+    if batch > size and batch % size:
+        raise settings.wrong("batch", f"{reason}; choose a multiple of {size}, or at most {size}")
+    groups = max(batch // size, 1) if D.config["mbstd_channels"] else batch
+    if groups % world:
+        raise settings.wrong("batch", f"{reason}: {groups} cannot be divided among {world} devices")
+    at_once = settings.batch_gpu or batch
+    rounds = max(batch // world // at_once, 1)
+    if batch // world % min(at_once, batch // world) or groups % (world * rounds):
+        share = f"a device has {batch // world} of them, in {groups // world} groups"
+        raise settings.wrong("batch_gpu", f"{reason}: {share}, which cannot be divided into such rounds")
+    shrink, part = settings.loss.pl_batch_shrink, batch // (world * rounds)
+    if settings.loss.pl_weight and max(batch // shrink, 1) != world * rounds * max(part // shrink, 1):
+        raise settings.wrong("loss.pl_batch_shrink", f"parts of {part} pictures cannot be divided by it")
+    return rounds
 
 
 def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:

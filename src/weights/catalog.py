@@ -40,23 +40,14 @@ class KnownArchitecture(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogEntry(Options):
-    """A published network.
+    """A published network."""
 
-    Attributes:
-        name: by which `load_network` and `pretrained=` know it.
-        source: the same.
-        fresh_d: see `PretrainedSettings`.
-        about: who trained it, on what, how far.
-        file: what is fetched.
-        architecture: what is known of it.
-    """
-
-    name: str
-    source: str
-    fresh_d: bool
-    about: str
-    file: RemoteFile
-    architecture: KnownArchitecture
+    name: str  # by which `load_network` and `pretrained=` know it
+    source: str  # the same
+    fresh_d: bool  # see `PretrainedSettings`
+    about: str  # who trained it, on what, how far
+    file: RemoteFile  # what is fetched
+    architecture: KnownArchitecture  # what is known of it
 
     def check(self) -> None:
         """Refuse another name, and a file that is nowhere."""
@@ -102,16 +93,7 @@ def catalog_entry(name: str, folder: Path = FOLDER) -> CatalogEntry | None:
 
 
 def check_architecture(entry: CatalogEntry, config: Mapping[str, Any], format: str | None = None) -> None:
-    """Check that a loaded network is the one that the catalogue describes.
-
-    Args:
-        entry: of the catalogue.
-        config: `Generator.config` of the loaded network.
-        format: `meta["format"]` of the loaded file, or None not to compare it.
-
-    Raises:
-        UserError: listing the differences.
-    """
+    """Check that a network of some configuration and format (None: any) is the one that the catalogue describes."""
     expected, known = entry.architecture, vars(entry.architecture)
     wrong = [
         f"{key} is {config[key]}, expected {known[key]}"

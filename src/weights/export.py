@@ -38,9 +38,6 @@ def export_network(
 
     Returns:
         The path written.
-
-    Raises:
-        UserError: when the format cannot represent the networks, or the target exists.
     """
     target = Path(target)
     check_target(target, format, force=force)
@@ -56,11 +53,7 @@ def export_network(
 
 
 def check_target(target: Path, format: str, *, force: bool) -> None:
-    """Check that a file of that name and format may be written, before anything is loaded.
-
-    Raises:
-        UserError: for an unknown format, a name of another format, a folder, or a file that exists (without `force`).
-    """
+    """Check that a file of that name and format may be written, before anything is loaded."""
     if format not in FORMATS:
         raise UserError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
     if (format == "native") != (target.suffix == ".safetensors"):

@@ -46,11 +46,7 @@ def forget_pages(data: memoryview) -> None:
 
 
 def read_pickle(data: memoryview) -> Any:
-    """Read a plain pickle, in which tensors may be embedded in torch's old layout.
-
-    Raises:
-        Refused: when it is damaged or wants more than data.
-    """
+    """Read a plain pickle, in which tensors may be embedded in torch's old layout."""
 
     work = Work(len(data))
 

@@ -173,11 +173,7 @@ class Unpickler(PickleMachine):
     """Reads one pickle from a buffer; made as the machine is."""
 
     def load(self) -> Any:
-        """Return the pickled value; `position` is behind it afterwards.
-
-        Raises:
-            Refused: for a damaged pickle, or one that wants more than data.
-        """
+        """Return the pickled value; `position` is behind it afterwards."""
         try:
             return self._run()
         except (IndexError, struct.error, UnicodeDecodeError, ValueError, TypeError, OverflowError) as error:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from src.augment.filter import filter_bank
 from src.augment.pipe import AugmentPipe, PipeSettings
 from src.augment.settings import GROUPS, PIPES
+from src.draws import Draws
 from src.errors import UserError
 from tests.augment.augmentation import fixed, noise_images, rng, single, smooth_images
 
@@ -182,7 +183,7 @@ def test_a_multiplier_scales_the_probability():
 
 def test_draws_follow_their_distributions():
     pipe = AugmentPipe.preset("bgcfnc")
-    drawn = pipe.draws(20000, torch.tensor(1.0), rng())
+    drawn = pipe.draws(20000, torch.tensor(1.0), Draws(rng()))
     for name, std in {
         "log2_scale": 0.2,
         "move_y": 0.125,

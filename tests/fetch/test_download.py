@@ -203,13 +203,13 @@ def test_a_folder_that_cannot_be_made_is_named(server, tmp_path, refusal):
 def test_a_full_disk_is_said(server, folder, monkeypatch, refusal):
     url = server.serve("/a", file(DATA))
     with monkeypatch.context() as patch:
-        patch.setattr("src.fetch.partial.Partial.begin", lambda self, origin: self.path.symlink_to("/dev/full"))
+        patch.setattr("src.fetch.transfer.Transfer.discard", lambda self: self.path.symlink_to("/dev/full"))
         message = refusal(url)
     assert "the disk is full" in message and "weights.folder" in message
     assert not (folder / NAME).exists()
     (folder / f"{NAME}.part").unlink()
     free = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("src.fetch.partial.shutil.disk_usage", lambda path: free)
+    monkeypatch.setattr("src.fetch.transfer.shutil.disk_usage", lambda path: free)
     assert "0 MB are free" in refusal(url)
 
 

@@ -157,7 +157,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, shots, monkeypat
     assert not (tmp_path / "o.zip").exists()
     log = tmp_path / ".o.zip.unfinished" / "records.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    last = [line for line in lines if "png_bytes" in line][-1]["number"]
+    last = [line for line in lines if "png_crc32" in line][-1]["number"]
     (log.parent / f"{last}.png").write_bytes(b"cut")  # by the interruption: its picture is looked at again
     again = []
     monkeypatch.setattr(FaceCutter, "__call__", lambda self, name, *r: (again.append(name), cut(self, name, *r))[1])

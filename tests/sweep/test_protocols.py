@@ -119,8 +119,7 @@ def test_two_sweeps_at_once_end_with_one_whole_sweep(run_dir, finished, capsys):
     one = run.open_sweep(run_dir, settings_of((8, 16), **FAST))
     reused = run.prepare(one)
     sweep(run_dir)
-    for snapshot in run.pending_snapshots(one):
-        run.score_snapshot(one, snapshot)
+    run.score_all(one)
     run.conclude(one, reused)
     assert shown(run_dir / "sweeps" / "cartoon-low") == shown(finished / "sweeps" / "cartoon-low")
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments.gpu import predict
-from experiments.gpu.counting import count_iteration
+from experiments.gpu.counting import count_iteration, count_projection
 from experiments.gpu.predict import CARDS, seconds, summary
 from src.networks import TF32, Precision
 
@@ -52,6 +52,12 @@ def test_launches_and_bytes_of_a_phase(counted, phase):
     found = counted[0][phase]
     assert launches / 2 < sum(launch.launches for launch in found) <= launches
     assert gigabytes / 4 < sum(launch.bytes for launch in found) / 1e9 <= gigabytes
+
+
+def test_launches_and_bytes_of_a_projection_step():
+    found = count_projection("bf16", batch=4)
+    assert 400 < sum(launch.launches for launch in found) <= 850
+    assert sum(launch.bytes for launch in found) / 1e9 <= 3.6
 
 
 def test_a_prediction_is_printed_and_written(counted, monkeypatch, tmp_path, capsys):

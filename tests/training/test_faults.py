@@ -72,9 +72,9 @@ def test_a_run_that_was_killed_while_it_measured_measures_first(options, monkeyp
         f"snapshot.kimg=[0,0.04,{end}]" if end > 0.04 else "snapshot.kimg=[0,0.04]",
     ]
     whole = run(options, *more, "run=whole")
-    evaluate, trained = Snapshotter._evaluate, []
+    compared, trained = Snapshotter._compared, []
     with monkeypatch.context() as patch:
-        patch.setattr(Snapshotter, "_evaluate", lambda self, name: killed(evaluate, self, name))
+        patch.setattr(Snapshotter, "_compared", lambda *call: killed(compared, *call))
         with pytest.raises(Killed):
             run(options, *more, "run=killed")
     step = TrainingStep.run
@@ -107,10 +107,10 @@ class Killed(BaseException):
     """As good as kill -9: nobody catches it."""
 
 
-def killed(evaluate, self, name):
+def killed(compared, self, name, found):
     if name != "kimg-000000.00":
         raise Killed
-    return evaluate(self, name)
+    return compared(self, name, found)
 
 
 def measured(folder):

@@ -202,6 +202,32 @@ def test_nothing_to_train_opens_no_log(options, monkeypatch, capsys):
     assert capsys.readouterr().out.count("already at 0.02 kimg") == 2
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_run_that_was_killed_before_it_was_known_begins(options, tmp_path, monkeypatch, again):
+    """Before the first run.json, and while a run that begins again replaces it."""
+
+    class Killed(BaseException):
+        pass
+
+    def dies(source, target):
+        if Path(target).name == "run.json":
+            raise Killed
+        return rename(source, target)
+
+    rename = os.replace
+    if again:
+        run(options, "snapshot.kimg=[0]", "total_kimg=0", "run=early")
+        (tmp_path / "early/checkpoints/last.ckpt").unlink(missing_ok=True)
+        edit(tmp_path / "early", checkpointed=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dies)
+        with pytest.raises(Killed):
+            run(options, "snapshot.kimg=[0,0.02]", "run=early")
+    (tmp_path / f"early/.run.json.{MACHINE}-1.partial").touch()
+    folder = run(options, "snapshot.kimg=[0,0.02]", "run=early")
+    assert (folder / "checkpoints/last.ckpt").is_file() and not list(folder.rglob("*.partial"))
+
+
 def test_a_file_is_no_run_folder(options, tmp_path):
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(UserError, match="exists and is not a run folder"):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from src.augment.pipe import AugmentPipe
+from src.draws import Draws
 from src.errors import UserError
 from src.training.losses import path_lengths, r1_penalty, style_codes
 from src.training.settings import StepSettings
@@ -145,7 +146,7 @@ def test_path_length_of_a_linear_map_is_its_row_norm():
 
 def test_mixing_takes_codes_from_two_latents():
     G = make(StepSettings()).G
-    ws = style_codes(G, 64, None, 1.0, torch.Generator().manual_seed(0))
+    ws = style_codes(G, 64, None, 1.0, Draws(torch.Generator().manual_seed(0)))
     assert not torch.equal(ws[:, 0], ws[:, -1])
-    alone = style_codes(G, 8, None, 0.0, torch.Generator().manual_seed(0))
+    alone = style_codes(G, 8, None, 0.0, Draws(torch.Generator().manual_seed(0)))
     assert torch.equal(alone[:, 0], alone[:, -1])

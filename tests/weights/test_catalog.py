@@ -14,7 +14,7 @@ from src.fetch.checksums import recorded
 from src.generate.run import generate
 from src.networks.architecture import channels_per_resolution
 from src.options import read
-from src.sweep.run import open_configured_sweep
+from src.sweep.run import open_configured_sweeps
 from src.training import TrainSettings
 from src.training.identity import identity
 from src.training.run import train
@@ -206,7 +206,7 @@ def test_scripts_take_folder_and_mirror(tmp_path):
     save_network(run / "snapshots" / "kimg-000000.00.safetensors", G_ema=make_tiny()[0], meta={"kimg": 0.0})
     for script, choice, start in (
         ("train", "pretrained", train),
-        ("sweep", "base", open_configured_sweep),
+        ("sweep", "base", open_configured_sweeps),
         ("generate", "network", generate),
         ("caricature", "network", caricature),
     ):
@@ -218,7 +218,7 @@ def test_scripts_take_folder_and_mirror(tmp_path):
         assert (tmp_path / script / name).read_bytes() == b"no network"
 
 
-@pytest.mark.parametrize(("script", "start"), [("train", train), ("sweep", open_configured_sweep)])
+@pytest.mark.parametrize(("script", "start"), [("train", train), ("sweep", open_configured_sweeps)])
 @pytest.mark.parametrize(
     ("override", "words"),
     [
