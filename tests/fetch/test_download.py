@@ -59,7 +59,15 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server, folder, fetch
     assert names(folder) == ["checksums.json", NAME]
 
 
-def test_ctrl_c_keeps_what_was_received(server, folder, fetch):
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as Python answers it, whatever answered it before."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_keeps_what_was_received(server, folder, fetch, ctrl_c):
     def press():
         part, deadline = folder / f"{NAME}.part", time.monotonic() + 10
         while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 110_000):

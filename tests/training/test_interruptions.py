@@ -30,6 +30,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(options):
 
 
 def test_divergence_names_the_last_good_state(options, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
     whole = TrainingStep.run
 
     def breaks(self, batch, nimg):
@@ -41,6 +42,7 @@ def test_divergence_names_the_last_good_state(options, monkeypatch):
         run(options, "snapshot.kimg=[0,0.4]", "run=nan")
     checkpoint = torch.load(str(error.value).split("last good state is ")[1].split(". ")[0], weights_only=True)
     assert checkpoint["nimg"] == 40
+    assert signal.getsignal(signal.SIGINT) is before, "nobody listens any more"
 
 
 def test_real_divergence_is_noticed(options):
