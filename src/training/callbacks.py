@@ -257,10 +257,6 @@ class SignalCallback(KimgCallback):
         """Stop listening."""
         answer_as(self._before)
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Stop listening where the training ends by an error: Lightning then calls no `on_train_end`."""
-        answer_as(self._before)
-
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Learn whether any process has heard one."""
         number = self.group.largest(self._heard)
