@@ -159,17 +159,6 @@ def test_a_folder_is_free_again_after_a_refusal(options, monkeypatch):
     assert (run(options, "snapshot.kimg=[0.02]", "run=free") / "checkpoints/last.ckpt").is_file()
 
 
-def test_without_locks_it_says_so(options, monkeypatch, capsys):
-    import fcntl
-
-    def no_locks(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    run(options, "snapshot.kimg=[0.02]", "run=lockless")
-    assert "has no locks; train it with one process at a time" in capsys.readouterr().out
-
-
 def test_only_partials_of_ours_are_removed(tmp_path):
     ours, dead = f"{MACHINE}-{os.getpid()}", subprocess.Popen(["true"])
     dead.wait()
