@@ -20,7 +20,7 @@ from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
 from ..files import atomic_write
-from ..group import Group
+from ..group import ALONE, Group
 from ..metrics import (
     KID_MEASURE,
     Evaluation,
@@ -38,7 +38,6 @@ from ..weights import read_meta, save_network
 from .schedule import mark_name
 from .seeds import seeded_generator
 
-ALONE = Group()
 GRID_COLUMNS, GRID_ROWS = 8, 4
 CHUNK = 32
 BYTES_PER_GB = 2**30
