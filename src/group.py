@@ -83,3 +83,6 @@ class Group:
 
 
 ALONE = Group()  # a process by itself
+
+
+ALONE = Group()  # a process by itself

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import src.training.opened_run
 import src.training.run
 from src.cli import compose_config
 from src.data import open_dataset
@@ -153,7 +154,7 @@ def test_a_folder_is_free_again_after_a_refusal(options, monkeypatch):
         raise UserError("not today")
 
     with monkeypatch.context() as patch:
-        patch.setattr(src.training.run, "find_checkpoint", breaks)
+        patch.setattr(src.training.opened_run, "find_checkpoint", breaks)
         with pytest.raises(UserError, match="not today"):
             run(options, "snapshot.kimg=[0.02]", "run=free")
     assert (run(options, "snapshot.kimg=[0.02]", "run=free") / "checkpoints/last.ckpt").is_file()
