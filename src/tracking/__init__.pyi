@@ -12,6 +12,7 @@ from .tracker import (
     MODES as MODES,
     Tracker as Tracker,
     lacks_rows as lacks_rows,
+    lowest_kid as lowest_kid,
     open_tracker as open_tracker,
     read_rows as read_rows,
 )
