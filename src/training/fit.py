@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..data import PictureDataModule
-from ..device import peak_memory
+from ..device import memory_advice, peak_memory
 from ..lock import Claim
 from ..signals import Stopped
 from ..tracking import Tracker
@@ -17,6 +17,7 @@ from .checkpoint import AtomicCheckpointIO
 from .device import device_of
 from .header import print_end
 from .identity import LOCK, update_run_json
+from .memory import what_to_lower
 from .module import GanModule
 from .opened_run import Run
 from .profiling import ProfileCallback, check_profile
@@ -62,7 +63,8 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
         path = None if run.checkpoint is None else run.checkpoint.path
-        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
+        with memory_advice(run.compute.device, partial(what_to_lower, settings, run.start.D, group.world)):
+            trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     if tracker is not None:
         snapshotter.finish()
     print_end(run, log.img_per_sec, signals.stopped)
