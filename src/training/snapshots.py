@@ -5,7 +5,7 @@ are judged in pairs: which may be the lowest, and when the lowest is surely past
 """
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ class Snapshotter:
         self.evaluator: Evaluator | None = None
         self.history: dict[str, NDArray[np.float64]] = {}  # pseudo-values of KID by name of the snapshot
         self.keep_best, self.max_gb = keep_best, max_gb
+        self.chosen: Callable[[], str | None] = lambda: None  # name of a snapshot that is not to be pruned
         self._kids: dict[str, float] = {}
         self._prunes = keep_best is not None or max_gb is not None
         self._waiting: list[dict[str, Any]] = []  # rows of snapshots that are not stored yet
@@ -154,8 +155,10 @@ class Snapshotter:
         if "kid" in row:
             self._kids[path.name] = row["kid"]
         self._store({**row, "kimg": kimg})
-        beside = self.run_dir / "checkpoints"
-        prune_snapshots(path.parent, self._kids, keep_best=self.keep_best, max_gb=self.max_gb, beside=beside)
+        if self._prunes:
+            beside = self.run_dir / "checkpoints"
+            limits: dict[str, Any] = {"keep_best": self.keep_best, "max_gb": self.max_gb}
+            prune_snapshots(path.parent, self._kids, **limits, beside=beside, chosen=self.chosen())
 
     def finish(self) -> None:
         """Where snapshots are pruned, store those that have stayed, and have no others stored."""
@@ -284,13 +287,19 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def prune_snapshots(
-    folder: Path, kids: Mapping[str, float], *, keep_best: int | None, max_gb: float | None, beside: Path | None = None
+    folder: Path,
+    kids: Mapping[str, float],
+    *,
+    keep_best: int | None,
+    max_gb: float | None,
+    beside: Path | None = None,
+    chosen: str | None = None,
 ) -> list[str]:
     """Delete snapshots that are not to be kept.
 
-    The first (the original network, which every blend needs), the last two and the one with the lowest KID always stay.
-    Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is room. Without a KID
-    the older goes first.
+    The first (the original network, which every blend needs), the last two, the one with the lowest KID and the chosen
+    one always stay. Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is
+    room. Without a KID the older goes first.
 
     Args:
         folder: `runs/<name>/snapshots`.
@@ -298,6 +307,7 @@ def prune_snapshots(
         keep_best: how many of lowest KID stay; None for all.
         max_gb: what snapshots and checkpoints may take in GiB; None for no limit.
         beside: folder of the checkpoints.
+        chosen: name of the snapshot that the sweep recommends.
 
     Returns:
         Names of the deleted files.
@@ -306,7 +316,7 @@ def prune_snapshots(
     names = sorted(files)
     worst_first = sorted(names, key=lambda n: (-kids.get(n, float("inf")), n))
     best = [name for name in reversed(worst_first) if name in kids]
-    fixed = {*names[:1], *names[-2:], *best[:1]}
+    fixed = {*names[:1], *names[-2:], *best[:1], f"{chosen}.safetensors"}
     loose = [name for name in worst_first if name not in fixed]
     doomed = [] if keep_best is None else [name for name in loose if name not in worst_first[-keep_best:]]
     if max_gb is not None:
