@@ -110,7 +110,7 @@ def test_damaged_codes_are_made_anew(settings, run_dir):
     [({"strength": [1.0]}, "1 values for 3 faces"), ({"strength": {"anna": 1.0}}, "no such face; faces are person-00")],
 )
 def test_strengths_are_checked_before_anything_is_projected(settings, run_dir, monkeypatch, changes, words):
-    monkeypatch.setattr(gather, "project", lambda *_, **__: pytest.fail("projected"))
+    monkeypatch.setattr(Projections, "fill", lambda *_, **__: pytest.fail("projected"))
     with pytest.raises(UserError, match=words):
         make(settings, run_dir, **changes)
 
