@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from src.caricature import gather
+from src.caricature.projections import Projections
 from src.caricature.run import caricature
 from src.caricature.settings import CaricatureSettings, PageSettings
 from src.cli import compose_config

@@ -1,5 +1,6 @@
 """The projector: its schedule, that it finds its own pictures, that pictures do not see each other."""
 
+import copy
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from src.data import to_uint8
 from src.errors import UserError
-from src.projection import PerceptualDistance, ProjectionSettings, project, recipe
+from src.projection import PerceptualDistance, ProjectionSettings, Projector, project, recipe
 from src.projection.noise_maps import not_noise
 from src.projection.schedule import descent_start, learning_rate, noise_scale, noise_unit
 from src.weights import load_network
