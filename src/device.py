@@ -8,8 +8,10 @@ Only the older pair of switches is used: PyTorch refuses to read it once the new
 Lightning and other libraries read it.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -38,6 +40,22 @@ def torch_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device={name}: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes that this process has had at once: allocated on a CUDA device, else resident; None where nobody counts.
+
+    Linux's `ru_maxrss` is not asked: it begins with the peak of the process that started this one.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "linux":
+        return 1024 * int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return None
 
 
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:

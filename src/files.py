@@ -172,7 +172,9 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "ab+", buffering=0) as file:
             torn = file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
-            file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
+            data = ("\n" * torn + "".join(f"{line}\n" for line in lines)).encode()
+            if file.write(data) < len(data):  # as much as there was room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise unwritable(path, error) from error
 

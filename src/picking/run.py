@@ -35,7 +35,7 @@ def main(config: Mapping[str, Any]) -> None:
         print(f"picking    {blends.folder}: {len(blends.sides)} blends, clicks go to {sitting.path}", flush=True)
         print(f"page       {server.address}", flush=True)
         if settings.open and _has_desktop():
-            webbrowser.open(server.address)
+            webbrowser.open(server.entrance)
         server.serve_forever(poll_interval=0.1)
     print(_said(sitting))
 

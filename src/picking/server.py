@@ -2,6 +2,7 @@
 
 Who may ask: the path begins with a secret of this sitting, which other users of the machine and other pages do not
 know; `Host` is this address, so that no name of somebody else's leads here; a question has the page's own `Origin`.
+What a browser is started with can be seen by all users: that address leads to the page once, and nowhere afterwards.
 """
 
 import json
@@ -52,6 +53,7 @@ class PickServer(ThreadingHTTPServer):
             raise UserError(f"port={port}: cannot be had ({error.strerror or error}); 0 takes any") from error
         self.origin = f"http://{HOST}:{self.server_port}"
         self.secret = secrets.token_urlsafe(18)
+        self._door: str | None = secrets.token_urlsafe(18)
         self.page = page.encode()
         self._sitting, self._lock = sitting, Lock()
 
@@ -59,6 +61,19 @@ class PickServer(ThreadingHTTPServer):
     def address(self) -> str:
         """Of the page."""
         return f"{self.origin}/{self.secret}/"
+
+    @property
+    def entrance(self) -> str:
+        """An address that leads to the page once."""
+        return f"{self.origin}/{self._door}/"
+
+    def enters(self, path: str) -> bool:
+        """Whether a path is that of the entrance, which is closed by it."""
+        with self._lock:
+            is_door = self._door is not None and path == f"/{self._door}/"
+            if is_door:
+                self._door = None
+            return is_door
 
     def reply(self, question: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one question of the page's, one at a time.
@@ -93,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page."""
+        if self._is_meant() and self.server.enters(self.path):
+            return self._send(HTTPStatus.SEE_OTHER, b"", "text/plain", Location=self.server.address)
         if not self._is_meant() or self.path != f"/{self.server.secret}/":
             return self._send(HTTPStatus.NOT_FOUND, b"", "text/plain")
         self._send(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
@@ -127,9 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise ValueError(length)
         return self.rfile.read(length)
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, **more: str) -> None:
         self.send_response(status)
-        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
+        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body)), **more}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..clicks import MIN_PLACE, Side
 from ..errors import UserError
-from ..files import read_json
+from ..files import file_sha256, read_json
 from ..runs import CELL_COLUMNS, CELL_FACES, RANKING
 from ..tracking import read_rows
 
@@ -29,12 +29,14 @@ class Blends:
         axes: names of the score's axes.
         sides: the blends.
         pictures: of each blend, by its key: sixteen faces of common codes in one file.
+        ranked: SHA-256 of the ranking that this is read from.
     """
 
     folder: Path
     axes: tuple[str, ...]
     sides: list[Side]
     pictures: dict[str, Path]
+    ranked: str
 
     @classmethod
     def of(cls, folder: Path) -> "Blends":
@@ -56,10 +58,17 @@ class Blends:
                 "needed to choose between: train longer, or sweep more resolutions"
             )
         sides = [Side(r["label"], r["key"], {name: r[name] for name in axes}, kids.get(r["kimg"])) for r in rows]
-        return cls(folder, axes, sides, {row["key"]: folder / row["picture"] for row in rows})
+        pictures = {row["key"]: folder / row["picture"] for row in rows}
+        return cls(folder, axes, sides, pictures, file_sha256(folder / RANKING))
 
     def faces(self, key: str | None, codes: Sequence[int]) -> list[str]:
-        """Pictures of some codes as data URIs: of a blend, or with None of the original network."""
+        """Pictures of some codes as data URIs: of a blend, or with None of the original network.
+
+        Raises:
+            UserError: when the sweep has been made anew since: its pictures may be those of other codes.
+        """
+        if file_sha256(self.folder / RANKING) != self.ranked:
+            raise UserError(f"{self.folder} has been swept again: start pick.py again")
         path = self.folder / ORIGINAL if key is None else self.pictures[key]
         return [_faces(path, path.stat().st_mtime_ns)[code] for code in codes]
 

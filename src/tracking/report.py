@@ -14,7 +14,7 @@ from ..runs import RANKING, finished_sweeps, recommending_sweep
 from .charts import heat_map, is_wide, line_chart, shape_rendering
 from .choice import choice_of
 from .page import TEMPLATES, render_page
-from .tracker import read_rows
+from .tracker import kid_band, read_rows
 
 Row = Mapping[str, Any]
 FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
@@ -135,11 +135,7 @@ def _unmeasured(run_dir: Path, metrics: Sequence[Row]) -> list[Row]:
 def _charts(metrics: Sequence[Row], log: Sequence[Row]) -> dict[str, str]:
     """Curves over kimg by their titles, those that have points."""
     kid = _series(metrics, "kid")
-    band = [
-        (r["kimg"], r["kid"] - r["kid_error"], r["kid"] + r["kid_error"])
-        for r in metrics
-        if r.get("kid_error") is not None and r.get("kid") is not None
-    ]
+    band = [(row["kimg"], *limits) for row in metrics if (limits := kid_band(row)) is not None]
     charts = {
         "KID": line_chart({"KID": kid}, bands={"KID": band} if band else None) if kid else "",
         **{name: _chart(metrics, {name: key}) for key, name in FRECHET_NAMES.items()},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import unwritable, write_text
+from ..files import append_lines, write_text
 from ..runs import RUN_JSON
 from .artifacts import snapshot_alias, snapshots_artifact
 from .wandb_record import TRAINING, WandbRecord, known_run
@@ -34,6 +34,12 @@ COLUMNS = {
     "memorisation": "memorisation",
 }
 FLAGS = ("best", "past_best")
+
+
+def kid_band(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """KID of a row of `metrics.jsonl` less and plus its standard error; None where it has none."""
+    kid, error = row.get("kid"), row.get("kid_error")
+    return None if kid is None or error is None else (kid - error, kid + error)
 
 
 class Tracker:
@@ -124,6 +130,8 @@ class Tracker:
         numbers = {
             f"metrics/{k}": v for k, v in row.items() if isinstance(v, int | float) and k not in ("kimg", "nimg")
         }
+        band = kid_band(row)
+        numbers |= {} if band is None else dict(zip(("metrics/kid_low", "metrics/kid_high"), band, strict=True))
         sample = self.run_dir / row.get("sample", "")
         table = {
             "picture": sample if sample.is_file() else None,
@@ -198,9 +206,4 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
     bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
     if bad:
         clean = {**clean, "nonfinite": bad}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(clean, allow_nan=False) + "\n")
-    except OSError as error:
-        raise unwritable(path, error) from error
+    append_lines(path, [json.dumps(clean, allow_nan=False)])

@@ -25,7 +25,7 @@ WRITTEN = "workspace.json"
 #: Titles of line charts over kimg, by section, with what they show.
 LINES = {
     "Which snapshot": {
-        "KID": ["metrics/kid"],
+        "KID, with its standard error": ["metrics/kid", "metrics/kid_low", "metrics/kid_high"],
         "FID, or Fréchet distance": ["metrics/fid", "metrics/frechet"],
         "Precision and recall": ["metrics/precision", "metrics/recall"],
         "Memorisation": ["metrics/memorisation"],

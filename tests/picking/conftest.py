@@ -2,6 +2,7 @@
 
 import json
 import random
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -64,10 +65,8 @@ def sitting(swept):
 @pytest.fixture
 def server(sitting):
     """The page of that sitting, served."""
-    from threading import Thread
-
     with open_server(sitting) as opened:
-        thread = Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
+        opened.thread = thread = Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield opened
         opened.shutdown()

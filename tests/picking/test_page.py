@@ -70,10 +70,15 @@ def test_forty_clicks_give_a_taste_and_its_recommendation(server, sitting, brows
 def test_closing_the_page_ends_the_program(server, sitting, browser):
     browser.open(server.address, 768)
     browser.wait_for(READY)
+    browser.evaluate(
+        "window.asked = 0; window.theirs = fetch; fetch = (...all) => { asked++; return theirs(...all) }; 0"
+    )
     browser.point("#done", click=True)
     browser.wait_for("!document.getElementById('closed').hidden")
+    server.thread.join(10)
+    assert not server.thread.is_alive()
     browser.press("1")
-    browser.evaluate("0")
+    assert browser.evaluate("asked") == 1, "a key asks nothing any more"
     assert sitting.clicks() == []
 
 

@@ -34,6 +34,27 @@ def test_it_listens_on_this_machine_alone(server):
     assert server.server_address[0] == "127.0.0.1" and server.address.startswith("http://127.0.0.1:")
 
 
+def test_what_a_browser_is_started_with_leads_to_the_page_once(server):
+    path = server.entrance.removeprefix(server.origin)
+    assert server.secret not in path
+    assert [ask(server, "GET", path, Host="elsewhere")[0], *(ask(server, "GET", path)[0] for _ in range(2))] == [
+        404,
+        303,
+        404,
+    ]
+
+
+def test_a_sweep_that_is_made_anew_is_said(server, sitting):
+    ranking = sitting.blends.folder / "ranking.json"
+    before = ranking.read_text()
+    ranking.write_text(before + " ")
+    try:
+        status, answer = as_page(server, "state")
+    finally:
+        ranking.write_text(before)
+    assert status == 500 and "has been swept again: start pick.py again" in answer["error"]
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/state", "/guess/", "/{secret}/../", "/{secret}/../../etc/passwd", "/{secret}/x"]
 )

@@ -30,8 +30,8 @@ BETWEEN = {
     "training/callbacks.py:save",  # a checkpoint
     "device.py:on_host",  # its tensors, and those of a snapshot, all at once
     "training/snapshots.py:sample_grid",
-    "training/run.py:_extra",  # a row of the log
-    "training/run.py:_fit",  # Lightning takes the optimisers from the device at the end
+    "training/fit.py:_extra",  # a row of the log
+    "training/fit.py:fit",  # Lightning takes the optimisers from the device at the end
     "training/snapshots.py:_fakes",  # a snapshot
 }
 FRESH = ["pretrained=none", "pretrained.source=null", "model=tiny", "loss=scratch", "dataset.resolution=16"]

@@ -79,16 +79,17 @@ def test_wandb_holds_the_same_rows_offline_without_asking(tmp_path, monkeypatch)
     assert time.time() - started < 30
     assert "offline (no key" in tracker.status
     for kimg in (0.0, 1.0, 2.0):
-        row = {**SNAPSHOT, "kid": 0.5 - kimg / 10, "frechet": 3.0, "best": True}
+        row = {**SNAPSHOT, "kid": 0.5 - kimg / 10, "kid_error": 0.25, "frechet": 3.0, "best": True}
         tracker.snapshot(row, kimg, int(kimg * 1000))
     tracker.log({"loss/G": 1.25}, 2.0, 2000)
     tracker.finish()
     (file,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
-    history = [record["history"]["item"] for record in records(file) if record["type"] == "history"]
-    rows = history
+    rows = [record["history"]["item"] for record in records(file) if record["type"] == "history"]
     theirs = [(r["kimg"], r["metrics/kid"], r["metrics/frechet"]) for r in rows if "metrics/kid" in r]
     ours = [(r["kimg"], r["kid"], r["frechet"]) for r in tracker.read_metrics()]
     assert theirs == ours
+    bands = [(r["metrics/kid_low"], r["metrics/kid_high"]) for r in rows if "metrics/kid" in r]
+    assert bands == [(kid - 0.25, kid + 0.25) for _, kid, _ in ours]
     assert [r["loss/G"] for r in rows if "loss/G" in r] == [1.25]
 
 

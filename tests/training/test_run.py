@@ -2,13 +2,14 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from src import device
 from src.errors import UserError
 from src.metrics import Evaluation, Evaluator
 from src.tracking import read_rows
@@ -226,7 +227,7 @@ def test_what_this_machine_cannot_do_is_refused(options):
 
 
 def test_where_memory_is_not_counted_nothing_is_said_of_it(options, monkeypatch):
-    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    monkeypatch.setattr(device, "sys", SimpleNamespace(platform="win32"))
     rows = read_rows(run(options, "snapshot.kimg=[0.02]", "run=there") / "log.jsonl")
     assert rows
     assert all("loss/G" in row and "memory/peak_gb" not in row for row in rows)

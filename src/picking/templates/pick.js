@@ -16,7 +16,7 @@ async function once(work){ // one question at a time: a key held down answers no
  if(busy)return;
  busy=true;
  try{await work();$('problem').hidden=true}
- catch(error){$('problem').textContent=error.message=='Failed to fetch'?'pick.py has ended: start it again.':error.message;
+ catch(error){$('problem').textContent=error instanceof TypeError?'pick.py has ended: start it again.':error.message;
   $('problem').hidden=false}
  finally{busy=false}}
 const QUESTION=$('title').textContent;
