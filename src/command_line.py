@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from .errors import UserError
+from .errors import UserError, refuse_logins
 
 ONE_OF = ("cfg", "info", "multirun", "run", "shell_completion")  # what Hydra is to do
 
@@ -29,8 +29,10 @@ class CommandLine:
         """Take apart what was typed: flags may stand between the overrides.
 
         Raises:
-            UserError: for a flag that Hydra does not have, or flags that do not go together.
+            UserError: for a flag that Hydra does not have, flags that do not go together, or an address with user or
+                password, which Hydra would write to multirun.yaml.
         """
+        refuse_logins(arguments)
         found = _Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args(list(arguments))
         given = [f"--{name.replace('_', '-')}" for name in ONE_OF if getattr(found, name)]
         if len(given) > 1:

@@ -80,3 +80,9 @@ class Group:
         texts = [text]
         dist.broadcast_object_list(texts, src=0)
         return texts[0]
+
+
+ALONE = Group()  # a process by itself
+
+
+ALONE = Group()  # a process by itself

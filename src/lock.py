@@ -3,6 +3,8 @@
 A machine or process that freezes gives nothing back. So who holds a lock shows a sign of life: it sets the file's time
 now and then. Another that sees none for a minute, by its own clock alone, takes the lock over by putting a new file in
 its place; the frozen one, should it wake, finds that out before it writes (`Claim`).
+
+Where a file system has no locks a note says so, and the work goes on without.
 """
 
 import errno
@@ -10,14 +12,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from .errors import UserError
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system without locks
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without locks answers
 POLL_SEC = 0.2
 BEAT_SEC = 1.0  # between signs of life
 PATIENCE_SEC = 60.0  # without one
@@ -34,9 +37,9 @@ def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iter
         waiting: called once when another process holds the lock and has shown a sign of life, before waiting for it.
 
     Raises:
-        OSError: when the file cannot be made, or the file system has no locks.
+        OSError: when the file cannot be made.
     """
-    with _kept(path, _attempt(path) or _waited(path, waiting)):
+    with _attempt(path) or _waited(path, waiting):
         yield
 
 
@@ -45,17 +48,14 @@ def attempt(path: Path) -> Iterator[bool]:
     """Hold the lock file `path` while the block runs, unless another process holds it.
 
     Yields:
-        Whether it is held.
+        False when another process holds it.
 
     Raises:
         OSError: as `exclusive`.
     """
-    lock = _attempt(path)
-    if lock is None:
-        yield False
-        return
-    with _kept(path, lock):
-        yield True
+    held = _attempt(path)
+    with held or nullcontext():
+        yield held is not None
 
 
 class Claim:
@@ -81,13 +81,25 @@ class Claim:
             )
 
 
-def _attempt(path: Path) -> FileLock | None:
+def _attempt(path: Path) -> AbstractContextManager[None] | None:
+    """Take the lock for a block, unless another process holds it."""
     lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         return None
-    return lock
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        path.unlink(missing_ok=True)
+        _note_no_locks(path.parent)
+        return nullcontext()
+    return _kept(path, lock)
+
+
+@cache
+def _note_no_locks(folder: Path) -> None:
+    print(f"note       {folder}: the file system has no locks; work there with one process at a time", flush=True)
 
 
 @contextmanager
@@ -114,10 +126,10 @@ def _kept(path: Path, lock: FileLock) -> Iterator[None]:
         lock.release()
 
 
-def _waited(path: Path, waiting: Callable[[], None]) -> FileLock:
+def _waited(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
     """Wait for a lock that another process holds; without a sign of life its file is taken out of the way."""
     seen, silent, told, last = _state(path), 0.0, False, time.monotonic()
-    while (lock := _attempt(path)) is None:
+    while (held := _attempt(path)) is None:
         time.sleep(POLL_SEC)
         moment = time.monotonic()
         silent += min(moment - last, 2 * POLL_SEC)  # while this process was stopped itself it saw nothing
@@ -132,7 +144,7 @@ def _waited(path: Path, waiting: Callable[[], None]) -> FileLock:
             with suppress(OSError):  # Windows removes no open file
                 path.unlink()
             silent = 0.0
-    return lock
+    return held
 
 
 def _state(path: Path) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ from src.errors import UserError
 from src.exits import with_errors_as_lines
 from src.generate import GenerateSettings
 from src.metrics import MetricsSettings
-from src.options import kinds, read
+from src.options import all_kinds, kinds, read
 from src.picking import PickSettings
 from src.prepare import PrepareSettings
 from src.runs import PathsSettings
@@ -51,12 +51,9 @@ def composed(name, *overrides):
     return compose_config(name, [*overrides, *(value for choice in overrides for value in NEEDED.get(choice, []))])
 
 
-def declared(settings, group=""):
+def declared(settings):
     """Names of the options of a settings class, dotted."""
-    found = set()
-    for name, kind in kinds(settings).items():
-        found |= {f"{group}{name}"} if kind.group is None else declared(kind.group, f"{group}{name}.")
-    return found
+    return {name for name, kind in all_kinds(settings).items() if kind.group is None}
 
 
 def written(settings, config, group=""):
@@ -132,8 +129,11 @@ def test_files_hold_no_class_paths():
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["loss.r1_gama=1"], "unknown option loss.r1_gama"),
-        (["nonsense=1"], "unknown option nonsense"),
+        (["loss.r1_gama=1"], r"^unknown option loss.r1_gama: did you mean loss.r1_gamma\? \(python train.py --cfg"),
+        (["lr_g=1"], r"unknown option lr_g: did you mean loss.lr_g\?"),
+        (["trakcer=none"], r"unknown option trakcer: did you mean tracker\?"),
+        (["dataset.on_bad=skip"], "unknown option dataset.on_bad: this choice of dataset does not have it"),
+        (["nonsense=1"], r"unknown option nonsense \(python train.py --cfg job prints all\)"),
         (["dataset=ferrets"], "there are demo, ferg, folder, people, tfrecord, yuanshen"),
         (["loss.lr_g=="], "loss.lr_g=="),
         (["dataset=folder"], r"dataset\.path is not set"),

@@ -1,5 +1,7 @@
 """Locks: one holder at a time, free after a crash, taken over from a process that froze, which then finds out."""
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -83,3 +85,28 @@ def test_clocks_that_jump_say_nothing(tmp_path, holder, monkeypatch, jump):
     _, pipe = holder
     with exclusive(tmp_path / "lock", waiting=lambda: pipe.send("go on")):
         assert pipe.recv() == "mine"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said_once_and_used_without(tmp_path, monkeypatch, capsys, number):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for name in ("a", "b"):
+        with exclusive(tmp_path / name):
+            Claim(tmp_path / name).check()
+        with attempt(tmp_path / name) as held:
+            assert held
+    said = f"note       {tmp_path}: the file system has no locks; work there with one process at a time\n"
+    assert capsys.readouterr().out == said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fails_is_no_file_system_without_locks(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)), exclusive(tmp_path / "lock"):
+        pytest.fail("not held")

@@ -71,7 +71,7 @@ class AugmentPipe(nn.Module):
             needs are computed, and True elsewhere.
     """
 
-    p: Tensor  # scalar float32 buffer in [0, 1], saved with the module; starts at 0. Set it with `pipe.p.copy_(...)`
+    p: Tensor  # scalar float32 buffer in [0, 1], whose state is `AdaController`'s; starts at 0. Set it in place
 
     def __init__(self, settings: PipeSettings, *, static: bool | None = None) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class AugmentPipe(nn.Module):
         rotations = {"rotate_pre": settings.rotate, "rotate_post": settings.rotate}
         del values["imgfilter_bands"]
         self.draws = AugmentDraws(values | bands | rotations, values)
-        self.register_buffer("p", torch.zeros([]))
+        self.register_buffer("p", torch.zeros([]), persistent=False)
         self.active = {group for group, names in GROUPS.items() if any(values[name] > 0 for name in names)}
 
     @classmethod

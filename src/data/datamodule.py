@@ -12,11 +12,10 @@ from torch.profiler import record_function
 from torch.utils.data import DataLoader, Dataset
 
 from ..device import send
-from ..group import Group
+from ..group import ALONE, Group
 from .dataset import PictureDataset
 from .sampler import BatchPositions, PictureOrder
 
-ALONE = Group()
 DEVICE_SHARE = 4  # pictures take at most 1 / DEVICE_SHARE of a device's free memory
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..device import float32_format, float32_in
 from ..errors import UserError
-from ..group import Group
+from ..group import ALONE, Group
 from .cariscore.axis import Floats
 from .distances import NEIGHBOURS, PR_MAX, memorisation, precision_recall
 from .extractors import FeatureExtractor, get_extractor
@@ -23,7 +23,6 @@ KID_MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
 MEASURE = (*KID_MEASURE, "n_fake", "n_real")
 
 CHUNK = 64
-ALONE = Group()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from .ranking import rank
 
 
 def finish_sweep(sweep: Sweep) -> dict[str, Any]:
-    """Rank a sweep whose cells are all made; where the ranking comes out as it was nothing new goes to the tracker.
+    """Rank a sweep whose cells are all made, write it down, and show it.
 
     Args:
         sweep: the sweep.
@@ -31,16 +31,13 @@ def finish_sweep(sweep: Sweep) -> dict[str, Any]:
         The ranking, as written to `ranking.json`.
     """
     rows, ranking = rank_sweep(sweep)
-    path = sweep.folder / RANKING
-    same = path.is_file() and path.read_text() == _json(ranking)
     _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)
     write_text(sweep.folder / "config.yaml", yaml.safe_dump(sweep.settings.as_config(), sort_keys=False))
     sweep.table.replace(rows)
-    write_text(path, _json(ranking))
+    write_text(sweep.folder / RANKING, json.dumps(ranking, indent=2, allow_nan=False) + "\n")
     report = write_sweep_report(sweep.folder)
-    if not same:
-        _show(sweep)
+    _show(sweep)
     print("\n".join([ranking["sentence"], *ranking["remarks"]]))
     print(f"report: {report}", flush=True)
     return ranking
@@ -167,7 +164,3 @@ def _show(sweep: Sweep) -> None:
 
 def _names(ranking: dict[str, Any]) -> list[str]:
     return [axis["name"] for axis in ranking["axes"]]
-
-
-def _json(ranking: dict[str, Any]) -> str:
-    return json.dumps(ranking, indent=2, allow_nan=False) + "\n"

@@ -7,21 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..files import read_json
+from ..files import read_json, update_json
 from ..runs import BEST, RANKING, RUN_JSON
 from .artifacts import blends_artifact, group_of, snapshot_alias, snapshots_artifact
 from .tracker import read_rows
 from .wandb_record import WandbRecord, known_run
 from .wandb_run import WandbRun, open_wandb_run
 
-RECORD = "wandb.json"
-SUMMARY = "summary"
+RECORD, CELLS = "wandb.json", "cells.jsonl"
+SUMMARY, SHOWN = "summary", "shown"  # its entries: the summary run; the digest of what W&B has all of
 CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 Row = Mapping[str, Any]
 
 
 def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mapping[str, Any]) -> str:
     """Show a finished sweep: in W&B's line chart of `score/cari` over kimg each resolution is a line.
+
+    What W&B has all of already is not shown again.
 
     Args:
         sweep_dir: `runs/<run>/sweeps/<name>`.
@@ -30,22 +32,26 @@ def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mappi
         config: what the sweep was asked for.
 
     Returns:
-        Where the summary run goes, in words.
+        Where the summary run goes, or that W&B has it, in words.
 
     Raises:
         UserError: when `mode="online"` cannot be had.
     """
     if mode == "disabled":
         return WandbRun().status
-    ranking, rows = read_json(sweep_dir / RANKING), read_rows(sweep_dir / "cells.jsonl")
-    run_dir = sweep_dir.parents[1]
+    digest = _digest(sweep_dir)
+    if _is_shown(sweep_dir, digest):
+        return "Weights & Biases has this ranking already"
+    ranking, rows = read_json(sweep_dir / RANKING), read_rows(sweep_dir / CELLS)
+    run_dir, whole = sweep_dir.parents[1], True
     shared: dict[str, Any] = {"mode": mode, "project": project, "group": group_of(run_dir)}
     name = f"{run_dir.name}-{sweep_dir.name}"
     for resolution in sorted({row["resolution"] for row in rows}):
         cells = sorted((row for row in rows if row["resolution"] == resolution), key=lambda row: row["kimg"])
+        values = [_values(row, ranking) for row in cells]
         run = open_wandb_run(
             run_dir,
-            record=partial(_record, sweep_dir, f"res-{resolution}", [_values(row, ranking) for row in cells]),
+            record=partial(_record, sweep_dir, f"res-{resolution}", values),
             name=f"{name}-{resolution:03d}px",
             one_of_many=True,
             job_type="sweep",
@@ -53,10 +59,9 @@ def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mappi
             config={**config, "resolution": resolution},
             **shared,
         )
-        for row in cells:
-            values = _values(row, ranking)
-            run.log({**values, "cell": sweep_dir / row["picture"]}, values["nimg"])
-        run.finish()
+        for row, shown in zip(cells, values, strict=True):
+            run.log({**shown, "cell": sweep_dir / row["picture"]}, shown["nimg"])
+        whole = run.finish() and whole
     run = open_wandb_run(
         run_dir,
         record=lambda given: WandbRecord(sweep_dir / RECORD, SUMMARY, given_id=given),
@@ -67,8 +72,20 @@ def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mappi
         **shared,
     )
     _summarize(run, sweep_dir, rows, ranking)
-    run.finish()
+    if run.finish() and whole:
+        update_json(sweep_dir / RECORD, **{SHOWN: digest})
     return run.status
+
+
+def _digest(sweep_dir: Path) -> str:
+    """Of all that is shown; the keys of rows stand for pictures."""
+    return hashlib.sha256((sweep_dir / RANKING).read_bytes() + (sweep_dir / CELLS).read_bytes()).hexdigest()
+
+
+def _is_shown(sweep_dir: Path, digest: str) -> bool:
+    """Whether W&B has all of a ranking, in runs of this folder: those of one that it was copied from are others."""
+    record = sweep_dir / RECORD
+    return record.is_file() and read_json(record).get(SHOWN) == digest and not WandbRecord(record, SUMMARY).news
 
 
 def _summarize(run: WandbRun, sweep_dir: Path, rows: Sequence[Row], ranking: Row) -> None:

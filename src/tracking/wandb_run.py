@@ -123,8 +123,12 @@ class WandbRun:
         """Set summary values."""
         self._mirror(lambda run: run.summary.update(finite(values)))
 
-    def finish(self) -> None:
-        """Close it; what could not be uploaded by then is sent by the next sitting."""
+    def finish(self) -> bool:
+        """Close it; what could not be uploaded by then is sent by the next sitting.
+
+        Returns:
+            Whether W&B has taken all of it; False where there is no run.
+        """
 
         def end(run: Any) -> None:
             run.finish()
@@ -132,13 +136,14 @@ class WandbRun:
                 self._record.closed(self._next)
 
         if self._run is None:
-            return
+            return False
         self._mirror(end)
         self._calls.put(None)
         self._worker.join(FINISH_TIMEOUT_SEC + GRACE_SEC)
         self._run = None
         if self._worker.is_alive():
             self._warn("its server does not answer")
+        return not self._warned
 
     def _online(self, call: Callable[[Any], None], otherwise: str) -> None:
         """Ask the server for what a run can do without."""

@@ -18,7 +18,7 @@ from ..runs import BASE
 from .checkpoint import LAST, Checkpoint, find_checkpoint
 
 #: Options that decide which tensors there are, and which are trained: the state fits no others.
-FIXED = ("model.", "pretrained.", "loss.freeze_")
+FIXED = ("model.", "pretrained.", "dataset.resolution", "loss.freeze_")
 
 
 @dataclass(frozen=True)

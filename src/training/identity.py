@@ -22,7 +22,7 @@ import yaml
 from ..data import PictureDataset
 from ..errors import UserError
 from ..files import PARTIAL, expanded, read_json, remove_partials, unwritable, update_json, write_text
-from ..lock import NO_LOCKS, exclusive
+from ..lock import exclusive
 from ..runs import BASE
 from .checkpoint import has_checkpoint
 from .fork import Fork
@@ -104,7 +104,8 @@ def open_run_folder(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the run's folder cannot be made ({error.strerror}); set paths.runs") from error
-    if held is not None and _hold(folder, held):
+    if held is not None:
+        _hold(folder, held)
         _check_folder(folder, own, dataset, resume=config["resume"])  # who held it until now may have changed it
         for name in (".", "checkpoints", "snapshots", "samples", "evaluations"):
             remove_partials(folder / name, alone=True)
@@ -189,8 +190,8 @@ def _clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _hold(folder: Path, held: ExitStack) -> bool:
-    """Keep the folder for this process; False, and a note, where the file system has no locks."""
+def _hold(folder: Path, held: ExitStack) -> None:
+    """Keep the folder for this process."""
 
     def refuse() -> None:
         raise UserError(f"run {folder} is being trained by another process: wait for it, or give another run=NAME")
@@ -198,11 +199,7 @@ def _hold(folder: Path, held: ExitStack) -> bool:
     try:
         held.enter_context(exclusive(folder / LOCK, waiting=refuse))
     except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise unwritable(folder / LOCK, error) from error
-        print(f"note       {folder}: the file system has no locks; train it with one process at a time", flush=True)
-        return False
-    return True
+        raise unwritable(folder / LOCK, error) from error
 
 
 def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ..data import PictureDataset
-from ..files import read_json
 from .checkpoint import Checkpoint, find_checkpoint
 from .device import Acceleration, Compute
 from .module import GanModule
@@ -51,8 +50,6 @@ class Run:
     def find_state(self) -> None:
         """Read the state from which it goes on, once the folder is known."""
         self.checkpoint = find_checkpoint(self.folder / "checkpoints") if self.settings.resume else None
-        # the options of a fork may have added ADA's state
-        self.module.strict_loading = "forked" not in read_json(self.folder / "run.json")
 
     def is_taken(self, kimg: float) -> bool:
         """Whether the snapshot of a mark is there."""

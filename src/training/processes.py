@@ -36,9 +36,11 @@ from .settings import TrainerSettings
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = "CARICATURE_WORKER"  # rank, world and port of a process that another has started
 LOCALHOST = "127.0.0.1"
-TIMEOUT = timedelta(minutes=30)  # for one process to wait for the others
+MEETING = timedelta(minutes=30)  # for all processes to come together, and to end
+WORK = timedelta(hours=24)  # for the others to wait while one works alone, as for a sweep (`snapshot.stop`)
+POLL_SEC = 0.1
 PATIENCE_SEC = 10.0  # for the end of another process to be noticed
-FAILED = "failed"
+FAILED, HERE = "failed", "here"  # keys of the store
 
 
 class OwnEnvironment(LightningEnvironment):
@@ -110,7 +112,7 @@ class Processes:
         if not self._starts:
             return
         world = self.group.world
-        store = TCPStore(LOCALHOST, 0, world, is_master=True, timeout=TIMEOUT, wait_for_workers=False)
+        store = TCPStore(LOCALHOST, 0, world, is_master=True, timeout=MEETING, wait_for_workers=False)
         threads = max(torch.get_num_threads() // world, 1)
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         for rank in range(1, world):
@@ -120,11 +122,15 @@ class Processes:
                 env={**os.environ, **own},
                 stdin=subprocess.PIPE,
                 text=True,
+                process_group=0,  # a terminal's Ctrl-C is for the first to answer
             )
             self._workers.append(worker)
             assert worker.stdin is not None
-            worker.stdin.write(json.dumps(config) + "\n")
-            worker.stdin.flush()  # and stays open as long as this process lives
+            try:
+                worker.stdin.write(json.dumps(config) + "\n")
+                worker.stdin.flush()  # and stays open as long as this process lives
+            except BrokenPipeError as error:
+                raise UserError(_gone(rank, worker.wait(), world)) from error
         self._quiet.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
         threading.Thread(target=self._watch, daemon=True).start()
@@ -137,7 +143,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        patience = 0.0 if error is not None else TIMEOUT.total_seconds()
+        patience = 0.0 if error is not None else MEETING.total_seconds()
         try:
             if error is not None and self._store is not None and not isinstance(error, Stopped):
                 self._judge(error)
@@ -146,7 +152,7 @@ class Processes:
             raise
         finally:
             self._ending.set()
-            if self._store is not None:
+            if dist.is_initialized():
                 dist.destroy_process_group()
             for worker in self._workers:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -159,10 +165,24 @@ class Processes:
 
     def _join(self, store: Any) -> None:
         self._store = store
+        self._meet()
         backend = "cpu:gloo,cuda:nccl" if self._on_gpu else "gloo"
-        dist.init_process_group(
-            backend, store=store, rank=self.group.rank, world_size=self.group.world, timeout=TIMEOUT
-        )
+        dist.init_process_group(backend, store=store, rank=self.group.rank, world_size=self.group.world, timeout=WORK)
+
+    def _meet(self) -> None:
+        """Wait until all processes are here; signals are answered meanwhile.
+
+        Raises:
+            UserError: when one does not come.
+        """
+        self._store.set(f"{HERE}/{self.group.rank}", "")
+        until = time.monotonic() + MEETING.total_seconds()
+        while missing := [rank for rank in range(self.group.world) if not self._store.check([f"{HERE}/{rank}"])]:
+            if time.monotonic() > until:
+                raise UserError(
+                    f"process {missing[0]} of {self.group.world} has not come within {MEETING}: start all of them"
+                )
+            time.sleep(POLL_SEC)
 
     def _judge(self, error: BaseException) -> None:
         """Whose end this is: the first process that fails tells why, the others leave without a word.
@@ -192,7 +212,7 @@ class Processes:
                     return rank, int(worker.returncode)
             if time.monotonic() > until:
                 break
-            time.sleep(0.1)
+            time.sleep(POLL_SEC)
         return None
 
     def _watch(self) -> None:
@@ -242,10 +262,10 @@ def _store(environment: ClusterEnvironment) -> Any:
     """Where the processes that somebody has started meet."""
     if WORKER in os.environ:
         port = int(os.environ[WORKER].split("/")[2])
-        return TCPStore(LOCALHOST, port, environment.world_size(), is_master=False, timeout=TIMEOUT)
+        return TCPStore(LOCALHOST, port, environment.world_size(), is_master=False, timeout=MEETING)
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
     rank, world = environment.global_rank(), environment.world_size()
-    store, _, _ = next(rendezvous("env://", rank, world, timeout=TIMEOUT))
+    store, _, _ = next(rendezvous("env://", rank, world, timeout=MEETING))
     return PrefixStore("caricature", store)
 
 

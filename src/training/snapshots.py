@@ -13,7 +13,7 @@ from torch import Tensor
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
-from ..group import Group
+from ..group import ALONE, Group
 from ..metrics import KID_MEASURE, Evaluation, Evaluator, FeatureExtractor, MetricsSettings, get_extractor
 from ..networks import Generator
 from ..runs import find_snapshots
@@ -23,7 +23,6 @@ from .evaluations import Evaluations
 from .schedule import mark_name
 from .seeds import seeded_generator
 
-ALONE = Group()
 GRID_COLUMNS, GRID_ROWS = 8, 4
 CHUNK = 32
 BYTES_PER_GB = 2**30

@@ -19,7 +19,7 @@ from torch.profiler import record_function
 
 from ..augment import AdaController, AugmentPipe
 from ..draws import Draws
-from ..group import Group
+from ..group import ALONE, Group
 from ..networks import FP32, Discriminator, Generator, Precision, computing_in
 from .compiled import CompiledNetworks
 from .ema import GeneratorEma
@@ -32,7 +32,6 @@ from .settings import StepSettings
 
 __all__ = ["Batch", "Phase", "TrainingStep"]
 RATES = ("lr", "betas", "eps")
-ALONE = Group()
 
 
 class TrainingStep(nn.Module):
@@ -221,12 +220,14 @@ class TrainingStep(nn.Module):
             for part, draws in self._parts(batch, generator)
         ]
         self._outside(lambda: generator.manual_seed(generator.initial_seed()))
-        return self._whole(torch.stack(means).mean())
+        return self._of_all(torch.stack(means).mean())
 
     def _whole(self, mean: Tensor) -> Tensor:
         """The mean over the whole batch, of that over this process's pictures, or over a round's."""
-        if self._whole_length is not None:
-            return self._whole_length
+        return self._of_all(mean) if self._whole_length is None else self._whole_length
+
+    def _of_all(self, mean: Tensor) -> Tensor:
+        """The mean over the pictures of all processes, of that over this one's."""
         if self.group.world > 1:
             self._average([mean])
         return mean
@@ -284,10 +285,14 @@ class TrainingStep(nn.Module):
         return {} if self.ada is None else self.ada.state_dict()
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Restore the ADA controller; a fork's state may be of a run that had none."""
-        if self.ada is not None and state:
-            self.ada.load_state_dict(state)
-            self.ada.settle(lambda _: None, holds=self.group.is_first)
+        """Restore the ADA controller; a fork's state may be of a run that had none, or that moved a p now fixed."""
+        if self.ada is None or self.augment is None or not state:
+            return
+        self.ada.load_state_dict(state)
+        self.ada.settle(lambda _: None, holds=self.group.is_first)
+        if self.ada.target is None:
+            self.ada.p.fill_(self.settings.augment_p)
+        self.augment.p.copy_(self.ada.p)
 
     def _optimizer_loaded(self, optimizer: torch.optim.Optimizer) -> None:
         """A state may come from a run with graphs or without, or with other rates: this run decides."""

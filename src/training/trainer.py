@@ -77,6 +77,8 @@ def make_trainer(
         use_distributed_sampler=False,
         **together,
     )
-    # its word on SIGTERM, which each iteration would wait for the device to pass on; `SignalCallback` has its own
+    # its word on SIGTERM, which each iteration would wait for the device to pass on, and which a process that hears the
+    # signal would pass on at once, whatever the others do; `SignalCallback` has its own
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    trainer._signal_connector._sigterm_notifier_fn = lambda *_: None  # type: ignore[method-assign]
     return trainer

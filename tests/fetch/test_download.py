@@ -34,6 +34,14 @@ def test_a_file_is_fetched_once_and_recorded(server, folder, fetch):
     assert names(folder) == ["checksums.json", NAME]
 
 
+def test_user_and_password_are_those_of_netrc(server, folder, fetch, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    fetch(server.serve("/a", file(DATA)))
+    assert [headers["Authorization"] for _, headers in server.asked] == [requests.auth._basic_auth_str("me", "hunter2")]
+    assert "hunter2" not in (folder / "checksums.json").read_text()
+
+
 @pytest.mark.parametrize("digits", [8, 63, 64])
 def test_a_published_checksum_may_be_its_beginning(server, digits, fetch):
     assert fetch(server.serve("/a", file(DATA)), sha256=SHA[:digits]).read_bytes() == DATA

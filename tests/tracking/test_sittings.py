@@ -18,12 +18,8 @@ at_length = pytest.mark.skipif("OPENWANDB" not in os.environ, reason="make test-
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with WandbServer() as server:
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        server.set_for_client(monkeypatch, tmp_path / "home")
         yield server
 
 

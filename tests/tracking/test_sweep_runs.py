@@ -1,12 +1,13 @@
 """A sweep in W&B: a run a resolution, its cells over kimg, and a summary run, all in the training's group."""
 
 import json
-import os
+import shutil
 
 import pytest
 
 from src.tracking import show_sweep, wandb_record
 from src.tracking.artifacts import group_of
+from src.tracking.wandb_run import WandbRun
 
 from .conftest import jsonl
 from .wandb_server import WandbServer
@@ -14,9 +15,6 @@ from .wandb_server import WandbServer
 
 @pytest.fixture
 def server(run, tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     record = wandb_record.WandbRecord(run / "run.json", wandb_record.TRAINING)
     record.opened("online", "log", f"us/caricature/{record.id}")
     sweep = run / "sweeps/s"
@@ -26,8 +24,7 @@ def server(run, tmp_path, monkeypatch):
     (sweep / "ranking.json").write_text(json.dumps(ranking))
     (sweep / "best.safetensors").write_bytes(b"network")
     with WandbServer() as server:
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        server.set_for_client(monkeypatch, tmp_path / "home")
         monkeypatch.setenv("WANDB_NAME", "theirs")
         yield server
 
@@ -64,3 +61,21 @@ def test_each_resolution_is_a_line_over_kimg_and_goes_on(run, server):
     assert (f"{group_of(run)}-s", summary, {"latest", "best"}) in [
         (*who, set(names)) for *who, names in server.artifacts
     ]
+
+
+def test_what_was_shown_in_part_is_shown_again_and_what_was_shown_whole_is_not(run, server, monkeypatch):
+    def show(folder):
+        return show_sweep(folder / "sweeps/s", mode="auto", project=None, config={})
+
+    def sentence():
+        (summary,) = (r for r in server.runs.values() if r["jobType"] == "sweep-summary")
+        return json.loads(summary["summary"]).get("sentence")
+
+    path = run / "sweeps/s/cells.jsonl"
+    jsonl(path, [row for line in path.read_text().splitlines() if (row := json.loads(line))["resolution"] == 8])
+    with monkeypatch.context() as patch:
+        patch.setattr(WandbRun, "summary", lambda self, values: self._mirror(lambda run: 1 / 0))
+        assert "online" in show(run) and sentence() is None
+    assert "continued" in show(run) and sentence() == "Use kimg-1 at 16, it is best."
+    assert show(run) == "Weights & Biases has this ranking already"
+    assert "new: the folder is a copy" in show(shutil.copytree(run, run.with_name("copy")))

@@ -2,6 +2,7 @@
 on demand. Answers are those that the client of wandb 0.31 asks for."""
 
 import json
+import os
 import re
 import threading
 import time
@@ -32,6 +33,14 @@ class WandbServer:
         self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def set_for_client(self, monkeypatch, home):
+        """Have W&B's client go to it, and know of nothing else that is set for W&B."""
+        for name in [name for name in os.environ if name.startswith("WANDB_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setenv("WANDB_BASE_URL", self.url)
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
 
     def rows(self, id, key="nimg"):
         """Rows of a run that have a key, in the order of the lines."""

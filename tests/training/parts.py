@@ -13,7 +13,15 @@ from tests.scripts import IMPORTED
 from tests.tiny import TINY_PX, make_tiny
 
 BATCH = 16  # four groups of the discriminator
-SETTINGS = StepSettings(augment_p=0.3, ada_kimg=0.2, pl_interval=2, r1_interval=4, ema_kimg=0.1, ema_rampup=0.05)
+SETTINGS = StepSettings(
+    augment_p=0.3,
+    ada_kimg=0.2,
+    pl_interval=2,
+    r1_interval=4,
+    ema_kimg=0.1,
+    ema_rampup=0.05,
+    eps=1e-4,  # Adam's steps follow signs: with 1e-8 a gradient of the size of rounding moves a weight as far as any
+)
 
 
 def make(group=Group(), rounds=1, classes=3, static=None):  # noqa: B008

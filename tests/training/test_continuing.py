@@ -10,9 +10,11 @@ from src.errors import UserError
 from src.runs import find_base
 from src.sweep import run_sweep
 from src.tracking import read_rows
+from src.training.module import GanModule
 from src.weights import load_network
 from tests.sweep.conftest import take_plain_landmarks
 from tests.training.conftest import run
+from tests.training.parts import make
 
 ADA = ("augment=ada", "augment.augment_p=0.3", "augment.ada_kimg=0.05")
 
@@ -115,8 +117,21 @@ def test_a_fork_goes_on_with_other_options_and_says_where_it_came_from(borrowed,
     assert state(fork)["nimg"] == 36 and state(source)["nimg"] == 20
     assert {group["lr"] for group in state(fork)["optimizer_states"][0]["param_groups"]} == {0.001 * 4 / 5}
     shutil.rmtree(source / "checkpoints")
-    assert run(options, "snapshot.kimg=[0.052]", *changed[:-2], f"run={fork.name}") == fork
-    assert state(fork)["nimg"] == 52
+    again = ["snapshot.kimg=[0.052]", *changed[:-2], f"run={fork.name}"]
+    assert run(options, *again) == fork
+    whole = state(fork)
+    assert whole["nimg"] == 52
+    lost = whole["state_dict"].popitem()[0]
+    torch.save(whole, fork / "checkpoints/last.ckpt")
+    with pytest.raises(RuntimeError, match=rf'Missing key\(s\) in state_dict: "{lost}"'):
+        run(options, "snapshot.kimg=[0.07]", *again[1:])
+
+
+def test_a_state_of_networks_built_otherwise_is_refused():
+    module, checkpoint = GanModule(make()), {}
+    module.on_save_checkpoint(checkpoint)
+    with pytest.raises(UserError, match=r"another G \(c_dim was 3, now 0\): take another run=NAME"):
+        GanModule(make(classes=0)).on_load_checkpoint(checkpoint)
 
 
 def test_an_interrupted_fork_is_made_anew(options, monkeypatch, capsys):
@@ -137,6 +152,7 @@ def test_an_interrupted_fork_is_made_anew(options, monkeypatch, capsys):
     [
         ([], "no option differs"),
         (["loss.freeze_d=1"], r"keeps the networks .* what of them is trained: loss\.freeze_d was 0, now 1"),
+        (["dataset.resolution=16"], r"keeps the networks .*dataset\.resolution was None, now 16"),
         (["run=other"], "there is none in .*other"),
         (["run=null", "seed=1"], "resume=fork: say with run=NAME"),
     ],

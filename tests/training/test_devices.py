@@ -3,7 +3,11 @@
 import contextlib
 import os
 import signal
+import subprocess
+import threading
 import time
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,14 +16,15 @@ import torch
 from src.cli import compose_config
 from src.errors import UserError
 from src.options import read
+from src.signals import Stopped, answer, answer_as, stop
 from src.tracking import read_rows
+from src.training import processes
 from src.training.processes import WORKER, Processes
 from src.training.settings import TrainerSettings
 from tests.scripts import begin, signalled
 from tests.training.conftest import run
 
 CPU = ["trainer.accelerator=cpu", "batch=8", "augment=ada", "augment.augment_p=0.3", "augment.ada_kimg=0.1"]
-TWO = [*CPU, "trainer.devices=2"]
 
 
 def state(folder):
@@ -109,13 +114,63 @@ SRUN = {
 }
 
 
+class Replaced(subprocess.Popen):
+    """Another program in the place of a further process."""
+
+    def __init__(self, _, *, program, ended=False, **options):
+        super().__init__(program, **options)
+        self.has_own_group = os.getpgid(self.pid) == self.pid
+        if ended:
+            self.wait()
+
+
+def with_others(monkeypatch, meeting_sec, **other):
+    """Processes whose second is another program."""
+    monkeypatch.setattr(processes.subprocess, "Popen", partial(Replaced, **other))
+    monkeypatch.setattr(processes, "MEETING", timedelta(seconds=meeting_sec))
+    return Processes(trainer(devices=2))
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"program": ["sh", "-c", "exit 3"], "ended": True}, r"process 1 of 2 has ended \(exit code 3\), so all stop"),
+        ({"program": ["sleep", "60"]}, "process 1 of 2 has not come within 0:00:01"),
+    ],
+)
+def test_who_does_not_come_is_one_line(monkeypatch, other, words):
+    with pytest.raises(UserError, match=words), with_others(monkeypatch, 1, **other) as started:
+        started.start({})
+
+
+def test_a_signal_is_answered_while_the_others_still_come(monkeypatch):
+    before = answer(stop)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        with pytest.raises(Stopped, match="SIGINT"), with_others(monkeypatch, 60, program=["sleep", "60"]) as started:
+            started.start({})
+    finally:
+        answer_as(before)
+    (worker,) = started._workers
+    assert worker.has_own_group, "a terminal's Ctrl-C does not reach it"
+    assert worker.returncode == -signal.SIGKILL
+
+
+def test_who_trains_may_wait_longer_than_for_the_others_to_come(monkeypatch):
+    given = {}
+    monkeypatch.setattr(processes.dist, "init_process_group", lambda *_, **options: given.update(options))
+    monkeypatch.setattr(processes.Processes, "_meet", lambda self: None)
+    Processes(trainer(devices=2))._join(None)
+    assert given["timeout"] >= timedelta(hours=12), "a sweep on a processor"
+
+
 @pytest.mark.parametrize("variables", [TORCHRUN, SRUN])
 def test_who_a_process_is_where_others_have_started_it(monkeypatch, variables):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    processes = Processes(trainer(devices=2, num_nodes=2))
-    assert (processes.group.rank, processes.group.world) == (3, 4)
-    assert processes.environment.local_rank() == 1 and processes.environment.creates_processes_externally
+    told = Processes(trainer(devices=2, num_nodes=2))
+    assert (told.group.rank, told.group.world) == (3, 4)
+    assert told.environment.local_rank() == 1 and told.environment.creates_processes_externally
     assert Processes(trainer(devices=1)).environment is None, "a run on one device is alone whoever has started it"
     with pytest.raises(UserError, match=r"trainer\.devices=8: (torchrun|srun) has started 4 processes"):
         Processes(trainer(devices=8))

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from src.errors import UserError
-from src.signals import Stopped
+from src.signals import Stopped, answer, answer_as, stop
 from src.tracking import read_rows
 from src.training.callbacks import CheckpointCallback
+from src.training.checkpoint import AtomicCheckpointIO
 from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
+from src.training.trainer import RunTrainer, make_trainer
 from tests.scripts import begin, signalled, start
 from tests.training.conftest import run, tensors
 
@@ -99,6 +102,22 @@ def test_nothing_is_loaded_that_the_run_did_not_choose(options, tmp_path, monkey
         f"kimg-000000.{hundredths}" for hundredths in ("00", "02", "08")
     ]
     assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60, 80]
+
+
+def test_lightning_passes_no_signal_on_to_the_others(tmp_path, monkeypatch):
+    passed = []
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "broadcast", lambda *_, **__: passed.append(1))
+    monkeypatch.setattr(RunTrainer, "world_size", 2)
+    before = answer(stop)
+    try:
+        trainer = make_trainer(torch.device("cpu"), tmp_path, AtomicCheckpointIO(lambda: None, None), [])
+        trainer._signal_connector.register_signal_handlers()
+        with pytest.raises(Stopped, match="SIGTERM"):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        answer_as(before)
+    assert not passed
 
 
 @pytest.mark.script

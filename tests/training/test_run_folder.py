@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import src.training.opened_run
 import src.training.run
 from src.cli import compose_config
 from src.data import open_dataset
@@ -153,21 +154,10 @@ def test_a_folder_is_free_again_after_a_refusal(options, monkeypatch):
         raise UserError("not today")
 
     with monkeypatch.context() as patch:
-        patch.setattr(src.training.run, "find_checkpoint", breaks)
+        patch.setattr(src.training.opened_run, "find_checkpoint", breaks)
         with pytest.raises(UserError, match="not today"):
             run(options, "snapshot.kimg=[0.02]", "run=free")
     assert (run(options, "snapshot.kimg=[0.02]", "run=free") / "checkpoints/last.ckpt").is_file()
-
-
-def test_without_locks_it_says_so(options, monkeypatch, capsys):
-    import fcntl
-
-    def no_locks(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    run(options, "snapshot.kimg=[0.02]", "run=lockless")
-    assert "has no locks; train it with one process at a time" in capsys.readouterr().out
 
 
 def test_only_partials_of_ours_are_removed(tmp_path):

@@ -47,6 +47,15 @@ def test_continuing_from_saved_state_is_bit_equal():
     assert float(whole.ada.p) == float(second.ada.p) != pytest.approx(0.3)
 
 
+def test_a_fixed_probability_is_that_of_the_options_whatever_the_state_has():
+    adaptive = make(StepSettings(augment_p=0.3), AugmentPipe.preset("bgc"))
+    fixed = make(StepSettings(augment_p=0.5, ada_target=None), AugmentPipe.preset("bgc"))
+    fixed.load_state_dict(adaptive.state_dict())
+    assert (float(fixed.ada.p), float(fixed.augment.p)) == (0.5, 0.5)
+    adaptive.load_state_dict(fixed.state_dict())
+    assert (float(adaptive.ada.p), float(adaptive.augment.p)) == (0.5, 0.5)
+
+
 def test_everything_moves_with_the_networks():
     step = make(
         StepSettings(structure_weight=1.0, structure_resolution=8), AugmentPipe.preset("bgc"), source=make(seed=1).G
