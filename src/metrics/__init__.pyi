@@ -30,7 +30,8 @@ from .cariscore import (
     standing as standing,
     too_few_codes as too_few_codes,
 )
-from .choice import choose_metrics as choose_metrics
+from .choice import changed_metrics as changed_metrics, choose_metrics as choose_metrics
+from .cost import evaluation_cost as evaluation_cost
 from .distances import frechet_distance as frechet_distance, precision_recall as precision_recall
 from .evaluator import (
     KID_MEASURE as KID_MEASURE,

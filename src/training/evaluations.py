@@ -1,8 +1,8 @@
 """The evaluations of a run so far, and what a new one says beside them.
 
 `evaluations/<snapshot>.npy` holds KID's pseudo-values. All snapshots render the same codes, so differences of snapshots
-are judged in pairs: which may be the lowest, and when the lowest is surely past. Which is the lowest so far, the KIDs of
-the rows say alone.
+are judged in pairs: which may be the lowest, and when the lowest is surely past. Which is the lowest so far is a matter
+of the rows' KIDs alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,13 +43,11 @@ class Evaluations:
         """
         self.kids, self._pseudo = dict(kids), {}
         for snapshot, kid in kids.items() if self.metrics.extractor is not None else ():
-            values = _read(self._path(snapshot))
-            lack = _lack(values, kid, self.metrics.num_fakes)
-            if values is None or lack is not None:
-                note = f"{self._path(snapshot)} {lack}: later snapshots are not compared in pairs with {snapshot}"
-                print(f"note       {note}", flush=True)
-            else:
-                self._pseudo[snapshot] = values
+            path = self._path(snapshot)
+            try:
+                self._pseudo[snapshot] = _read(path, kid, self.metrics.num_fakes)
+            except ValueError as error:
+                print(f"note       {path} {error}: no later snapshot is compared in pairs with this one", flush=True)
 
     def add(self, snapshot: str, pseudo: NDArray[np.float64]) -> dict[str, Any]:
         """Keep an evaluation, and compare it with those before it.
@@ -109,9 +107,14 @@ def compared(history: Sequence[NDArray[np.float64]], *, patience: int, seed: int
     }
 
 
-def _read(path: Path) -> NDArray[np.float64] | None:
-    """Pseudo-values in a file; None where they cannot be read."""
+def _read(path: Path, kid: float, count: int | None) -> NDArray[np.float64]:
+    """Pseudo-values of a row's KID; a ValueError says what is wrong with the file."""
     try:
-        return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        values = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError("is missing") from None
     except (OSError, ValueError, EOFError, TypeError):
-        return None
+        raise ValueError("is damaged") from None
+    if values.shape != (count,) or not np.isclose(values.mean(), kid, rtol=1e-9, atol=0):
+        raise ValueError("does not hold the KID of its row")
+    return np.asarray(values, dtype=np.float64)

@@ -14,7 +14,7 @@ from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
 from ..group import ALONE, Group
-from ..metrics import KID_MEASURE, Evaluation, Evaluator, FeatureExtractor, MetricsSettings, get_extractor
+from ..metrics import Evaluation, Evaluator, FeatureExtractor, MetricsSettings, get_extractor
 from ..networks import Generator
 from ..runs import find_snapshots
 from ..tracking import Tracker, read_rows
@@ -92,32 +92,13 @@ class Snapshotter:
         self._waiting: list[dict[str, Any]] = []  # rows of snapshots that are not stored yet
 
     def restore(self, rows: list[dict[str, Any]], *, unstored: Sequence[dict[str, Any]] = ()) -> None:
-        """Take up the evaluations made before a resume, as far as they were measured in the same way.
+        """Take up the evaluations made before a resume.
 
         Args:
-            rows: they.
+            rows: they, measured as those to come.
             unstored: those of snapshots that may not be stored as artifacts.
-
-        Raises:
-            UserError: when `keep_best` would have to compare KIDs of different measures.
         """
-        scored = [row for row in rows if row.get("kid") is not None]
-        extractor = configured_extractor(self.metrics, self.weights_folder)
-        if extractor is not None:
-            ours = {
-                "extractor": extractor.name,
-                "extractor_sha256": extractor.sha256,
-                "resizer": extractor.resizer,
-                "psi": float(self.metrics.psi),
-            }
-            others = [row for row in scored if _measure(row) != _measure({"protocol": ours})]
-            if others and self.keep_best is not None:
-                raise UserError(
-                    f"snapshot.keep_best={self.keep_best} compares KIDs, and {others[-1].get('snapshot')} was measured "
-                    "with other features, weights or psi: set metrics as before, or snapshot.keep_best=null"
-                )
-            scored = [row for row in scored if row not in others]
-        self.evaluations.restore({row["snapshot"]: float(row["kid"]) for row in scored})
+        self.evaluations.restore({row["snapshot"]: float(row["kid"]) for row in rows if row.get("kid") is not None})
         for row in unstored:
             self._store(row)
 
@@ -202,11 +183,6 @@ def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:
     if not measured:
         return (run_dir / "snapshots" / name).is_file()
     return any(row.get("snapshot") == name for row in read_rows(run_dir / "metrics.jsonl"))
-
-
-def _measure(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    protocol = row.get("protocol") or {}
-    return tuple(protocol.get(key) for key in KID_MEASURE)
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
