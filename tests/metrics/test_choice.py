@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import statistics
 from pathlib import Path
 
 import pytest
@@ -103,7 +102,7 @@ def test_the_cost_is_that_of_the_fakes_and_of_the_reals():
     chosen = MetricsSettings(name="fid", extractor="inception", num_fakes=500)
     minutes = [f"{count * CORE_SEC['inception'] / 60:.1f} min of one core" for count in (500, 1552, 20_000)]
     said = evaluation_cost(chosen, 776, CPU)
-    assert f"features of 500 pictures ({minutes[0]})" in said and f"of 1552 pictures ({minutes[1]}) more" in said
+    assert f"features of 500 pictures ({minutes[0]})" in said and f"those of 1552 pictures ({minutes[1]}) more" in said
     assert f"of 20000 pictures ({minutes[2]}) more" in evaluation_cost(chosen, 70_000, CPU)
     assert "features of 500 pictures, " in evaluation_cost(chosen, 776, CUDA)
 
@@ -113,5 +112,5 @@ def test_the_seconds_of_a_core_are_those_that_were_measured(extractor):
     result = json.loads(RECORDED.read_text())
     settings = result["settings"]
     assert (settings["threads"], settings["cpu_seconds"]) == (1, True)
-    seconds = statistics.median(times["ours fp32"][extractor] for times in result["rounds"]) / settings["batch"]
+    seconds = min(times["ours fp32"][extractor] for times in result["rounds"]) / settings["batch"]
     assert CORE_SEC[extractor] == float(f"{seconds:.2g}")

@@ -52,10 +52,12 @@ def test_a_run_is_measured_in_one_way_and_a_fork_in_another(options, inception):
     assert protocol["extractor"] == "inception" and inception[-1].endswith(protocol["extractor_sha256"])
     assert (protocol["resizer"], protocol["n_fake"], protocol["n_real"]) == ("in-torchscript-file", 8, 24)
     assert ">FID</th>" in (fork / "report.html").read_text()
-    again = [*inception, "metrics=auto", f"run={fork.name}", "snapshot.kimg=[0.06]"]
-    assert run(options, *again) == fork
-    rows = read_rows(fork / "metrics.jsonl")
-    assert [row["nimg"] for row in rows] == [40, 60] and rows[0]["protocol"] == rows[1]["protocol"] == protocol
+    assert run(options, *inception, *few, "resume=fork", "snapshot.kimg=[0.06]") == fork
+    assert run(options, "metrics=auto", "run=mine", "snapshot.kimg=[0.04]") == source
+    for folder, nimgs in ((fork, [40, 60]), (source, [0, 20, 40])):
+        first, *others = rows = read_rows(folder / "metrics.jsonl")
+        assert [row["nimg"] for row in rows] == nimgs
+        assert all(row["protocol"] == first["protocol"] for row in others)
 
 
 def test_without_weights_nothing_is_begun(options, tmp_path, monkeypatch):
