@@ -22,8 +22,22 @@ def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        reason = str(error).split(". ")[0] or "too little memory"
+        print(f"error: {reason}: end what else takes memory, or choose device=cpu", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
     except (Stopped, KeyboardInterrupt) as error:
         print(stopped, file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, Stopped) else EXIT_INTERRUPTED)
     finally:
         answer_as(before)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:  # which a wrong option does not wait for
+        return isinstance(error, MemoryError)
+    from .device import is_out_of_memory
+
+    return is_out_of_memory(error)

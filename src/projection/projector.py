@@ -10,6 +10,7 @@ which others it shares a batch with, up to the rounding of batched arithmetic.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from ..cuda_graphs import CudaRecorder
 from ..data import to_uint8
-from ..device import send
+from ..device import memory_advice, send
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import Generator
@@ -100,7 +101,8 @@ def project(
             for first in range(0, len(targets), batch):
                 chosen = targets[first : first + batch]
                 begin = None if start is None else start.expand(len(targets), -1, -1)[first : first + batch]
-                parts.append(_project_batch(frame, chosen, begin, seed, bar))
+                with memory_advice(device, partial(_what_to_lower, batch)):
+                    parts.append(_project_batch(frame, chosen, begin, seed, bar))
                 if each is not None:
                     each(first, parts[-1])
     finally:
@@ -142,6 +144,13 @@ def _project_batch(frame: Frame, targets: Tensor, start: Tensor | None, seed: in
             torch.tensor([one.steps for one in found]),
             [m[:, 0].cpu() for m in maps] or None,
         )
+
+
+def _what_to_lower(batch: int, share: float | None) -> str:
+    if batch == 1:
+        return "projection.batch is 1 already: project with device=cpu"
+    fit = batch // 2 if share is None else min(max(int(batch * share), 1), batch - 1)
+    return f"projection.batch={fit} is the same with less at once"
 
 
 def _joined(parts: list[Projection]) -> Projection:

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from ..data import PictureDataModule
-from ..device import peak_memory
+from ..device import memory_advice, peak_memory
 from ..signals import Stopped
 from ..tracking import Tracker
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO
 from .device import device_of
 from .header import print_end
+from .memory import what_to_lower
 from .module import GanModule
 from .opened_run import Run
 from .profiling import ProfileCallback, check_profile
@@ -60,7 +61,8 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
         path = None if run.checkpoint is None else run.checkpoint.path
-        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
+        with memory_advice(run.compute.device, partial(what_to_lower, settings, run.start.D, group.world)):
+            trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     if tracker is not None:
         snapshotter.finish()
     print_end(run, log.img_per_sec, signals.stopped)

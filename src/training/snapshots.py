@@ -24,7 +24,6 @@ from .schedule import mark_name
 from .seeds import seeded_generator
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
-CHUNK = 32
 BYTES_PER_GB = 2**30
 
 
@@ -167,8 +166,8 @@ class Snapshotter:
         latents = torch.randn([count, self.G_ema.z_dim], generator=generator)
         classes = torch.randint(max(self.G_ema.c_dim, 1), [count], generator=generator)
         mine = group.share(count)
-        for i in range(mine.start, mine.stop, CHUNK):
-            chosen = slice(i, min(i + CHUNK, mine.stop))
+        for i in range(mine.start, mine.stop, self.G_ema.chunk_size):
+            chosen = slice(i, min(i + self.G_ema.chunk_size, mine.stop))
             c = F.one_hot(classes[chosen], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
             yield to_uint8(self.G_ema(latents[chosen].to(device), c, psi=psi))
 
