@@ -51,14 +51,20 @@ def drifted(base: Generator, amount: float) -> Generator:
     return G
 
 
-def write_run(folder: Path, base: Generator, amounts: dict[float, float], settings: dict[str, Any] = DATASET) -> Path:
+def write_run(
+    folder: Path, base: Generator, amounts: dict[float, float], settings: dict[str, Any] = DATASET, *, seed: int = 0
+) -> Path:
     from src.data import DatasetSettings, open_configured_dataset
 
     for kimg, amount in amounts.items():
         G = base if kimg == 0 else drifted(base, amount)
         save_network(folder / "snapshots" / f"kimg-{kimg:09.2f}.safetensors", G_ema=G, meta={"kimg": kimg})
     dataset = open_configured_dataset(read(DatasetSettings, settings))
-    facts = {"name": folder.name, "dataset": {"fingerprint": dataset.fingerprint, "resolution": base.resolution}}
+    facts = {
+        "name": folder.name,
+        "identity": {"seed": seed, "batch": 16, "dataset.fingerprint": dataset.fingerprint},
+        "dataset": {"fingerprint": dataset.fingerprint, "resolution": base.resolution},
+    }
     (folder / "run.json").write_text(json.dumps(facts))
     config = {"dataset": settings, "pretrained": {"name": "file", "source": "base.safetensors"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

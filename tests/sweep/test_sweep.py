@@ -249,7 +249,7 @@ def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir)
     prepare(open_configured_sweeps(config)[0])
     for chosen, new in ((["kimg-000000.00"], 2), (["kimg-000001.00"], 2), ([1], 0)):
         one = open_configured_sweeps({**config, "snapshot": chosen})[0]
-        assert [score_snapshot(one, snapshot, list(one.recipes)) for snapshot in one.snapshots] == [new]
+        assert [score_snapshot(one, snapshot, list(one.recipes), 64) for snapshot in one.snapshots] == [new]
     mine = [row["key"] for row in open_configured_sweeps(config)[0].rows()]
     theirs = CellTable(swept[0] / "sweeps" / "cartoon-low")
     assert {key.rsplit("-", 1)[0] for key in mine} == {f"kimg-00000{k}.00-res{r:03d}" for k in (0, 1) for r in (8, 16)}
