@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from .errors import UserError
+from .errors import UserError, is_out_of_memory
 
 PIECE_BYTES = 2**28  # of what comes from a device at a time
 GB = 2**30
@@ -59,11 +59,6 @@ def peak_memory(device: torch.device) -> int | None:
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory has run out, a device's or the machine's."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, is_out_of_memory
 from .signals import Stopped, answer, answer_as, stop
 
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
@@ -23,7 +23,7 @@ def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         reason = str(error).split(". ")[0] or "too little memory"
         print(f"error: {reason}: end what else takes memory, or choose device=cpu", file=sys.stderr)
@@ -33,11 +33,3 @@ def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -
         sys.exit(error.exit_code if isinstance(error, Stopped) else EXIT_INTERRUPTED)
     finally:
         answer_as(before)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if "torch" not in sys.modules:  # which a wrong option does not wait for
-        return isinstance(error, MemoryError)
-    from .device import is_out_of_memory
-
-    return is_out_of_memory(error)
