@@ -127,7 +127,8 @@ def abandon() -> None:
     import wandb
 
     with suppress(Exception, SystemExit):  # of a process that is gone
-        wandb.setup()._connection._proc._process.kill()  # there is no public way
+        session: Any = wandb.setup()
+        session._connection._proc._process.kill()  # there is no public way
         wandb.teardown()
 
 
