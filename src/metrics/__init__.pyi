@@ -29,7 +29,8 @@ from .cariscore import (
     shrunk as shrunk,
     too_few_codes as too_few_codes,
 )
-from .choice import choose_metrics as choose_metrics
+from .choice import changed_metrics as changed_metrics, choose_metrics as choose_metrics
+from .cost import evaluation_cost as evaluation_cost
 from .evaluator import (
     KID_MEASURE as KID_MEASURE,
     MEASURE as MEASURE,

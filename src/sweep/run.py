@@ -167,16 +167,15 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int],
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    with attempt(_lock_path(sweep, snapshot)) as ours:
-        return _score(sweep, snapshot, resolutions, codes) if ours else 0
+    with attempt(_lock_path(sweep, snapshot)) as claim:
+        return 0 if claim is None else _score(sweep, snapshot, resolutions, codes, claim)
 
 
 def _lock_path(sweep: Sweep, snapshot: Snapshot) -> Path:
     return sweep.table.lock_path(sweep.key(snapshot, UNBLENDED, sweep.protocol["n_latents"]))
 
 
-def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: int) -> int:
-    claim = Claim(_lock_path(sweep, snapshot))
+def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: int, claim: Claim) -> int:
     before, codes, missing = _next_look(sweep, snapshot, resolutions, most)
     if not missing:
         return 0

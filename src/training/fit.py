@@ -9,18 +9,17 @@ import torch
 
 from ..data import PictureDataModule
 from ..device import memory_advice, peak_memory
-from ..lock import Claim
 from ..signals import Stopped
 from ..tracking import Tracker
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO
 from .device import device_of
 from .header import print_end
-from .identity import LOCK, update_run_json
 from .memory import what_to_lower
 from .module import GanModule
 from .opened_run import Run
 from .profiling import ProfileCallback, check_profile
+from .run_folder import update_run_json
 from .snapshots import Snapshotter
 from .trainer import make_trainer
 
@@ -40,15 +39,14 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     snapshots = cb.SnapshotCallback(run.marks, snapshotter.take, partial(_found_taken, run))
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
     stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, _watch(run))
-    claim = Claim(folder / LOCK)
     silent = tracker is None or not settings.trainer.progress
     trainer = make_trainer(
         device_of(settings.trainer),
         folder,
-        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint, claim.check),
+        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint, run.claim),
         [
             signals,
-            *([] if tracker is None else [cb.HeldGuard(claim, [log, checkpoint, stop])]),
+            *([] if run.claim is None else [cb.HeldGuard(run.claim, [log, checkpoint, stop])]),
             cb.FiniteGuard(folder, [log, checkpoint, stop]),
             log,
             checkpoint,
@@ -121,7 +119,8 @@ def _extra(module: GanModule) -> dict[str, float]:
 
 def _profile_facts(run: Run) -> list[str]:
     """Lines for the head of a profile."""
+    computes = f"{run.compute.summary(run.processes.threads)}, torch {torch.__version__}"
     return [
         f"Profile of {run.folder.name}: {run.start.G.resolution} px, batch {run.module.step.batch_size}",
-        f"{run.compute.summary()}, torch {torch.__version__}; phases: {run.acceleration.summary()}; {run.compute.ops}",
+        f"{computes}; phases: {run.acceleration.summary()}; {run.compute.ops}",
     ]

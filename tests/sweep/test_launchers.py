@@ -39,11 +39,11 @@ def test_what_another_process_scores_is_left_to_it_and_waited_for(run_dir, capsy
     first, *_ = sweep.snapshots
     score, other = run._score, opened(run_dir)
 
-    def beside(sweep, snapshot, resolutions, codes):
+    def beside(sweep, snapshot, resolutions, codes, claim):
         """While this process is at it another comes, and finds it taken."""
         if sweep is not other:
             assert score_snapshot(other, snapshot, resolutions, codes) == 0
-        return score(sweep, snapshot, resolutions, codes)
+        return score(sweep, snapshot, resolutions, codes, claim)
 
     monkeypatch.setattr(run, "_score", beside)
     with lock.exclusive(run._lock_path(sweep, first)):  # as a process has it that dies
