@@ -5,12 +5,17 @@ distances on DINOv2's follow people's judgements better (Stein et al., arXiv 230
 FD-DINOv2 and use this network). Names of tensors are those of the published state dict.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..fetch import DEFAULT_FOLDER, WeightsFolder
+from ..files import file_sha256
+from ..weights import load_matching, read_state_dict
+from . import published
+from .network_extractor import NetworkExtractor
 
 INPUT_PX, PATCH_PX, TRAINED_PX = 224, 14, 518  # of pictures, patches, and the pictures that position codes are made for
 OFFSET = 0.1  # added to the number of patches a side when position codes are resized, as the published network does
@@ -100,9 +105,41 @@ class Attention(nn.Module):
 
 
 def standardised(images: Tensor) -> Tensor:
-    """Bring uint8 `[N, 3, H, W]` to 224 px, antialiased and bicubic as Pillow does, and to ImageNet's mean and spread."""
+    """Bring uint8 `[N, 3, H, W]` to 224 px, bicubic as Pillow does, and to ImageNet's mean and spread."""
     values = images.float()
     if images.shape[-2:] != (INPUT_PX, INPUT_PX):
         values = F.interpolate(values, (INPUT_PX, INPUT_PX), mode="bicubic", antialias=True).round().clamp(0, 255)
     mean, std = (torch.tensor(each, device=images.device).view(3, 1, 1) for each in (MEAN, STD))
     return (values / 255 - mean) / std
+
+
+def dinov2_extractor(network: VisionTransformer, *, sha256: str, device: torch.device) -> NetworkExtractor:
+    """The extractor of a transformer."""
+    resizer = f"bicubic-antialias-{INPUT_PX}"
+    return NetworkExtractor(
+        "dinov2",
+        "fd_dinov2",
+        lambda images: network(standardised(images)),
+        network.num_features,
+        sha256,
+        resizer,
+        device,
+        batch=16,
+    )
+
+
+def load_dinov2(device: torch.device, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> NetworkExtractor:
+    """Load the extractor.
+
+    Args:
+        device: where it runs.
+        weights_folder: where the published file lies and comes from.
+
+    Raises:
+        UserError: when it cannot be had, or is another network.
+    """
+    path = weights_folder.fetch(published.DINOV2)
+    network = VisionTransformer()
+    load_matching(network, read_state_dict(path), path, ignore=UNUSED_TENSORS)
+    network = network.eval().requires_grad_(False).to(device)
+    return dinov2_extractor(network, sha256=file_sha256(path), device=device)
