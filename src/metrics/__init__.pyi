@@ -20,7 +20,6 @@ from .cariscore import (
     locate as locate,
     looks as looks,
     open_axes as open_axes,
-    open_detector as open_detector,
     prices as prices,
     race as race,
     rank_blends as rank_blends,
