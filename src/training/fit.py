@@ -38,7 +38,7 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     signals = cb.SignalCallback(group)
     snapshots = cb.SnapshotCallback(run.marks, snapshotter.take, partial(_found_taken, run))
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
-    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, _watch(run))
+    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, _watch(run, snapshotter))
     silent = tracker is None or not settings.trainer.progress
     trainer = make_trainer(
         device_of(settings.trainer),
@@ -86,7 +86,7 @@ def _pictures(run: Run) -> PictureDataModule:
     return data
 
 
-def _watch(run: Run) -> Callable[[], bool] | None:
+def _watch(run: Run, snapshotter: Snapshotter) -> Callable[[], bool] | None:
     """What tells after a snapshot whether the best choice has long been passed; None where nobody asks."""
     patience = run.settings.snapshot.stop
     if patience is None:
@@ -94,6 +94,7 @@ def _watch(run: Run) -> Callable[[], bool] | None:
     from .choice import ChoiceWatch  # and with it all that a sweep needs
 
     watch = ChoiceWatch(run.folder, patience, device=run.compute.device.type, weights=run.settings.weights)
+    snapshotter.chosen = watch.chosen
     group = run.processes.group
     return lambda: bool(group.largest(int(group.is_first and watch.over())))
 

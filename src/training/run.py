@@ -175,7 +175,7 @@ def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
         tracker or open_tracker(run.folder, config={}, mode="disabled"),
         meta=meta,
         metrics=settings.metrics,
-        chosen=run.measures,
+        measures=run.measures,
         weights_folder=settings.weights,
         dtype=dtypes[snapshot.dtype],
         grid_psi=snapshot.grid_psi,

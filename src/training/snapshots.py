@@ -1,7 +1,7 @@
 """Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row."""
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Snapshotter:
         tracker: where rows and pictures go.
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
         metrics: how snapshots are evaluated, with nothing left to `auto`.
-        chosen: which features these are and why, for the protocol.
+        measures: which features these are and why, for the protocol.
         weights_folder: where the extractor's weights lie and come from.
         dtype: of the stored tensors.
         grid_psi: truncation of the sample grids.
@@ -71,7 +71,7 @@ class Snapshotter:
         *,
         meta: Mapping[str, Any],
         metrics: MetricsSettings,
-        chosen: str = "",
+        measures: str = "",
         weights_folder: WeightsFolder,
         dtype: torch.dtype,
         grid_psi: float,
@@ -83,10 +83,11 @@ class Snapshotter:
         self.group = group
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
-        self.chosen, self.weights_folder = chosen, weights_folder
+        self.measures, self.weights_folder = measures, weights_folder
         self.evaluator: Evaluator | None = None
         self.evaluations = Evaluations(run_dir, metrics, seed=seed)
         self.keep_best, self.max_gb = keep_best, max_gb
+        self.chosen: Callable[[], str | None] = lambda: None  # name of a snapshot that is not to be pruned
         self._prunes = keep_best is not None or max_gb is not None
         self._waiting: list[dict[str, Any]] = []  # rows of snapshots that are not stored yet
 
@@ -115,8 +116,10 @@ class Snapshotter:
         row = {**row, "snapshot": path.name, "sample": f"samples/{sample.name}", "time": _now()}
         self.tracker.snapshot(row, kimg, nimg)
         self._store({**row, "kimg": kimg})
-        beside = self.run_dir / "checkpoints"
-        prune_snapshots(path.parent, self.evaluations.kids, keep_best=self.keep_best, max_gb=self.max_gb, beside=beside)
+        if self._prunes:
+            beside = self.run_dir / "checkpoints"
+            limits: dict[str, Any] = {"keep_best": self.keep_best, "max_gb": self.max_gb}
+            prune_snapshots(path.parent, self.evaluations.kids, **limits, beside=beside, chosen=self.chosen())
 
     def finish(self) -> None:
         """Where snapshots are pruned, store those that have stayed, and have no others stored."""
@@ -156,7 +159,7 @@ class Snapshotter:
 
     def _row(self, snapshot: str, found: Evaluation) -> dict[str, Any]:
         """The row of an evaluation: what was found, beside those before it, and why it was measured so."""
-        protocol = {**found.row["protocol"], "chosen": self.chosen}
+        protocol = {**found.row["protocol"], "chosen": self.measures}
         return {**found.row, "protocol": protocol, **self.evaluations.add(snapshot, found.kid)}
 
     def _fakes(self, count: int, psi: float, stream: str, group: Group = ALONE) -> Iterator[Tensor]:
@@ -189,13 +192,19 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def prune_snapshots(
-    folder: Path, kids: Mapping[str, float], *, keep_best: int | None, max_gb: float | None, beside: Path | None = None
+    folder: Path,
+    kids: Mapping[str, float],
+    *,
+    keep_best: int | None,
+    max_gb: float | None,
+    beside: Path | None = None,
+    chosen: str | None = None,
 ) -> list[str]:
     """Delete snapshots that are not to be kept.
 
-    The first (the original network, which every blend needs), the last two and the one with the lowest KID always stay.
-    Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is room. Without a KID
-    the older goes first.
+    The first (the original network, which every blend needs), the last two, the one with the lowest KID and the chosen
+    one always stay. Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is
+    room. Without a KID the older goes first.
 
     Args:
         folder: `runs/<name>/snapshots`.
@@ -203,6 +212,7 @@ def prune_snapshots(
         keep_best: how many of lowest KID stay; None for all.
         max_gb: what snapshots and checkpoints may take in GiB; None for no limit.
         beside: folder of the checkpoints.
+        chosen: name of the snapshot that the sweep recommends.
 
     Returns:
         Names of the deleted files.
@@ -211,7 +221,7 @@ def prune_snapshots(
     names = sorted(files)
     worst_first = sorted(names, key=lambda n: (-kids.get(n, float("inf")), n))
     best = [name for name in reversed(worst_first) if name in kids]
-    fixed = {*names[:1], *names[-2:], *best[:1]}
+    fixed = {*names[:1], *names[-2:], *best[:1], f"{chosen}.safetensors"}
     loose = [name for name in worst_first if name not in fixed]
     doomed = [] if keep_best is None else [name for name in loose if name not in worst_first[-keep_best:]]
     if max_gb is not None:
