@@ -32,11 +32,7 @@ Network = Callable[[Tensor], Tensor]
 class InceptionExtractor:
     """A network of 2048 features as a `FeatureExtractor`; it runs in float32, without TF32.
 
-    Args:
-        network: maps uint8 `[N, 3, H, W]` to `[N, 2048]`, resizing by itself.
-        sha256: of its weights.
-        resizer: name of its resize.
-        device: where it is.
+    It maps uint8 `[N, 3, H, W]` to `[N, 2048]`, resizing by itself.
     """
 
     name = "inception"
@@ -48,11 +44,7 @@ class InceptionExtractor:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        """Map uint8 `[N, 3, H, W]` to float32 `[N, 2048]` on the CPU.
-
-        Raises:
-            ValueError: for anything but uint8 pictures.
-        """
+        """Map uint8 `[N, 3, H, W]` to float32 `[N, 2048]` on the CPU."""
         check_uint8(images)
         parts = [torch.zeros([0, self.num_features])]
         with float32_in(tf32=False):
@@ -67,14 +59,7 @@ def load_inception(
     device: torch.device,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> InceptionExtractor:
-    """Load the extractor.
-
-    Args:
-        weights: `"published"` (state dict) or `"nvidia"` (TorchScript).
-        weights_sha256: of the TorchScript file; None for the state dict, whose sha256 is known.
-        device: where it runs.
-        weights_folder: where published files lie and come from.
-    """
+    """Load the extractor of `"published"` weights (state dict), or of `"nvidia"` ones (TorchScript, by its sha256)."""
     chosen = read(MetricsSettings, {"weights": weights, "weights_sha256": weights_sha256})
     if chosen.weights_sha256 is None:
         path = weights_folder.fetch(published.INCEPTION)
