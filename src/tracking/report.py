@@ -81,11 +81,7 @@ def _shown_sweep(run_dir: Path) -> Path | None:
 def _sweep(sweep_dir: Path, page: str = "") -> dict[str, Any]:
     """What `sweep.html` shows; of a ranking by another score nothing but its sentence and its pictures.
 
-    Snapshots at 0 kimg are left out: their blends are the original network.
-
-    Args:
-        sweep_dir: of the sweep.
-        page: where its blends' pictures are; the same page.
+    Snapshots at 0 kimg are left out: their blends are the original network. The blends' pictures are on `page`.
     """
     ranking = _read_json(sweep_dir / RANKING)
     rows, axes = read_rows(sweep_dir / "cells.jsonl"), ranking.get("axes") or []

@@ -125,11 +125,7 @@ class WandbRun:
         self._mirror(lambda run: run.summary.update(finite(values)))
 
     def finish(self) -> bool:
-        """Close it; what could not be uploaded by then is sent by the next sitting.
-
-        Returns:
-            Whether W&B has taken all of it; False where there is no run.
-        """
+        """Close it, and tell whether W&B has taken all; what could not be uploaded is sent by the next sitting."""
 
         def end(run: Any) -> None:
             run.finish()

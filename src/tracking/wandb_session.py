@@ -83,16 +83,9 @@ class WandbSession:
         self._probe()
 
     def start(self, folder: Path, mode: str, *, chosen: Mapping[str, Any], usual: Mapping[str, Any]) -> Any:
-        """Open a run.
+        """Open a run, with kimg as x axis of everything; W&B's files are in `folder`, unless another is set for it.
 
-        Args:
-            folder: where W&B keeps its files, unless another is set for it.
-            mode: `"online"` or `"offline"`.
-            chosen: arguments of `wandb.init` that stand above what is set for W&B.
-            usual: arguments that are taken as far as they are not set for W&B.
-
-        Returns:
-            W&B's run, with kimg as x axis of everything.
+        Of the arguments of `wandb.init`, those `chosen` stand above what is set for W&B, and the `usual` ones below.
         """
         folder.mkdir(parents=True, exist_ok=True)
         usual = {"dir": str(folder), "project": PROJECT, "resume": "allow", **usual}
