@@ -16,9 +16,10 @@ import torch
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..faces import open_detector
 from ..files import remove_partials
 from ..lock import Claim, attempt, exclusive
-from ..metrics import Judge, open_detector, shrunk
+from ..metrics import Judge, shrunk
 from ..networks import UNRELATED, kinship
 from ..options import read
 from ..runs import Snapshot, find_run
@@ -125,7 +126,9 @@ def _measure_references(sweep: Sweep) -> None:
         return
     base = torch.cat([shrunk(part).cpu() for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
     cartoons = find_cartoons(sweep.run_dir, sweep.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
-    references = measure_references(base, cartoons, protocol["landmarks"], protocol["direction"])
+    references = measure_references(
+        base, cartoons, protocol["landmarks"], protocol["direction"], sweep.settings.weights
+    )
     write_references(table.features_path(key), table.picture_path(key), references, base)
 
 
@@ -167,16 +170,15 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int],
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    with attempt(_lock_path(sweep, snapshot)) as ours:
-        return _score(sweep, snapshot, resolutions, codes) if ours else 0
+    with attempt(_lock_path(sweep, snapshot)) as claim:
+        return 0 if claim is None else _score(sweep, snapshot, resolutions, codes, claim)
 
 
 def _lock_path(sweep: Sweep, snapshot: Snapshot) -> Path:
     return sweep.table.lock_path(sweep.key(snapshot, UNBLENDED, sweep.protocol["n_latents"]))
 
 
-def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: int) -> int:
-    claim = Claim(_lock_path(sweep, snapshot))
+def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: int, claim: Claim) -> int:
     before, codes, missing = _next_look(sweep, snapshot, resolutions, most)
     if not missing:
         return 0
@@ -190,7 +192,11 @@ def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: i
         )
     references, table = sweep.references, sweep.table
     judge = Judge(references.measured.first(codes))
-    provider = open_detector(references.facts["landmarks"]["name"], G.mapping.w_avg.device)
+    provider = open_detector(
+        references.facts["landmarks"]["name"],
+        device=str(G.mapping.w_avg.device),
+        weights_folder=sweep.settings.weights,
+    )
     collectors: dict[int, Collector] = {}
     for r in missing:
         key = sweep.key(snapshot, r, before)

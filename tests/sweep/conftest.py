@@ -1,4 +1,4 @@
-"""A run folder with a tiny base network and snapshots that drift from it, made once."""
+"""A run folder with a tiny base network and snapshots that drift from it, and a sweep of it, made once."""
 
 import copy
 import json
@@ -10,20 +10,25 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 
+from src.cli import CONF
 from src.data import save_png
-from src.faces import Face
+from src.faces import Face, detectors as opened
 from src.metrics.cariscore import detectors, faces
 from src.networks import Generator
 from src.options import read
 from src.portraits import render_portrait
 from src.sweep import SweepSettings
 from src.sweep.pictures import common_codes, render
+from src.sweep.run import run_sweep
 from src.weights import save_network
 
 from ..tiny import make_tiny
 
 RESOLUTION = 32
+FAST = {"n_latents": 16, "gates": False}
+ENOUGH = {"n_latents": 64}  # codes for a recommendation
 USUAL = render_portrait("people", 0, 64).landmarks / 64
 DATASET = {
     "name": "demo",
@@ -76,6 +81,22 @@ def settings_of(resolutions, *, blend=None, **options) -> SweepSettings:
     return read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
 
 
+def config_of(run_dir, resolutions, *, blend=None, **options) -> dict[str, Any]:
+    """The plain configuration of such a sweep."""
+    file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
+    blend = {**file["blend"], "res": resolutions if resolutions == "all" else list(resolutions), **(blend or {})}
+    file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
+    tracker = {"mode": "disabled", "project": None}
+    return {**file, **FAST, **options, "blend": blend, "run": str(run_dir), "tracker": tracker}
+
+
+def sweep(run_dir, resolutions=(8, 16), **options) -> dict[str, Any]:
+    """Sweep a run; the ranking."""
+    folder, ranking = run_sweep(run_dir, resolutions, **{**FAST, **options})
+    assert folder.parent == run_dir / "sweeps"
+    return ranking
+
+
 @pytest.fixture(scope="session")
 def base() -> Generator:
     return make_network(0)
@@ -103,8 +124,8 @@ class PlainLandmarks:
 
 def take_plain_landmarks(patch: pytest.MonkeyPatch) -> None:
     """Random networks draw no faces that a detector would find."""
-    patch.setitem(detectors._OPEN, "network", PlainLandmarks)
-    patch.setattr(detectors, "NetworkLandmarks", PlainLandmarks)
+    for module in (detectors, opened):
+        patch.setattr(module, "NetworkLandmarks", PlainLandmarks)
     patch.setattr(faces, "DETECTOR_PX", RESOLUTION)  # no need to enlarge pictures for it
 
 
@@ -135,3 +156,10 @@ def trained_run(base, tmp_path_factory) -> Path:
 @pytest.fixture
 def run_dir(trained_run, tmp_path) -> Path:
     return Path(shutil.copytree(trained_run, tmp_path / "runs" / "first"))
+
+
+@pytest.fixture(scope="package")
+def swept(trained_run, plain_landmarks, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
+    """A run with a finished sweep, and its ranking; not to be changed."""
+    run_dir = shutil.copytree(trained_run, tmp_path_factory.mktemp("swept") / "first")
+    return run_dir, sweep(run_dir, **ENOUGH)

@@ -12,8 +12,7 @@ from src.sweep.joint import rank_jointly
 from src.sweep.run import main, open_configured_sweeps
 from src.tracking import read_rows
 
-from .conftest import write_run
-from .test_sweep import config_of
+from .conftest import config_of, write_run
 
 
 @pytest.fixture

@@ -19,8 +19,7 @@ from src.tracking import read_rows
 from src.weights import load_network
 
 from ..scripts import ROOT, start
-from .conftest import DATASET, settings_of, write_run
-from .test_sweep import config_of
+from .conftest import DATASET, config_of, settings_of, write_run
 
 
 def opened(run_dir):
@@ -39,11 +38,11 @@ def test_what_another_process_scores_is_left_to_it_and_waited_for(run_dir, capsy
     first, *_ = sweep.snapshots
     score, other = run._score, opened(run_dir)
 
-    def beside(sweep, snapshot, resolutions, codes):
+    def beside(sweep, snapshot, resolutions, codes, claim):
         """While this process is at it another comes, and finds it taken."""
         if sweep is not other:
             assert score_snapshot(other, snapshot, resolutions, codes) == 0
-        return score(sweep, snapshot, resolutions, codes)
+        return score(sweep, snapshot, resolutions, codes, claim)
 
     monkeypatch.setattr(run, "_score", beside)
     with lock.exclusive(run._lock_path(sweep, first)):  # as a process has it that dies
@@ -54,29 +53,35 @@ def test_what_another_process_scores_is_left_to_it_and_waited_for(run_dir, capsy
     assert len(labels(sweep)) == 6, "each once"
 
 
-@pytest.mark.parametrize("damage", ["row", "features", "picture"])
-def test_a_damaged_cell_is_said_and_made_again(run_dir, capsys, damage):
+def test_damaged_cells_are_said_and_made_again(run_dir, capsys):
     sweep = opened(run_dir)
     score_all(sweep)
     keys = [row["key"] for row in sweep.rows()]
-    key = keys[3]
-    path = {"row": sweep.table.kept_path, "features": sweep.table.features_path(key)}.get(damage)
-    before = {p.name: p.read_bytes() for p in (sweep.folder / "features").glob("*.npz")}
-    if path is None:
-        path = sweep.table.picture_path(key)
-        path.write_bytes(path.read_bytes()[:-20])
-    else:
+    table, folder = sweep.table, sweep.folder / "features"
+    before = {p.name: p.read_bytes() for p in folder.glob("*.npz")}
+    in_row, in_features, in_picture = keys[1], keys[3], keys[4]
+    for path, place in (
+        (table.kept_path, table.kept_path.read_bytes().index(b'"found"', _place_of(table.kept_path, in_row)) + 10),
+        (table.features_path(in_features), len(table.features_path(in_features).read_bytes()) // 2),
+    ):
         data = bytearray(path.read_bytes())
-        place = data.index(b'"found"', data.index(key.encode())) + 10 if damage == "row" else len(data) // 2
         data[place] ^= 1
         path.write_bytes(data)
+    cut = (table.picture_path(in_picture), *folder.glob("kimg-000002.00-????????????.npz"), *folder.glob("base-*.npz"))
+    assert len(cut) == 3
+    for path in cut:
+        path.write_bytes(path.read_bytes()[:-20])
     capsys.readouterr()
     sweep = opened(run_dir)
-    assert f"damaged or unfinished, and made again: {key}\n" in capsys.readouterr().out
-    assert [row["key"] for row in sweep.rows()] == [k for k in keys if k != key]
+    assert f"damaged or unfinished, and made again: {in_row} and 2 more\n" in capsys.readouterr().out
+    assert [row["key"] for row in sweep.rows()] == [k for k in keys if k not in (in_row, in_features, in_picture)]
     score_all(sweep)
     assert [row["key"] for row in sweep.rows()] == keys
-    assert {p.name: p.read_bytes() for p in (sweep.folder / "features").glob("*.npz")} == before
+    assert {p.name: p.read_bytes() for p in folder.glob("*.npz")} == before
+
+
+def _place_of(path, key):
+    return path.read_bytes().index(key.encode())
 
 
 def test_processes_of_a_launcher_have_a_gpu_each(tmp_path, monkeypatch):

@@ -12,8 +12,7 @@ from src.sweep.course import course_of
 from src.sweep.run import open_configured_sweeps, prepare, run_sweep, score_all, score_snapshot
 from src.tracking import read_rows
 
-from .conftest import write_run
-from .test_sweep import config_of
+from .conftest import config_of, write_run
 
 CODES = {"n_latents": 128, "gates": False}
 
