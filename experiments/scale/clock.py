@@ -34,12 +34,14 @@ def profiled(call: Callable[[], Any], places: Mapping[str, Place | list[Place]])
     table = {key: times[3] for key, times in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
     for name, asked in places.items():
         several = asked if isinstance(asked, list) else [asked]
-        found[name] = sum(
-            seconds
-            for (path, _, function), seconds in table.items()
-            if any(function == wanted and path.endswith(end) for end, wanted in several)
-        )
+        found[name] = sum(_seconds(table, place) for place in several)
     return result, found
+
+
+def _seconds(table: Mapping[tuple[str, int, str], float], place: Place) -> float:
+    """Of one function, which must have been called."""
+    (seconds,) = (value for (path, _, name), value in table.items() if name == place[1] and path.endswith(place[0]))
+    return seconds
 
 
 def run_script(*command: str, stop_sec: float | None = None) -> dict[str, float]:

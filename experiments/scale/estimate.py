@@ -16,7 +16,7 @@ def estimate(record: Mapping[str, Any]) -> list[dict[str, float]]:
         record: of the parts `cells`, `table` and `large`.
 
     Returns:
-        Core hours and bytes; a snapshot's sets are its blends and itself.
+        Core hours and gigabytes, two digits of each; a snapshot's sets are its blends and itself.
     """
     whole, narrow = record["large"]["rows"]
     judged = next(row for row in record["cells"]["rows"] if row["codes"] == CODES)
@@ -47,8 +47,8 @@ def estimate(record: Mapping[str, Any]) -> list[dict[str, float]]:
         "memory for an array of a comparison": max(CELLS**2, DRAWS * CELLS) * 8,
     }
     return [
-        {f"{name}, core hours": round(value / HOUR, 2) for name, value in seconds.items()},
-        {f"{name}, GB": round(value / GB, 1) for name, value in moved.items()},
+        {f"{name}, core hours": float(f"{value / HOUR:.2g}") for name, value in seconds.items()},
+        {f"{name}, GB": float(f"{value / GB:.2g}") for name, value in moved.items()},
     ]
 
 
