@@ -38,7 +38,8 @@ def estimate(record: Mapping[str, Any]) -> list[dict[str, float]]:
     }
     size = narrow["bytes"]
     moved = {
-        "read, snapshots (digest, load)": 2 * SNAPSHOTS * whole["snapshot_bytes"],
+        "read, snapshots, by jobs (digest, load)": 2 * SNAPSHOTS * whole["snapshot_bytes"],
+        "read, snapshots, by the process that launches (digests)": SNAPSHOTS * whole["snapshot_bytes"],
         "read, base, by jobs that each start a process": SNAPSHOTS * whole["snapshot_bytes"],
         "read, rows, half of them a job": SNAPSHOTS * CELLS / 2 * size["row"],
         "written, pictures": sets * size["picture"],

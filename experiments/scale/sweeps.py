@@ -32,7 +32,7 @@ PIECES: dict[str, Place | list[Place]] = {
     "features": ("sweep/features.py", "add"),
     "judge": ("cariscore/references.py", "judged"),
     "write": [("sweep/features.py", "save_arrays"), ("sweep/features.py", "show"), ("sweep/table.py", "append")],
-    "load": [("weights/load.py", "load_network"), ("networks/kinship.py", "kinship"), ("files.py", "file_sha256")],
+    "load": [("weights/load.py", "load_network"), ("networks/kinship.py", "kinship")],
     "look": ("sweep/run.py", "_next_look"),
 }
 #: And of what comes after the last one.
