@@ -22,15 +22,7 @@ Scale = Callable[[float], float]
 def line_chart(
     series: Mapping[str, Sequence[Point]], *, bands: Mapping[str, Sequence[tuple[float, float, float]]] | None = None
 ) -> str:
-    """Curves over kimg.
-
-    Args:
-        series: name to points (kimg, value).
-        bands: name of a series to (kimg, low, high), drawn behind it.
-
-    Returns:
-        SVG, or an empty string when there is nothing to draw.
-    """
+    """SVG of curves over kimg, (kimg, value) by name, with bands (kimg, low, high) behind them; empty without."""
     bands = bands or {}
     points = [p for curve in series.values() for p in curve if math.isfinite(p[1])]
     if not points:
@@ -59,13 +51,7 @@ def line_chart(
 
 
 def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any], page: str = "") -> str:
-    """CariScore of each snapshot (column) and resolution (row).
-
-    Args:
-        rows: of `cells.jsonl`.
-        ranking: `ranking.json`, for the score's axes, the recommended cell and those that may be the best.
-        page: where the cells' pictures are, for links; this one.
-    """
+    """CariScore of each snapshot (column) and resolution (row), with links to the cells' pictures on `page`."""
     kimgs = sorted({row["kimg"] for row in rows})
     resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
     room, most = (WIDE_PX, WIDE_CELL_PX) if is_wide(rows) else (NARROW_PX, CELL_PX)
@@ -96,10 +82,7 @@ def is_wide(rows: Sequence[Mapping[str, Any]]) -> bool:
 def shape_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any], page: str = "") -> str:
     """The score's first axis (shape) against its second (rendering), with curves of equal score and the Pareto front.
 
-    Args:
-        rows: of `cells.jsonl`.
-        ranking: `ranking.json`, for the axes and the recommended cell.
-        page: where the cells' pictures are, for links; this one.
+    Links go to the cells' pictures, which are on `page`.
     """
     size, margin = 360, 44
     across, up = ranking["axes"][:2]
