@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 WIDTH, HEIGHT = 460, 220
+MAX_POINTS = 1000  # of a curve
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
 COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
 WIDE_FROM = 7  # snapshots in a heat map
@@ -35,7 +36,7 @@ def line_chart(
         if name in bands:
             outline = [(k, high) for k, _, high in bands[name]] + [(k, low) for k, low, _ in reversed(bands[name])]
             parts.append(f'<path d="{_path(outline, x, y)}Z" fill="{colour}" opacity=".16"/>')
-        finite = [p for p in curve if math.isfinite(p[1])]
+        finite = _thinned([p for p in curve if math.isfinite(p[1])])
         parts.append(f'<path d="{_path(finite, x, y)}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for k, value in finite if len(finite) <= 60 else []:
             title = f"{escape(name)}: {value:.4g} at {k:g} kimg"
@@ -203,6 +204,13 @@ def _axes(x: Scale, x_ticks: list[float], y: Scale, y_ticks: list[float]) -> str
         parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{tick:g}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT}" text-anchor="end" class="axis">kimg</text>')
     return "".join(parts)
+
+
+def _thinned(points: Sequence[Point]) -> list[Point]:
+    """Means of neighbours, where a curve has more points than a chart can show."""
+    step = math.ceil(len(points) / MAX_POINTS) or 1
+    parts = [points[i : i + step] for i in range(0, len(points), step)]
+    return [(sum(p[0] for p in part) / len(part), sum(p[1] for p in part) / len(part)) for part in parts]
 
 
 def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
