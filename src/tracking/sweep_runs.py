@@ -15,6 +15,7 @@ from .wandb_record import WandbRecord, known_run
 from .wandb_run import WandbRun, open_wandb_run
 
 RECORD, CELLS = "wandb.json", "cells.jsonl"
+BEST_ALIAS = "best"  # of the version that is recommended
 SUMMARY, SHOWN = "summary", "shown"  # its entries: the summary run; the digest of what W&B has all of
 CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 Row = Mapping[str, Any]
@@ -77,6 +78,18 @@ def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mappi
     return run.status
 
 
+def shown_blend(sweep_dir: Path) -> str | None:
+    """Find what W&B calls the blend that a sweep recommends.
+
+    Returns:
+        `entity/project/artifact:best`; None where W&B does not have all of the sweep.
+    """
+    path = known_run(sweep_dir / RECORD, SUMMARY).get("path")
+    if path is None or not _is_shown(sweep_dir, _digest(sweep_dir)):
+        return None
+    return f"{path.rpartition('/')[0]}/{blends_artifact(sweep_dir.parents[1], sweep_dir.name)}:{BEST_ALIAS}"
+
+
 def _digest(sweep_dir: Path) -> str:
     """Of all that is shown; the keys of rows stand for pictures."""
     return hashlib.sha256((sweep_dir / RANKING).read_bytes() + (sweep_dir / CELLS).read_bytes()).hexdigest()
@@ -113,7 +126,7 @@ def _summarize(run: WandbRun, sweep_dir: Path, rows: Sequence[Row], ranking: Row
     run.summary({**scores, "score/below_best": ranking["below_best"], "recommended": choice["label"]})
     facts = {key: choice[key] for key in ("label", "kimg", "resolution", "cari")}
     facts["snapshot"] = f"{snapshots_artifact(run_dir)}:{snapshot_alias(choice['kimg'])}"
-    run.store(sweep_dir / BEST, name=blends_artifact(run_dir, sweep_dir.name), aliases=["best"], metadata=facts)
+    run.store(sweep_dir / BEST, name=blends_artifact(run_dir, sweep_dir.name), aliases=[BEST_ALIAS], metadata=facts)
 
 
 def _record(sweep_dir: Path, key: str, values: Sequence[Row], given_id: str | None) -> WandbRecord:
