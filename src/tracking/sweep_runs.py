@@ -106,7 +106,7 @@ def _summarize(run: WandbRun, sweep_dir: Path, rows: Sequence[Row], ranking: Row
     columns = [*CELL, *names, *FOUND]
     media = {"sweep/cells": lambda wandb: wandb.Table(columns=columns, data=_cells(wandb, sweep_dir, rows, columns))}
     report = sweep_dir / "report.html"
-    if report.is_file():  # heat map and front, as they are offline
+    if report.is_file():  # heat map and front, as they are offline: some 6 MB; W&B limits no media
         media["sweep/report"] = lambda wandb: wandb.Html(report.read_text(encoding="utf-8"), inject=False)
     if len(names) > 1:
         x, y = names[1], names[0]
