@@ -8,14 +8,16 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+SLOW_SEC = 0.5  # before each answer of a slow one
+
 
 class WandbServer:
     """Runs by id: `history` (lines by number), `summary`, and what `UpsertBucket` said of them; `artifacts`.
 
     Of a sweep of W&B's own it keeps the `sweep` (its configuration), and hands `trials` (options by name) to agents.
 
-    `fault` makes it fail from now on: "gone" (closes connections), "silent" (never answers), "full" (507 for all that
-    is to be kept) or "refusing" (403 for that); None for none.
+    `fault` makes it fail from now on: "gone" (closes connections), "silent" (never answers), "slow", "full" (507 for
+    all that is to be kept) or "refusing" (403 for that); None for none.
     """
 
     def __init__(self):
@@ -80,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fails(self):
         fault = self.wandb.fault
+        if fault == "slow":
+            time.sleep(SLOW_SEC)
+            return False
         if fault == "silent":
             self.wandb.wait()
         if fault in ("silent", "gone"):
