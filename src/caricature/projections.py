@@ -36,6 +36,7 @@ class Projections:
 
     def __init__(self, out: Path, protocol: Mapping[str, Any]) -> None:
         self.folder, self.protocol, self._path = out / "codes", protocol, out / ROWS
+        self._rows_lock = out / f".{ROWS}.lock"
         self._keys: dict[str, str] = {}  # by name, of faces that were asked for
 
     def fill(
@@ -52,6 +53,7 @@ class Projections:
         Returns:
             How many were there.
         """
+        self._remove_left_locks()
         rows = self.rows()
         missing = [face for face in faces if not self._has(rows, face) or not _is_whole(self.folder, face.name, rows)]
         if not missing:
@@ -102,6 +104,13 @@ class Projections:
                 with exclusive(self._lock(faces[0]), waiting=partial(print, said, flush=True)):
                     pass
 
+    def _remove_left_locks(self) -> None:
+        """Those of killed processes: taking a lock that nobody holds and giving it back removes it."""
+        for path in [*self.folder.glob(".*.lock"), self._rows_lock]:
+            if path.exists():
+                with attempt(path):
+                    pass
+
     def _lock(self, face: FoundFace) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f".{face.name}.lock"
@@ -129,7 +138,7 @@ class Projections:
         self._update(rows)
 
     def _update(self, rows: Rows) -> None:
-        with exclusive(self._path.with_name(f".{ROWS}.lock")):
+        with exclusive(self._rows_lock):
             write_text(self._path, json.dumps(self.rows() | rows, indent=2) + "\n")
 
 

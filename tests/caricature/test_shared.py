@@ -40,6 +40,15 @@ def test_what_another_process_is_at_is_left_to_it_and_taken_up_where_it_fails(se
     assert batches == [2, 1] and not list(folder.glob(".*.lock"))
 
 
+def test_locks_of_killed_processes_go(settings):
+    caricature(settings)
+    left = [settings.out / "codes/.person-01.lock", settings.out / ".projections.json.lock"]
+    for path in left:
+        path.touch()
+    caricature(settings)
+    assert not any(path.exists() for path in left)
+
+
 def test_who_comes_second_does_not_render_again_what_is_the_same(settings, run_dir, capsys):
     first = caricature(settings)
     written = times(first.folder, "caricatures/*.png")
