@@ -1,13 +1,16 @@
 """How a program ends: a mistake of the user's and a signal are one line each, with their exit codes."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from .errors import UserError, is_out_of_memory
+from .files import FULL, unwritable
 from .signals import Stopped, answer, answer_as, stop
 
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, *FULL)  # what a file system does not let us do
 
 
 def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -> Any:
@@ -21,6 +24,11 @@ def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -
         return call()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except OSError as error:
+        if error.errno not in DENIED or error.filename is None:
+            raise
+        print(f"error: {unwritable(str(error.filename), error)}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
