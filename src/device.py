@@ -24,13 +24,9 @@ UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": GB}  # of PyTorch's mess
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of the option `device`.
+    """The device of the option `device`: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
 
-    Args:
-        name: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
-
-    Raises:
-        UserError: when it is not there.
+    A UserError when it is not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -63,15 +59,10 @@ def peak_memory(device: torch.device) -> int | None:
 
 @contextmanager
 def memory_advice(device: torch.device, advice: Callable[[float | None], str]) -> Iterator[None]:
-    """Where memory runs out while the block runs, say how much there is and what to lower.
+    """Where the device's memory runs out while the block runs, say in a UserError how much there is and what to lower.
 
-    Args:
-        device: that the block computes on.
-        advice: what to lower; given which share there is, at the most, of what the block needs beyond what was taken
-            before it. None where nobody has counted, on a processor.
-
-    Raises:
-        UserError: instead of the exception.
+    The latter is `advice` of the share that there is, at the most, of what the block needs beyond what was taken before
+    it; of None where nobody has counted, on a processor.
     """
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     try:

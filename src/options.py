@@ -137,11 +137,7 @@ Device = Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda")]
 
 
 def kind_of(hint: Any) -> Kind:
-    """What the type of a field says.
-
-    Raises:
-        KeyError: for the type of no option.
-    """
+    """What the type of a field says; a KeyError for the type of no option."""
     origin, given = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return given[1] if isinstance(given[1], Kind) else _annotated(kind_of(given[0]), given[1])
@@ -194,8 +190,7 @@ def _instance(group: "type[Options]", value: Any) -> "Options":
 class Options:
     """Base of the settings classes.
 
-    Raises:
-        OptionError: by a constructor, naming the first option that cannot be, or that would have no effect.
+    A constructor's OptionError names the first option that cannot be, or that would have no effect.
     """
 
     def __post_init__(self) -> None:
@@ -233,11 +228,7 @@ class Options:
                 yield name
 
     def refuse_changed(self, reason: str, *names: str) -> None:
-        """Refuse those options, of a group all by `group.`, that are not the class's defaults.
-
-        Raises:
-            OptionError: naming the first.
-        """
+        """Refuse those options, of a group all by `group.`, that are not the class's defaults; the first is named."""
         for name in self.changed():
             if name.startswith(names):
                 raise self.wrong(name, reason)
@@ -284,14 +275,9 @@ S = TypeVar("S", bound=Options)
 
 
 def read(settings: type[S], config: Mapping[str, Any]) -> S:
-    """Make a settings object of a plain configuration; what the configuration leaves out has its default.
+    """Make a settings object of a plain configuration, groups as mappings; what it leaves out has its default.
 
-    Args:
-        settings: its class.
-        config: options by name, groups as mappings.
-
-    Raises:
-        OptionError: naming the first option that is unknown, missing, cannot be, or would have no effect.
+    An OptionError names the first option that is unknown, missing, cannot be, or would have no effect.
     """
     known, values = kinds(settings), dict(config)
     for field in fields(settings):  # type: ignore[arg-type]

@@ -19,11 +19,7 @@ class AdaController:
         adjust_kimg: images, in thousands, in which p can go from 0 to 1.
         interval: batches between two adjustments.
         initial_p: p at the start, in [0, 1].
-        device: where the numbers live (D's device).
-
-    Attributes:
-        p: scalar float32 tensor, updated in place.
-        rt: scalar float32 tensor, r_t of the last completed interval (0 before the first).
+        device: D's.
     """
 
     def __init__(
@@ -38,8 +34,8 @@ class AdaController:
         self.target = target
         self.adjust_kimg = float(adjust_kimg)
         self.interval = int(interval)
-        self.p = torch.tensor(float(initial_p), device=device)
-        self.rt = torch.zeros([], device=device)
+        self.p = torch.tensor(float(initial_p), device=device)  # updated in place, as `rt`
+        self.rt = torch.zeros([], device=device)  # r_t of the last completed interval, 0 before the first
         self._sign_sum = torch.zeros([], device=device)
         self._logits = 0  # observed in this interval
         self._images = 0  # shown in this interval
@@ -60,17 +56,10 @@ class AdaController:
 
     @torch.no_grad()
     def end_batch(self, batch: int, sum_: Callable[[Tensor], None] = lambda _: None) -> bool:
-        """Close a batch; at the end of an interval adjust p.
+        """Close a batch of so many real images; returns whether an interval ended.
 
-        Args:
-            batch: real images in it.
-            sum_: puts the sum over the processes that observe together in a tensor's place.
-
-        Returns:
-            True when an interval ended (rt is new and p has moved, unless it is fixed).
-
-        Raises:
-            RuntimeError: when an interval ends without any output.
+        Then rt is new, and p has moved unless it is fixed; an interval without any output is a RuntimeError. `sum_`
+        puts the sum over the processes that observe together in a tensor's place.
         """
         self._images += batch
         self._batches += 1
@@ -89,12 +78,7 @@ class AdaController:
 
     @torch.no_grad()
     def settle(self, sum_: Callable[[Tensor], None], *, holds: bool) -> None:
-        """Between two iterations, let one process hold the sum that all of them have: its state is then the whole.
-
-        Args:
-            sum_: as of `end_batch`.
-            holds: whether this process is the one.
-        """
+        """Between two iterations, let the one process that `holds` have the sum of all: its state is then the whole."""
         sum_(self._sign_sum)
         if not holds:
             self._sign_sum.zero_()
@@ -110,11 +94,7 @@ class AdaController:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue exactly where `state_dict` was taken.
-
-        Raises:
-            KeyError: when an entry is missing.
-        """
+        """Continue exactly where `state_dict` was taken; a KeyError when an entry is missing."""
         self.p.copy_(state["p"])
         self.rt.copy_(state["rt"])
         self._sign_sum.copy_(state["sign_sum"])

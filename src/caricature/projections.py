@@ -27,12 +27,7 @@ Rows = dict[str, dict[str, Any]]
 
 
 class Projections:
-    """Those of one folder of results.
-
-    Args:
-        out: the folder.
-        protocol: what decides the codes of a given picture.
-    """
+    """Those of one folder of results; `protocol` is what decides the codes of a given picture."""
 
     def __init__(self, out: Path, protocol: Mapping[str, Any]) -> None:
         self.folder, self.protocol, self._path = out / "codes", protocol, out / ROWS
@@ -44,14 +39,7 @@ class Projections:
     ) -> int:
         """Project the faces whose codes are not there, of this picture and protocol, as they were written.
 
-        Args:
-            faces: of all photographs.
-            base: network to project into.
-            settings: how, and where weights are.
-            start: codes to begin with, `[1, L, w_dim]`; None for the average code.
-
-        Returns:
-            How many were there.
+        They begin with codes `start` `[1, L, w_dim]`, None for the average code; returned is how many were there.
         """
         self._remove_left_locks()
         rows = self.rows()

@@ -51,11 +51,7 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | None = None) -> Result:
-    """Turn photographs into caricatures.
-
-    Args:
-        settings: what to do.
-        provider: of landmarks; None for the one that the settings name.
+    """Turn photographs into caricatures; without a provider of landmarks, by the one that the settings name.
 
     Returns:
         Where the results are: `caricatures/*.png`, `photos/*.jpg` (pasted back; transparent ones `*.png`), `codes/`,

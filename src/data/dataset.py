@@ -44,17 +44,7 @@ NOT_PICTURES = frozenset(
 
 
 class PictureDataset:
-    """Square pictures of one size, indexable.
-
-    Attributes:
-        name: of the set.
-        resolution: px a side.
-        labels: class of each picture, or None.
-        fingerprint: SHA-256 over names, contents and settings.
-        contents: name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
-        report: what the check found.
-        images: uint8 `[N, 3, H, W]` when the set is in memory, else None.
-    """
+    """Square pictures of one size, indexable."""
 
     def __init__(
         self,
@@ -68,8 +58,11 @@ class PictureDataset:
         decode: "PictureDecoder | None" = None,
         contents: Mapping[str, str] | None = None,
     ) -> None:
+        #: Name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
         self.contents = dict(contents or {})
+        #: `resolution` is px a side, `fingerprint` a SHA-256 over names, contents and settings.
         self.name, self.resolution, self.fingerprint, self.report = name, resolution, fingerprint, report
+        #: uint8 `[N, 3, H, W]` when the set is in memory, else None; class of each picture, or None.
         self.images, self.labels, self._decode = images, labels, decode
 
     def __len__(self) -> int:
@@ -136,12 +129,8 @@ def open_dataset(
         memory_limit_mb: a decoded set up to this size is kept in memory.
         name: of the set; None for the path's stem.
 
-    Returns:
-        The data set.
-
     Raises:
-        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, damaged
-            TFRecords.
+        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, damaged TFRecords.
     """
     path = expanded(path)
     if on_bad not in ("skip", "error"):

@@ -13,16 +13,10 @@ DETECTORS = ("face-alignment", "dlib", "network")
 def open_detector(
     name: str, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER
 ) -> LandmarkProvider:
-    """Open a detector.
+    """Open a detector; a UserError for an unknown name, or when it cannot be had.
 
-    Args:
-        name: `"face-alignment"`; `"dlib"`; `"network"`, this project's, for pictures of one aligned face each that are
-            drawn as the built-in portraits.
-        device: where it is to run, if it can; dlib's runs on the host.
-        weights_folder: where published weights lie and come from.
-
-    Raises:
-        UserError: for an unknown name, or when it cannot be had.
+    It is `"face-alignment"`, `"dlib"`, which runs on the host, or `"network"`, this project's, for pictures of one
+    aligned face each that are drawn as the built-in portraits.
     """
     if name == "face-alignment":
         return FaceAlignmentLandmarks(device=device, weights_folder=weights_folder)

@@ -32,11 +32,9 @@ _MALFORMED = (ValueError, TypeError, KeyError, EOFError, AttributeError, Overflo
 class FileLandmarks:
     """Landmarks in files named as the picture: `<stem>.json`, `.npy` or `.txt`.
 
+    The source is the photographs' own folder or zip, or another.
     JSON: `[[x, y], …]`, a list of such lists (one a face), or `{"faces": [{"landmarks": […], "score": …}, …]}`.
     NPY: `[68, 2]` or `[F, 68, 2]`. TXT: two numbers a line, 68 lines a face. No face is an empty list.
-
-    Args:
-        source: of the files: the photographs' own folder or zip, or another.
     """
 
     def __init__(self, source: Source) -> None:
@@ -124,17 +122,10 @@ class AutoLandmarks:
 def open_landmarks(
     choice: str, photos: Source, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER
 ) -> LandmarkProvider:
-    """Open what `faces.landmarks` names.
+    """Open what `faces.landmarks` names; a UserError when it cannot be opened.
 
-    Args:
-        choice: `"auto"` (for each picture its landmark file where there is one, face-alignment for the others),
-            the name of a detector, `"files"` (beside the pictures), or a folder or zip of landmark files.
-        photos: the photographs.
-        device: of the detector.
-        weights_folder: where its weights lie and come from.
-
-    Raises:
-        UserError: when it cannot be opened.
+    `choice` is `"auto"` (for each picture its landmark file where there is one, face-alignment for the others), the
+    name of a detector, `"files"` (beside the pictures), or a folder or zip of landmark files.
     """
     if choice == "auto":
         detector = partial(open_detector, "face-alignment", device=device, weights_folder=weights_folder)
@@ -184,11 +175,7 @@ def _is_picture(photos: Source, name: str) -> bool:
 
 
 def read_landmarks(source: Source, file: str) -> list[Face]:
-    """Read the faces in a landmark file.
-
-    Raises:
-        BadPicture: when they are none, or no faces in pixels as pictures have them.
-    """
+    """Read the faces in a landmark file; a BadPicture for none, or for no faces in pixels as pictures have them."""
     faces = parse_landmarks(source.read(file), file)
     for face in faces:
         if reason := why_no_face(face.landmarks):
@@ -212,11 +199,7 @@ def why_no_face(landmarks: NDArray[np.float64]) -> str | None:
 
 
 def parse_landmarks(data: bytes, name: str) -> list[Face]:
-    """Read the faces in a landmark file's bytes.
-
-    Raises:
-        BadPicture: when they are none.
-    """
+    """Read the faces in a landmark file's bytes; a BadPicture when they are none."""
     try:
         if name.lower().endswith(".npy"):
             return _faces(np.load(io.BytesIO(data), allow_pickle=False).tolist())

@@ -65,13 +65,7 @@ def blend(low: Generator, high: Generator, resolution: int, *, level: int = 0, w
 def blend_weights(
     full_resolution: int, resolution: int, *, level: int = 0, width: float | None = None
 ) -> dict[str, float]:
-    """Share of the high network in each unit.
-
-    Args:
-        full_resolution: of the generators.
-        resolution: of the switch.
-        level: 0 or 1.
-        width: None or 0 for a hard switch.
+    """Share of the high network in each unit of generators of `full_resolution`; the switch is as for `blend`.
 
     Returns:
         `{"4/const": y, "4/torgb": y, "8/conv0": y, "8/conv1": y, …}`; conv1's share is its block's ToRGB's too.

@@ -48,23 +48,17 @@ class PortraitParams:
 
 @dataclass(frozen=True)
 class Geometry:
-    """A face placed in the unit square (0 to 1, x right, y down).
+    """A face placed in the unit square (0 to 1, x right, y down)."""
 
-    landmarks [68, 2] in the iBUG 300-W order; outline [P, 2] is the closed curve jaw + skull; centre [2]
-    lies inside it; pupils [2, 2] left to right in the picture; iris is their radius; skull [2] and
-    skull_size [2] are the centre and half axes of the cranium; ears [2, 2]; scale is the frame's scale
-    (about 1 for "people").
-    """
-
-    landmarks: Array
-    outline: Array
-    centre: Array
-    pupils: Array
-    iris: float
-    skull: Array
-    skull_size: Array
-    ears: Array
-    scale: float
+    landmarks: Array  # `[68, 2]` in the iBUG 300-W order
+    outline: Array  # `[P, 2]`, the closed curve jaw + skull
+    centre: Array  # `[2]`, inside it
+    pupils: Array  # `[2, 2]`, left to right in the picture
+    iris: float  # their radius
+    skull: Array  # centre `[2]` of the cranium
+    skull_size: Array  # its half axes `[2]`
+    ears: Array  # `[2, 2]`
+    scale: float  # of the frame, about 1 for "people"
 
 
 def sample_params(seed: int) -> PortraitParams:

@@ -10,19 +10,14 @@ from .geometry import Geometry, PortraitParams
 
 @dataclass(frozen=True)
 class Head:
-    """Signed fields [n, n] of the regions of a head, shared by the two domains.
-
-    face and face_ratio (0 centre, 1 outline), hair_back, hair_front (drawn over the face), body, neck,
-    ears; hair_ratio is 0 at the middle of the hair's cap and 1 at its outline; lock is a slow wave across
-    the hair's strands in [-1, 1].
-    """
+    """Signed fields `[n, n]` of the regions of a head, shared by the two domains."""
 
     face: Field
-    face_ratio: Field
+    face_ratio: Field  # 0 centre, 1 outline
     hair_back: Field
-    hair_front: Field
-    hair_ratio: Field
-    lock: Field
+    hair_front: Field  # drawn over the face
+    hair_ratio: Field  # 0 at the middle of the hair's cap, 1 at its outline
+    lock: Field  # a slow wave across the hair's strands in [-1, 1]
     neck: Field
     body: Field
     ears: Field

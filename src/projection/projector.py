@@ -62,13 +62,7 @@ class Projector:
         seed: of the noise, together with each picture's pixels.
         batch: pictures at a time; None for 16, fewer above 256 px.
         total: of pictures that are to be projected, for the bar; None shows none.
-        weights_folder: where the weights of LPIPS lie and come from.
-
-    Attributes:
-        batch: pictures at a time.
-
-    Raises:
-        UserError: without the weights of the distance.
+        weights_folder: where the weights of LPIPS lie and come from; a UserError where they cannot be had.
     """
 
     def __init__(
@@ -136,9 +130,6 @@ def project(
         settings: see `Projector`, as `seed`, `batch` and `weights_folder`.
         start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
         progress: show a bar.
-
-    Returns:
-        The projection.
 
     Raises:
         UserError: for targets or start codes of another shape, settings that cannot be, or without the weights of the

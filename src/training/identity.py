@@ -40,10 +40,7 @@ VERSION = "0.1.0"
 def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> dict[str, Any]:
     """Flatten the configuration to what identifies the run: fingerprints of data set and network, not their paths.
 
-    Args:
-        config: plain configuration.
-        dataset: the opened data set.
-        parent: sha256 of the pretrained network's file.
+    `parent` is the sha256 of the pretrained network's file.
     """
     flat = _flatten({k: v for k, v in config.items() if k not in FREE_KEYS})
     flat = {key: value for key, value in flat.items() if not key.startswith(FREE_GROUPS)}

@@ -34,21 +34,13 @@ LOCK = ".training.lock"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the run of a configuration is, or will be. Made by `find_run_folder`.
-
-    Attributes:
-        path: of the folder.
-        config: plain configuration.
-        dataset: the opened data set.
-        own: the run's identity.
-        fork: how it comes from another run; None where it does not.
-    """
+    """Where the run of a configuration is, or will be. Made by `find_run_folder`."""
 
     path: Path
     config: Mapping[str, Any]
     dataset: PictureDataset
-    own: Mapping[str, Any]
-    fork: Fork | None
+    own: Mapping[str, Any]  # the run's identity
+    fork: Fork | None  # how it comes from another run; None where it does not
 
     @property
     def goes_on(self) -> bool:
@@ -93,14 +85,8 @@ class RunFolder:
     def open(self, *, ops: str, held: ExitStack) -> Claim:
         """Make the folder where it is not there, and write `run.json` and `config.yaml`.
 
-        A folder where training has stopped before its first result is as good as a new one.
-
-        Args:
-            ops: which op implementations serve, for the record.
-            held: keeps the folder for this process until it is closed.
-
-        Returns:
-            The claim on the folder.
+        A folder where training has stopped before its first result is as good as a new one. The claim that is returned
+        keeps it for this process until `held` is closed; `ops` names the op implementations that serve, for the record.
 
         Raises:
             UserError: as `check`, or when another process is training the run.
@@ -154,10 +140,7 @@ class RunFolder:
 def find_run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> RunFolder:
     """Find where the run of a configuration is, or will be; nothing is written.
 
-    Args:
-        config: plain configuration.
-        dataset: the opened data set.
-        parent: sha256 of the pretrained network's file.
+    `parent` is the sha256 of the pretrained network's file.
 
     Raises:
         UserError: as `RunFolder.check`, or when there is nothing to fork.

@@ -35,18 +35,11 @@ def save_network(
     meta: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write a network file, whole or not at all.
+    """Write a network file, whole or not at all, and return its path; a full one has G and D, too. Its folder is made.
 
     Args:
-        path: target; its folder is made.
-        G_ema: averaged generator.
-        G: generator in training, for a full file.
-        D: discriminator, for a full file.
         meta: plain data for the header.
         dtype: of the stored tensors, `torch.float32` or `torch.float16`; see `stored`.
-
-    Returns:
-        The path written.
 
     Raises:
         UserError: when it cannot be written.
