@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .errors import UserError
+from .errors import UserError, lacking_memory
 
 EAGER_RUNS = 3
 
@@ -81,6 +81,8 @@ class CudaRecorder:
                 begin()
                 result = work()
         except RuntimeError as error:
+            if lacking_memory(error):
+                raise
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"this work cannot be captured in a CUDA graph ({reason}): {self.otherwise}") from error
         finally:

@@ -74,6 +74,3 @@ class Group:
 
 
 ALONE = Group()  # a process by itself
-
-
-ALONE = Group()  # a process by itself

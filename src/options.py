@@ -196,7 +196,7 @@ class Options:
     def __post_init__(self) -> None:
         for name, kind in kinds(type(self)).items():
             given = getattr(self, name)
-            if has_login(str(given)):
+            if kind.group is None and has_login(str(given)):  # a group looks at its own
                 raise OptionError(name, given, NO_LOGIN)
             try:
                 object.__setattr__(self, name, kind.accept(given))

@@ -82,10 +82,8 @@ def gather(
         save_png(out / "faces" / f"{face.name}.png", face.image)
     projections = Projections(out, protocol)
     reused = projections.fill(faces, base, settings, start)
-    table = projections.rows()
-    subjects = [
-        Subject(face.name, projections.read(face, base), picture_of(face), face, table[face.name]) for face in faces
-    ]
+    found = zip(faces, projections.read(faces, base), strict=True)
+    subjects = [Subject(face.name, codes, picture_of(face), face, facts) for face, (codes, facts) in found]
     return Gathered(subjects, photos, reports, reused)
 
 

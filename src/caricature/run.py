@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +72,13 @@ def _make(settings: CaricatureSettings, models: Models, out: Path, provider: Lan
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)
     gathered = gather(settings, models.base, models.base_sha256, out, photos=photos, provider=provider)
-    waited: list[bool] = []
-    with exclusive(out / ".results.lock", waiting=partial(waited.append, True)):
+    waited: list[str] = []
+
+    def waiting() -> None:
+        waited.append("waiting for another process that renders into this folder")
+        print(waited[-1], flush=True)
+
+    with exclusive(out / ".results.lock", waiting=waiting):
         return _show(settings, models, gathered, out, others=bool(waited))
 
 

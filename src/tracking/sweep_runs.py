@@ -42,7 +42,8 @@ def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mappi
         return WandbRun().status
     digest = _digest(sweep_dir)
     if _is_shown(sweep_dir, digest):
-        return "Weights & Biases has this ranking already"
+        where = "Weights & Biases has" if _is_online(sweep_dir) else "an offline log of Weights & Biases holds"
+        return f"{where} this ranking already"
     ranking, rows = read_json(sweep_dir / RANKING), read_rows(sweep_dir / CELLS)
     run_dir, whole = sweep_dir.parents[1], True
     shared: dict[str, Any] = {"mode": mode, "project": project, "group": group_of(run_dir)}
@@ -85,14 +86,20 @@ def shown_blend(sweep_dir: Path) -> str | None:
         `entity/project/artifact:best`; None where W&B does not have all of the sweep.
     """
     path = known_run(sweep_dir / RECORD, SUMMARY).get("path")
-    if path is None or not _is_shown(sweep_dir, _digest(sweep_dir)):
+    if path is None or not _is_online(sweep_dir) or not _is_shown(sweep_dir, _digest(sweep_dir)):
         return None
     return f"{path.rpartition('/')[0]}/{blends_artifact(sweep_dir.parents[1], sweep_dir.name)}:{BEST_ALIAS}"
 
 
 def _digest(sweep_dir: Path) -> str:
-    """Of all that is shown; the keys of rows stand for pictures."""
-    return hashlib.sha256((sweep_dir / RANKING).read_bytes() + (sweep_dir / CELLS).read_bytes()).hexdigest()
+    """Of all that is shown, as far as it is there; the keys of rows stand for pictures."""
+    files = [sweep_dir / RANKING, sweep_dir / CELLS]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files if path.is_file())).hexdigest()
+
+
+def _is_online(sweep_dir: Path) -> bool:
+    """Whether the last sitting of the summary run was; what an offline one has logged waits for `wandb sync`."""
+    return bool(known_run(sweep_dir / RECORD, SUMMARY).get("mode") == "online")
 
 
 def _is_shown(sweep_dir: Path, digest: str) -> bool:

@@ -38,12 +38,17 @@ class ChoiceWatch:
         return True
 
     def chosen(self) -> str | None:
-        """Name of the snapshot that the recommended blend is made of, as of the last look; None without one."""
+        """Name of the snapshot that the recommended blend is made of; None without one.
+
+        It is that of the last look; where there was none yet, the run is swept now.
+        """
         choice = self._choice if self._newest else self._look()
         return None if choice is None else str(choice["snapshot"])
 
     def _look(self) -> Mapping[str, Any] | None:
         """The recommended blend, swept anew when there is a new snapshot."""
+        if not any(self.run_dir.glob("snapshots/kimg-*.safetensors")):
+            return None
         newest = find_snapshots(self.run_dir)[-1]
         if newest.name != self._newest:
             self._choice = self._swept() if newest.kimg > 0 else None

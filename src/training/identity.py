@@ -12,6 +12,7 @@ from typing import Any
 from ..data import PictureDataset
 from ..errors import UserError
 from ..files import read_json
+from ..runs import RUN_JSON
 from .pictures import changed_pictures
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
@@ -66,7 +67,7 @@ def digest(own: Mapping[str, Any]) -> str:
 
 def differences(folder: Path, own: Mapping[str, Any], dataset: PictureDataset) -> dict[str, str]:
     """What is not as it was in the run of a folder, in words, by option."""
-    theirs = read_json(folder / "run.json").get("identity")
+    theirs = read_json(folder / RUN_JSON).get("identity")
     if not isinstance(theirs, dict):
         raise UserError(f"{folder / 'run.json'} is damaged (no identity): restore it, or take another run=NAME")
     return {

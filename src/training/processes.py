@@ -147,7 +147,7 @@ class Processes:
             raise
         finally:
             self._ending.set()
-            if dist.is_initialized():
+            if self.environment is not None and dist.is_initialized():
                 dist.destroy_process_group()
             for worker in self._workers:
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -94,9 +94,14 @@ class Snapshotter:
         self.tracker.snapshot(row, kimg, nimg)
         self._store({**row, "kimg": kimg})
         if self._prunes:
-            beside = self.run_dir / "checkpoints"
-            limits: dict[str, Any] = {"keep_best": self.keep_best, "max_gb": self.max_gb}
-            prune_snapshots(path.parent, self.evaluations.kids, **limits, beside=beside, chosen=self.chosen())
+            prune_snapshots(
+                path.parent,
+                self.evaluations.kids,
+                keep_best=self.keep_best,
+                max_gb=self.max_gb,
+                beside=self.run_dir / "checkpoints",
+                chosen=self.chosen(),
+            )
 
     def finish(self) -> None:
         """Where snapshots are pruned, store those that have stayed, and have no others stored."""
