@@ -44,7 +44,17 @@ NOT_PICTURES = frozenset(
 
 
 class PictureDataset:
-    """Square pictures of one size, indexable."""
+    """Square pictures of one size, indexable.
+
+    Attributes:
+        name: of the set.
+        resolution: px a side.
+        images: uint8 `[N, 3, H, W]` when the set is in memory, else None.
+        labels: class of each picture, or None.
+        fingerprint: SHA-256 over names, contents and settings.
+        contents: name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
+        report: what the check found.
+    """
 
     def __init__(
         self,
@@ -58,11 +68,8 @@ class PictureDataset:
         decode: "PictureDecoder | None" = None,
         contents: Mapping[str, str] | None = None,
     ) -> None:
-        #: Name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
         self.contents = dict(contents or {})
-        #: `resolution` is px a side, `fingerprint` a SHA-256 over names, contents and settings.
         self.name, self.resolution, self.fingerprint, self.report = name, resolution, fingerprint, report
-        #: uint8 `[N, 3, H, W]` when the set is in memory, else None; class of each picture, or None.
         self.images, self.labels, self._decode = images, labels, decode
 
     def __len__(self) -> int:
