@@ -161,10 +161,8 @@ def open_dataset(
         file, reason = next(iter(report.skipped.items()))
         raise OptionError("dataset.path", path, f"{file}: {reason} ({len(report.skipped)} bad pictures, on_bad=error)")
     if report.used < MIN_PICTURES:
-        reasons = f"; {report.summary()}" if report.skipped else ""
-        raise OptionError(
-            "dataset.path", path, f"{report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}"
-        )
+        lack = f"{report.used} usable pictures, at least {MIN_PICTURES} needed"
+        raise OptionError("dataset.path", path, f"{lack}{report.details()}")
     final = check.resolution_of_all()
     found = read_labels(source, everything).of(list(check.contents))
     labels = None if found.classes is None else list(found.classes.values())
