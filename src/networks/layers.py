@@ -1,8 +1,8 @@
 """Fully connected and convolution layers with equalised learning rate (arXiv 1710.10196, Sec. 4.1).
 
 Weights are stored at unit variance and scaled by a run-time gain, exactly as the published networks store them, so
-importing one is renaming and transposing. Gains are Python floats; a leaky ReLU's gain is folded into weight and bias
-(it is positively homogeneous), which leaves one convolution with bias and one activation pass.
+importing one is renaming and transposing. Gains are Python floats; without compiled kernels a leaky ReLU's gain goes
+into weight and bias (it is positively homogeneous), which leaves one convolution with bias and one activation pass.
 """
 
 import math
@@ -96,33 +96,32 @@ class Conv2dLayer(nn.Module):
         """Map `[N, C_in, H, W]` to `[N, C_out, H/down, W/down]`, times `gain`."""
         act_gain = self.act_gain * gain
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
-        weight = self.weight * (self.weight_gain * act_gain)
-        bias = None if self.bias is None else self.bias * act_gain
         if kernels_for(x) is None:
-            return self._reference(x, weight, None if bias is None else bias.to(x.dtype), clamp)
-        x = self._convolve(x, weight, None)
-        if bias is None and clamp is None and self.activation == "linear":
-            return x
-        return bias_act(x, bias, act=self.activation, gain=1.0, clamp=clamp, overwrite=True)
+            return self._reference(x, act_gain, clamp)
+        if self.bias is None and clamp is None and self.activation == "linear":
+            return self._convolve(x, None, self.weight_gain * act_gain)
+        x = self._convolve(x, None, self.weight_gain)
+        return bias_act(x, self.bias, act=self.activation, gain=act_gain, clamp=clamp, overwrite=True)
 
-    def _reference(self, x: Tensor, weight: Tensor, bias: Tensor | None, clamp: float | None) -> Tensor:
+    def _reference(self, x: Tensor, act_gain: float, clamp: float | None) -> Tensor:
         """PyTorch's convolutions add the bias in the same pass, and its leaky ReLU can work in place."""
-        x = self._convolve(x, weight, bias)
+        bias = None if self.bias is None else (self.bias * act_gain).to(x.dtype)
+        x = self._convolve(x, bias, self.weight_gain * act_gain)
         if self.activation == "lrelu":
             x = F.leaky_relu(x, LRELU_SLOPE, inplace=True)
         return x if clamp is None else x.clamp(-clamp, clamp)
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        kernel = weight.shape[2]
+    def _convolve(self, x: Tensor, bias: Tensor | None, gain: float) -> Tensor:
+        kernel = self.weight.shape[2]
         if self.down == 1:
-            return conv2d(x, weight, bias, padding=kernel // 2)
+            return conv2d(x, self.weight, bias, padding=kernel // 2, gain=gain)
         taps, half = self.resample_filter.shape[0], kernel // 2
         before, behind = half + (taps - 1) // 2, half + (taps - 2) // 2
         if kernel == 1:  # a pointwise convolution commutes with dropping samples
             x = upfirdn2d(x, self.resample_filter, down=2, padding=(before, behind, before, behind))
-            return conv2d(x, weight, bias)
+            return conv2d(x, self.weight, bias, gain=gain)
         x = upfirdn2d(x, self.resample_filter, padding=(before, behind, before, behind))
-        return conv2d(x, weight, bias, stride=2)
+        return conv2d(x, self.weight, bias, stride=2, gain=gain)
 
 
 def clamp_in(dtype: torch.dtype, conv_clamp: float | None, gain: float = 1.0) -> float | None:

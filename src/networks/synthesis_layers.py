@@ -117,5 +117,5 @@ class SkipLayer(nn.Module):
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
         """Map `[N, C_in, r/2, r/2]` to `[N, C_out, r, r]`, times `gain`."""
-        x = conv2d(x, self.weight * (self.weight_gain * gain))
+        x = conv2d(x, self.weight, gain=self.weight_gain * gain)
         return upsample2d(x, self.resample_filter)

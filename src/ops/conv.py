@@ -12,10 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .gradients import used
+
 FILTERS_IN_LAYOUT = ("cuda",)  # devices whose library brings filters to channels_last at each call, if not they are
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0, gain: float = 1.0
+) -> Tensor:
     """Convolve, as `torch.nn.functional.conv2d`.
 
     Args:
@@ -24,11 +28,12 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int
         bias: `[C_out]`, or None.
         stride: of both axes.
         padding: zeros on each side.
+        gain: factor on the weight.
 
     Returns:
         `[N, C_out, H', W']`; gradients of any order.
     """
-    weight = _filters(weight, x)
+    weight = _filters(weight, x, gain)
     if not _differentiated(x, weight, bias):
         return F.conv2d(x, weight, bias, stride, padding)
     return _Convolution.apply(x, weight, bias, _Geometry(stride, padding, False))
@@ -80,7 +85,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (g,), (x, weight), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad[:3]
+        (g,), (x, weight), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, used(ctx)[:3]
         if not torch.is_grad_enabled():
             return (*geometry.gradients(g, x, weight, wanted), None)
         dx = _InputGradient.apply(g, x.detach(), weight, geometry) if wanted[0] else None
@@ -101,7 +106,7 @@ class _InputGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (ddx,), (g, weight), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
+        (ddx,), (g, weight), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, used(ctx)
         ddx = ddx.contiguous(memory_format=ctx.layout)  # a picture's may come as the picture did, the features' not
         dg = _Convolution.apply(ddx, weight, None, geometry) if wanted[0] else None
         return dg, None, _WeightGradient.apply(g, ddx, weight.detach(), geometry) if wanted[2] else None, None
@@ -120,16 +125,35 @@ class _WeightGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (ddw,), (g, x), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
+        (ddw,), (g, x), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, used(ctx)
         dg = _Convolution.apply(x, ddw, None, geometry) if wanted[0] else None
         return dg, _InputGradient.apply(g, x.detach(), ddw, geometry) if wanted[1] else None, None, None
 
 
-def _filters(weight: Tensor, x: Tensor) -> Tensor:
-    """The weight in the type of a picture and, once for all kernels that read it, in its layout."""
+class _Filters(torch.autograd.Function):
+    """`gain · weight` of another type and layout, in one pass; linear, and its gradient is this the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, gain: float, dtype: torch.dtype, strides: tuple[int, ...]) -> Tensor:
+        ctx.gain, ctx.before = gain, (weight.dtype, torch.empty_like(weight, device="meta").stride())
+        filters = torch.empty_strided(weight.shape, strides, dtype=dtype, device=weight.device)
+        return torch.mul(weight, gain, out=filters)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return _Filters.apply(grads[0], ctx.gain, *ctx.before), None, None, None
+
+
+def _filters(weight: Tensor, x: Tensor, gain: float = 1.0) -> Tensor:
+    """The weight times `gain` in the type of a picture and, once for all kernels that read it, in its layout."""
+    if torch.compiler.is_compiling():
+        return (weight * gain).to(x.dtype)
+    layout = torch.preserve_format
     if x.device.type in FILTERS_IN_LAYOUT and x.is_contiguous(memory_format=torch.channels_last):
-        return weight.to(x.dtype, memory_format=torch.channels_last)
-    return weight.to(x.dtype)
+        layout = torch.channels_last
+    elif weight.dtype == x.dtype:
+        return weight if gain == 1.0 else weight * gain
+    return _Filters.apply(weight, gain, x.dtype, torch.empty_like(weight, device="meta", memory_format=layout).stride())
 
 
 def _layout(x: Tensor) -> torch.memory_format:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .backend import kernels_for
+from .gradients import used
 from .kernels import Kernels, Shape
 
 LRELU_SLOPE = 0.2
@@ -84,7 +85,7 @@ class _Epilogue(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         y, x, scale = ctx.saved_tensors
-        needs = ctx.needs_input_grad
+        needs = used(ctx)
         wanted = (needs[1], needs[2], needs[3], needs[4])
         if not torch.is_grad_enabled():
             found = ctx.kernels.epilogue_grad(grads[0], y, x, scale, ctx.shape, wanted=wanted)

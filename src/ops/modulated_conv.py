@@ -5,6 +5,9 @@ output channel o is rsqrt(Σ_i s_ni² Σ_k W_oik² + ε): a matrix product of s�
 with shared weights serves the whole batch.
 """
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from .backend import kernels_for
@@ -44,7 +47,21 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     Returns:
         `[N, C_out]`.
     """
-    return (styles.square() @ weight.square().sum(dim=(2, 3)).t() + DEMODULATION_EPS).rsqrt()
+    return (styles.square() @ _Energy.apply(weight).t() + DEMODULATION_EPS).rsqrt()
+
+
+class _Energy(torch.autograd.Function):
+    """Sum of squares of each filter `[C_out, C_in, kh, kw]`: one pass over the weight, and one for its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return torch.linalg.vector_norm(weight, dim=(2, 3)).square_()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (weight,) = ctx.saved_tensors
+        return weight * (2 * grads[0])[:, :, None, None]
 
 
 def upsample_conv2d(x: Tensor, weight: Tensor, resample_filter: Tensor) -> Tensor:

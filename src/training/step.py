@@ -144,7 +144,7 @@ class TrainingStep(nn.Module):
             for part, draws in self._parts(batch, generator):
                 loss, stats = phase.objective(part, draws)
                 weight = phase.interval / self.rounds
-                (loss * weight if weight != 1 else loss).backward()
+                (loss * weight if weight != 1 else loss).backward(inputs=trained)
                 told.append(stats)
         stats = {name: torch.stack([each[name] for each in told]).mean(dim=0) for name in stats} if told[1:] else stats
         if self.group.world > 1:

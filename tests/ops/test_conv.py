@@ -13,6 +13,10 @@ aten = torch.ops.aten
 CASES = {
     "3x3": (lambda x, w, b: conv2d(x, w, b, padding=1), lambda x, w, b: F.conv2d(x, w, b, padding=1)),
     "stride 2": (lambda x, w, b: conv2d(x, w, b, stride=2), lambda x, w, b: F.conv2d(x, w, b, stride=2)),
+    "gain": (
+        lambda x, w, b: conv2d(x, w, b, padding=1, gain=0.3),
+        lambda x, w, b: F.conv2d(x, 0.3 * w, b, padding=1),
+    ),
     "without bias": (lambda x, w, b: conv2d(x, w, padding=1), lambda x, w, b: F.conv2d(x, w, padding=1)),
     "transposed": (
         lambda x, w, b: conv_transpose2d(x, w.transpose(0, 1), stride=2),
@@ -65,6 +69,21 @@ def test_filters_come_in_the_layout_of_the_picture_once(name, monkeypatch):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-8)
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.3])
+def test_filters_of_another_type_get_gradients_in_their_own(gain):
+    x, w, _ = operands()
+    filters = w.detach().float().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_()
+
+    def derivatives(y):
+        (first,) = torch.autograd.grad(y.pow(3).sum(), filters, create_graph=True)
+        return first, *torch.autograd.grad(first.pow(2).sum(), filters)
+
+    found = derivatives(conv2d(x, filters, gain=gain))
+    expected = derivatives(F.conv2d(x, filters.double() * gain))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert found[0].dtype == torch.float32 and found[0].stride() == filters.stride()
+
+
 def test_operands_without_gradient_get_none():
     x, w, b = operands()
     assert not conv2d(x.detach(), w.detach(), b.detach()).requires_grad
@@ -77,15 +96,26 @@ class Convolutions(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.sides, self.groups, self.layouts = [], [], []
+        self.sides, self.groups, self.layouts, self.of_weights = [], [], [], 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func in (aten.convolution.default, aten.convolution_backward.default):
             weight = args[2] if func is aten.convolution_backward.default else args[1]
             self.sides.append(max(weight.shape[2:]))
             self.layouts.append(weight.is_contiguous(memory_format=torch.channels_last))
+            self.of_weights += func is aten.convolution_backward.default and args[10][1]
             self.groups.append(args[9] if func is aten.convolution_backward.default else args[8])
         return func(*args, **(kwargs or {}))
+
+
+def test_a_gradient_of_pictures_alone_costs_none_of_weights():
+    x, w, b = operands()
+    with Convolutions() as seen:
+        y = conv2d(conv2d(x, w[:3], b[:3], padding=1), w, b, padding=1)
+        (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        assert len(seen.sides) == 4 and seen.of_weights == 0
+        g.square().sum().backward(inputs=[w])
+    assert seen.of_weights == 4, "both layers', of the value and of the gradient"
 
 
 def test_no_regulariser_convolves_with_picture_sized_kernels():
