@@ -157,22 +157,24 @@ class _CountedKernels(kernels.Kernels):
         self.counter.add("fir", f"fir {kh}x{kw}", x, y, instructions=general)
         return y
 
-    def epilogue(self, x: Tensor, scale: Any, noise: Any, bias: Any, shape: Any, *, inplace: bool = False) -> Tensor:
+    def epilogue(self, x: Tensor, small: kernels.Small, shape: Any, **how: Any) -> tuple[Tensor | None, Tensor | None]:
         """Count one pass."""
         with self._silent():
-            y = super().epilogue(x, scale, noise, bias, shape, inplace=inplace)
-        self.counter.add("epilogue", "epilogue", x, y, noise)
-        return y
+            y, z = super().epilogue(x, small, shape, **how)
+        self.counter.add("epilogue", "epilogue", x, y, z, small.noise)
+        return y, z
 
     def epilogue_grad(
-        self, dy: Tensor, y: Tensor, x: Tensor | None, scale: Any, shape: Any, *, wanted: Any
+        self, given: kernels.Incoming, small: kernels.Small, shape: Any, *, wanted: Any, second: Any = None
     ) -> kernels.Gradients:
-        """Count one pass, and the sums of its chunks."""
+        """Count one pass, and the sums of its chunks; with x at hand, y is not read."""
         with self._silent():
-            found = super().epilogue_grad(dy, y, x, scale, shape, wanted=wanted)
-        sums = sum(t is not None for t in (found.scale, found.bias))
-        read = (dy, y, x if wanted[1] else None)
-        self.counter.add("epilogue", "epilogue_grad", *read, found.x, found.noise, launches=1 + sums)
+            found = super().epilogue_grad(given, small, shape, wanted=wanted, second=second)
+        of = found.small
+        sums = any(t is not None for t in (of.scale, of.bias, of.style)) + (of.bias is not None)
+        read = (*given, small.noise, *(() if second is None else (second[0], second[1].noise)))
+        name = "epilogue_grad" if second is None else "epilogue_grad_grad"
+        self.counter.add("epilogue", name, *read, found.x, found.y, found.z, of.noise, launches=1 + sums)
         return found
 
     def warp(self, x: Tensor, affine: Tensor, margins: Tensor, taps: Any, *, adjoint: bool) -> Tensor:

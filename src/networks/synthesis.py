@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..ops import setup_filter, upsample2d
+from ..ops import modulate, setup_filter, upsample2d
 from .architecture import ARCHITECTURES, MIN_RESOLUTION
 from .layers import RESAMPLE_TAPS
 from .precision import FP32, Precision
-from .synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
+from .synthesis_layers import Noise, SkipLayer, SynthesisLayer, ToRGBLayer
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -21,6 +21,7 @@ class SynthesisState(NamedTuple):
 
     x: Tensor
     rgb: Tensor | None
+    styled: tuple[Tensor, Tensor] | None = None  # x times the next block's style, and that `[N, C]`
 
 
 class SynthesisBlock(nn.Module):
@@ -64,27 +65,51 @@ class SynthesisBlock(nn.Module):
         noise: str | Sequence[Tensor],
         generator: torch.Generator | None,
         dtype: torch.dtype = torch.float32,
+        onward: Tensor | None = None,
     ) -> SynthesisState:
-        """Run the block in `dtype` on its `num_conv + num_torgb` codes `ws` `[N, 1 to 3, w_dim]`."""
+        """Run the block in `dtype` on its `num_conv + num_torgb` codes `ws` `[N, 1 to 3, w_dim]`.
+
+        `onward` is the style `[N, C]` of the next block's first convolution, where that follows at once.
+        """
         maps = [noise, noise] if isinstance(noise, str) else noise
+        last, skipped = self.conv1.style(ws[:, self.num_conv - 1], dtype), None
         if self.num_conv == 1:
             x = self.const[None].expand(ws.shape[0], -1, -1, -1).to(dtype)
             x = x.contiguous(memory_format=torch.channels_last)  # every later layer keeps it: the faster layout
-            x = self.conv1(x, ws[:, 0], maps[0], generator)
-            return SynthesisState(x, None if self.torgb is None else self.torgb(x, ws[:, 1]))
-        assert state is not None
-        below = state.x.to(dtype)
-        x = self.conv0(below, ws[:, 0], maps[0], generator)
-        if self.skip is None:
-            x = self.conv1(x, ws[:, 1], maps[1], generator, overwrite=True)
+            styled: Tensor | None = modulate(x, last)
         else:
-            gain = math.sqrt(0.5)
-            x = self.conv1(x, ws[:, 1], maps[1], generator, gain, overwrite=True) + self.skip(below, gain)
-        rgb = None if state.rgb is None else upsample2d(state.rgb, self.resample_filter)
+            assert state is not None
+            skipped = None if self.skip is None else self.skip(state.x.to(dtype), math.sqrt(0.5))
+            styled = self._begun(state, ws[:, 0], maps[0], generator, dtype, last)
+        assert styled is not None
+        if skipped is None:
+            y, styled = self.conv1(styled, last, maps[-1], generator, onward=onward)
+        else:
+            y, styled = self.conv1(styled, last, maps[-1], generator, math.sqrt(0.5))
+            y = None if y is None else y + skipped
+        assert y is not None
+        rgb = None if state is None or state.rgb is None else upsample2d(state.rgb, self.resample_filter)
         if self.torgb is not None:
-            ours = self.torgb(x, ws[:, 2])
+            ours = self.torgb(y, ws[:, self.num_conv])
             rgb = ours if rgb is None else rgb + ours
-        return SynthesisState(x, rgb)
+        return SynthesisState(y, rgb, None if styled is None or onward is None else (styled, onward))
+
+    def _begun(
+        self,
+        state: SynthesisState,
+        w: Tensor,
+        noise: Noise,
+        generator: torch.Generator | None,
+        dtype: torch.dtype,
+        onward: Tensor,
+    ) -> Tensor | None:
+        """The first convolution, up to the style of the second."""
+        if state.styled is None:
+            style = self.conv0.style(w, dtype)
+            x = modulate(state.x.to(dtype), style)
+        else:
+            x, style = state.styled
+        return self.conv0(x.to(dtype), style, noise, generator, onward=onward, keep=False)[1]
 
 
 class SynthesisNetwork(nn.Module):
@@ -182,13 +207,15 @@ class SynthesisNetwork(nn.Module):
             raise ValueError(f"a noise map for each of {self.num_ws - 1} convolutions is needed, not {len(noise)}")
         if (state is None) != (start == MIN_RESOLUTION):
             raise ValueError("run_blocks starts at 4 without a state, or above it with the state of the block below")
-        for r in self.resolutions:
-            if start <= r <= (stop or self.resolution):
-                first = max(2 * int(math.log2(r)) - 5, 0)  # b4 takes code 0, b8 codes 1 and 2, …
-                block = self.block(r)
-                codes = ws[:, first : first + block.num_conv + block.num_torgb]
-                maps = noise if isinstance(noise, str) else noise[first : first + block.num_conv]
-                state = block(state, codes, maps, generator, self.precision.at(r))
+        run = [r for r in self.resolutions if start <= r <= (stop or self.resolution)]
+        for r in run:
+            block, first = self.block(r), _first_code(r)
+            codes = ws[:, first : first + block.num_conv + block.num_torgb]
+            maps = noise if isinstance(noise, str) else noise[first : first + block.num_conv]
+            onward = None
+            if 2 * r in run and self.block(2 * r).skip is None:  # its branch takes the features as they are
+                onward = self.block(2 * r).conv0.style(ws[:, _first_code(2 * r)], self.precision.at(2 * r))
+            state = block(state, codes, maps, generator, self.precision.at(r), onward)
         assert state is not None
         return state
 
@@ -202,3 +229,8 @@ class SynthesisNetwork(nn.Module):
         module = self.get_submodule(f"b{resolution}")
         assert isinstance(module, SynthesisBlock)
         return module
+
+
+def _first_code(resolution: int) -> int:
+    """Index of a block's first code: b4 takes code 0, b8 codes 1 and 2, …"""
+    return max(2 * int(math.log2(resolution)) - 5, 0)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ops import conv2d, demodulation, epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
+from ..ops import conv2d, demodulation, modulate, setup_filter, styled_epilogue, upsample2d, upsample_conv2d
 from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer, clamp_in
 
 MATMUL_PIXELS = 64 * 64  # from here on ToRGB is a matrix product a sample
@@ -30,29 +30,44 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("noise_const", torch.randn([resolution, resolution]))
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
+    def style(self, w: Tensor, dtype: torch.dtype) -> Tensor:
+        """The style `[N, C_in]` that a code `[N, w_dim]` gives to a picture of `dtype`."""
+        styles: Tensor = self.affine(w)
+        return styles_for_fp16(styles) if dtype == torch.float16 else styles
+
     def forward(
         self,
         x: Tensor,
-        w: Tensor,
+        style: Tensor,
         noise: Noise,
         generator: torch.Generator | None,
         gain: float = 1.0,
         *,
-        overwrite: bool = False,
-    ) -> Tensor:
-        """Map `[N, C_in, H, W]` and `w` `[N, w_dim]` to `[N, C_out, up·H, up·W]`, times `gain`.
+        onward: Tensor | None = None,
+        keep: bool = True,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Map `[N, C_in, H, W]`, already times its `style`, to `[N, C_out, up·H, up·W]`, times `gain`.
 
-        `overwrite` says that `x` is not needed again.
+        Args:
+            x: the picture.
+            style: `[N, C_in]`; demodulation divides by what it did.
+            noise: the layer's.
+            generator: of random noise.
+            gain: factor on the result.
+            onward: style `[N, C_out]` of the layer that comes next.
+            keep: whether the result is needed as it is.
+
+        Returns:
+            The result, None unless it is to be kept; and times the next style, None without one.
         """
-        styles: Tensor = self.affine(w)
         weight: Tensor = self.weight
         if x.dtype == torch.float16:
-            styles, weight = scaled_for_fp16(styles, weight)
-        scale = demodulation(weight, styles)
-        x = modulate(x, styles, overwrite=overwrite)
+            weight = weight_for_fp16(weight)
+        scale = demodulation(weight, style)
         x = upsample_conv2d(x, weight, self.resample_filter) if self.up == 2 else conv2d(x, weight, padding=1)
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
-        return epilogue(x, scale, self._noise(x, noise, generator), self.bias, gain=SQRT2 * gain, clamp=clamp)
+        noise_ = self._noise(x, noise, generator)
+        return styled_epilogue(x, scale, noise_, self.bias, onward, gain=SQRT2 * gain, clamp=clamp, keep=keep)
 
     def _noise(self, x: Tensor, noise: Noise, generator: torch.Generator | None) -> Tensor | None:
         if isinstance(noise, Tensor):
@@ -65,13 +80,15 @@ class SynthesisLayer(nn.Module):
         return torch.randn(shape, device=x.device, generator=generator) * self.noise_strength
 
 
-def scaled_for_fp16(styles: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring styles and weights to where a convolution's sums fit float16 (2006.06676, App. D); demodulation undoes it.
+def styles_for_fp16(styles: Tensor) -> Tensor:
+    """Scale styles `[N, C_in]` to at most 1 in magnitude, for sums within float16 (2006.06676, App. D)."""
+    return styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
 
-    Styles `[N, C_in]` are at most 1 then, weights `[C_out, C_in, k, k]` at most 1/sqrt(fan-in), in magnitude.
-    """
+
+def weight_for_fp16(weight: Tensor) -> Tensor:
+    """Scale weights `[C_out, C_in, k, k]` to at most 1/sqrt(fan-in) in magnitude likewise; demodulation undoes both."""
     largest = weight.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-8) * math.sqrt(weight[0].numel())
-    return styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8), weight / largest
+    return weight / largest
 
 
 class ToRGBLayer(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .backend import kernels_for
 from .epilogue import run_kernels
-from .kernels import Shape
+from .kernels import Shape, Small
 
 
 class Activation(NamedTuple):
@@ -80,7 +80,10 @@ def bias_act(
     if kernels is not None and x.numel() > 0:
         slope = {"linear": 1.0, "relu": 0.0}.get(act, alpha)
         if slope >= 0:
-            return run_kernels(kernels, x, None, None, b, Shape(slope, gain, clamp), overwrite=overwrite)
+            small, shape = Small(None, None, b, None), Shape(slope, gain, clamp)
+            y, _ = run_kernels(kernels, x, small, shape, overwrite=overwrite)
+            assert y is not None
+            return y
     if b is not None:
         shape = [1] * x.ndim
         shape[dim] = -1

@@ -22,8 +22,8 @@ from ..lock import exclusive
 
 SOURCES = Path(__file__).parent / "csrc"
 KINDS = {
-    "cpu": ("cpu_fir.cpp", "cpu_epilogue.cpp", "cpu_warp.cpp"),
-    "cuda": ("fir.cu", "epilogue.cu", "epilogue_grad.cu", "warp.cu", "library.cu"),
+    "cpu": ("cpu_fir.cpp", "cpu_epilogue.cpp", "cpu_epilogue_grad.cpp", "cpu_warp.cpp"),
+    "cuda": ("fir.cu", "epilogue.cu", "epilogue_grad.cu", "epilogue_grad_grad.cu", "warp.cu", "library.cu"),
 }
 # Reassociation lets reductions vectorise. -ffast-math is not used: it would flush denormals in the whole process.
 CPU_FLAGS = (

@@ -1,9 +1,11 @@
 """What follows a convolution in StyleGAN2: demodulate, add noise and bias, activate, scale, clamp.
 
-leaky ReLU is positively homogeneous, g·lrelu(x) = lrelu(g·x) for g > 0, so the gain goes into the small tensors
-(demodulation, noise strength, bias). The compiled kernels read and write the big one once; the reference twice.
+And what the next one begins with: its style. leaky ReLU is positively homogeneous, g·lrelu(x) = lrelu(g·x) for g > 0,
+so the reference puts the gain into the small tensors (demodulation, noise strength, bias). The compiled kernels read
+the big one once; so do its gradient and the gradient of that.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from .backend import kernels_for
 from .gradients import used
-from .kernels import Kernels, Shape
+from .kernels import Incoming, Kernels, Shape, Small
 
 LRELU_SLOPE = 0.2
 
@@ -39,85 +41,151 @@ def epilogue(
     Returns:
         `[N, C, H, W]`, gradients of any order.
     """
-    kernels = kernels_for(x)
-    if kernels is None:
-        return _reference(x, scale, noise, bias, gain, clamp)
-    return run_kernels(kernels, x, scale, noise, bias, Shape(LRELU_SLOPE, gain, clamp), overwrite=True)
+    y, _ = styled_epilogue(x, scale, noise, bias, None, gain=gain, clamp=clamp)
+    assert y is not None
+    return y
 
 
-def run_kernels(
-    kernels: Kernels,
+def styled_epilogue(
     x: Tensor,
     scale: Tensor | None,
     noise: Tensor | None,
     bias: Tensor | None,
-    shape: Shape,
+    style: Tensor | None,
     *,
-    overwrite: bool,
-) -> Tensor:
+    gain: float = 1.0,
+    clamp: float | None = None,
+    keep: bool = True,
+) -> tuple[Tensor | None, Tensor | None]:
+    """The epilogue of a convolution, y, and that times the style of the next one, `[N, C]`: what it convolves.
+
+    Returns:
+        y, None unless it is to be kept; y·style, None without a style. Gradients of any order.
+    """
+    kernels = kernels_for(x)
+    if kernels is None:
+        y = _reference(x, scale, noise, bias, gain, clamp)
+        return y if keep else None, None if style is None else y * style.to(y.dtype)[:, :, None, None]
+    shape = Shape(LRELU_SLOPE, gain, clamp)
+    return run_kernels(kernels, x, Small(scale, noise, bias, style), shape, keep=keep, overwrite=True)
+
+
+def run_kernels(
+    kernels: Kernels, x: Tensor, small: Small, shape: Shape, *, keep: bool = True, overwrite: bool
+) -> tuple[Tensor | None, Tensor | None]:
     """The compiled form, for any slope; without gradients it works in place where `overwrite` allows."""
-    operands = (x, scale, noise, bias)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in operands):
-        return _Epilogue.apply(kernels, *operands, shape)
-    return kernels.epilogue(x, scale, noise, bias, shape, inplace=overwrite)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *small)):
+        return _Epilogue.apply(kernels, shape, keep, x, *small)
+    return kernels.epilogue(x, small, shape, keep=keep, inplace=overwrite)
 
 
 class _Epilogue(torch.autograd.Function):
-    """One pass forward, one pass backward; a gradient that will be differentiated again is made of simple ops."""
+    """One pass forward, one pass backward."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        kernels: Kernels,
-        x: Tensor,
-        scale: Tensor | None,
-        noise: Tensor | None,
-        bias: Tensor | None,
-        shape: Shape,
-    ) -> Tensor:
-        y = kernels.epilogue(x, scale, noise, bias, shape)
-        needs_x = scale is not None and scale.requires_grad
-        ctx.save_for_backward(y, x if needs_x else None, scale)
+        ctx: Any, kernels: Kernels, shape: Shape, keep: bool, x: Tensor, *small: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        operands = Small(*small)
+        y, z = kernels.epilogue(x, operands, shape, keep=keep)
+        # the slope comes from x again where x is needed, otherwise from y; a line without bound has one slope
+        needs_x = z is not None or (operands.scale is not None and operands.scale.requires_grad)
+        needs_y = not needs_x and (shape.alpha != 1 or shape.clamp is not None)
+        ctx.save_for_backward(x if needs_x else None, y if needs_y else None, *small)
+        ctx.set_materialize_grads(False)
         ctx.kernels, ctx.shape = kernels, shape
-        ctx.small = [None if t is None else (t.shape, t.dtype) for t in (scale, noise, bias)]
-        return y
+        return y, z
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        y, x, scale = ctx.saved_tensors
-        needs = used(ctx)
-        wanted = (needs[1], needs[2], needs[3], needs[4])
-        if not torch.is_grad_enabled():
-            found = ctx.kernels.epilogue_grad(grads[0], y, x, scale, ctx.shape, wanted=wanted)
-            dx, small = found.x, [found.scale, found.noise, found.bias]
-        else:
-            g = _Masked.apply(ctx.kernels, grads[0], y.detach(), ctx.shape)
-            dx = None
-            if wanted[0]:
-                dx = g if scale is None else g * scale.to(g.dtype)[:, :, None, None]
-            small = [
-                (g * x).sum(dim=(2, 3)) if wanted[1] else None,
-                g.sum(dim=1, keepdim=True) if wanted[2] else None,
-                g.sum(dim=[d for d in range(g.ndim) if d != 1]) if wanted[3] else None,
-            ]
-        fitted = [None if t is None else t.sum_to_size(to[0]).to(to[1]) for t, to in zip(small, ctx.small, strict=True)]
-        return (None, dx, *fitted, None)
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        x, y, *small = ctx.saved_tensors
+        y = None if y is None else y.detach()  # of it the slope alone is taken
+        wanted = tuple(used(ctx)[3:])
+        found = _Gradient.apply(ctx.kernels, ctx.shape, wanted, *grads, y, x, *small)
+        return None, None, None, found[0], *_fitted(found[1:], small)
 
 
-class _Masked(torch.autograd.Function):
-    """`dy · gain · slope` where y says which side of the kink (and of the clamp) it is on: linear in dy."""
+class _Gradient(torch.autograd.Function):
+    """The gradient: with respect to x and the small operands. Its own is one pass again, third ones are simple ops."""
 
     @staticmethod
-    def forward(ctx: Any, kernels: Kernels, dy: Tensor, y: Tensor, shape: Shape) -> Tensor:
-        ctx.save_for_backward(y)
-        ctx.kernels, ctx.shape = kernels, shape
-        dx = kernels.epilogue_grad(dy, y, None, None, shape, wanted=(True, False, False, False)).x
-        assert dx is not None
-        return dx
+    def forward(
+        ctx: Any, kernels: Kernels, shape: Shape, wanted: tuple[bool, ...], *given: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        ctx.save_for_backward(*given)
+        ctx.set_materialize_grads(False)
+        ctx.kernels, ctx.shape, ctx.wanted = kernels, shape, wanted
+        found = kernels.epilogue_grad(Incoming(*given[:4]), Small(*given[4:]), shape, wanted=wanted)
+        return found.x, *found.small
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        return None, _Masked.apply(ctx.kernels, grads[0], *ctx.saved_tensors, ctx.shape), None, None
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        given = ctx.saved_tensors
+        dy, dz, _, x, *small = used(ctx)[3:]
+        if torch.is_grad_enabled():
+            return None, None, None, *_by_formula(given, ctx.shape, grads)
+        wanted = (x, *small, dy, dz)
+        found = ctx.kernels.epilogue_grad(
+            Incoming(*given[:4]), Small(*given[4:]), ctx.shape, wanted=wanted, second=(grads[0], Small(*grads[1:]))
+        )
+        return None, None, None, found.y, found.z, None, found.x, *_fitted(found.small, given[4:])
+
+
+def _fitted(found: Sequence[Tensor | None], to: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Gradients in the shapes and types of their operands."""
+    pairs = zip(found, to, strict=True)
+    return [None if t is None or like is None else t.sum_to_size(like.shape).to(like.dtype) for t, like in pairs]
+
+
+def _by_formula(
+    given: Sequence[Tensor | None], shape: Shape, grads: Sequence[Tensor | None]
+) -> Iterator[Tensor | None]:
+    """The second gradient in simple ops, which autograd differentiates further."""
+    apart = [None if t is None else t.view_as(t) for t in given]  # dy may come from x: that way is not this one's
+    inputs = [t for t in apart if t is not None and t.requires_grad]
+    told = [(v, g) for v, g in zip(_gradient(*apart, shape), grads, strict=True) if v is not None and g is not None]
+    values, outer = zip(*told, strict=True)
+    found = iter(torch.autograd.grad(values, inputs, outer, create_graph=True, allow_unused=True))
+    return (next(found) if t is not None and t.requires_grad else None for t in apart)
+
+
+def _gradient(
+    dy: Tensor | None,
+    dz: Tensor | None,
+    y: Tensor | None,
+    x: Tensor | None,
+    scale: Tensor | None,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    style: Tensor | None,
+    shape: Shape,
+) -> tuple[Tensor | None, ...]:
+    """What the kernels call the gradient, by its formula (csrc/ops.h)."""
+    like = next(t for t in (x, y, dy) if t is not None)
+    pixels = list(range(2, like.ndim))
+    wide = [t if t is None else t.reshape(*t.shape, *(1 for _ in pixels)) for t in (scale, bias, style)]
+    v = y
+    if x is not None:
+        v = x if wide[0] is None else x * wide[0]
+        v = v if noise is None else v + noise
+        v = v if wide[1] is None else v + wide[1]
+    slope = torch.full_like(like, shape.gain)
+    if v is not None:
+        slope = torch.where(v > 0, slope, slope * shape.alpha)
+        v = v if x is None else v * slope
+        if shape.clamp is not None:
+            slope = slope * (v.abs() < torch.tensor(shape.clamp).to(like.dtype))
+            v = v.clamp(-shape.clamp, shape.clamp)
+    g = torch.zeros_like(like) if dy is None else dy
+    g = g if dz is None or wide[2] is None else g + wide[2] * dz
+    g = slope * g
+    return (
+        g if wide[0] is None else g * wide[0],
+        None if x is None or scale is None else (g * x).sum(dim=pixels),
+        None if noise is None else g.sum(dim=1, keepdim=True),
+        None if bias is None else g.sum(dim=[0, *pixels]),
+        None if dz is None or v is None else (dz * v).sum(dim=pixels),
+    )
 
 
 def _reference(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ABI = 2
+ABI = 3
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 CHUNK_ELEMENTS = 1 << 16  # of a sum's chunk on a CPU: small enough for two threads, large enough for the adding up
 
@@ -36,7 +36,7 @@ class Epilogue(Structure):
     """`OpsEpilogue` of csrc/ops.h."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("x", "y", "scale", "noise", "bias")),
+        *((name, c_void_p) for name in ("x", "y", "z", "scale", "noise", "bias", "style")),
         *((name, c_int64) for name in ("n", "c", "pixels", "noise_n")),
         *((name, c_double) for name in ("alpha", "gain", "clamp")),
         *((name, c_int32) for name in ("dtype", "channels_last", "threads")),
@@ -48,8 +48,10 @@ class EpilogueGrad(Structure):
     """`OpsEpilogueGrad` of csrc/ops.h."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("dy", "y", "x", "scale", "dx", "dnoise", "sum_g", "sum_gx")),
-        *((name, c_int64) for name in ("n", "c", "pixels", "chunks")),
+        *((name, c_void_p) for name in ("dy", "dz", "y", "x", "scale", "noise", "bias", "style")),
+        *((name, c_void_p) for name in ("dx", "dnoise", "sum_bias", "sum_scale", "sum_style")),
+        *((name, c_void_p) for name in ("ddx", "ddscale", "ddnoise", "ddbias", "ddstyle", "ddy", "ddz")),
+        *((name, c_int64) for name in ("n", "c", "pixels", "noise_n", "chunks")),
         *((name, c_double) for name in ("alpha", "gain", "clamp")),
         *((name, c_int32) for name in ("dtype", "channels_last", "threads")),
         ("stream", c_void_p),
@@ -84,16 +86,44 @@ class Shape(NamedTuple):
     clamp: float | None
 
 
+class Small(NamedTuple):
+    """Operands of an epilogue beside its picture, or gradients of them; None where there is none."""
+
+    scale: Tensor | None  # [N, C]
+    noise: Tensor | None  # [1 or N, 1, …], a gradient [N, 1, …]
+    bias: Tensor | None  # [C]
+    style: Tensor | None  # [N, C]
+
+    def fitted(self, dtype: torch.dtype) -> "Small":
+        """Without gaps, of the type that the kernels take."""
+        return Small(*(None if t is None else t.to(dtype).contiguous() for t in self))
+
+
+class Incoming(NamedTuple):
+    """What an epilogue's gradient is made of, beside the small operands."""
+
+    dy: Tensor | None
+    dz: Tensor | None
+    y: Tensor | None  # gives the slope where x is not needed
+    x: Tensor | None
+
+
 class Gradients(NamedTuple):
-    """What `Kernels.epilogue_grad` computes; None where it was not asked for."""
+    """What the gradient of an epilogue gives, and the second gradient; None where it was not asked for."""
 
     x: Tensor | None
-    scale: Tensor | None
-    noise: Tensor | None
-    bias: Tensor | None
+    small: Small
+    y: Tensor | None = None
+    z: Tensor | None = None
 
 
-FUNCTIONS = {"ops_fir": Fir, "ops_epilogue": Epilogue, "ops_epilogue_grad": EpilogueGrad, "ops_warp": Warp}
+FUNCTIONS = {
+    "ops_fir": Fir,
+    "ops_epilogue": Epilogue,
+    "ops_epilogue_grad": EpilogueGrad,
+    "ops_epilogue_grad_grad": EpilogueGrad,
+    "ops_warp": Warp,
+}
 
 
 class Kernels:
@@ -138,64 +168,69 @@ class Kernels:
         return y
 
     def epilogue(
-        self,
-        x: Tensor,
-        scale: Tensor | None,
-        noise: Tensor | None,
-        bias: Tensor | None,
-        shape: Shape,
-        *,
-        inplace: bool = False,
-    ) -> Tensor:
-        """Compute `clamp(gain · lrelu(x·scale + noise + bias))`: `[N, C, …]`, `[N, C]`, `[1 or N, 1, …]`, `[C]`."""
+        self, x: Tensor, small: Small, shape: Shape, *, keep: bool = True, inplace: bool = False
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Compute `y = clamp(gain · lrelu(x·scale + noise + bias))`, if it is kept, and with a style `z = y·style`."""
         x, channels_last = dense(x)
-        y = x if inplace else torch.empty_like(x)
-        small = small_dtype(x.dtype)
-        scale, noise, bias = (None if t is None else t.to(small).contiguous() for t in (scale, noise, bias))
+        small = small.fitted(small_dtype(x.dtype))
+        first = x if inplace else torch.empty_like(x)
+        y = first if keep else None
+        z = None if small.style is None else torch.empty_like(x) if keep else first
         arguments = Epilogue(
-            x.data_ptr(), y.data_ptr(), _pointer(scale), _pointer(noise), _pointer(bias),
-            *_extent(x), 1 if noise is None else noise.shape[0],
+            x.data_ptr(), _pointer(y), _pointer(z), *map(_pointer, small),
+            *_extent(x), 1 if small.noise is None else small.noise.shape[0],
             shape.alpha, shape.gain, -1.0 if shape.clamp is None else shape.clamp,
             DTYPES[x.dtype], channels_last, torch.get_num_threads(), _stream(x),
         )  # fmt: skip
         self._call(self._library.ops_epilogue, arguments, x)
-        return y
+        return y, z
 
     def epilogue_grad(
         self,
-        dy: Tensor,
-        y: Tensor,
-        x: Tensor | None,
-        scale: Tensor | None,
+        given: Incoming,
+        small: Small,
         shape: Shape,
         *,
-        wanted: tuple[bool, bool, bool, bool],
+        wanted: Sequence[bool],
+        second: tuple[Tensor | None, Small] | None = None,
     ) -> Gradients:
-        """Gradients with respect to x, scale, noise (a sum over channels, `[N, 1, …]`) and bias, as `wanted`."""
-        y, channels_last = dense(y)
-        layout = torch.contiguous_format if y.is_contiguous() else torch.channels_last
-        dy = dy.to(y.dtype).contiguous(memory_format=layout)
-        x = None if x is None or not wanted[1] else x.contiguous(memory_format=layout)
-        n, c, pixels = _extent(y)
-        small = small_dtype(y.dtype)
-        scale = None if scale is None else scale.to(small).contiguous()
-        chunks = _chunks(y, channels_last)
-        dx = torch.empty_like(y) if wanted[0] else None
-        noise = torch.empty([n, 1, *y.shape[2:]], dtype=small, device=y.device) if wanted[2] else None
-        sums = [
-            torch.empty([n, chunks, c], dtype=small, device=y.device) if w else None for w in (wanted[3], wanted[1])
-        ]
+        """Gradients with respect to x, scale, noise (a sum over channels), bias and style, as `wanted`.
+
+        With `second`, gradients of those five (the noise's `[N, 1, …]`), they are the second gradients, and `wanted`
+        names those with respect to y's and z's gradient too.
+        """
+        like = next(t for t in (given.x, given.y, given.dy) if t is not None)
+        like, channels_last = dense(like)
+        layout = torch.contiguous_format if like.is_contiguous() else torch.channels_last
+        pictures = [None if t is None else t.to(like.dtype).contiguous(memory_format=layout) for t in given]
+        n, c, pixels = _extent(like)
+        dtype, chunks = small_dtype(like.dtype), _chunks(like, channels_last)
+        small = small.fitted(dtype)
+        ddx, dd = (None, Small(None, None, None, None)) if second is None else (second[0], second[1].fitted(dtype))
+        ddx = None if ddx is None else ddx.to(like.dtype).contiguous(memory_format=layout)
+        dx, ddy, ddz = (torch.empty_like(like) if w else None for w in (wanted[0], *(*wanted[5:], False, False)[:2]))
+        noise = torch.empty([n, 1, *like.shape[2:]], dtype=dtype, device=like.device) if wanted[2] else None
+        kinds = [i for i, w in enumerate((wanted[3], wanted[1], wanted[4])) if w]  # bias, scale, style
+        parts = torch.empty([len(kinds), n, chunks, c], dtype=dtype, device=like.device)
+        places: list[int | None] = [None] * 3
+        for k, i in enumerate(kinds):
+            places[i] = parts[k].data_ptr()
         arguments = EpilogueGrad(
-            dy.data_ptr(), y.data_ptr(), _pointer(x), _pointer(scale),
-            _pointer(dx), _pointer(noise), _pointer(sums[0]), _pointer(sums[1]),
-            n, c, pixels, chunks,
+            *map(_pointer, pictures), *map(_pointer, small), _pointer(dx), _pointer(noise), *places,
+            _pointer(ddx), *map(_pointer, dd), _pointer(ddy), _pointer(ddz),
+            n, c, pixels, 1 if small.noise is None else small.noise.shape[0], chunks,
             shape.alpha, shape.gain, -1.0 if shape.clamp is None else shape.clamp,
-            DTYPES[y.dtype], channels_last, torch.get_num_threads(), _stream(y),
+            DTYPES[like.dtype], channels_last, torch.get_num_threads(), _stream(like),
         )  # fmt: skip
-        self._call(self._library.ops_epilogue_grad, arguments, y)
-        bias_grad = None if sums[0] is None else sums[0].sum(dim=(0, 1))
-        scale_grad = None if sums[1] is None else sums[1].sum(dim=1)
-        return Gradients(dx, scale_grad, noise, bias_grad)
+        library = self._library
+        self._call(library.ops_epilogue_grad if second is None else library.ops_epilogue_grad_grad, arguments, like)
+        sums: list[Tensor | None] = [None] * 3
+        if kinds:
+            added = parts[:, :, 0] if chunks == 1 else parts.sum(dim=2)
+            for i, found in zip(kinds, added, strict=True):
+                sums[i] = found
+        bias = None if sums[0] is None else sums[0].sum(dim=0)
+        return Gradients(dx, Small(sums[1], noise, bias, sums[2]), ddy, ddz)
 
     def warp(self, x: Tensor, affine: Tensor, margins: Tensor, taps: Sequence[float], *, adjoint: bool) -> Tensor:
         """Resample `x` `[N, C, H, W]` (float32 or float64) through its maps, or take a gradient back (csrc/ops.h)."""

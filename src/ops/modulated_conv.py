@@ -13,7 +13,7 @@ from torch import Tensor
 from .backend import kernels_for
 from .conv import conv_transpose2d
 from .epilogue import run_kernels
-from .kernels import Shape
+from .kernels import Shape, Small
 from .upfirdn2d import upfirdn2d
 
 DEMODULATION_EPS = 1e-8
@@ -34,7 +34,9 @@ def modulate(x: Tensor, styles: Tensor, *, overwrite: bool = False) -> Tensor:
     kernels = kernels_for(x)
     if kernels is None:
         return x * styles.to(x.dtype)[:, :, None, None]
-    return run_kernels(kernels, x, styles, None, None, _IDENTITY, overwrite=overwrite)
+    y, _ = run_kernels(kernels, x, Small(styles, None, None, None), _IDENTITY, overwrite=overwrite)
+    assert y is not None
+    return y
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from src.networks import Discriminator, Generator
-from src.ops import bias_act, epilogue, modulate, set_policy, setup_filter, upfirdn2d
+from src.ops import bias_act, epilogue, modulate, set_policy, setup_filter, styled_epilogue, upfirdn2d
 from src.ops.backend import get_policy, kernels_for
+from src.ops.kernels import Kernels
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -135,7 +136,7 @@ def test_epilogue(which, clamp, dtype, layout):
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last", "strided"])
 @pytest.mark.parametrize("clamp", [None, 0.7])
 def test_epilogue_in_bf16(clamp, layout):
-    """The value to its rounding; the gradient beside its definition on the very y that the kernel made."""
+    """The value to its rounding; the gradient, whose slope is that of the value before its rounding, by definition."""
     set_policy("required")
     for shape, per_sample in itertools.product([*SHAPES, (2, 24, 130, 70)], (False, True)):
         given = operands(shape, torch.bfloat16, layout, ("scale", "noise", "bias"), per_sample)
@@ -146,9 +147,9 @@ def test_epilogue_in_bf16(clamp, layout):
         plain = 1.4 * torch.nn.functional.leaky_relu(x * scale[:, :, None, None] + noise + bias[:, None, None], 0.2)
         expected = plain if clamp is None else plain.clamp(-clamp, clamp)
         assert_close(y, expected.bfloat16(), torch.bfloat16)
-        g = dy.double() * 1.4 * torch.where(y > 0, 1.0, 0.2)
+        g = dy.double() * 1.4 * torch.where(plain > 0, 1.0, 0.2)
         if clamp is not None:
-            g = g * (y.abs() < torch.tensor(clamp).bfloat16())
+            g = g * (plain.abs() < clamp)
         assert_close(got[0], (g * scale[:, :, None, None]).bfloat16(), torch.bfloat16)
         assert_close(got[1], (g * x).sum(dim=(2, 3)).float(), torch.float32)
         assert_close(got[2], g.sum(dim=(1,) if per_sample else (0, 1)).reshape(noise.shape).float(), torch.float32)
@@ -170,6 +171,59 @@ def test_epilogue_second_gradients(which, layout):
 
     for expected, got in zip(*both(run), strict=True):
         assert_close(got, expected, torch.float64)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("clamp", [None, 1.5])
+def test_epilogue_with_the_next_style(clamp, keep, layout):
+    """Both results, and gradients up to the third order, by all operands and by some."""
+    given = operands((2, 5, 4, 3), torch.float64, layout, ("scale", "noise", "bias"), False)
+    style = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_(True)
+    leaves = [*given, style]
+
+    def run():
+        y, z = styled_epilogue(given[0] * 1, *given[1:], style, gain=1.4, clamp=clamp, keep=keep)
+        found = [z] if y is None else [y, z]
+        value = sum(t.pow(3).sum() * (1 + i) for i, t in enumerate(found))
+        first = torch.autograd.grad(value, leaves, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves, create_graph=True)
+        third = torch.autograd.grad(sum(g.square().sum() for g in second), leaves)
+        codes = torch.autograd.grad(value, [given[1], style], create_graph=True)
+        penalty = torch.autograd.grad(sum(g.square().sum() for g in codes), leaves)
+        return *found, *first, *second, *third, *penalty
+
+    for expected, got in zip(*both(run), strict=True):
+        assert_close(got, expected, torch.float64)
+
+
+def test_gradients_that_nobody_asks_for_are_not_made(monkeypatch):
+    made, gradient = [], Kernels.epilogue_grad
+    monkeypatch.setattr(
+        Kernels,
+        "epilogue_grad",
+        lambda *args, wanted, **how: made.append(wanted) or gradient(*args, wanted=wanted, **how),
+    )
+    set_policy("required")
+    x, *small = operands((2, 5, 4, 3), torch.float32, "contiguous", ("scale", "noise", "bias"), False)
+    y = epilogue(x * 1, *small)
+    torch.autograd.grad(y.sum(), x, create_graph=True)
+    y.sum().backward()
+    set_policy("auto")
+    assert made == [(True, False, False, False, False), (True, True, True, True, False)]
+
+
+def test_in_bf16_both_results_come_of_one_value():
+    x, scale, noise, bias = operands((2, 24, 9, 7), torch.bfloat16, "channels_last", ("scale", "noise", "bias"), True)
+    style = torch.randn(2, 24, generator=torch.Generator().manual_seed(3))
+    set_policy("required")
+    y, z = styled_epilogue(x * 1, scale, noise, bias, style)
+    set_policy("auto")
+    plain = torch.nn.functional.leaky_relu(
+        x.double() * scale[:, :, None, None] + noise + bias[:, None, None].double(), 0.2
+    )
+    assert_close(y, plain.bfloat16(), torch.bfloat16)
+    assert_close(z, (plain * style[:, :, None, None]).bfloat16(), torch.bfloat16)
 
 
 @pytest.mark.parametrize("act", ["linear", "relu", "lrelu"])

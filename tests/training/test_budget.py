@@ -46,6 +46,14 @@ def test_main_phases_convolve_in_bf16_and_regularisers_in_tf32(counted):
         assert fast >= 0.99 * sum(work.values()), (name, work)
 
 
+def test_r1_makes_no_gradients_that_are_thrown_away(counted):
+    """Neither weights' on the way to the pictures', nor pictures' on the way to the weights'."""
+    phase = counted[0]["D_reg"]
+    assert [launch.name for launch in phase].count("warp_adjoint") == 1
+    layers = sum(launch.name == "convolution.default" for launch in phase) / 2
+    assert layers == 20 and sum(launch.name == "convolution_backward.default" for launch in phase) == 3 * layers
+
+
 @pytest.mark.parametrize("phase", BOUNDS)
 def test_launches_and_bytes_of_a_phase(counted, phase):
     launches, gigabytes = BOUNDS[phase]

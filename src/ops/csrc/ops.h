@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define OPS_ABI 2
+#define OPS_ABI 3
 
 // Element type of the pictures. Small operands (taps, scale, noise, bias) and sums are float, or double beside
 // OPS_FLOAT64. Arithmetic is in float, or double for OPS_FLOAT64.
@@ -37,14 +37,16 @@ typedef struct {
 } OpsFir;
 int ops_fir(const OpsFir* a);
 
-// y = clamp(gain * lrelu(x * scale + noise + bias)); lrelu(v) = v > 0 ? v : alpha * v. y may be x.
-// gain > 0 and alpha >= 0 (alpha 1: linear, 0: ReLU). clamp < 0: no bound.
+// y = clamp(gain * lrelu(x * scale + noise + bias)) and z = y * style; lrelu(v) = v > 0 ? v : alpha * v. Either may be null,
+// and the first that is not may be x. gain > 0 and alpha >= 0 (alpha 1: linear, 0: ReLU). clamp < 0: no bound.
 typedef struct {
   const void* x;      // [n, c, pixels] (or [n, pixels, c])
-  void* y;
+  void* y;            // like x, or null
+  void* z;            // like x, or null
   const void* scale;  // [n, c] or null
   const void* noise;  // [noise_n, pixels], noise_n 1 or n, or null
   const void* bias;   // [c] or null
+  const void* style;  // [n, c]; with z only
   int64_t n, c, pixels, noise_n;
   double alpha, gain, clamp;
   int32_t dtype, channels_last, threads;
@@ -52,27 +54,36 @@ typedef struct {
 } OpsEpilogue;
 int ops_epilogue(const OpsEpilogue* a);
 
-// The gradient of the above. g = dy * gain * (y > 0 ? 1 : alpha) * (clamp < 0 || |y| < clamp rounded to y's type), and
-// with it dx = g * scale (g without scale), dnoise[n,p] = sum over c of g, sum_g = sum over pixels of g (the bias's gradient
-// before the sum over n), sum_gx = sum over pixels of g * x (the scale's gradient). Sums are written a chunk of pixels
-// each (chunk k has pixels [k*ceil(pixels/chunks), (k+1)*ceil(pixels/chunks))), for the caller to add up: no atomics,
-// the same result in every run. Elements at the bound have g = 0, whatever dy is. Null outputs are left out; x is needed
-// for sum_gx only. dx may be dy.
+// The gradient of the above. With m = gain * (v > 0 ? 1 : alpha) where y is not at the bound, 0 where it is, and
+// g = m * (dy + style * dz): dx = g * scale, dnoise[n,p] = sum over c of g, and sums over pixels sum_bias of g, sum_scale of
+// g * x, sum_style of dz * y. m comes from x and the small operands again, or without x from y (its sign and bound, both as
+// rounded to its type), or without both, where the epilogue is linear without bound, from nothing. Elements at the bound
+// have g = 0, whatever dy is. Sums are written a chunk of pixels each (chunk k has pixels [k*ceil(pixels/chunks),
+// (k+1)*ceil(pixels/chunks))), for the caller to add up: no atomics, the same result in every run. Null operands are taken
+// for what changes nothing, null outputs are left out; sum_scale and sum_style need x. dx may be dy or dz.
+//
+// The gradient of that (ops_epilogue_grad_grad), for gradients ddx of dx, ddscale of sum_scale, ddnoise of dnoise, ddbias of
+// sum_bias, ddstyle of sum_style: with q = scale * ddx + ddscale * x + ddnoise + ddbias and h = m * ddstyle * dz it is
+// ddy = m * q, ddz = style * m * q + ddstyle * y, dx = ddscale * g + scale * h, dnoise the sum over c of h, and sums over
+// pixels sum_bias of h, sum_scale of ddx * g + h * x, sum_style of m * q * dz.
 typedef struct {
-  const void* dy;     // like x
-  const void* y;      // the result of ops_epilogue
-  const void* x;      // or null
-  const void* scale;  // [n, c] or null
-  void* dx;           // like x, or null
-  void* dnoise;       // [n, pixels] or null
-  void* sum_g;        // [n, chunks, c] or null
-  void* sum_gx;       // [n, chunks, c] or null
-  int64_t n, c, pixels, chunks;
+  const void *dy, *dz;                   // like x, or null
+  const void *y, *x;                     // like x, or null
+  const void *scale, *noise, *bias;      // as above
+  const void* style;                     // [n, c]; with dz only
+  void* dx;                              // like x, or null
+  void* dnoise;                          // [n, pixels] or null
+  void *sum_bias, *sum_scale, *sum_style;  // [n, chunks, c] or null
+  // of the second gradient alone
+  const void *ddx, *ddscale, *ddnoise, *ddbias, *ddstyle;  // like x, [n, c], [n, pixels], [c], [n, c]; or null
+  void *ddy, *ddz;                                         // like x, or null
+  int64_t n, c, pixels, noise_n, chunks;
   double alpha, gain, clamp;
   int32_t dtype, channels_last, threads;
   void* stream;
 } OpsEpilogueGrad;
 int ops_epilogue_grad(const OpsEpilogueGrad* a);
+int ops_epilogue_grad_grad(const OpsEpilogueGrad* a);
 
 // Resampling through an affine map a picture, by an orthogonal wavelet's low-pass filter of twelve taps: the picture is
 // reflected at its borders, upsampled by 2, looked up bilinearly where the map says, downsampled by 2. With s(j) the fine
