@@ -171,7 +171,8 @@ class _CountedKernels(kernels.Kernels):
         with self._silent():
             found = super().epilogue_grad(given, small, shape, wanted=wanted, second=second)
         of = found.small
-        sums = any(t is not None for t in (of.scale, of.bias, of.style)) + (of.bias is not None)
+        others = of.scale is not None or of.style is not None
+        sums = others + (of.bias is not None)  # a bias alone in one
         read = (*given, small.noise, *(() if second is None else (second[0], second[1].noise)))
         name = "epilogue_grad" if second is None else "epilogue_grad_grad"
         self.counter.add("epilogue", name, *read, found.x, found.y, found.z, of.noise, launches=1 + sums)

@@ -99,9 +99,12 @@ class _Epilogue(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         x, y, *small = ctx.saved_tensors
-        y = None if y is None else y.detach()  # of it the slope alone is taken
+        scale, noise, bias, style = small
+        if grads[1] is None:  # from these and y the slope alone is taken
+            noise, bias = (None if t is None else t.detach() for t in (noise, bias))
+        y = None if y is None else y.detach()
         wanted = tuple(used(ctx)[3:])
-        found = _Gradient.apply(ctx.kernels, ctx.shape, wanted, *grads, y, x, *small)
+        found = _Gradient.apply(ctx.kernels, ctx.shape, wanted, *grads, y, x, scale, noise, bias, style)
         return None, None, None, found[0], *_fitted(found[1:], small)
 
 
@@ -124,10 +127,11 @@ class _Gradient(torch.autograd.Function):
         dy, dz, _, x, *small = used(ctx)[3:]
         if torch.is_grad_enabled():
             return None, None, None, *_by_formula(given, ctx.shape, grads)
+        incoming = Incoming(*given[:4])
+        incoming = incoming if x or any(small) else incoming._replace(dy=None)  # linear in it
+        second = (grads[0], Small(*grads[1:]))
         wanted = (x, *small, dy, dz)
-        found = ctx.kernels.epilogue_grad(
-            Incoming(*given[:4]), Small(*given[4:]), ctx.shape, wanted=wanted, second=(grads[0], Small(*grads[1:]))
-        )
+        found = ctx.kernels.epilogue_grad(incoming, Small(*given[4:]), ctx.shape, wanted=wanted, second=second)
         return None, None, None, found.y, found.z, None, found.x, *_fitted(found.small, given[4:])
 
 
@@ -182,8 +186,8 @@ def _gradient(
     return (
         g if wide[0] is None else g * wide[0],
         None if x is None or scale is None else (g * x).sum(dim=pixels),
-        None if noise is None else g.sum(dim=1, keepdim=True),
-        None if bias is None else g.sum(dim=[0, *pixels]),
+        g.sum(dim=1, keepdim=True),
+        g.sum(dim=[0, *pixels]),
         None if dz is None or v is None else (dz * v).sum(dim=pixels),
     )
 

@@ -225,12 +225,13 @@ class Kernels:
         library = self._library
         self._call(library.ops_epilogue_grad if second is None else library.ops_epilogue_grad_grad, arguments, like)
         sums: list[Tensor | None] = [None] * 3
-        if kinds:
+        if kinds == [0]:
+            sums[0] = parts[0].sum(dim=(0, 1))
+        elif kinds:
             added = parts[:, :, 0] if chunks == 1 else parts.sum(dim=2)
             for i, found in zip(kinds, added, strict=True):
-                sums[i] = found
-        bias = None if sums[0] is None else sums[0].sum(dim=0)
-        return Gradients(dx, Small(sums[1], noise, bias, sums[2]), ddy, ddz)
+                sums[i] = found.sum(dim=0) if i == 0 else found
+        return Gradients(dx, Small(sums[1], noise, sums[0], sums[2]), ddy, ddz)
 
     def warp(self, x: Tensor, affine: Tensor, margins: Tensor, taps: Sequence[float], *, adjoint: bool) -> Tensor:
         """Resample `x` `[N, C, H, W]` (float32 or float64) through its maps, or take a gradient back (csrc/ops.h)."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from src.augment.geometry import warp
-from src.ops import backend_info, bias_act, epilogue, set_policy, setup_filter, upfirdn2d
+from src.ops import backend_info, bias_act, epilogue, set_policy, setup_filter, styled_epilogue, upfirdn2d
 from src.ops.backend import COMPILED
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -131,7 +131,11 @@ def test_epilogue(per_sample, shape, layout, dtype):
     def op(x, scale, noise, bias):
         return epilogue(x * 1.0, scale, noise, bias, gain=1.4)  # a copy: the op may overwrite its input
 
+    def both(x, scale, noise, bias, style):
+        return torch.cat(styled_epilogue(x * 1.0, scale, noise, bias, style, gain=1.4), dim=1)
+
     compare(op, tensors, layout, dtype)
+    compare(both, [*tensors, random([n, c], small, seed=21).clamp(-1, 1)], layout, dtype)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

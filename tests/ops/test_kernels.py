@@ -188,7 +188,7 @@ def test_epilogue_with_the_next_style(clamp, keep, layout):
         value = sum(t.pow(3).sum() * (1 + i) for i, t in enumerate(found))
         first = torch.autograd.grad(value, leaves, create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves, create_graph=True)
-        third = torch.autograd.grad(sum(g.square().sum() for g in second), leaves)
+        third = torch.autograd.grad(sum(g.square().sum() for g in second), leaves, retain_graph=True)
         codes = torch.autograd.grad(value, [given[1], style], create_graph=True)
         penalty = torch.autograd.grad(sum(g.square().sum() for g in codes), leaves)
         return *found, *first, *second, *third, *penalty

@@ -11,10 +11,10 @@ from src.networks import TF32, Precision
 
 # of a phase at batch 4: launches, GB
 BOUNDS = {
-    "G_main": (1250, 7.7),
-    "G_reg": (1900, 15.0),
-    "D_main": (760, 8.7),
-    "D_reg": (680, 13.5),
+    "G_main": (1130, 6.7),
+    "G_reg": (1600, 8.0),
+    "D_main": (670, 8.5),
+    "D_reg": (600, 12.8),
     "average": (10, 0.5),
 }
 
