@@ -80,8 +80,8 @@ def bias_act(
     if kernels is not None and x.numel() > 0:
         slope = {"linear": 1.0, "relu": 0.0}.get(act, alpha)
         if slope >= 0:
-            small, shape = Small(None, None, b, None), Shape(slope, gain, clamp)
-            y, _ = run_kernels(kernels, x, small, shape, overwrite=overwrite)
+            small, how = Small(None, None, b, None), Shape(slope, gain, clamp)
+            y, _ = run_kernels(kernels, x, small, how, overwrite=overwrite)
             assert y is not None
             return y
     if b is not None:

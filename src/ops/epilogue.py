@@ -98,13 +98,16 @@ class _Epilogue(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        if all(t is None for t in grads):
+            return (None,) * len(ctx.needs_input_grad)
         x, y, *small = ctx.saved_tensors
         scale, noise, bias, style = small
         if grads[1] is None:  # from these and y the slope alone is taken
             noise, bias = (None if t is None else t.detach() for t in (noise, bias))
         y = None if y is None else y.detach()
         wanted = tuple(used(ctx)[3:])
-        found = _Gradient.apply(ctx.kernels, ctx.shape, wanted, *grads, y, x, scale, noise, bias, style)
+        given = (ctx.kernels, ctx.shape, wanted, *grads, y, x, scale, noise, bias, style)
+        found = _Gradient.apply(*given) if torch.is_grad_enabled() else _by_kernel(*given)
         return None, None, None, found[0], *_fitted(found[1:], small)
 
 
@@ -118,11 +121,12 @@ class _Gradient(torch.autograd.Function):
         ctx.save_for_backward(*given)
         ctx.set_materialize_grads(False)
         ctx.kernels, ctx.shape, ctx.wanted = kernels, shape, wanted
-        found = kernels.epilogue_grad(Incoming(*given[:4]), Small(*given[4:]), shape, wanted=wanted)
-        return found.x, *found.small
+        return _by_kernel(kernels, shape, wanted, *given)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        if all(t is None for t in grads):
+            return (None,) * len(ctx.needs_input_grad)
         given = ctx.saved_tensors
         dy, dz, _, x, *small = used(ctx)[3:]
         if torch.is_grad_enabled():
@@ -133,6 +137,14 @@ class _Gradient(torch.autograd.Function):
         wanted = (x, *small, dy, dz)
         found = ctx.kernels.epilogue_grad(incoming, Small(*given[4:]), ctx.shape, wanted=wanted, second=second)
         return None, None, None, found.y, found.z, None, found.x, *_fitted(found.small, given[4:])
+
+
+def _by_kernel(
+    kernels: Kernels, shape: Shape, wanted: tuple[bool, ...], *given: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    """The gradient with respect to x and the small operands."""
+    found = kernels.epilogue_grad(Incoming(*given[:4]), Small(*given[4:]), shape, wanted=wanted)
+    return found.x, *found.small
 
 
 def _fitted(found: Sequence[Tensor | None], to: Sequence[Tensor | None]) -> list[Tensor | None]:
@@ -147,13 +159,14 @@ def _by_formula(
     """The second gradient in simple ops, which autograd differentiates further."""
     apart = [None if t is None else t.view_as(t) for t in given]  # dy may come from x: that way is not this one's
     inputs = [t for t in apart if t is not None and t.requires_grad]
-    told = [(v, g) for v, g in zip(_gradient(*apart, shape), grads, strict=True) if v is not None and g is not None]
+    told = [(v, g) for v, g in zip(_gradient(shape, *apart), grads, strict=True) if v is not None and g is not None]
     values, outer = zip(*told, strict=True)
     found = iter(torch.autograd.grad(values, inputs, outer, create_graph=True, allow_unused=True))
     return (next(found) if t is not None and t.requires_grad else None for t in apart)
 
 
 def _gradient(
+    shape: Shape,
     dy: Tensor | None,
     dz: Tensor | None,
     y: Tensor | None,
@@ -162,7 +175,6 @@ def _gradient(
     noise: Tensor | None,
     bias: Tensor | None,
     style: Tensor | None,
-    shape: Shape,
 ) -> tuple[Tensor | None, ...]:
     """What the kernels call the gradient, by its formula (csrc/ops.h)."""
     like = next(t for t in (x, y, dy) if t is not None)

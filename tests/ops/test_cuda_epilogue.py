@@ -113,7 +113,7 @@ def gradients_by_definition(t, alpha, gain, clamp, second):
     """The formulas of csrc/ops.h on the tensors `t` by name; sums as what is added up, `[n, c, h, w]`."""
     zero = torch.zeros(1, dtype=torch.float64)
     v = shifted(t["x"], t["scale"], t["noise"], t["bias"]) if "x" in t else t.get("y", zero).double()
-    slope = gain * torch.where(v > 0, 1.0, alpha)
+    slope = gain * torch.where(v > 0, torch.ones_like(v), alpha)
     y = v * slope if "x" in t else v
     if clamp >= 0:
         bound = clamp if "x" in t else torch.tensor(clamp, dtype=torch.float64).to(t["y"].dtype).double()

@@ -11,10 +11,10 @@ from src.networks import TF32, Precision
 
 # of a phase at batch 4: launches, GB
 BOUNDS = {
-    "G_main": (1130, 6.7),
-    "G_reg": (1600, 8.0),
-    "D_main": (670, 8.5),
-    "D_reg": (600, 12.8),
+    "G_main": (1130, 6.0),
+    "G_reg": (1570, 7.1),
+    "D_main": (650, 6.6),
+    "D_reg": (570, 11.8),
     "average": (10, 0.5),
 }
 
