@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from .canvas import Canvas, paint_backdrop
 from .cartoon import draw_cartoon
-from .geometry import Geometry, PortraitParams, build_geometry, sample_params
+from .geometry import Geometry, build_geometry
+from .parameters import PortraitParams, sample_params
 from .people import draw_people
 
 DOMAINS = ("people", "cartoons")
