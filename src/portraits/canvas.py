@@ -8,7 +8,7 @@ reduced one of 256 px.
 import numpy as np
 from numpy.typing import NDArray
 
-from .palette import Colour, wall_colours
+from .palette import wall_colours
 from .parameters import PortraitParams
 
 Field = NDArray[np.float32]

@@ -81,7 +81,9 @@ def _eye(canvas: Canvas, g: Geometry, p: PortraitParams, first: int, pupil: NDAr
     r = np.sqrt((x - np.float32(pupil[0])) ** 2 + (y - np.float32(pupil[1])) ** 2)
     canvas.paint(inside * canvas.mask(r - np.float32(g.iris)), _vivid(eye_colour(p), 1.6), win)
     canvas.paint(inside * canvas.mask(r - np.float32(0.56 * g.iris)), _INK * 0.5, win)
-    spark = np.hypot(x - np.float32(pupil[0] - 0.34 * g.iris * np.tanh(4 * p.light)), y - np.float32(pupil[1] - 0.36 * g.iris))
+    spark = np.hypot(
+        x - np.float32(pupil[0] - 0.34 * g.iris * np.tanh(4 * p.light)), y - np.float32(pupil[1] - 0.36 * g.iris)
+    )
     canvas.paint(inside * canvas.mask(spark - np.float32(0.28 * g.iris)), np.ones(3, np.float32), win)
     canvas.paint(_line(canvas, win, bottom, 0.0050), _INK, win)
     canvas.paint(_line(canvas, win, top, 0.0105 - 0.002 * p.build), _INK, win)

@@ -8,7 +8,7 @@ z to the viewer; before the frame is applied the origin is the middle of the eye
 picture's width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ _JAW_CORNER = np.array([0.0, 0.05, 0.2, 0.5, 0.85, 1.0, 1.0, 0.9, 0.0])
 _CHEEK = np.array([0.0, 0.15, 0.55, 1.0, 1.0, 0.6, 0.2, 0.0, 0.0])
 _CHIN = np.array([0.0, 0.0, 0.02, 0.08, 0.2, 0.42, 0.72, 0.95, 1.0])
 _WIDE = 0.07  # of a face's width, at an extreme
+_NARROWEST = -1.0  # face into which a caricature's eyes fit
 _YAW = 0.22  # radians at an extreme
 _ZOOM = 0.92  # of caricatures, about their eyes
 
@@ -54,11 +55,16 @@ class Geometry:
     scale: float
 
 
+def _gap(p: PortraitParams, big: float) -> float:
+    """Return how far apart the lips are."""
+    return 0.038 * max(p.mouth_open - 0.02, 0.0) + 0.028 * big * max(p.smile, 0.0)
+
+
 def _jaw(p: PortraitParams, big: float) -> Array:
     wide = 1.0 + _WIDE * p.face_width + 0.015 * p.build + 0.05 * big
     x = _JAW_X * wide * (1.0 + (0.125 * p.jaw + 0.055 * p.build + 0.03 * big) * _JAW_CORNER)
     x = x * (1.0 + (0.065 * p.cheeks + 0.06 * big) * _CHEEK)
-    drop = 0.028 * p.chin + 0.008 * p.build + 0.014 * max(p.mouth_open, -0.3) + 0.040 * big
+    drop = 0.028 * p.chin + 0.008 * p.build + 0.014 * max(p.mouth_open, -0.3) + (0.030 + 0.5 * _gap(p, big)) * big
     y = _JAW_Y + _CHIN * drop - 0.01 * p.jaw * _JAW_CORNER
     z = 0.02 - 0.22 * (_JAW_X / 0.262) ** 2
     half = np.stack([-x, y, z], axis=1)
@@ -70,7 +76,12 @@ def _brows(p: PortraitParams, big: float) -> Array:
     x = -0.192 + 0.136 * t - 0.012 * p.eye_spacing - 0.022 * big * (1 - 0.5 * t)
     lift = 0.070 + 0.008 * p.eye_size + 0.005 * p.smile - 0.006 * p.build + 0.044 * big
     arch = 0.016 - 0.004 * p.build + 0.008 * big
-    y = -lift - arch * np.sin(np.pi * np.clip(0.10 + 0.86 * (1 - t), 0, 1)) + 0.016 * p.brow * (t - 0.4) + 0.010 * (1 - t)
+    y = (
+        -lift
+        - arch * np.sin(np.pi * np.clip(0.10 + 0.86 * (1 - t), 0, 1))
+        + 0.016 * p.brow * (t - 0.4)
+        + 0.010 * (1 - t)
+    )
     z = 0.045 - 0.09 * (1 - t) ** 2
     half = np.stack([x, y, z], axis=1)
     return np.concatenate([half, (half * [-1, 1, 1])[::-1]])
@@ -106,7 +117,7 @@ def _eyes(p: PortraitParams, big: float) -> tuple[Array, Array]:
 def _mouth(p: PortraitParams, big: float) -> Array:
     half = (0.088 + 0.008 * p.mouth + 0.013 * p.smile) * (1.0 + 0.38 * big)
     full = 1.0 + 0.24 * p.lips - 0.14 * p.build + 0.10 * big
-    gap = 0.038 * max(p.mouth_open - 0.02, 0.0) + 0.028 * big * max(p.smile, 0.0)
+    gap = _gap(p, big)
     corner = 0.270 - 0.014 * p.smile + 0.022 * big
     middle = 0.274 + 0.008 * p.smile + 0.016 * big
     s = np.array([-1.0, -0.62, -0.22, 0.0, 0.22, 0.62, 1.0])
@@ -157,7 +168,7 @@ def smooth_closed(points: Array, steps: int = 6) -> Array:
 
 
 def _points(p: PortraitParams, big: float) -> Array:
-    """Return a head's points [87, 2] as seen: 68 landmarks, 12 of the skull, pupils, skull's middle, ears, centre, crown."""
+    """Return a head as seen, [87, 2]: 68 landmarks, 12 points of the skull, pupils, its middle, ears, centre, crown."""
     eyes, pupils = _eyes(p, big)
     face = np.concatenate([_jaw(p, big), _brows(p, big), _nose(p, big), eyes, _mouth(p, big)])
     wide, high = _skull(p, big)
@@ -165,7 +176,7 @@ def _points(p: PortraitParams, big: float) -> Array:
     skull = np.stack([wide * np.cos(angle), -0.01 - high * np.sin(angle), -0.20 + 0.10 * np.sin(angle)], axis=1)
     ear = wide + 0.004 + (0.014 + 0.008 * p.ears) * big
     extra = [[0.0, -0.04, -0.16], [-ear, 0.075, -0.20], [ear, 0.075, -0.20], [0, 0.08, -0.1], [0, -0.01 - high, -0.1]]
-    return _turn(np.concatenate([face, skull, pupils, extra]), (_YAW - 0.05 * big) * p.yaw, 0.11 * p.pitch)
+    return _turn(np.concatenate([face, skull, pupils, extra]), (_YAW - 0.08 * big) * p.yaw, 0.11 * p.pitch)
 
 
 def _skull(p: PortraitParams, big: float) -> tuple[float, float]:
@@ -189,6 +200,7 @@ def build_geometry(params: PortraitParams, cartoon: bool) -> Geometry:
     big = 1.0 if cartoon else 0.0
     own = _points(params, 0.0)
     p = caricature(params) if cartoon else params
+    p = replace(p, face_width=max(p.face_width, _NARROWEST))
     flat = _points(p, big) if cartoon else own
     centre, x_axis, y_axis = ffhq_quad(own[:68])
     size = np.hypot(*x_axis)

@@ -92,7 +92,9 @@ def _body(canvas: Canvas, g: Geometry) -> tuple[Field, Field, Field]:
     t = np.abs(x - np.float32(mid))
     base = np.float32(min(chin + 0.025, 0.955))
     flare = np.clip(y - (base - np.float32(0.06)), 0, None)
-    neck = np.maximum(t - np.float32(g.neck) - np.float32(1.2) * flare**1.5, np.float32(chin) - np.float32(0.25) * s - y)
+    neck = np.maximum(
+        t - np.float32(g.neck) - np.float32(1.2) * flare**1.5, np.float32(chin) - np.float32(0.25) * s - y
+    )
     out = np.clip((t - np.float32(0.8 * g.neck)) / np.float32(g.shoulders - 0.8 * g.neck), 0, None)
     slope = base + np.float32(0.055) * out + np.float32(0.075) * out**4
     body = np.asarray(np.maximum(slope - y, (t - np.float32(1.15 * g.shoulders))) * np.float32(0.9), np.float32)

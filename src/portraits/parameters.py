@@ -3,15 +3,12 @@
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 #: What a caricature exaggerates; colours, hair, age, light and pose stay.
 SHAPE = (
     "face_width", "jaw", "chin", "cheeks", "forehead", "ears", "eye_size", "eye_tilt", "brow", "nose_length",
     "nose_width", "mouth", "lips", "smile", "mouth_open",
 )  # fmt: skip
-_LIMIT = 1.9  # that no exaggerated parameter passes
-_NARROWEST = -0.8  # face into which large eyes fit
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,11 @@ def sample_params(seed: int) -> PortraitParams:
     value["skin"] = flat["skin"] * abs(flat["skin"]) ** 0.3
     value["hair_colour"] = min(flat["hair_colour"], 1.0 - 1.3 * max(value["skin"] + 0.2, 0.0))  # dark skin, dark hair
     value["hair_length"] = 0.65 * flat["hair_length"] - 0.55 * build
-    value["hairline"] = 0.4 * tri["hairline"] - 0.25 + max(build, 0.0) * (0.75 * max(flat["hairline"], 0.0)
-                                                                          + 0.35 * max(flat["age"], 0.0))
+    value["hairline"] = (
+        0.4 * tri["hairline"]
+        - 0.25
+        + max(build, 0.0) * (0.75 * max(flat["hairline"], 0.0) + 0.35 * max(flat["age"], 0.0))
+    )
     value["fringe"] = flat["fringe"] - 0.5 * max(build, 0.0) - 0.8 * max(value["hairline"], 0.0)
     value["curl"] = flat["curl"] + 0.5 * max(value["skin"], 0.0)
     strong = 3.0 * build - 1.2  # no beard below
@@ -103,18 +103,10 @@ def caricature(params: PortraitParams, strength: float = 2.4) -> PortraitParams:
 
     Args:
         params: the identity.
-        strength: factor on each small deviation; 1 returns about the same face.
+        strength: factor on small deviations, large ones are pushed a little less; 1 returns the same face.
 
     Returns:
-        The exaggerated parameters; they may leave [-1, 1], large ones by less than small ones.
+        The exaggerated parameters; they may leave [-1, 1].
     """
-    def pushed(name: str) -> float:
-        return float(_LIMIT * np.tanh(strength * getattr(params, name) / _LIMIT))
-
-    pushed_shape = {name: pushed(name) for name in SHAPE}
-    return replace(params, **pushed_shape | {"face_width": max(pushed_shape["face_width"], _NARROWEST)})
-
-
-def as_array(params: PortraitParams) -> NDArray[np.float64]:
-    """Return the parameters [P] in their order."""
-    return np.array([getattr(params, name) for name in _NAMES])
+    deviations = {name: getattr(params, name) for name in SHAPE}
+    return replace(params, **{name: v + (strength - 1.0) * (v - 0.35 * v**3) for name, v in deviations.items()})

@@ -32,7 +32,9 @@ def _eye(canvas: Canvas, g: Geometry, p: PortraitParams, first: int, pupil: NDAr
     white = mix(rgb(0.93, 0.90, 0.87), base, 0.10)[:, None, None] * np.clip(0.66 + 0.55 * ball, 0, 1)
     canvas.paint(inside, np.asarray(white, np.float32), win)
     r = np.sqrt((x - np.float32(pupil[0])) ** 2 + (y - np.float32(pupil[1])) ** 2)
-    iris = eye_colour(p)[:, None, None] * np.clip(0.65 + 0.5 * (y - np.float32(pupil[1])) / np.float32(g.iris), 0.35, 1.2)
+    iris = eye_colour(p)[:, None, None] * np.clip(
+        0.65 + 0.5 * (y - np.float32(pupil[1])) / np.float32(g.iris), 0.35, 1.2
+    )
     canvas.paint(inside * canvas.mask(r - np.float32(1.04 * g.iris), 0.010), np.asarray(iris, np.float32), win)
     canvas.paint(inside * canvas.mask(r - np.float32(0.50 * g.iris), 0.008), rgb(0.04, 0.03, 0.03), win)
     spark = np.hypot(x - np.float32(pupil[0] - 0.34 * g.iris * p.light), y - np.float32(pupil[1] - 0.36 * g.iris))
@@ -114,7 +116,7 @@ def _hair_tone(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> Fi
 
 def _facial_hair(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> None:
     colour = brow_colour(p)
-    tone = colour[:, None, None] * (1.0 + 0.08 * np.sin((canvas.x - g.landmarks[8, 0]) * np.float32(70 / g.scale)) )
+    tone = colour[:, None, None] * (1.0 + 0.08 * np.sin((canvas.x - g.landmarks[8, 0]) * np.float32(70 / g.scale)))
     tone = np.asarray(tone * (1.25 - 0.5 * head.face_ratio), np.float32)
     if head.beard is not None:
         canvas.paint(canvas.mask(head.beard, 0.045) * np.float32(0.94 * soft_step(p.beard, 0, 0.35)), tone)
@@ -126,7 +128,9 @@ def _glasses(canvas: Canvas, g: Geometry, head: Head) -> None:
     if head.glasses is not None:
         shadow = np.roll(canvas.mask(head.glasses - np.float32(0.010 * g.scale), 0.02), canvas.n // 90, axis=0)
         canvas.paint(shadow * np.float32(0.22), rgb(0.22, 0.12, 0.10))
-        canvas.paint(canvas.mask(head.glasses - np.float32(0.0075 * g.scale), 0.007) * np.float32(0.95), rgb(0.10, 0.08, 0.08))
+        canvas.paint(
+            canvas.mask(head.glasses - np.float32(0.0075 * g.scale), 0.007) * np.float32(0.95), rgb(0.10, 0.08, 0.08)
+        )
 
 
 def draw_people(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:

@@ -70,7 +70,9 @@ def _folds(canvas: Canvas, g: Geometry, p: PortraitParams) -> Field:
     for eye, wing, corner, out in ((_EYES[0], 31, 48, -1), (_EYES[1], 35, 54, 1)):
         ex, low = float(mark[eye, 0].mean()), float(mark[eye, 1].max())
         dark = dark + (0.14 + 0.20 * old) * canvas.gauss(ex, low + 0.014 * s, 0.050 * s, 0.014 * s)
-        dark = dark + 0.16 * canvas.gauss(ex - out * 0.045 * s, float(mark[eye, 1].min()) - 0.012 * s, 0.030 * s, 0.028 * s)
+        dark = dark + 0.16 * canvas.gauss(
+            ex - out * 0.045 * s, float(mark[eye, 1].min()) - 0.012 * s, 0.030 * s, 0.028 * s
+        )
         top, end = mark[wing] + [out * 0.012 * s, -0.012 * s], mark[corner] + [out * 0.020 * s, 0.004 * s]
         t = np.clip((y - np.float32(top[1])) / np.float32(end[1] - top[1]), -0.2, 1.2)
         path = np.float32(top[0]) + t * np.float32(end[0] - top[0]) + np.float32(out * 0.018 * s) * np.sin(np.pi * t)
@@ -103,11 +105,13 @@ def paint_skin(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> No
 
 def paint_neck_and_ears(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> None:
     """Paint what is behind the face: neck in the chin's shadow, and ears."""
-    x, y, s, mark = canvas.x, canvas.y, g.scale, g.landmarks
+    x, s, mark = canvas.x, g.scale, g.landmarks
     base = skin_colour(p)
     side = np.clip((x - np.float32(mark[8, 0])) / np.float32(0.16 * s) * np.float32(p.light), -1, 1)
     neck = base[:, None, None] * (rgb(0.80, 0.71, 0.68)[:, None, None] - 0.10 * side)
-    under = canvas.gauss(mark[8, 0] + 0.03 * s * p.light, mark[8, 1] - 0.005 * s, 0.20 * s, 0.055 * s) * np.float32(0.62)
+    under = canvas.gauss(mark[8, 0] + 0.03 * s * p.light, mark[8, 1] - 0.005 * s, 0.20 * s, 0.055 * s) * np.float32(
+        0.62
+    )
     neck = neck + under * ((base * rgb(0.44, 0.33, 0.30))[:, None, None] - neck)
     canvas.paint(canvas.mask(head.neck, 0.014), np.asarray(neck, np.float32))
     inner = np.clip(1.0 + head.ears / np.float32(0.034 * s), 0, 1)  # 0 at the middle of an ear, 1 at its rim
