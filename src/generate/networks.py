@@ -62,6 +62,21 @@ class Pairs:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Blends:
+    """What a table of blends shows: its columns and rows, the cell that a sweep recommends (row, column), and where
+    the sheet goes.
+    """
+
+    base: Generator
+    snapshots: list[Column]
+    recipes: list[Recipe]
+    recommended: tuple[int, int] | None
+    text: str
+    label: str
+    folder: Path
+
+
 def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
     """Find and load the network that the settings name.
 
@@ -111,13 +126,8 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
         columns, text = _best_columns(run_dir, base, device)
     else:
         best = recommended_blend(run_dir) if kind == "resolutions" else None
-        snapshots = (
-            [_one_snapshot(run_dir, settings, best)]
-            if kind == "resolutions"
-            else [s for s in find_snapshots(run_dir, _chosen(settings)) if s.kimg > 0]
-        )
-        if not snapshots:
-            raise UserError(f"{run_dir} has no snapshot after its start: train on, or choose others with snapshot=")
+        one = kind == "resolutions"
+        snapshots = [_one_snapshot(run_dir, settings, best)] if one else _later_snapshots(run_dir, settings)
         check_family(snapshots, base)
         recipes = _recipes(settings.blend, base.G) if settings.shows_blends else []
         label += _manner(recipes[0]) if recipes else ""
@@ -129,6 +139,34 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
             columns, text = _snapshot_columns(snapshots, base.G, recipe, device)
             label += "" if recipe is None else f"-res{recipe.resolution:03d}"
     return Pairs(base.G, [first, *columns], f"{run_dir.name}: base {base.path.name}, {text}", label, run_dir / OUT)
+
+
+def choose_blends(settings: GenerateSettings, device: torch.device) -> Blends:
+    """Find the base network, the snapshots and the recipes of a table of blends.
+
+    Raises:
+        UserError: when one is missing, or does not fit.
+    """
+    run_dir = _run(settings)
+    base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
+    snapshots = _later_snapshots(run_dir, settings)
+    check_family(snapshots, base)
+    recipes = _recipes(settings.blend, base.G)
+    best = recommended_blend(run_dir)
+    paths, where = [snapshot.path for snapshot in snapshots], None
+    if best is not None and best.snapshot in paths and best.recipe in recipes:
+        where = recipes.index(best.recipe), paths.index(best.snapshot)
+    columns, text = _snapshot_columns(snapshots, base.G, None, device)
+    text = f"{run_dir.name}: base {base.path.name}, {text} blended at {', '.join(str(r.resolution) for r in recipes)}"
+    return Blends(base.G, columns, recipes, where, text, f"blends{_manner(recipes[0])}", run_dir / OUT)
+
+
+def _later_snapshots(run_dir: Path, settings: GenerateSettings) -> list[Snapshot]:
+    """The snapshots asked for, without that of the start."""
+    snapshots = [s for s in find_snapshots(run_dir, _chosen(settings)) if s.kimg > 0]
+    if not snapshots:
+        raise UserError(f"{run_dir} has no snapshot after its start: train on, or choose others with snapshot=")
+    return snapshots
 
 
 def _recipes(options: BlendOptions, G: Generator) -> list[Recipe]:
@@ -153,7 +191,7 @@ def _run(settings: GenerateSettings) -> Path:
     try:
         return find_run(settings.run, Path(settings.paths.runs))
     except UserError as error:
-        if settings.mode == "pairs":
+        if settings.mode in ("pairs", "blends"):
             raise
         raise UserError(f"{error}; or name a network with network=FILE (network=demo is always there)") from error
 

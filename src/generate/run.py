@@ -17,12 +17,13 @@ from ..options import read
 from .codes import Codes, check_layers, read_codes, seed_codes, truncate
 from .film import film_format, loop, write_film
 from .job import Job, digest_of_network
-from .networks import Column, choose_network, choose_pairs
+from .networks import Column, choose_blends, choose_network, choose_pairs
 from .seed_ranges import numbers_text
 from .settings import FPS, GenerateSettings
 from .sheet import check_size, make_sheet
 
 ROWS_OF_PSI, MIX_SEEDS, FRAMES = (0.0, 0.25, 0.5, 0.75, 1.0), list(range(100, 106)), 24
+BLENDS_PX = 128  # of a picture in the table of blends, at least
 
 
 def generate(config: Mapping[str, Any]) -> Path:
@@ -50,10 +51,10 @@ def generate(config: Mapping[str, Any]) -> Path:
 
 def _open(settings: GenerateSettings) -> Job:
     device = torch_device(settings.device)
-    if settings.mode == "pairs":
-        pairs = choose_pairs(settings, device)
-        G, text, folder, name = pairs.base, pairs.text, pairs.folder / "pairs", pairs.folder.parent.resolve().name
-        facts: dict[str, Any] = {"pairs": pairs}
+    if settings.mode in ("pairs", "blends"):
+        shown = choose_pairs(settings, device) if settings.mode == "pairs" else choose_blends(settings, device)
+        G, text, folder, name = shown.base, shown.text, shown.folder / settings.mode, shown.folder.parent.resolve().name
+        facts: dict[str, Any] = {"shown": shown}
     else:
         chosen = choose_network(settings, device)
         G, text, folder, name, facts = chosen.G, chosen.text, chosen.folder, chosen.folder.name, {}
@@ -130,7 +131,7 @@ def _mix(job: Job) -> None:
 
 
 def _pairs(job: Job) -> None:
-    s, pairs, n = job.settings, job.facts.pop("pairs"), len(job.codes.names)
+    s, pairs, n = job.settings, job.facts.pop("shown"), len(job.codes.names)
     check_size(n, len(pairs.columns), job.G.resolution, s.suffix)
     captions = [column.caption for column in pairs.columns]
 
@@ -144,6 +145,35 @@ def _pairs(job: Job) -> None:
     for caption, pictures in zip(captions, shown, strict=True):
         for name, picture in zip(job.codes.names, pictures, strict=True):
             job.single(f"{name}-{caption.replace(': ', '-').replace(' ', '')}", picture)
+    job.save_codes()
+
+
+def _blends(job: Job) -> None:
+    s, table, n = job.settings, job.facts.pop("shown"), len(job.codes.names)
+    captions = ["original", *(column.caption for column in table.snapshots)]
+    rows = [*(f"{recipe.resolution}" for recipe in table.recipes), "unblended"]
+    zoom = max(BLENDS_PX // job.G.resolution, 1)
+    check_size(n * len(rows), len(captions), zoom * job.G.resolution, s.suffix)
+    original, digests = job.pictures(job.codes.ws), []
+    columns = [torch.stack([original] + [torch.full_like(original, 255)] * (len(rows) - 1))]
+    for column in table.snapshots:
+        G = column.load()
+        digests.append(digest_of_network(G))
+        networks = [*(recipe.blend(G, table.base) for recipe in table.recipes), G]
+        columns.append(torch.stack([job.pictures(job.codes.ws, network) for network in networks]))
+    pictures = torch.stack(columns, dim=2)  # [rows, codes, columns, 3, H, W]
+    large = pictures.transpose(0, 1).flatten(0, 2).repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
+    framed = None
+    if table.recommended is not None:
+        row, column_index = table.recommended
+        framed = [(code * len(rows) + row, column_index + 1) for code in range(n)]
+    sheet = make_sheet(large, len(captions), above=captions, left=rows * n, framed=framed or ())
+    job.sheet(table.label, sheet, columns=captions, rows=rows, recommended=table.recommended, columns_sha256=digests)
+    for i, row_name in enumerate(rows):
+        for j, caption in enumerate(captions):
+            for name, picture in zip(job.codes.names, pictures[i, :, j], strict=True):
+                if i == 0 or j > 0:
+                    job.single(f"{name}-{row_name}-{caption.replace(' ', '')}", picture)
     job.save_codes()
 
 
@@ -168,4 +198,4 @@ def _film(job: Job) -> None:
     job.save_codes()
 
 
-_MODES = {"grid": _grid, "truncation": _truncation, "mix": _mix, "pairs": _pairs, "film": _film}
+_MODES = {"grid": _grid, "truncation": _truncation, "mix": _mix, "pairs": _pairs, "blends": _blends, "film": _film}

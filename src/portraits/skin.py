@@ -81,7 +81,7 @@ def _folds(canvas: Canvas, g: Geometry, p: PortraitParams) -> Field:
     for lift in (0.055, 0.090):
         line = np.float32(mark[17:27, 1].min() - lift * s)
         wave = (y - line + np.float32(0.25) * (x - np.float32(mark[27, 0])) ** 2) / np.float32(0.009 * s)
-        dark = dark + 0.26 * old * np.exp(-(wave**2)) * canvas.gauss(mark[27, 0], line, 0.12 * s, 1.0)
+        dark = dark + 0.26 * old * np.exp(-(wave**2)) * canvas.gauss(mark[27, 0], float(line), 0.12 * s, 1.0)
     return np.asarray(np.clip(dark, 0, 0.7), np.float32)
 
 
