@@ -16,7 +16,7 @@ from torch import Tensor
 
 from experiments.landmark_network.pictures import Views, random_faces
 from src.faces.network_landmarks import INPUT_PX, LandmarkNetwork, predict_landmarks
-from src.weights import file_sha256
+from src.files import file_sha256
 
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP, LAST_RATE = 3e-3, 1e-3, 100, 2e-5
 EMA_DECAY = 0.995
