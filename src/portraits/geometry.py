@@ -57,7 +57,7 @@ class Geometry:
 
 def _gap(p: PortraitParams, big: float) -> float:
     """Return how far apart the lips are."""
-    return 0.038 * max(p.mouth_open - 0.02, 0.0) + 0.028 * big * max(p.smile, 0.0)
+    return 0.038 * max(p.mouth_open - 0.02, 0.0) + 0.014 * big * max(p.smile, 0.0)
 
 
 def _jaw(p: PortraitParams, big: float) -> Array:

@@ -67,22 +67,18 @@ def _glasses(canvas: Canvas, g: Geometry, p: PortraitParams) -> Field | None:
     if p.glasses <= 0.7:
         return None
     mark, s = g.landmarks, g.scale
-    square = 2.2 + 3.0 * (p.glasses - 0.7) / 0.3
+    square, rx, ry = 2.2 + 3.0 * (p.glasses - 0.7) / 0.3, 0.091 * s, 0.070 * s
+    middles = [mark[first : first + 6].mean(0) + np.array([0.0, 0.008 * s]) for first in (36, 42)]
+    left, right = (float(middle[0]) for middle in middles)
     line = np.full_like(canvas.x, 1.0)
-    for first, outer, ear in ((36, 36, 0), (42, 45, 1)):
-        eye = mark[first : first + 6]
-        (cx, cy), (w, h) = eye.mean(0), np.ptp(eye, axis=0)
-        rx, ry = 0.5 * w + 0.034 * s, 0.5 * h + 0.046 * s
-        cy += 0.008 * s
+    for cx, cy in middles:
         u, v = np.abs(canvas.x - np.float32(cx)) / np.float32(rx), np.abs(canvas.y - np.float32(cy)) / np.float32(ry)
         ratio = np.power(u**square + v**square, np.float32(1 / square))
         line = np.minimum(line, np.abs(ratio - 1) * np.float32(min(rx, ry)))
-        lo, hi = sorted((float(mark[outer, 0]) + (1 if ear else -1) * 0.034 * s, float(g.ears[ear, 0])))
-        arm = np.maximum(np.abs(canvas.y - np.float32(cy - 0.25 * ry)), np.maximum(lo - canvas.x, canvas.x - hi))
-        line = np.minimum(line, arm)
-    lo, hi = float(mark[39, 0]) + 0.034 * s, float(mark[42, 0]) - 0.034 * s
-    bridge = np.abs(canvas.y - np.float32(mark[36:48, 1].mean() - 0.004 * s))
-    return np.asarray(np.minimum(line, np.maximum(bridge, np.maximum(lo - canvas.x, canvas.x - hi))), np.float32)
+    height = np.abs(canvas.y - np.float32(np.mean(middles, axis=0)[1] - 0.18 * ry))
+    for lo, hi in ((float(g.ears[0, 0]), left - rx), (left + rx, right - rx), (right + rx, float(g.ears[1, 0]))):
+        line = np.minimum(line, np.maximum(height, np.maximum(lo - canvas.x, canvas.x - hi)))
+    return np.asarray(line, np.float32)
 
 
 def _body(canvas: Canvas, g: Geometry) -> tuple[Field, Field, Field]:
