@@ -1,9 +1,11 @@
 # make setup | demo | test | quick | lint: everything runs in .venv, made on first use from requirements.lock.
 # make lock: requirements.lock again, after pyproject.toml has changed (UPGRADE=--upgrade: with the newest versions).
+# make test-wandb: trainings on a real server for W&B's client, openwandb, in .openwandb-venv.
 # make test-oldest: the suite with the oldest versions that pyproject.toml allows, in .oldest-venv.
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .oldest-venv
+OPENWANDB := .openwandb-venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST := -m pytest -q -n 2 --dist loadfile
@@ -12,7 +14,7 @@ PYTEST := -m pytest -q -n 2 --dist loadfile
 # make setup TORCH='torch==2.13.0 --index-url URL'
 TORCH := torch==2.13.0
 
-.PHONY: setup demo test test-oldest quick lint lock clean
+.PHONY: setup demo test test-oldest test-wandb quick lint lock clean
 
 setup: $(VENV)/installed
 
@@ -34,6 +36,10 @@ test-oldest: setup
 	$(BIN)/uv pip compile --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --extra dev --extra film pyproject.toml -o $(OLDEST)/requirements.txt
 	$(OLDEST)/bin/python $(INSTALL) -r $(OLDEST)/requirements.txt
 	$(OLDEST)/bin/python $(PYTEST)
+
+test-wandb: setup
+	test -x $(OPENWANDB)/bin/openwandb || ($(PYTHON) -m venv $(OPENWANDB) && $(OPENWANDB)/bin/python $(INSTALL) openwandb==0.5.25)
+	OPENWANDB=$(abspath $(OPENWANDB)/bin/openwandb) $(BIN)/python -m pytest -q tests/openwandb tests/tracking
 
 quick: setup
 	$(BIN)/python -m tests.quick

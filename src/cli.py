@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .caricature import CaricatureSettings
 from .command_line import CommandLine
-from .errors import UserError
+from .errors import UserError, refuse_logins
 from .exits import EXIT_USER_ERROR, with_errors_as_lines
 from .generate import GenerateSettings
-from .options import Options, read, texts
+from .options import Options, all_kinds, read, texts
+from .picking import PickSettings
 from .prepare import PrepareSettings
 from .quoting import quote, quoted
 from .sweep import SweepSettings
@@ -43,6 +45,7 @@ SETTINGS: dict[str, type[Options]] = {
     "sweep": SweepSettings,
     "caricature": CaricatureSettings,
     "generate": GenerateSettings,
+    "pick": PickSettings,
 }
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
@@ -81,7 +84,7 @@ def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[]
         def main() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's mistakes come here, instead of several lines and exit code 1
             sys.argv[1:] = with_errors_as_lines(lambda: _taken(name, sys.argv[1:]))
-            with_errors_as_lines(lambda: _resolving(job))
+            with_errors_as_lines(lambda: _composing(name, job))
             if failed:
                 sys.exit(EXIT_USER_ERROR)
 
@@ -105,13 +108,19 @@ def typed(name: str, overrides: Sequence[str], *, swept: bool = False) -> list[s
 
 
 def _resolving(call: Callable[[], Any]) -> Any:
-    """Run `call`; what Hydra cannot compose in it, or OmegaConf not resolve, is the user's to put right."""
+    """Run `call`; what OmegaConf cannot resolve in it is the user's to put right."""
     try:
         return call()
     except OmegaConfBaseException as error:
         raise UserError(_unresolved(error)) from error
+
+
+def _composing(name: str, job: Callable[[], Any]) -> Any:
+    """Run a script's job; what Hydra cannot compose before it is the user's to put right."""
+    try:
+        return _resolving(job)
     except HydraException as error:
-        raise UserError(_explain(error, [])) from error
+        raise UserError(_explain(name, error, [])) from error
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -138,7 +147,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             return plain(compose(config_name=name, overrides=typed(name, overrides)))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_explain(error, list(overrides))) from error
+        raise UserError(_explain(name, error, list(overrides))) from error
     finally:
         GlobalHydra.instance().clear()
 
@@ -147,7 +156,8 @@ def check_overrides(name: str, arguments: list[str]) -> None:
     """Compose once with the command line's overrides, to find mistakes before Hydra prints its own.
 
     Raises:
-        UserError: for an override that does not parse, an unknown key, or an unknown choice of a group.
+        UserError: for an override that does not parse, an unknown key, an unknown choice of a group, or a file of the
+            configuration that holds an address with user or password.
     """
     line = CommandLine.read(arguments)
     if not line.is_plain:
@@ -161,6 +171,7 @@ def check_overrides(name: str, arguments: list[str]) -> None:
             warnings.filterwarnings("error", "provider=", UserWarning)  # of a folder that is not there
             for overrides in _to_check(parsed):
                 whole = compose(config_name=name, overrides=[*further, *overrides], return_hydra_config=True)
+                refuse_logins(text.strip() for text in OmegaConf.to_yaml(whole).splitlines())
                 for key in ("hydra.run.dir", "hydra.output_subdir"):  # Hydra resolves them before the job
                     OmegaConf.select(whole, key)
         if line.package not in (None, "_global_") and OmegaConf.select(whole, line.package) is None:
@@ -168,7 +179,7 @@ def check_overrides(name: str, arguments: list[str]) -> None:
     except UserWarning as error:
         raise UserError(f"hydra.searchpath: {str(error).rsplit('path=', 1)[-1]}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(_explain(error, line.overrides)) from error
+        raise UserError(_explain(name, error, line.overrides)) from error
     finally:
         GlobalHydra.instance().clear()
 
@@ -211,12 +222,10 @@ def _values(override: Override) -> list[str]:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def _explain(error: Exception, overrides: Sequence[str]) -> str:
+def _explain(name: str, error: Exception, overrides: Sequence[str]) -> str:
     message = _first_line(error)
     if "Could not override" in message or "not in struct" in str(error):
-        key = message.split("'")[1] if "'" in message else message
-        hint = HINTS.get(key, "the options are those of conf/ (python SCRIPT.py --cfg job prints them)")
-        return f"unknown option {key}: {hint}"
+        return _unknown(name, message.split("'")[1] if "'" in message else message)
     if "Could not find" in message:
         lines = [line.strip() for line in str(error).splitlines() if line.startswith("\t")]
         options = [line for line in lines if line and not line.startswith("provider=")]
@@ -225,6 +234,18 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
             known += " (a file or run of yours: pretrained=file pretrained.source=PATH)"
         return message.replace("Could not find", "no such choice:") + known
     return f"{message} (in {' '.join(overrides)})" if overrides else message
+
+
+def _unknown(name: str, key: str) -> str:
+    """What is said of an option that a script does not have, or not as it is configured."""
+    known = all_kinds(SETTINGS[name])
+    if key in known:
+        group = key.split(".")[0]
+        hint = HINTS.get(key, f"this choice of {group} does not have it (see conf/{group}/)")
+        return f"unknown option {key}: {hint}"
+    near = [option for option in known if option.endswith(f".{key}")] or get_close_matches(key, known, n=1)
+    meant = f": did you mean {near[0]}?" if near else ""
+    return f"unknown option {key}{meant} (python {name}.py --cfg job prints all)"
 
 
 def _unresolved(error: OmegaConfBaseException) -> str:

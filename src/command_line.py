@@ -7,40 +7,32 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from .errors import UserError
+from .errors import UserError, refuse_logins
 
 ONE_OF = ("cfg", "info", "multirun", "run", "shell_completion")  # what Hydra is to do
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line that Hydra can take.
+    """A command line that Hydra can take."""
 
-    Attributes:
-        flags: with their values.
-        overrides: `key=value`, ….
-        multirun: whether there is a job for each of several values.
-        shows: whether the configuration is shown, and nothing done.
-        config_dir: a further folder like conf/.
-        package: the part of the configuration that is shown.
-        is_plain: whether `conf/` with the overrides is all there is to compose, so that it can be checked before.
-    """
-
-    flags: tuple[str, ...]
-    overrides: tuple[str, ...]
-    multirun: bool
-    shows: bool
-    config_dir: str | None
-    package: str | None
-    is_plain: bool
+    flags: tuple[str, ...]  # with their values
+    overrides: tuple[str, ...]  # `key=value`, …
+    multirun: bool  # whether there is a job for each of several values
+    shows: bool  # whether the configuration is shown, and nothing done
+    config_dir: str | None  # a further folder like conf/
+    package: str | None  # the part of the configuration that is shown
+    is_plain: bool  # whether `conf/` with the overrides is all there is to compose, so that it can be checked before
 
     @classmethod
     def read(cls, arguments: Sequence[str]) -> "CommandLine":
         """Take apart what was typed: flags may stand between the overrides.
 
         Raises:
-            UserError: for a flag that Hydra does not have, or flags that do not go together.
+            UserError: for a flag that Hydra does not have, flags that do not go together, or an address with user or
+                password, which Hydra would write to multirun.yaml.
         """
+        refuse_logins(arguments)
         found = _Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args(list(arguments))
         given = [f"--{name.replace('_', '-')}" for name in ONE_OF if getattr(found, name)]
         if len(given) > 1:

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .caricature import CaricatureSettings, FaceChoice, Result, caricature
+from .caricature import CaricatureSettings, Result, caricature
 from .cli import compose_config
 from .data import HELD_OUT_SEED, save_png
 from .errors import UserError
 from .exits import with_errors_as_lines
+from .faces import FaceSettings
 from .files import write_text
 from .portraits import render_photograph
 from .runs import PathsSettings
@@ -60,7 +61,7 @@ def make_caricatures(run_dir: Path, sweep: str) -> Result:
         run=str(run_dir.resolve()),
         out=run_dir / "caricatures",
         sweep=sweep,
-        faces=FaceChoice(landmarks="files", align_px=ALIGN_PX),
+        faces=FaceSettings(landmarks="files", align_px=ALIGN_PX),
         paths=PathsSettings(runs=str(run_dir.parent)),
     )
     with torch.random.fork_rng(devices=[]):

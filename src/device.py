@@ -8,12 +8,16 @@ Only the older pair of switches is used: PyTorch refuses to read it once the new
 Lightning and other libraries read it.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from .errors import UserError
+
+PIECE_BYTES = 2**28  # of what comes from a device at a time
 
 
 def torch_device(name: str) -> torch.device:
@@ -38,11 +42,45 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes that this process has had at once: allocated on a CUDA device, else resident; None where nobody counts.
+
+    Linux's `ru_maxrss` is not asked: it begins with the peak of the process that started this one.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "linux":
+        return 1024 * int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return None
+
+
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Copy a tensor of the host to a device; the host goes on at once."""
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def on_host(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Tensors on the host: its own as they are; copies of a CUDA device's, which come joined, with a wait for many."""
+    found = [tensor.detach() for tensor in tensors]
+    joined: dict[torch.dtype, list[int]] = {}
+    for i, tensor in enumerate(found):
+        if tensor.is_cuda:
+            joined.setdefault(tensor.dtype, []).append(i)
+    for places in joined.values():
+        while places:
+            piece, size = [places.pop(0)], 0
+            while places and (size := size + found[piece[-1]].nbytes) < PIECE_BYTES:
+                piece.append(places.pop(0))
+            flat = torch.cat([found[i].reshape(-1) for i in piece]).cpu()
+            for i, part in zip(piece, flat.split([found[i].numel() for i in piece]), strict=True):
+                found[i] = part.view(found[i].shape).clone()  # not the whole piece in its storage
+    return found
 
 
 def set_float32(*, tf32: bool = False) -> None:

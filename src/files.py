@@ -1,14 +1,22 @@
 """Files written whole or not at all, and read with one clear message when they are damaged."""
 
+import errno
 import hashlib
 import json
 import os
+import platform
 import re
-from collections.abc import Iterator
+import shutil
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
@@ -16,7 +24,9 @@ from .errors import UserError
 
 TORCH_WRITER = ("inline_container", "PytorchStreamWriter")  # how torch.save says that a disk is full
 CACHE_VARIABLE = "CARICATURE_CACHE"
-PARTIAL = re.compile(r"\..+\.\d+\.partial")  # as atomic_write names them
+MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+PARTIAL = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.partial")  # as atomic_write names them: machine and process
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -35,10 +45,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
         there = target.exists() and not target.is_file()
     except OSError as error:  # a name that is too long
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise unwritable(path, error) from error
     if there:
         raise UserError(f"{path} is not a file: give the name of one")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{MACHINE}-{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -47,7 +57,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, target)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise unwritable(path, error) from error
     except SafetensorError as error:
         raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from error
     except RuntimeError as error:
@@ -59,18 +69,57 @@ def atomic_write(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def remove_partials(folder: Path) -> None:
-    """Delete what killed processes left of files that `atomic_write` was writing; no other may be writing there now.
+def unwritable(path: Path | str, error: OSError) -> UserError:
+    """What to tell of a file that the system does not let us write."""
+    room = ": make room, and the same command goes on" if error.errno in FULL else ""
+    return UserError(f"{path}: cannot be written ({error.strerror or error}){room}")
+
+
+def remove_partials(folder: Path, *, alone: bool = False) -> None:
+    """Delete what killed processes left of files that `atomic_write` was writing.
+
+    Args:
+        folder: where they lie.
+        alone: whether no other process may be writing there now; else what a process of another machine, or one that
+            lives, has there stays.
 
     Raises:
         UserError: when one cannot be deleted.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if PARTIAL.fullmatch(path.name):
+        match = PARTIAL.fullmatch(path.name)
+        if match and (alone or (match[1] == MACHINE and not _lives(int(match[2])))):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise UserError(f"{path}: cannot be deleted ({error.strerror or error})") from error
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine is there; on Windows, where asking would end it, it is taken to be."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def damage_of_zip(path: Path) -> str | None:
+    """Compare a zip (`torch.save`, `np.savez`) with the checksums in it, which their readers do not look at.
+
+    Returns:
+        What is wrong, None for a whole file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = archive.testzip()
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, struct.error, zlib.error) as error:
+        return str(error) or type(error).__name__
+    return None if member is None else f"{member} differs from its checksum"
 
 
 def _umask() -> int:
@@ -107,6 +156,47 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines to a text file in a single write, so that those of several processes do not mix.
+
+    The file and its folder are made, also for no line; a last line that a crash cut short is ended first.
+
+    Args:
+        path: of the file.
+        lines: without their ends.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+", buffering=0) as file:
+            torn = file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+            data = ("\n" * torn + "".join(f"{line}\n" for line in lines)).encode()
+            if file.write(data) < len(data):  # as much as there was room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def save_array(path: Path, array: NDArray) -> Path:
+    """Write a .npy file, whole or not at all.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    with atomic_write(path) as partial, open(partial, "wb") as file:
+        np.save(file, array)
+    return path
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with atomic_write(target) as partial:
+            shutil.copyfile(source, partial)
+
+
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with open(path, "rb") as file:
@@ -126,3 +216,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged (not a JSON object): restore it, or take another run=NAME")
     return value
+
+
+def update_json(path: Path, **entries: Any) -> None:
+    """Set entries of a JSON object in a file, which is made where there is none.
+
+    Raises:
+        UserError: when the file cannot be read or written.
+    """
+    known = read_json(path) if path.exists() else {}
+    write_text(path, json.dumps({**known, **entries}, indent=2) + "\n")

@@ -1,12 +1,29 @@
-"""One process at a time: an advisory lock on a file, held by the kernel, so that none is left behind by a crash."""
+"""One process at a time: an advisory lock on a file, held by the kernel, so that none is left behind by a crash.
 
+A machine or process that freezes gives nothing back. So who holds a lock shows a sign of life: it sets the file's time
+now and then. Another that sees none for a minute, by its own clock alone, takes the lock over by putting a new file in
+its place; the frozen one, should it wake, finds that out before it writes (`Claim`).
+
+Where a file system has no locks a note says so, and the work goes on without.
+"""
+
+import errno
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .errors import UserError
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without locks answers
 POLL_SEC = 0.2
+BEAT_SEC = 1.0  # between signs of life
+PATIENCE_SEC = 60.0  # without one
 
 
 @contextmanager
@@ -17,20 +34,132 @@ def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iter
 
     Args:
         path: of the lock file; its folder exists.
-        waiting: called once when another process holds the lock, before waiting for it.
+        waiting: called once when another process holds the lock and has shown a sign of life, before waiting for it.
 
     Raises:
-        OSError: when the file cannot be made, or the file system has no locks.
+        OSError: when the file cannot be made.
     """
+    with _attempt(path) or _waited(path, waiting):
+        yield
+
+
+@contextmanager
+def attempt(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` while the block runs, unless another process holds it.
+
+    Yields:
+        False when another process holds it.
+
+    Raises:
+        OSError: as `exclusive`.
+    """
+    held = _attempt(path)
+    with held or nullcontext():
+        yield held is not None
+
+
+class Claim:
+    """A lock that this process holds, as it is now.
+
+    Args:
+        path: of the lock file; where there is none (a file system without locks) nothing is ever found.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._inode = path, _inode(path)
+
+    def check(self) -> None:
+        """See that the lock is still this process's.
+
+        Raises:
+            UserError: when another has taken it over.
+        """
+        if self._inode is not None and _inode(self.path) != self._inode:
+            raise UserError(
+                f"{self.path.parent}: another process has taken over, as this one showed no sign of life for "
+                f"{PATIENCE_SEC:g} s; this one stops, and has written nothing since"
+            )
+
+
+def _attempt(path: Path) -> AbstractContextManager[None] | None:
+    """Take the lock for a block, unless another process holds it."""
     lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        waiting()
-        lock.acquire(poll_interval=POLL_SEC)
+        return None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        path.unlink(missing_ok=True)
+        _note_no_locks(path.parent)
+        return nullcontext()
+    return _kept(path, lock)
+
+
+@cache
+def _note_no_locks(folder: Path) -> None:
+    print(f"note       {folder}: the file system has no locks; work there with one process at a time", flush=True)
+
+
+@contextmanager
+def _kept(path: Path, lock: FileLock) -> Iterator[None]:
+    """Show signs of life while the block runs, then give the lock back."""
+    claim, ended = Claim(path), threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SEC):
+            with suppress(OSError, UserError):
+                claim.check()
+                os.utime(path)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows removes no open file
+        ended.set()
+        thread.join()
+        with suppress(OSError, UserError):  # Windows removes no open file
+            claim.check()
             path.unlink()  # while it is still held: who waits for it sees that it is gone
         lock.release()
+
+
+def _waited(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Wait for a lock that another process holds; without a sign of life its file is taken out of the way."""
+    seen, silent, told, last = _state(path), 0.0, False, time.monotonic()
+    while (held := _attempt(path)) is None:
+        time.sleep(POLL_SEC)
+        moment = time.monotonic()
+        silent += min(moment - last, 2 * POLL_SEC)  # while this process was stopped itself it saw nothing
+        last, now = moment, _state(path)
+        if now != seen:
+            seen, silent = now, 0.0
+            if not told:
+                waiting()
+                told = True
+        elif silent >= PATIENCE_SEC:
+            print(f"note       {path}: no sign of life of its process for {PATIENCE_SEC:g} s: taken over", flush=True)
+            with suppress(OSError):  # Windows removes no open file
+                path.unlink()
+            silent = 0.0
+    return held
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Which file a lock is, and its last sign of life: the time of reading, which trying to lock it leaves alone.
+
+    It is opened first, as network file systems then ask their server.
+    """
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return status.st_ino, status.st_atime_ns
+
+
+def _inode(path: Path) -> int | None:
+    state = _state(path)
+    return None if state is None else state[0]

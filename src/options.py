@@ -18,7 +18,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from .errors import UserError
+from .errors import NO_LOGIN, UserError, has_login
 from .files import expanded
 
 T = TypeVar("T")
@@ -52,20 +52,14 @@ def shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """What an option may be. As an annotation it takes the place of what the type says.
+    """What an option may be. As an annotation it takes the place of what the type says."""
 
-    Attributes:
-        words: the alternatives, in words.
-        accept: returns the value to keep, or raises a ValueError, which may have a reason.
-        text: beginning (a pattern) of values that are free texts: what was typed on the command line, however YAML
-            would read it; None where none is.
-        group: the settings class of a group of options.
-    """
-
-    words: tuple[str, ...]
-    accept: Callable[[Any], Any]
+    words: tuple[str, ...]  # the alternatives, in words
+    accept: Callable[[Any], Any]  # returns the value to keep, or raises a ValueError, which may have a reason
+    # beginning (a pattern) of values that are free texts: what was typed on the command line, however YAML would read
+    # it; None where none is
     text: str | None = None
-    group: "type[Options] | None" = None
+    group: "type[Options] | None" = None  # the settings class of a group of options
 
     def expected(self) -> str:
         """The alternatives as one phrase."""
@@ -207,6 +201,8 @@ class Options:
     def __post_init__(self) -> None:
         for name, kind in kinds(type(self)).items():
             given = getattr(self, name)
+            if has_login(str(given)):
+                raise OptionError(name, given, NO_LOGIN)
             try:
                 object.__setattr__(self, name, kind.accept(given))
             except ValueError as error:
@@ -272,12 +268,16 @@ def kinds(settings: type[Options]) -> dict[str, Kind]:
     return _KINDS[settings]
 
 
+def all_kinds(settings: type[Options]) -> dict[str, Kind]:
+    """What each option may be, groups and their options too, these as `group.name`."""
+    known = kinds(settings)
+    groups = {name: all_kinds(kind.group) for name, kind in known.items() if kind.group is not None}
+    return known | {f"{name}.{option}": kind for name, group in groups.items() for option, kind in group.items()}
+
+
 def texts(settings: type[Options]) -> dict[str, str]:
-    """Options that are free texts, of groups as `group.name`, with the beginning (a pattern) of such values."""
-    known = kinds(settings).items()
-    found = {name: kind.text for name, kind in known if kind.text is not None}
-    groups = {name: texts(kind.group) for name, kind in known if kind.group is not None}
-    return found | {f"{name}.{option}": text for name, group in groups.items() for option, text in group.items()}
+    """Options that are free texts, with the beginning (a pattern) of such values."""
+    return {name: kind.text for name, kind in all_kinds(settings).items() if kind.text is not None}
 
 
 S = TypeVar("S", bound=Options)

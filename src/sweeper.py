@@ -4,7 +4,11 @@
 `hydra_plugins/` at the root.
 """
 
-from collections.abc import Callable
+import copy
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,7 +18,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from . import sweep as steps
 from .cli import plain, typed
@@ -23,19 +27,20 @@ from .errors import UserError
 from .exits import with_errors_as_lines
 from .options import read
 from .quoting import quote
+from .slots import environment, places, take_place
 
+ROOT = Path(__file__).resolve().parents[1]
 LISTS = ("blend.res", "snapshot")
+MAX_LOST = 3  # workers, without one more cell
+HERE = ("JoblibLauncher", "LocalLauncher")  # launchers whose processes run on this machine
 
 
 class SnapshotSweeper(Sweeper):
-    """Opens the sweep, launches a job for each snapshot with missing cells, ranks when all are done."""
+    """Opens the sweep, launches jobs of one snapshot's missing cells until there are none, ranks."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take Hydra's context and make the configured launcher; it runs `score_job`, not the whole script."""
-        self.task_config, self.loader = config, hydra_context.config_loader
-        self.jobs = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=score_job, config=config
-        )
+        """Take Hydra's context; the launcher is made when the sweep's folder is known."""
+        self.task_config, self.context = config, hydra_context
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep that the command line's overrides ask for; mistakes become one line and exit code 2."""
@@ -44,32 +49,70 @@ class SnapshotSweeper(Sweeper):
 
     def _sweep(self, arguments: list[str]) -> None:
         overrides = [grouped(override) for override in OverridesParser.create().parse_overrides(arguments)]
-        composed = self.loader.load_sweep_config(self.task_config, overrides)
+        composed = self.context.config_loader.load_sweep_config(self.task_config, overrides)
         options = plain_task(composed)
         read(steps.SweepSettings, options)  # before torch and the metrics, which take seconds to import
-        sweep = steps.open_configured_sweep(options)
-        reused = steps.prepare(sweep)
-        pending = steps.pending_snapshots(sweep)
-        shared = [
-            f"run={quote(str(sweep.run_dir.resolve()))}",
-            *(o for o in overrides if not _is_key(o, "run", "snapshot")),
-        ]
-        jobs = [[*shared, f"snapshot=[{snapshot.name}]"] for snapshot in pending]
-        if jobs:
-            _raise_failures(self.jobs.launch(jobs, initial_job_idx=0), lambda: steps.scored_line(sweep, reused))
-        steps.conclude(sweep, reused)
+        own = [o for o in overrides if not _is_key(o, "run", "snapshot", "blend.res", "joint")]
+        steps.sweep_all(steps.open_configured_sweeps(options), lambda sweep, reused: self._score(sweep, reused, own))
+
+    def _score(self, sweep: "steps.Sweep", reused: int, overrides: list[str]) -> None:
+        """Launch jobs until no cell lacks codes."""
+        shared = [f"run={quote(str(sweep.run_dir.resolve()))}", *overrides]
+        lost: list[int] = []  # how many cells there were when a worker was
+
+        def score(jobs: Sequence["steps.Job"]) -> None:
+            asked = [
+                [*shared, f"snapshot=[{snapshot.name}]", f"blend.res=[{','.join(map(str, sizes))}]"]
+                for snapshot, sizes in jobs
+            ]
+            try:
+                results = self._launch(asked, sweep.folder, sweep.settings.device)
+            except RuntimeError as error:  # of the launcher: what a job raises is in its result
+                lost.append(len(sweep.rows()))
+                if lost[-MAX_LOST:] == [lost[-1]] * MAX_LOST:
+                    raise
+                print(f"note       a worker was lost, its cells are made again ({type(error).__name__})", flush=True)
+            else:
+                _raise_failures(results, lambda: steps.scored_line(sweep, reused))
+
+        steps.score_all(sweep, score)
+
+    def _launch(self, jobs: list[list[str]], folder: Path, device: str) -> Any:
+        """Launch jobs: of launchers that start processes here as many at once as there are GPUs or cores."""
+        config = copy.deepcopy(self.task_config)
+        kind = str(config.hydra.launcher._target_).rsplit(".", 1)[-1]
+        known = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+        with open_dict(config), ExitStack() as stack:
+            config.hydra.sweep.dir = str(folder).replace("${", r"\${")  # submitit keeps there what jobs print
+            stack.enter_context(environment(PYTHONPATH=os.pathsep.join(known)))
+            if kind in HERE:
+                at_once = stack.enter_context(places(len(jobs), num_gpus=0 if device == "cpu" else _num_gpus()))
+                if "n_jobs" in config.hydra.launcher:
+                    given = config.hydra.launcher.n_jobs
+                    config.hydra.launcher.n_jobs = min(given, at_once) if given > 0 else at_once
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=self.context, task_function=score_job, config=config
+            )
+            return launcher.launch(jobs, initial_job_idx=0)
+
+
+def _num_gpus() -> int:
+    import torch  # by now it has been imported
+
+    return torch.cuda.device_count()
 
 
 def score_job(config: DictConfig) -> str | None:
-    """One job: the missing cells of the one snapshot that its `snapshot` names.
+    """One job: the named cells of the one snapshot that its `snapshot` names.
 
     Returns:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
     """
+    take_place()
     try:
-        sweep = steps.open_configured_sweep(plain(config))
+        (sweep,) = steps.open_configured_sweeps(plain(config))
         for snapshot in sweep.snapshots:
-            steps.score_snapshot(sweep, snapshot)
+            steps.score_snapshot(sweep, snapshot, list(sweep.recipes))
     except UserError as error:
         return str(error)
     return None

@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,12 +60,12 @@ class Browser:
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def open(
-        self, path: Path, width: int, *, height: int = 800, dark: bool = False, downloads: Path | None = None
+        self, page: Path | str, width: int, *, height: int = 800, dark: bool = False, downloads: Path | None = None
     ) -> None:
-        """Open a file in a viewport of so many CSS pixels, and wait until it and its pictures are there.
+        """Open a page in a viewport of so many CSS pixels, and wait until it and its pictures are there.
 
         Args:
-            path: the page.
+            page: its file or address.
             width: CSS pixels.
             height: CSS pixels.
             dark: whether the reader prefers dark colours.
@@ -82,7 +83,7 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
-        self._ask("Page.navigate", url=path.resolve().as_uri())
+        self._ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.evaluate(
             "new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', done))"
         )
@@ -93,6 +94,31 @@ class Browser:
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
         return answer["result"].get("value")
+
+    def wait_for(self, expression: str) -> Any:
+        """Wait until a JavaScript expression in the page is true, and return its value."""
+        deadline = time.monotonic() + TIMEOUT_SEC
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            time.sleep(0.02)
+        return value
+
+    def press(self, key: str) -> None:
+        """Press a key: a character, or a name such as `Escape` or `ArrowRight`."""
+        code = {"Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
+        virtual = code.get(key, ord(key[0].upper()))
+        for kind in ("keyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=virtual, **text)
+
+    def point(self, selector: str, *, click: bool = False) -> None:
+        """Move the mouse to the middle of the first element of a CSS selector, and perhaps click there."""
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
+        box = self.box(selector)
+        place = {"x": (box["left"] + box["right"]) / 2, "y": (box["top"] + box["bottom"]) / 2}
+        self._ask("Input.dispatchMouseEvent", type="mouseMoved", **place)
+        for kind in ("mousePressed", "mouseReleased") if click else ():
+            self._ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     def cut_off(self, width: int) -> list[str]:
         """The elements that are cut off in a page opened at that width."""

@@ -52,6 +52,10 @@ class Started:
         self.wait(timeout)
         return tuple(path.read_text() if path.exists() else "" for path in self._files)
 
+    def printed(self) -> str:
+        """What it has printed to standard output so far."""
+        return self._files[0].read_text() if self._files[0].exists() else ""
+
     def send_signal(self, number: int) -> None:
         """Send a signal."""
         os.kill(self.pid, number)

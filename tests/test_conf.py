@@ -16,7 +16,8 @@ from src.errors import UserError
 from src.exits import with_errors_as_lines
 from src.generate import GenerateSettings
 from src.metrics import MetricsSettings
-from src.options import kinds, read
+from src.options import all_kinds, kinds, read
+from src.picking import PickSettings
 from src.prepare import PrepareSettings
 from src.runs import PathsSettings
 from src.sweep import SweepSettings
@@ -24,8 +25,9 @@ from src.tracking import TrackerSettings
 from src.training import TrainSettings
 from src.training.settings import LossSettings, TrainerSettings
 
-GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
-OPTIONS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml"))
+WANDB = CONF / "wandb"  # for W&B, not for Hydra
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p != WANDB)
+OPTIONS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml") if p.parent != WANDB)
 NEEDED = {
     "dataset=folder": ["dataset.path=x"],
     "dataset=tfrecord": ["dataset.path=x"],
@@ -33,7 +35,14 @@ NEEDED = {
 }
 
 
-ROOTS = {"train": [], "prepare": ["source=x"], "sweep": ["tracker=none"], "caricature": ["photos=x"], "generate": []}
+ROOTS = {
+    "train": [],
+    "prepare": ["source=x"],
+    "sweep": ["tracker=none"],
+    "caricature": ["photos=x"],
+    "generate": [],
+    "pick": [],
+}
 
 
 @cache
@@ -42,12 +51,9 @@ def composed(name, *overrides):
     return compose_config(name, [*overrides, *(value for choice in overrides for value in NEEDED.get(choice, []))])
 
 
-def declared(settings, group=""):
+def declared(settings):
     """Names of the options of a settings class, dotted."""
-    found = set()
-    for name, kind in kinds(settings).items():
-        found |= {f"{group}{name}"} if kind.group is None else declared(kind.group, f"{group}{name}.")
-    return found
+    return {name for name, kind in all_kinds(settings).items() if kind.group is None}
 
 
 def written(settings, config, group=""):
@@ -70,6 +76,14 @@ def test_every_choice_composes_and_is_as_declared(group, option):
     assert written(TrainSettings, config) <= declared(TrainSettings)
 
 
+def test_wandbs_sweep_gives_train_options_that_there_are():
+    sweep = yaml.safe_load((WANDB / "finetune.yaml").read_text())
+    for name, values in sweep["parameters"].items():
+        for value in values.get("values") or (values["min"], values["max"]):
+            read(TrainSettings, composed("train", f"{name}={value}"))
+    assert sweep["command"][-1] == "${args_no_hyphens}" and (CONF.parent / sweep["program"]).is_file()
+
+
 @pytest.mark.parametrize("name", ROOTS)
 def test_every_root_is_as_declared(name):
     config = composed(name, *ROOTS[name])
@@ -85,6 +99,7 @@ def test_defaults_for_callers_in_python_are_those_of_the_files():
     assert read(SweepSettings, compose_config("sweep", ["tracker=none"])) == SweepSettings()
     assert read(CaricatureSettings, compose_config("caricature", ["photos=x"])) == CaricatureSettings(photos="x")
     assert read(GenerateSettings, compose_config("generate")) == GenerateSettings()
+    assert read(PickSettings, compose_config("pick")) == PickSettings()
     prepare = read(PrepareSettings, compose_config("prepare", ["source=x"]))
     assert prepare == PrepareSettings(dataset=prepare.dataset, source="x")
     train = read(TrainSettings, compose_config("train", ["tracker=none"]))
@@ -97,11 +112,12 @@ def test_defaults_for_callers_in_python_are_those_of_the_files():
 @pytest.mark.parametrize("name", ROOTS)
 def test_a_wrong_option_is_one_line_from_every_script_before_torch(name, tmp_path):
     (tmp_path / "torch.py").write_text("raise RuntimeError('torch is imported')")
-    command = [sys.executable, str(CONF.parent / f"{name}.py"), *ROOTS[name], "weights.folder=null"]
+    wrong, expected = ("who=null", "a text") if name == "pick" else ("weights.folder=null", "a path")
+    command = [sys.executable, str(CONF.parent / f"{name}.py"), *ROOTS[name], wrong]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=100)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: weights.folder=null: give a path\n"
+    assert done.stderr == f"error: {wrong}: give {expected}\n"
 
 
 def test_files_hold_no_class_paths():
@@ -113,8 +129,11 @@ def test_files_hold_no_class_paths():
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["loss.r1_gama=1"], "unknown option loss.r1_gama"),
-        (["nonsense=1"], "unknown option nonsense"),
+        (["loss.r1_gama=1"], r"^unknown option loss.r1_gama: did you mean loss.r1_gamma\? \(python train.py --cfg"),
+        (["lr_g=1"], r"unknown option lr_g: did you mean loss.lr_g\?"),
+        (["trakcer=none"], r"unknown option trakcer: did you mean tracker\?"),
+        (["dataset.on_bad=skip"], "unknown option dataset.on_bad: this choice of dataset does not have it"),
+        (["nonsense=1"], r"unknown option nonsense \(python train.py --cfg job prints all\)"),
         (["dataset=ferrets"], "there are demo, ferg, folder, people, tfrecord, yuanshen"),
         (["loss.lr_g=="], "loss.lr_g=="),
         (["dataset=folder"], r"dataset\.path is not set"),

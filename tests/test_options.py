@@ -99,6 +99,9 @@ class Painting(Options):
         ("tools", {"brush": {"shape": "flat"}}, "tools.brush.shape=flat: has no effect on one"),
         ("sizes", [2], "sizes=[2]: has no effect on one"),
         ("hand", 3, "hand=3: there is no such option"),
+        ("name", "https://me:pw@host/x", "name=https://***@host/x: no user or password in an address"),
+        ("place", "https://me@host", "place=https://***@host: no user or password"),
+        ("facts", {"urls": ["https://h", "https://pw@h"]}, "facts={urls:[https://h,https://***@h]}: no user"),
     ],
 )
 def test_what_cannot_be_is_one_line_that_names_it(option, value, words):

@@ -78,7 +78,7 @@ def test_a_sweep_scores_its_cells_once(trained, options):
         (["sweep.py", "blend.res=128"], "blend.res=128: a 64 px network can be blended at 4, 8, 16, 32\n"),
         (["sweep.py", "blend.res=8", "snapshot=7"], "snapshot=7: the run has snapshots at 0, 0.1, 0.2 kimg"),
         (["sweep.py", "blend.res=8", "alpha=2"], "alpha=2: give a number above 0 and below 1"),
-        (["sweep.py", "blend.rez=8,16"], "unknown option blend.rez"),
+        (["sweep.py", "blend.rez=8,16"], "blend.rez: did you mean blend.res? (python sweep.py --cfg job prints all)\n"),
     ],
 )
 def test_wrong_sweeps_say_so_in_one_line(trained, arguments, words):

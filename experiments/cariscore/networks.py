@@ -1,15 +1,13 @@
-"""The score and the decision on a trained run: cells, what spoils the best one, and disjoint sets of codes.
+"""The score and the decision on a trained run: cells, and what spoils the best one.
 
     python -m experiments.cariscore.networks runs/NAME
-    python -m experiments.cariscore.networks runs/NAME --sets 32 --codes 64
 
-With one set: every cell, un-blended snapshots, corruptions of the best cell with the gates that stop them, and the
-ranking when the run ends earlier or a wrecked snapshot is appended. With several: how well the stated errors are
-those of new codes, how often the candidates hold the best of all codes together, and how often the pick is the same.
+Every cell, un-blended snapshots, corruptions of the best cell with the gates that stop them, and the ranking when the
+run ends earlier.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +25,10 @@ from src.metrics.cariscore import (
     combine,
     compare,
     decide,
-    looks,
-    measure,
-    race,
     recommendation,
     remark,
 )
-from src.metrics.cariscore.axis import Features, Floats
+from src.metrics.cariscore.axis import Floats
 from src.networks import Generator, blend
 from src.sweep.pictures import common_codes, render
 from src.weights import load_network
@@ -136,80 +131,28 @@ def cuts(pseudo: dict[Key, Floats], blends: list[Key]) -> None:
         print(f"ends at {last:g} kimg: largest change of a common cell's score {np.abs(found - again).max():.1e}")
 
 
-def disjoint_sets(run: Run, options: argparse.Namespace) -> None:
-    """Calibration over disjoint sets of codes."""
-    total = options.sets * options.codes
-    codes = common_codes(run.base, total, 0.7, options.seed)
-    detector = opened(run, codes, options)
-    score = CariScore.between(detector.base, detector.cartoons)
-    blends = [key for key in run.keys if key[1]]
-    base = measure(score.axes, detector.base)
-    target = measure(score.axes, detector.cartoons.seen())
-    features: dict[Key, list[Features]] = {}
-    for key in blends:
-        features[key] = measure(score.axes, detector.locate(run.pictures(run.network(key), codes)))
-        print(f"measured {label(key)}: {total} pictures", flush=True)
-
-    def pseudo(rows: slice, keys: Sequence[Key]) -> Floats:
-        part = CariScore(score.axes, [x[rows] for x in base], target)
-        return np.stack([part.places([x[rows] for x in features[key]]).pseudo for key in keys], axis=1)
-
-    cells = [Cell(label(key), *key) for key in blends]
-    sets = [pseudo(slice(k * options.codes, (k + 1) * options.codes), blends) for k in range(options.sets)]
-    calibration(sets, pseudo(slice(0, total), blends), cells)
-    found = race(lambda n, alive: pseudo(slice(0, n), [blends[i] for i in alive]), cells, total)
-    print(
-        f"\nrace to {total} codes: {cells[found.pick].label}, {found.codes} codes, "
-        f"{found.rendered / (looks(total)[-1] * len(cells)):.2f} of the pictures"
-    )
-
-
-def calibration(sets: list[Floats], whole: Floats, cells: list[Cell]) -> None:
-    """Print stated against empirical errors, and how picks and candidates of sets agree with all codes together."""
-    found = [compare(rows) for rows in sets]
-    means = np.stack([f.mean for f in found])
-    top = np.argsort(-means.mean(axis=0))[: max(len(cells) // 2, 2)]
-    ratios = []
-    for i, j in pairs(top.tolist()):
-        empirical = (means[:, i] - means[:, j]).std(ddof=1)
-        ratios.append(np.sqrt(np.mean([f.gap_error[i, j] ** 2 for f in found])) / empirical)
-    truth, everything = compare(whole), decide(whole, cells)
-    assert everything is not None
-    best = int(truth.mean.argmax())
-    picks = [d.pick for rows in sets if (d := decide(rows, cells)) is not None]
-    value = [truth.mean[everything.pick] - truth.mean[pick] for pick in picks]
-    held = np.mean([f.candidate[best] for f in found])
-    size = np.mean([f.candidate.sum() for f in found])
-    same = np.mean([pick == everything.pick for pick in picks])
-    print(f"\n{len(sets)} sets of {len(sets[0])} codes, {len(cells)} cells")
-    print(f"stated over empirical error of gaps: {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"candidates hold the best of all codes in {held:.2f} of the sets, and are {size:.1f} cells")
-    print(f"pick as of all codes in {same:.2f} of the sets, else at most {max(value):.3f} below it")
-
-
-def pairs(items: list[int]) -> Iterator[tuple[int, int]]:
-    """All pairs."""
-    return ((a, b) for k, a in enumerate(items) for b in items[k + 1 :])
-
-
 def _generator(path: Path) -> Generator:
     return load_network(path, parts=("G_ema",)).G_ema
 
 
-def main() -> None:
-    """Run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def asked(about: str | None) -> argparse.ArgumentParser:
+    """Options of experiments with a run's networks."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--kimg", type=float, nargs="*", default=[])
     parser.add_argument("--res", type=int, nargs="*", default=[8, 16, 32])
-    parser.add_argument("--codes", type=int, default=256)
-    parser.add_argument("--sets", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--landmarks", default="auto")
+    return parser
+
+
+def main() -> None:
+    """Run."""
+    parser = asked(__doc__)
+    parser.add_argument("--codes", type=int, default=256)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    run = Run(options.run, options.kimg, options.res)
-    (one_set if options.sets == 1 else disjoint_sets)(run, options)
+    one_set(Run(options.run, options.kimg, options.res), options)
 
 
 if __name__ == "__main__":

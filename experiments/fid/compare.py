@@ -25,7 +25,8 @@ from experiments.fid.peer import Peer
 from experiments.fid.random_weights import random_pictures, random_state
 from src.fetch import WeightsFolder
 from src.files import file_sha256
-from src.metrics import Evaluator, FeatureExtractor, Shards, get_extractor, published
+from src.group import Group
+from src.metrics import Evaluator, FeatureExtractor, get_extractor, published
 from src.metrics.distances import frechet_distance
 from src.metrics.inception import FidInception, resize_like_tensorflow
 
@@ -44,12 +45,12 @@ def pictures(num: int, px: int) -> tuple[torch.Tensor, torch.Tensor]:
     return random_pictures(num, px, seed=1, grain=6), random_pictures(num, px, seed=2, grain=4)
 
 
-def evaluate(folder: Path, num: int, px: int, shards: Shards) -> dict[str, Any]:
+def evaluate(folder: Path, num: int, px: int, group: Group) -> dict[str, Any]:
     """Our numbers, of this process's share of the fakes."""
     extractor = inception_of(folder)
     fakes, reals = pictures(num, px)
-    mine = fakes[list(shards.share(num))]
-    evaluator = Evaluator(extractor, [(real, None) for real in reals], seed=SEED, shards=shards)
+    mine = fakes[list(group.share(num))]
+    evaluator = Evaluator(extractor, [(real, None) for real in reals], seed=SEED, group=group)
     return evaluator.evaluate(mine.split(CHUNK), psi=1.0).row
 
 
@@ -58,7 +59,7 @@ def one_of_two(rank: int, port: int, folder: Path, num: int, px: int) -> None:
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=2)
-    row = evaluate(folder, num, px, Shards.of_group())
+    row = evaluate(folder, num, px, Group.joined())
     (folder / f"rank-{rank}.json").write_text(json.dumps(row))
     dist.destroy_process_group()
 
@@ -88,7 +89,7 @@ def compare(root: Path, num: int, px: int) -> dict[str, Any]:
             {"fid": peer.fid(*features), "kid": peer.kid(*features)} for features in ((peer_fakes, peer_reals), exact)
         )
         start = time.perf_counter()
-        one = evaluate(folder, num, px, Shards())
+        one = evaluate(folder, num, px, Group())
         one_sec = time.perf_counter() - start
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

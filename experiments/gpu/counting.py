@@ -1,7 +1,7 @@
-"""What a training iteration asks of a GPU, counted without one: launches, bytes, operations, layouts and kernel sizes.
+"""What training and projection ask of a GPU, counted without one: launches, bytes, operations, layouts, kernel sizes.
 
-The phases of `TrainingStep` run on fake tensors, which have shapes, types and strides but no values. Every operation
-that would start a kernel is a `Launch`; the compiled kernels are counted by a stand-in for their library.
+The phases of `TrainingStep`, or a step of a projection, run on fake tensors: shapes, types and strides, but no values.
+Every operation that would start a kernel is a `Launch`; compiled kernels are counted by a stand-in for their library.
 """
 
 import ctypes
@@ -25,6 +25,8 @@ from src.augment.pipe import AugmentPipe
 from src.device import float32_format, float32_in
 from src.networks import Discriminator, Generator, Precision
 from src.ops import backend, kernels
+from src.projection import PerceptualDistance, ProjectionSettings
+from src.projection.descent import Descent, Frame
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
 
@@ -116,10 +118,13 @@ class _Counter(TorchDispatchMode):
 def _convolution(func: Any, name: str, args: Any, size: int, flops: int, format_: str) -> Launch:
     backward = func is aten.convolution_backward.default
     x, weight = args[1:3] if backward else args[:2]
-    launches = 1 + (sum(args[10]) if backward else 1)  # one brings the weight to channels_last
+    reads_weight = args[10][0] if backward else True
+    brought = reads_weight and not weight.is_contiguous(memory_format=torch.channels_last)  # by a launch of its own
+    launches = brought + (sum(args[10]) if backward else 1)
     nchw = max(x.shape[2:]) > 4 and not x.is_contiguous(memory_format=torch.channels_last)
     side, channels = max(weight.shape[2:]), min(weight.shape[:2])
-    return Launch("convolution", name, launches, size + 2 * _bytes(weight), flops, format_, side, nchw, channels)
+    size += 2 * _bytes(weight) * brought
+    return Launch("convolution", name, launches, size, flops, format_, side, nchw, channels)
 
 
 def _bytes(t: Tensor) -> int:
@@ -204,14 +209,7 @@ def count_iteration(
     Returns:
         The launches of each phase, and in how many iterations it runs once.
     """
-    counter = _Counter()
-    with ExitStack() as stack:
-        stack.enter_context(_own_constants())
-        for patch in _patches(counter):
-            stack.enter_context(patch)
-        stack.enter_context(float32_in(tf32=False))
-        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(counter)
+    with _counting() as counter:
         augment = None if pipe is None else AugmentPipe.preset(pipe, static=True)
         step = TrainingStep(
             Generator(resolution=px),
@@ -232,6 +230,39 @@ def count_iteration(
         counter.found = []
         step.ema.update(step.G, 0, batch)
         return phases | {"average": counter.found}, intervals | {"average": 1}
+
+
+def count_projection(precision: str, *, batch: int = 16, px: int = 256) -> list[Launch]:
+    """Count a step of a projection into config-e with the embedded distance, noise maps left alone.
+
+    Args:
+        precision: of the generator's blocks.
+        batch, px: of the pictures.
+    """
+    distance, generators = PerceptualDistance(), [torch.Generator() for _ in range(batch)]
+    with _counting() as counter:
+        G = Generator(resolution=px).requires_grad_(False)
+        frame = Frame(G, ProjectionSettings(precision=precision), distance, G.mapping.w_avg, torch.ones([]))
+        described = distance.describe(torch.randn(batch, 3, px, px))
+        pictures = Descent(frame, described, G.mapping.w_avg.expand(batch, G.num_ws, -1), [], generators)
+        for _ in range(2):
+            counter.found = []
+            pictures.advance(1)
+        return counter.found
+
+
+@contextmanager
+def _counting() -> Iterator[_Counter]:
+    """Count what runs on fake tensors."""
+    counter = _Counter()
+    with ExitStack() as stack:
+        stack.enter_context(_own_constants())
+        for patch in _patches(counter):
+            stack.enter_context(patch)
+        stack.enter_context(float32_in(tf32=False))
+        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        stack.enter_context(counter)
+        yield counter
 
 
 @contextmanager
@@ -263,6 +294,7 @@ def _patches(counter: _Counter) -> list[Any]:
         mock.patch.object(backend, "_policy", "auto"),
         mock.patch.object(backend, "_loaded", loaded),
         mock.patch.object(Tensor, "data_ptr", lambda self: 0),
+        mock.patch("src.ops.conv.FILTERS_IN_LAYOUT", ("cpu",)),
         mock.patch("src.ops.upfirdn2d.kernel_taps", taps),
         mock.patch.object(TrainingStep, "_augmented", scoped),
     ]

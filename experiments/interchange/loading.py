@@ -21,12 +21,13 @@ from src.weights.export import export_network
 from tests.weights.foreign import nvlabs_pickle, random_networks, rosinality_checkpoint, tensorflow_pickle
 
 LOAD = """
-import resource, sys, time
+import sys, time
 import torch
+from src.device import peak_memory
 from src.weights import load_network
 start = time.perf_counter()
 load_network(sys.argv[1])
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(time.perf_counter() - start, peak_memory(torch.device("cpu")))
 """
 
 

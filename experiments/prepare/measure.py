@@ -10,8 +10,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -24,6 +22,7 @@ import PIL
 
 from src.prepare.ferg import CHARACTERS, EXPRESSIONS
 from tests.data.test_bad_pictures import bad, odd_but_good
+from tests.memory import run_and_measure
 from tests.prepare.trees import ferg_tree, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,17 +32,13 @@ FILES, COUNT, PX = 55_000, 776, 16
 def run(folder: Path, *options: str) -> dict[str, Any]:
     """Run prepare.py in `folder` and measure it: its command, seconds, and peak resident MB (10^6 bytes)."""
     started = time.perf_counter()
-    with open(folder / "log.txt", "w", encoding="utf-8") as log:
-        command = [sys.executable, str(ROOT / "prepare.py"), *options]
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
+    done, peak = run_and_measure(ROOT / "prepare.py", *options, cwd=folder)
     seconds = time.perf_counter() - started
-    assert os.waitstatus_to_exitcode(status) == 0, (folder / "log.txt").read_text()
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    assert done.returncode == 0, done.stderr
     return {
         "command": " ".join(["python prepare.py", *options]),
         "seconds": round(seconds, 1),
-        "peak_mb": round(peak / 1e6),
+        "peak_mb": None if peak is None else round(peak / 1e6),
     }
 
 

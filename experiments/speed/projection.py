@@ -2,11 +2,11 @@
 
     python -m experiments.speed.projection --preset 256e --ada PATH --ours fp32 bf16 --batches 1 4 --out OUT
 
-Ours is a step of `src.projection` as it stands (weights frozen, W+, a picture its own Adam, fixed noise maps, its own
-precision setting) with the mean square of the image in place of the perceptual distance. A peer's is what its
-projector.py does in a step: eval mode, weights frozen, one code of W repeated for all layers, noise added to it, stored
-noise maps, Adam; its optimisation and regularisation of the noise maps are left out. Its projector takes one picture;
-in a batch here it has a code a picture.
+Ours is a step of `src.projection` as it stands (weights frozen, W+, fixed noise maps, its own precision setting, on
+CUDA a graph) with the mean square of the image in place of the perceptual distance. A peer's is what its projector.py
+does in a step: eval mode, weights frozen, one code of W repeated for all layers, noise added to it, stored noise maps,
+Adam; its optimisation and regularisation of the noise maps are left out. Its projector takes one picture; in a batch
+here it has a code a picture.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from src.projection import projector
+from src.cuda_graphs import CudaRecorder
+from src.projection.descent import Descent, Frame
 from src.projection.schedule import Format, ProjectionSettings
 
 from .common import Builder, Contender, Part, measure, report
@@ -43,25 +44,21 @@ class MeanSquare:
 
 
 def our_contender(variant: Variant, shape: Shape, args: argparse.Namespace) -> Contender:
-    """A step of `src.projection.projector`."""
+    """A step of `src.projection.descent`."""
     if variant.precision not in get_args(Format):
         raise SystemExit(f"projection computes in {' or '.join(get_args(Format))}, not {variant.precision}")
     G = frozen(our_generator(shape, args.device))
-    settings = ProjectionSettings(lr=LR, precision=variant.precision, steps=10**6)
+    settings = ProjectionSettings(lr=LR, precision=variant.precision, steps=10**4)
     w_avg, w_std = G.mapping.w_avg, torch.ones([], device=args.device)
-    frame = projector._Frame(G, settings, MeanSquare(), w_avg, w_std)
+    cuda = torch.device(args.device).type == "cuda"
+    recorder = CudaRecorder(args.device, otherwise="time on the processor") if cuda else None
+    frame = Frame(G, settings, MeanSquare(), w_avg, w_std, recorder)
 
     def runner(n: int) -> Callable[[], object]:
-        targets = torch.randint(0, 256, [n, 3, shape.resolution, shape.resolution], dtype=torch.uint8)
-        pictures = [projector._begin(frame, i, target, None, 0) for i, target in enumerate(targets)]
-
-        def run() -> Tensor:
-            distances = projector._step(frame, pictures, [])
-            for picture, distance in zip(pictures, distances, strict=True):
-                picture.advance(distance, settings)
-            return distances
-
-        return variant.wrap(run, shape, args.device)  # the policy alone: precision is a setting of the projector
+        generators = [torch.Generator().manual_seed(i) for i in range(n)]
+        pictures = Descent(frame, [], w_avg.expand(n, frame.num_codes, -1), [], generators)
+        # the policy alone: precision is a setting of the projector
+        return variant.wrap(partial(pictures.advance, 1), shape, args.device)
 
     parts = {f"batch {n}": Part(runner(n), n) for n in args.batches}
     return Contender(variant.name, parts, precision=variant.precision)

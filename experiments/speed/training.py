@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from src.augment.pipe import AugmentPipe
+from src.cuda_graphs import CudaRecorder
 from src.networks import FP32, regularizer_precision
-from src.training.graphs import CudaRecorder, PhaseGraphs
+from src.training.graphs import PhaseGraphs
 from src.training.settings import StepSettings
 from src.training.step import Batch, TrainingStep
 
@@ -83,7 +84,7 @@ def graphed_phases(step: TrainingStep, batch: Batch) -> dict[str, Callable[[], N
     """The phases as CUDA graphs, by name, each a call that replays one (the warm-up has captured it)."""
     if batch.images.device.type != "cuda":
         raise SystemExit("--graphs needs --device cuda")
-    step.graphs = PhaseGraphs(CudaRecorder(batch.images.device), eager_runs=1)
+    step.graphs = PhaseGraphs(CudaRecorder(batch.images.device, otherwise="leave --graphs out"), eager_runs=1)
     held = step.graphs.hold(batch)
 
     def runner(phase: Any) -> Callable[[], None]:

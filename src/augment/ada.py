@@ -5,8 +5,6 @@ overfitting shows in how D's outputs on real images drift from 0, r_t = E[sign(D
 `interval` batches p moves a fixed step up when r_t is above its target and down when it is below.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
@@ -61,11 +59,12 @@ class AdaController:
         self._logits += logits
 
     @torch.no_grad()
-    def end_batch(self, batch: int) -> bool:
+    def end_batch(self, batch: int, sum_: Callable[[Tensor], None] = lambda _: None) -> bool:
         """Close a batch; at the end of an interval adjust p.
 
         Args:
             batch: real images in it.
+            sum_: puts the sum over the processes that observe together in a tensor's place.
 
         Returns:
             True when an interval ended (rt is new and p has moved, unless it is fixed).
@@ -79,6 +78,7 @@ class AdaController:
             return False
         if self._logits == 0:
             raise RuntimeError("AdaController.end_batch: no logits were counted in this interval")
+        sum_(self._sign_sum)
         self.rt.copy_(self._sign_sum / self._logits)
         if self.target is not None:
             step = self._images / (self.adjust_kimg * 1000)
@@ -86,6 +86,18 @@ class AdaController:
         self._sign_sum.zero_()
         self._logits = self._images = self._batches = 0
         return True
+
+    @torch.no_grad()
+    def settle(self, sum_: Callable[[Tensor], None], *, holds: bool) -> None:
+        """Between two iterations, let one process hold the sum that all of them have: its state is then the whole.
+
+        Args:
+            sum_: as of `end_batch`.
+            holds: whether this process is the one.
+        """
+        sum_(self._sign_sum)
+        if not holds:
+            self._sign_sum.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that changes, the unfinished interval included, as tensors."""

@@ -7,8 +7,6 @@ axis v = (1,1,1)/sqrt 3: with P = v v', Q = I - P and K = [v]x they are (P or -P
 three coefficients.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 
@@ -27,14 +25,7 @@ class ColorDraws(NamedTuple):
 
 
 def color_affine(d: ColorDraws) -> tuple[Tensor, Tensor]:
-    """Merge the colour transformations in closed form.
-
-    Args:
-        d: drawn parameters, each [N] float.
-
-    Returns:
-        Matrix [N, 3, 3] and offset [N] (the same for the three channels): out = matrix @ rgb + offset.
-    """
+    """Merge the drawn transformations: out = matrix `[N, 3, 3]` @ rgb + offset `[N]` of all channels."""
     contrast = d.log2_contrast.exp2()
     along = contrast * (1 - 2 * d.luma_flip)
     across = contrast * d.log2_saturation.exp2()

@@ -6,14 +6,14 @@ distribution. All parameters are written so that 0 means "unchanged" (scales and
 parameter is number x spread x (happens or not).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from ..draws import Draws
 
 
 class Parameter(NamedTuple):
@@ -55,12 +55,7 @@ _ANGLES = ("rotate_max", "hue_max")  # settings in half turns
 
 
 class AugmentDraws(nn.Module):
-    """Draw the parameters of all augmentations for a batch.
-
-    Args:
-        multipliers: probability multiplier of every gate that PARAMETERS names.
-        spreads: value of every setting that PARAMETERS names as a spread.
-    """
+    """Draws the parameters of a batch; multipliers are of the gates, spreads of the settings that PARAMETERS names."""
 
     multiplier: Tensor
     is_rotation: Tensor
@@ -86,15 +81,13 @@ class AugmentDraws(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.post_gate = gates.index("rotate_post")
 
-    def forward(
-        self, num: int, p: Tensor, generator: torch.Generator, fixed_percentile: float | None = None
-    ) -> dict[str, Tensor]:
+    def forward(self, num: int, p: Tensor, draws: Draws, fixed_percentile: float | None = None) -> dict[str, Tensor]:
         """Draw.
 
         Args:
             num: number of images N.
             p: scalar tensor, overall probability.
-            generator: source of all numbers; always advanced by the same amount for the same N (not at all
+            draws: source of all numbers; its generator always advances by the same amount for the same N (not at all
                 when `fixed_percentile` is given).
             fixed_percentile: in (0, 1): every augmentation with a multiplier above 0 happens, with this
                 percentile of its distribution. Normal numbers follow the convention of the published
@@ -111,10 +104,8 @@ class AugmentDraws(nn.Module):
             happens = (self.multiplier > 0).to(torch.float32)
             happens[self.post_gate] = 0
         else:
-            source = generator.device
-            shape = (sum(self.counts) + len(self.multiplier), num)
-            uniform = torch.rand(shape, generator=generator, device=source).to(p.device)
-            normal = torch.randn((self.num_normal, num), generator=generator, device=source).to(p.device)
+            uniform = draws.uniform((sum(self.counts) + len(self.multiplier), num), dim=1).to(p.device)
+            normal = draws.normal((self.num_normal, num), dim=1).to(p.device)
             happens = (uniform[sum(self.counts) :] < self._thresholds(p)).to(torch.float32)
             normal = torch.cat([normal[:-1], normal[-1:].abs()])
         discrete, signed, unit = uniform[: sum(self.counts)].split(self.counts)

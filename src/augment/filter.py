@@ -6,8 +6,6 @@ that the expected power of a natural image (1/f spectrum, 10:1:1:1) stays. A fil
 a linear map of each axis, so it is a weighted sum of four constant matrices, applied by two matrix products.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np
@@ -20,16 +18,10 @@ BAND_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # expected share of the power in
 
 
 def band_gains(log2_gains: Tensor) -> Tensor:
-    """Normalised amplitude of each band.
+    """Normalised amplitude of each band, `[N, 4]`, of log2 gains `[N, 4]`, where 0 means "unchanged".
 
-    Band i alone gets amplitude t_i, and the whole is divided by the root of the expected power; the four
-    steps follow one another, so g_j = t_j / prod_i sqrt(1 + power_i (t_i^2 - 1)).
-
-    Args:
-        log2_gains: [N, 4], 0 means "unchanged".
-
-    Returns:
-        [N, 4].
+    Band i alone gets amplitude t_i, and the whole is divided by the root of the expected power; the four steps follow
+    one another, so g_j = t_j / prod_i sqrt(1 + power_i (t_i^2 - 1)).
     """
     gains = log2_gains.exp2()
     power = _band_power(gains.dtype, gains.device)
@@ -37,15 +29,7 @@ def band_gains(log2_gains: Tensor) -> Tensor:
 
 
 def filter_bands(images: Tensor, gains: Tensor) -> Tensor:
-    """Scale the four frequency bands of each image, reflecting at the borders.
-
-    Args:
-        images: [N, C, H, W] float.
-        gains: [N, 4], low to high.
-
-    Returns:
-        Like `images`.
-    """
+    """Scale the four bands of images `[N, C, H, W]` by gains `[N, 4]`, low to high, reflecting at the borders."""
     height, width = images.shape[2:]
     gains = gains.to(images.dtype)
     along_y = (gains @ _band_operators(height, images.dtype, images.device)).reshape(-1, 1, height, height)
@@ -59,12 +43,9 @@ def add_noise(images: Tensor, sigma: Tensor, field: Tensor) -> Tensor:
 
 
 def cut_out(images: Tensor, size: Tensor, center_x: Tensor, center_y: Tensor) -> Tensor:
-    """Blank a rectangle of each image to 0 (mid-grey).
+    """Blank a rectangle of each image `[N, C, H, W]` to 0 (mid-grey).
 
-    Args:
-        images: [N, C, H, W].
-        size: [N] side of the rectangle as a fraction of the picture's; 0 leaves the image alone.
-        center_x, center_y: [N] its centre as a fraction of width and height.
+    Side and centre `[N]` are fractions of the picture's width and height; a side of 0 leaves the image alone.
     """
     height, width = images.shape[2:]
     half = size[:, None] / 2

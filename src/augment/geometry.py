@@ -12,8 +12,6 @@ axis, so up to a certain size they are two matrix products, with operators that 
 pictures use `upfirdn2d`. That is the reference, too.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import NamedTuple
@@ -53,16 +51,9 @@ class GeometryDraws(NamedTuple):
 def inverse_affine(d: GeometryDraws, height: int, width: int) -> Tensor:
     """Merge all geometric transformations into one inverse map, in closed form.
 
-    The map is F R(90k) T(shift) S R(pre) S(aniso) R(post) T(move), each factor inverted. Rotations about the
-    same centre add up, and R(a) diag(m+d, m-d) R(b) = m R(a+b) + d R(a-b) diag(1,-1), so no 3x3 product is
-    needed.
-
-    Args:
-        d: drawn parameters, each [N] float.
-        height, width: picture size in pixels.
-
-    Returns:
-        [N, 2, 3] float: centred input position = map @ (centred output x, y, 1), in pixels.
+    Returned is `[N, 2, 3]`: centred input position = map @ (centred output x, y, 1), in pixels. The map is F R(90k)
+    T(shift) S R(pre) S(aniso) R(post) T(move), each factor inverted. Rotations about the same centre add up, and R(a)
+    diag(m+d, m-d) R(b) = m R(a+b) + d R(a-b) diag(1,-1), so no 3x3 product is needed.
     """
     turn = d.quarter_turns * (math.pi / 2)
     first = turn + d.pre_angle
@@ -84,13 +75,9 @@ def inverse_affine(d: GeometryDraws, height: int, width: int) -> Tensor:
 
 
 def padding_margins(affine: Tensor, height: int, width: int) -> Tensor:
-    """Reflect padding that the maps reach, the largest over the batch, plus the filters' tails.
+    """Reflect padding that maps `[N, 2, 3]` reach, the largest over the batch, plus the filters' tails.
 
-    Args:
-        affine: [N, 2, 3] inverse maps.
-
-    Returns:
-        [4] float tensor of whole pixels (left, top, right, bottom), each within [0, size - 1].
+    Returned are `[4]` whole pixels (left, top, right, bottom) as floats, each within [0, size - 1].
     """
     half = _constant(((width - 1) / 2, (height - 1) / 2), affine.dtype, affine.device)
     reach = (affine[:, :, :2].abs() * half).sum(dim=2)
@@ -100,16 +87,10 @@ def padding_margins(affine: Tensor, height: int, width: int) -> Tensor:
 
 
 def warp(images: Tensor, affine: Tensor, *, static: bool = False) -> Tensor:
-    """Resample images through their inverse affine maps; differentiable twice with respect to the images.
+    """Resample images `[N, C, H, W]` through inverse maps `[N, 2, 3]`; differentiable twice with respect to the images.
 
-    Args:
-        images: [N, C, H, W] float.
-        affine: [N, 2, 3] inverse maps in centred pixels (`inverse_affine`).
-        static: use buffers of the largest possible size, so that no shape depends on data and nothing is
-            copied to the host (for graph capture). The result is the same; False is faster on a CPU.
-
-    Returns:
-        [N, C, H, W] as the input.
+    `static` uses buffers of the largest possible size, so that no shape depends on data and nothing is copied to the
+    host (for graph capture). The result is the same; False is faster on a CPU.
     """
     height, width = images.shape[2:]
     affine = affine.to(images.dtype)

@@ -7,16 +7,14 @@ pipe is differentiable twice with respect to the images, so that G learns throug
 through it.
 """
 
-from __future__ import annotations
-
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..draws import Draws
+from ..options import NotNegative, OptionError, Options, read
 from .color import ColorDraws, apply_color, color_affine
 from .draws import AugmentDraws
 from .filter import add_noise, band_gains, cut_out, filter_bands
@@ -25,56 +23,42 @@ from .settings import GROUPS, PIPES
 
 
 @dataclass(frozen=True)
-class PipeSettings:
+class PipeSettings(Options):
     """Probability multiplier (0 = off) of every augmentation, and the width of its distribution."""
 
-    xflip: float = 0.0
-    rotate90: float = 0.0
-    xint: float = 0.0
-    xint_max: float = 0.125  # largest whole-pixel shift, fraction of the picture
-    scale: float = 0.0
-    rotate: float = 0.0
-    aniso: float = 0.0
-    xfrac: float = 0.0
-    scale_std: float = 0.2  # log2
-    rotate_max: float = 1.0  # half turns either way
-    aniso_std: float = 0.2  # log2
-    xfrac_std: float = 0.125  # fraction of the picture
-    brightness: float = 0.0
-    contrast: float = 0.0
-    lumaflip: float = 0.0
-    hue: float = 0.0
-    saturation: float = 0.0
-    brightness_std: float = 0.2  # in units of the [-1, 1] range
-    contrast_std: float = 0.5  # log2
-    hue_max: float = 1.0  # half turns either way
-    saturation_std: float = 1.0  # log2
-    imgfilter: float = 0.0
-    imgfilter_bands: tuple[float, float, float, float] = (
-        1.0,
-        1.0,
-        1.0,
-        1.0,
-    )  # further multiplier of each band
-    imgfilter_std: float = 1.0  # log2
-    noise: float = 0.0
-    noise_std: float = 0.1
-    cutout: float = 0.0
-    cutout_size: float = 0.5  # side, fraction of the picture
+    xflip: NotNegative = 0.0
+    rotate90: NotNegative = 0.0
+    xint: NotNegative = 0.0
+    xint_max: NotNegative = 0.125  # largest whole-pixel shift, fraction of the picture
+    scale: NotNegative = 0.0
+    rotate: NotNegative = 0.0
+    aniso: NotNegative = 0.0
+    xfrac: NotNegative = 0.0
+    scale_std: NotNegative = 0.2  # log2
+    rotate_max: NotNegative = 1.0  # half turns either way
+    aniso_std: NotNegative = 0.2  # log2
+    xfrac_std: NotNegative = 0.125  # fraction of the picture
+    brightness: NotNegative = 0.0
+    contrast: NotNegative = 0.0
+    lumaflip: NotNegative = 0.0
+    hue: NotNegative = 0.0
+    saturation: NotNegative = 0.0
+    brightness_std: NotNegative = 0.2  # in units of the [-1, 1] range
+    contrast_std: NotNegative = 0.5  # log2
+    hue_max: NotNegative = 1.0  # half turns either way
+    saturation_std: NotNegative = 1.0  # log2
+    imgfilter: NotNegative = 0.0
+    imgfilter_bands: tuple[NotNegative, ...] = (1.0, 1.0, 1.0, 1.0)  # further multiplier of each band, low to high
+    imgfilter_std: NotNegative = 1.0  # log2
+    noise: NotNegative = 0.0
+    noise_std: NotNegative = 0.1
+    cutout: NotNegative = 0.0
+    cutout_size: NotNegative = 0.5  # side, fraction of the picture
 
-    def __post_init__(self) -> None:
-        bands = tuple(float(band) for band in self.imgfilter_bands)
-        if len(bands) != 4:
-            raise UserError(
-                f"augment.imgfilter_bands has {len(bands)} values, expected 4 (low to high): give one a band."
-            )
-        object.__setattr__(self, "imgfilter_bands", bands)
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if any(not math.isfinite(v) or v < 0 for v in (value if isinstance(value, tuple) else (value,))):
-                raise UserError(
-                    f"augment.{field.name} is {value}, expected a number >= 0: 0 switches it off, 1 is usual."
-                )
+    def check(self) -> None:
+        """Refuse another number of bands."""
+        if len(self.imgfilter_bands) != 4:
+            raise self.wrong("imgfilter_bands", "give 4 numbers, one a band, low to high")
 
 
 class AugmentPipe(nn.Module):
@@ -85,13 +69,9 @@ class AugmentPipe(nn.Module):
         static: shapes never depend on data and nothing is read back from the device (needed for CUDA graphs).
             The result is the same; by default False on a CPU, where only the images and the area that a batch
             needs are computed, and True elsewhere.
-
-    Attributes:
-        p: scalar float32 buffer in [0, 1], saved with the module; starts at 0. Set it with
-            `pipe.p.copy_(...)`.
     """
 
-    p: Tensor
+    p: Tensor  # scalar float32 buffer in [0, 1], whose state is `AdaController`'s; starts at 0. Set it in place
 
     def __init__(self, settings: PipeSettings, *, static: bool | None = None) -> None:
         super().__init__()
@@ -102,11 +82,11 @@ class AugmentPipe(nn.Module):
         rotations = {"rotate_pre": settings.rotate, "rotate_post": settings.rotate}
         del values["imgfilter_bands"]
         self.draws = AugmentDraws(values | bands | rotations, values)
-        self.register_buffer("p", torch.zeros([]))
+        self.register_buffer("p", torch.zeros([]), persistent=False)
         self.active = {group for group, names in GROUPS.items() if any(values[name] > 0 for name in names)}
 
     @classmethod
-    def preset(cls, pipe: str, *, static: bool | None = None, **overrides: float) -> AugmentPipe:
+    def preset(cls, pipe: str, *, static: bool | None = None, **overrides: float) -> "AugmentPipe":
         """Make one of the published pipes.
 
         Args:
@@ -115,25 +95,20 @@ class AugmentPipe(nn.Module):
             **overrides: values of PipeSettings to change.
 
         Raises:
-            UserError: for an unknown pipe or setting.
+            OptionError: for an unknown pipe or setting.
         """
         if pipe not in PIPES:
-            raise UserError(
-                f"augment pipe {pipe!r} is unknown, expected one of {', '.join(PIPES)}: choose one of them."
-            )
-        known = [field.name for field in dataclasses.fields(PipeSettings)]
-        for name in overrides:
-            if name not in known:
-                raise UserError(f"augment.{name} is unknown, expected one of {', '.join(known)}: correct the name.")
-        values: dict[str, float] = PIPES[pipe] | overrides
-        return cls(PipeSettings(**values), static=static)  # type: ignore[arg-type]
+            raise OptionError("pipe", pipe, f"choose one of {', '.join(PIPES)}")
+        return cls(read(PipeSettings, PIPES[pipe] | overrides), static=static)
 
-    def forward(self, images: Tensor, *, generator: torch.Generator, fixed_percentile: float | None = None) -> Tensor:
+    def forward(
+        self, images: Tensor, *, generator: torch.Generator | Draws, fixed_percentile: float | None = None
+    ) -> Tensor:
         """Augment.
 
         Args:
             images: [N, 3, H, W] float32, in [-1, 1].
-            generator: source of every random number.
+            generator: source of every random number; `Draws` where the images are a part of a batch.
             fixed_percentile: for tests and pictures: every augmentation whose multiplier is above 0 happens,
                 at this percentile of its distribution (see `AugmentDraws`).
 
@@ -148,7 +123,8 @@ class AugmentPipe(nn.Module):
         static = images.device.type != "cpu" if self.static is None else self.static
         if not self.active or (not static and fixed_percentile is None and float(self.p) == 0):
             return images
-        drawn = self.draws(len(images), self.p, generator, fixed_percentile)
+        draws = generator if isinstance(generator, Draws) else Draws(generator)
+        drawn = self.draws(len(images), self.p, draws, fixed_percentile)
         if self.active & {"blit", "geom"}:
             images = self._geometry(images, drawn, static)
         if "color" in self.active:
@@ -157,7 +133,7 @@ class AugmentPipe(nn.Module):
             gains = band_gains(torch.stack([drawn[f"log2_band{i}"] for i in range(4)], dim=1))
             images = filter_bands(images, gains)
         if "noise" in self.active:
-            field = torch.randn(images.shape, generator=generator, device=generator.device).to(images.device)
+            field = draws.normal(images.shape).to(images.device)
             images = add_noise(images, drawn["noise_sigma"], field)
         if "cutout" in self.active:
             images = cut_out(images, drawn["cutout_size"], drawn["cutout_x"], drawn["cutout_y"])

@@ -1,2 +1,2 @@
 from .run import Result as Result, caricature as caricature, main as main
-from .settings import BlendChoice as BlendChoice, CaricatureSettings as CaricatureSettings, FaceChoice as FaceChoice
+from .settings import BlendChoice as BlendChoice, CaricatureSettings as CaricatureSettings

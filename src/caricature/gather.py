@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ..data import Source, save_png
-from ..device import torch_device
+from ..device import float32_format, torch_device
 from ..errors import UserError
-from ..faces import Face, FaceSettings, FoundFace, LandmarkProvider, Limits, PhotoReport, find_faces, open_landmarks
-from ..files import write_text
+from ..faces import Face, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
+from ..files import file_sha256, write_text
 from ..networks import Generator
 from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes, structural_similarity
 from .settings import CaricatureSettings
@@ -27,21 +27,13 @@ KEEP_SECONDS = 20.0  # how much of the search for faces may be lost when the mac
 
 @dataclass(frozen=True)
 class Subject:
-    """A face to caricature.
+    """A face to caricature."""
 
-    Attributes:
-        name: of the face.
-        codes: its codes.
-        picture: the aligned face, uint8 `[3, r, r]`; None when there are codes alone.
-        face: where it was found.
-        facts: `quality`, `distance`, … of its projection.
-    """
-
-    name: str
-    codes: Codes
-    picture: Tensor | None = None
-    face: FoundFace | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # of the face
+    codes: Codes  # its codes
+    picture: Tensor | None = None  # the aligned face, uint8 `[3, r, r]`; None when there are codes alone
+    face: FoundFace | None = None  # where it was found
+    facts: Mapping[str, Any] = field(default_factory=dict)  # `quality`, `distance`, … of its projection
 
 
 @dataclass
@@ -72,9 +64,6 @@ def gather(
         out: folder of the results: gets `faces/`, `codes/`, `landmarks.json`, `projections.json`.
         photos: opened; None with codes.
         provider: of landmarks; None for the one that the settings name.
-
-    Raises:
-        UserError: when there is no usable face or code, or the strengths fit other faces: before anything is projected.
     """
     if photos is None:
         assert settings.codes is not None
@@ -121,17 +110,14 @@ def _from_codes(path: Path, base: Generator, base_sha256: str) -> Gathered:
 def _find(
     photos: Source, provider: LandmarkProvider | None, settings: CaricatureSettings, resolution: int, cache: Path
 ) -> tuple[list[PhotoReport], list[FoundFace]]:
-    choice = settings.faces
-    smallest = resolution / 2 if choice.min_px is None else choice.min_px
-    limits = Limits(smallest, choice.max_yaw, choice.min_sharpness, choice.max_outside)
-    wanted = FaceSettings(resolution, choice.which, choice.align_px, limits, choice.max_pixels, settings.backdrop)
     known = _read_landmarks(cache)
     reports: list[PhotoReport] = []
     faces: list[FoundFace] = []
     found: dict[str, list[Face]] = {}
     written, finished = time.monotonic(), False
     try:
-        for report, ours, landmarks in find_faces(photos, provider, wanted, known=known):
+        search = find_faces(photos, provider, settings.faces, resolution, backdrop=settings.backdrop, known=known)
+        for report, ours, landmarks in search:
             print(f"photo      {report.line()}", flush=True)
             reports.append(report)
             faces += ours
@@ -177,13 +163,13 @@ def _project(
 ) -> None:
     """Fill in the subjects; codes of an earlier run are taken where picture and protocol are the same."""
     pictures = torch.stack([torch.from_numpy(face.image.transpose(2, 0, 1).copy()) for face in faces])
-    keys = [_hash({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
+    keys = [digest_of({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
     table = _read_table(out / PROJECTIONS)
     folder = out / "codes"
     missing = [
         i
         for i, face in enumerate(faces)
-        if table.get(face.name, {}).get("key") != keys[i] or not _is_whole(folder, face.name, base)
+        if table.get(face.name, {}).get("key") != keys[i] or not _is_whole(folder, face.name, table[face.name])
     ]
     gathered.reused = len(faces) - len(missing)
 
@@ -194,11 +180,11 @@ def _project(
             name = faces[index].name
             facts = {**_facts(projection, k), "ssim": round(float(similarities[k]), 4)}
             noise = None if projection.noise is None else tuple(maps[k] for maps in projection.noise)
-            save_codes(
-                folder, Codes(name, projection.codes[k], noise, {**facts, "base_sha256": protocol["base_sha256"]})
-            )
+            meta = {**facts, "base_sha256": protocol["base_sha256"]}
+            path = save_codes(folder, Codes(name, projection.codes[k], noise, meta))
             save_png(folder / f"{name}.png", projection.images[k].permute(1, 2, 0))
-            table[name] = {**facts, "photo": faces[index].photo, "key": keys[index], "protocol": protocol}
+            more = {"key": keys[index], "codes_sha256": file_sha256(path), "protocol": protocol}
+            table[name] = {**facts, "photo": faces[index].photo, **more}
         write_text(out / PROJECTIONS, json.dumps(table, indent=2) + "\n")
 
     if missing:
@@ -218,14 +204,15 @@ def _project(
         gathered.subjects.append(Subject(face.name, codes, picture, face, table[face.name]))
 
 
-def _is_whole(folder: Path, name: str, base: Generator) -> bool:
-    """Whether the codes of an earlier run are there and can be read."""
-    if not all((folder / f"{name}{suffix}").is_file() for suffix in (".npy", ".png")):
+def _is_whole(folder: Path, name: str, row: Mapping[str, Any]) -> bool:
+    """Whether the codes of an earlier run are there, and as they were written."""
+    codes = folder / f"{name}.safetensors"
+    if not all((folder / f"{name}{suffix}").is_file() for suffix in (".npy", ".png", ".safetensors")):
         return False
-    try:
-        return len(read_codes(folder / f"{name}.safetensors", base)) == 1
-    except UserError:
-        return False
+    whole = file_sha256(codes) == row.get("codes_sha256")
+    if not whole:
+        print(f"note       {codes} is damaged: projected again", flush=True)
+    return whole
 
 
 def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | None) -> dict[str, Any]:
@@ -235,7 +222,8 @@ def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | No
     measure = perceptual_distance(settings.projection.distance, weights_folder=settings.weights).name
     begin = None if start is None else hashlib.sha256(start.numpy().tobytes()).hexdigest()
     projection = {**asdict(settings.projection.settings), "distance": measure}
-    return {"base_sha256": base_sha256, "seed": settings.seed, "start": begin, **projection}
+    facts = {"base_sha256": base_sha256, "seed": settings.seed, "start": begin, "float32": float32_format()}
+    return {**facts, **projection}
 
 
 def _facts(projection: Projection, index: int) -> dict[str, Any]:
@@ -264,5 +252,6 @@ def _read_table(path: Path) -> dict[str, dict[str, Any]]:
     return {k: v for k, v in table.items() if isinstance(v, dict)} if isinstance(table, dict) else {}
 
 
-def _hash(facts: Mapping[str, Any]) -> str:
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """Digest of plain data, by which it is seen that nothing has changed."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]

@@ -18,26 +18,16 @@ from .settings import BlendChoice, CaricatureSettings
 
 @dataclass(frozen=True)
 class Models:
-    """Networks and where they come from.
+    """Networks and where they come from."""
 
-    Attributes:
-        base: the network that faces are projected into.
-        base_path: its file.
-        base_sha256: of that file.
-        chosen: the network that renders.
-        description: what it is, in words.
-        run_dir: the run; None without.
-        recipe: of the network that renders; None for a network file.
-        snapshot: the fine-tuned network, for blends at other resolutions; None for a network file, or when it is gone.
-    """
-
-    base: Generator
-    base_path: Path
-    base_sha256: str
-    chosen: Generator
-    description: str
-    run_dir: Path | None = None
-    recipe: Recipe | None = None
+    base: Generator  # the network that faces are projected into
+    base_path: Path  # its file
+    base_sha256: str  # of that file
+    chosen: Generator  # the network that renders
+    description: str  # what it is, in words
+    run_dir: Path | None = None  # the run; None without
+    recipe: Recipe | None = None  # of the network that renders; None for a network file
+    # the fine-tuned network, for blends at other resolutions; None for a network file, or when it is gone
     snapshot: Generator | None = None
 
     def at(self, resolution: int) -> Generator:
@@ -53,15 +43,7 @@ class Models:
 
 
 def open_models(settings: CaricatureSettings) -> Models:
-    """Find and load the networks.
-
-    Args:
-        settings: what to render with.
-
-    Raises:
-        UserError: when a run, its recommendation, a snapshot or a network cannot be found, or they are not of one
-            family.
-    """
+    """Find and load the networks that the settings name; they must be of one family."""
     device = torch_device(settings.device)
     if settings.network is not None:
         return _of_file(settings, settings.network, device)
@@ -155,18 +137,10 @@ def _check_kin(base: Generator, other: Generator, name: str, base_name: str) -> 
 
 @torch.no_grad()
 def dialled(base: Generator, blended: Generator, strength: float) -> Generator:
-    """A network between base and blend, or beyond the blend.
+    """A network between base (strength 0) and blend (1), bit for bit theirs at both ends; above 1 exaggerates.
 
     Layers in which the two are equal stay as they are: of a blend with the cartoon's coarse layers, the coarse layers
-    alone move.
-
-    Args:
-        base: strength 0.
-        blended: strength 1.
-        strength: 0 and 1 give the synthesis of the networks themselves, bit for bit; above 1 exaggerates.
-
-    Returns:
-        A new generator; the noise maps of layers are dialled too, the mapping is the blend's.
+    alone move. The noise maps of layers are dialled too, the mapping is the blend's.
     """
     result = copy.deepcopy(blended)
     if strength == 1:

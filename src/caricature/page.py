@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..data import jpeg_text
 from ..tracking import render_page
-from .encode import face_text, jpeg_text
 from .gather import Subject
-from .render import Grid
+from .render import Grid, face_text
 
 TEMPLATE = Path(__file__).parent / "templates" / "faces.html"
 PHOTO_PX = 900

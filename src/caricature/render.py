@@ -7,31 +7,29 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..data import to_uint8
+from ..data import jpeg_text, to_uint8
 from ..networks import Generator
 from ..projection import stacked
-from .encode import face_text
 from .gather import Subject
 from .models import Models, dialled
 
 CHUNK_PIXELS = 16 * 256 * 256
+FACE_PX = 256  # of a picture on the page
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Pictures for the page.
+    """Pictures for the page."""
 
-    Attributes:
-        resolutions: of the switch; empty for a network file.
-        stops: each face's strengths, increasing: those of the slider and the face's own.
-        pictures: as `face_text` makes them, by face, resolution (one for a network file) and stop.
-        chosen: index into the resolutions of the blend that was asked for.
-    """
+    resolutions: list[int]  # of the switch; empty for a network file
+    stops: list[list[float]]  # each face's strengths, increasing: those of the slider and the face's own
+    pictures: list[list[list[str]]]  # as `face_text` makes them, by face, resolution (one for a network file) and stop
+    chosen: int  # index into the resolutions of the blend that was asked for
 
-    resolutions: list[int]
-    stops: list[list[float]]
-    pictures: list[list[list[str]]]
-    chosen: int
+
+def face_text(picture: Tensor) -> str:
+    """Encode a picture, uint8 `[3, r, r]`, for the page."""
+    return jpeg_text(picture.permute(1, 2, 0), FACE_PX)
 
 
 def render(G: Generator, subjects: Sequence[Subject]) -> Tensor:
@@ -63,14 +61,9 @@ def render_grid(
     strengths: Sequence[float],
     resolutions: Sequence[int] | None,
 ) -> Grid:
-    """Render all subjects at all strengths of all blends.
+    """Render all subjects at all `strengths` (and each at its `own`) of all blends.
 
-    Args:
-        models: the networks.
-        subjects: the faces.
-        own: strength of each face, a stop of its slider too.
-        strengths: stops of all sliders.
-        resolutions: of the other slider; None for all that differ from the low network.
+    Blends are those at `resolutions`; None for all that differ from the low network.
     """
     switches: list[int] = []
     if models.recipe is not None and models.snapshot is not None:

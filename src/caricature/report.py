@@ -9,11 +9,10 @@ from PIL import Image
 
 from ..data import Backdrop
 from ..faces import readable
-from .encode import FACE_PX
 from .gather import Gathered
 from .models import Models
 from .page import write_page
-from .render import render, render_grid
+from .render import FACE_PX, render, render_grid
 from .settings import CaricatureSettings
 
 PAGE_FACES = 100  # of the page, and of one sheet
@@ -58,19 +57,10 @@ def page_of(
     *,
     warnings: Sequence[str] = (),
 ) -> str:
-    """The page of the first faces and photographs.
+    """The page, HTML, of the first faces and photographs.
 
-    Args:
-        settings: what was asked for.
-        models: the networks.
-        gathered: the faces.
-        strengths: of each face.
-        pasted: photographs by the files in `photos/`.
-        out: folder of the results.
-        warnings: sentences that nobody should miss.
-
-    Returns:
-        HTML.
+    `pasted` are photographs by their files in `photos/` of the folder `out`; `warnings` are sentences that nobody
+    should miss.
     """
     subjects, own = gathered.subjects[:PAGE_FACES], strengths[:PAGE_FACES]
     shown = dict(list(pasted.items())[:PAGE_PHOTOS])
@@ -109,12 +99,7 @@ def _opaque(path: Path, backdrop: Backdrop) -> np.ndarray:
 
 
 def enlargements(gathered: Gathered, resolution: int) -> list[str]:
-    """Warn of faces that are much larger in their photographs than the network's pictures: a sentence, or none.
-
-    Args:
-        gathered: the faces.
-        resolution: px a side of what the network renders.
-    """
+    """Warn of faces that are much larger in their photographs than the network's `resolution`: a sentence, or none."""
     sizes = {s.name: s.face.frame.size_px for s in gathered.subjects if s.face is not None and s.face.frame is not None}
     blurred = {name: size / resolution for name, size in sizes.items() if size > ENLARGED * resolution}
     if not blurred:

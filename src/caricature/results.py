@@ -9,37 +9,12 @@ from typing import Any
 from ..data import FolderSource, Source
 from ..errors import UserError
 from ..faces import open_photos, picture_names, readable
-from ..files import write_text
+from ..files import remove_partials, write_text
 from .gather import LANDMARKS
 from .settings import CaricatureSettings
 
 FOLDER = "caricatures"
 SOURCE, REPORT = "source.json", "report.json"
-
-
-class WithoutResults:
-    """Photographs without what caricature runs wrote among them.
-
-    Args:
-        photos: a folder.
-        left_out: names of folders in it, relative, with a slash at the end.
-    """
-
-    def __init__(self, photos: FolderSource, left_out: Sequence[str]) -> None:
-        self.photos, self.left_out = photos, tuple(left_out)
-
-    @classmethod
-    def open(cls, path: Path, resolution: int | None = None) -> None:
-        """Nothing is of this kind by itself."""
-        return None
-
-    def names(self) -> list[str]:
-        """Names of the other files."""
-        return [name for name in self.photos.names() if not name.startswith(self.left_out)]
-
-    def read(self, name: str) -> bytes:
-        """Bytes of one file."""
-        return self.photos.read(name)
 
 
 @contextmanager
@@ -52,9 +27,6 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
 
     Yields:
         The folder; never one that holds the results of other photographs or codes.
-
-    Raises:
-        UserError: when `out` holds those of others, or cannot be written.
     """
     given = settings.photos or settings.codes
     assert given is not None
@@ -75,6 +47,8 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
             number += 1
             out = parent / f"{name}-{number}"
     write_text(out / SOURCE, json.dumps({"made_from": source}) + "\n")
+    for folder in ("", "caricatures", "codes", "faces", "photos"):
+        remove_partials(out / folder)
     try:
         yield out
     finally:
@@ -85,15 +59,7 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
 
 
 def open_photographs(path: str | Path, *left_out: Path) -> Source:
-    """Open photographs, without results of caricature runs that lie among them.
-
-    Args:
-        path: a photograph, a folder or a zip.
-        left_out: further folders, whose files are not photographs either.
-
-    Raises:
-        UserError: when there are none.
-    """
+    """Open photographs, without files in `left_out` and results of caricature runs that lie among them."""
     photos = open_photos(path)
     if not isinstance(photos, FolderSource):
         return photos
@@ -108,20 +74,14 @@ def open_photographs(path: str | Path, *left_out: Path) -> Source:
     if not ours:
         return photos
     print(f"photos     {readable(', '.join(ours))} left out: results", flush=True)
-    rest = WithoutResults(photos, ours)
+    rest = FolderSource(photos.path, ours)
     if not picture_names(rest):
         raise UserError(f"photos={path}: no pictures in it but results of earlier runs")
     return rest
 
 
 def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) -> None:
-    """Remove pictures that an earlier run wrote, by its report, and this one did not.
-
-    Args:
-        out: folder of the results, with the earlier report.
-        report: of this run.
-        pasted: this run's files in `photos/`.
-    """
+    """Remove pictures that an earlier run wrote, by its report in `out`, and this one did not."""
     try:
         before = json.loads((out / REPORT).read_text())
         names = [str(face["name"]) for face in before["faces"]]

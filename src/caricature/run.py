@@ -29,20 +29,13 @@ from .tuned import tuned_models
 
 @dataclass(frozen=True)
 class Result:
-    """What was written.
+    """What was written."""
 
-    Attributes:
-        folder: with all of it.
-        sheet: pictures, reconstructions, caricatures at half and at full strength: the first 100 faces; further ones
-            are in `sheet-2.jpg`, …
-        page: with sliders.
-        names: of the faces.
-    """
-
-    folder: Path
+    folder: Path  # with all of it
+    # pictures, reconstructions, caricatures at half and full strength: the first 100 faces; then `sheet-2.jpg`, …
     sheet: Path
-    page: Path
-    names: list[str]
+    page: Path  # with sliders
+    names: list[str]  # of the faces
 
 
 def main(config: Mapping[str, Any]) -> None:

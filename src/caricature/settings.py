@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ..data import MAX_PIXELS, Backdrop, Megapixels, parse_backdrop
+from ..data import Backdrop, parse_backdrop
 from ..errors import UserError
+from ..faces import FaceSettings
 from ..fetch import WeightsFolder
-from ..options import Device, Kind, NotNegative, Options, Positive, Range, Seed, Share, kind_of
+from ..options import Device, Kind, NotNegative, Options, Positive, Range, Seed, kind_of
 from ..projection import ProjectionChoice
 from ..runs import Direction, Level, PathsSettings, RunName, SnapshotName, Switch
 
@@ -65,32 +66,6 @@ class BlendChoice(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceChoice(Options):
-    """The group `faces`: which faces, see `faces.FaceSettings`."""
-
-    which: Literal["largest", "all"] = "largest"
-    landmarks: str = "auto"  # where they come from
-    aligned: bool = False  # the pictures are faces cut out as FFHQ's already
-    max_megapixels: Megapixels = MAX_PIXELS / 1e6  # of a photograph, see `decode_picture`
-    align_px: Annotated[int, Range(16)] = 1024  # at which faces are cut out before they are reduced to the network's
-    min_px: NotNegative | None = None  # smallest side of a face in its photograph; None is half of the network's size
-    max_yaw: Annotated[float, Range(0, 90, note="degrees")] | None = 45  # that a face may be turned aside
-    min_sharpness: NotNegative | None = 10  # variance of the Laplacian at 128 px
-    max_outside: Share | None = 0.4  # of a face's square that may lie outside of the photograph
-
-    @property
-    def max_pixels(self) -> int:
-        """Most pixels of a photograph."""
-        return int(self.max_megapixels * 1e6)
-
-    def check(self) -> None:
-        """Refuse to choose among faces that are cut out already."""
-        if self.aligned:
-            reason = "has no effect with faces.aligned=true: the pictures are taken as they are"
-            self.refuse_changed(reason, "which", "landmarks", "align_px", "min_", "max_yaw", "max_outside")
-
-
-@dataclass(frozen=True, kw_only=True)
 class TuningSettings(Options):
     """The group `tuning`, see `projection.tune`."""
 
@@ -138,7 +113,7 @@ class CaricatureSettings(Options):
     background: str = "white"  # behind transparent photographs: a colour, a picture's file, or own
     paste: bool = True  # put the caricatures back into their photographs
     feather: Annotated[float, Range(0, 0.5)] = 0.15  # of the face over which it fades
-    faces: FaceChoice = field(default_factory=FaceChoice)
+    faces: FaceSettings = field(default_factory=FaceSettings)
     projection: ProjectionChoice = field(default_factory=ProjectionChoice)
     tuning: TuningSettings = field(default_factory=TuningSettings)
     page: PageSettings = field(default_factory=PageSettings)

@@ -11,13 +11,10 @@ BACKGROUND = 245
 
 
 def arrange(columns: list[Tensor]) -> np.ndarray:
-    """Lay out groups of pictures, two a row, on a light ground.
+    """Lay out groups of pictures, two a row, on a light ground: uint8 `[H, W, 3]`.
 
-    Args:
-        columns: uint8 `[N, 3, r, r]` each: first pictures, second pictures, … of the groups.
-
-    Returns:
-        uint8 `[H, W, 3]`; pictures below 192 px are enlarged to it, those above 256 px reduced.
+    Given are the first pictures of the groups, the second ones, …, uint8 `[N, 3, r, r]` each; those below 192 px are
+    enlarged to it, those above 256 px reduced.
     """
     groups = torch.stack([_sized(pictures) for pictures in columns], dim=1)
     count, side = groups.shape[1], groups.shape[-1]

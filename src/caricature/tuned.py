@@ -1,7 +1,5 @@
 """Pivotal tuning in a caricature run: the base moves to the faces, its blends follow; kept while nothing changes."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..projection import handed_on, stacked, tune
 from ..weights import load_network, read_meta, save_network
-from .gather import Subject
+from .gather import Subject, digest_of
 from .models import Models
 from .settings import TuningSettings
 
@@ -30,20 +28,11 @@ def tuned_models(
 ) -> Models:
     """Tune the base to the faces and hand on what it learnt to the networks that render.
 
-    Args:
-        models: the networks.
-        subjects: faces with their pictures and codes.
-        settings: how far.
-        distance: see `perceptual_distance`.
-        out: folder of the results: gets `tuned.safetensors`.
-        weights_folder: where the weights of LPIPS lie and come from.
-
-    Returns:
-        The tuned networks.
+    The base is kept in `out` as `tuned.safetensors`, and used again while nothing changes.
     """
     keys = [subject.facts.get("key") for subject in subjects]
     facts = {"base": models.base_sha256, "subjects": keys, "distance": distance, **asdict(settings)}
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+    key = digest_of(facts)
     path, base = out / FILE, models.base
     if _key_of(path) == key:
         tuned = load_network(path, device=base.mapping.w_avg.device, parts=("G_ema",)).G_ema

@@ -1,4 +1,5 @@
 from .backdrop import Backdrop as Backdrop, parse_backdrop as parse_backdrop
+from .blur import gaussian_blur as gaussian_blur
 from .datamodule import PictureDataModule as PictureDataModule
 from .dataset import (
     MIN_PICTURES as MIN_PICTURES,
@@ -17,6 +18,7 @@ from .decode import (
 from .from_config import open_configured_dataset as open_configured_dataset
 from .images import (
     image_grid as image_grid,
+    jpeg_text as jpeg_text,
     save_jpeg as save_jpeg,
     save_png as save_png,
     to_float as to_float,

@@ -14,17 +14,11 @@ OWN = "own"
 
 @dataclass(frozen=True)
 class Backdrop:
-    """A background by its option.
+    """A background by its option."""
 
-    Attributes:
-        option: as given.
-        behind: for `decode_picture`.
-        sha256: of a picture's file, else None.
-    """
-
-    option: str
-    behind: Background
-    sha256: str | None = None
+    option: str  # as given
+    behind: Background  # for `decode_picture`
+    sha256: str | None = None  # of a picture's file, else None
 
     @property
     def colour(self) -> tuple[int, int, int] | None:

@@ -12,6 +12,7 @@ from torch.profiler import record_function
 from torch.utils.data import DataLoader, Dataset
 
 from ..device import send
+from ..group import ALONE, Group
 from .dataset import PictureDataset
 from .sampler import BatchPositions, PictureOrder
 
@@ -27,6 +28,7 @@ class PictureDataModule(pl.LightningDataModule):
         seed: of the order and the flips.
         mirror: flip each showing left to right with probability ½.
         device: where training happens; the batches are the same whatever it is.
+        group: the processes that train together; each is served its pictures of a batch.
 
     Attributes:
         start_nimg: position that the next loader starts at; set before `train_dataloader` is called.
@@ -40,8 +42,10 @@ class PictureDataModule(pl.LightningDataModule):
         seed: int,
         mirror: bool,
         device: torch.device | str = "cpu",
+        group: Group = ALONE,
     ) -> None:
         super().__init__()
+        self.group = group
         self.dataset, self.batch, self.seed, self.mirror = dataset, batch, seed, mirror
         self.device = torch.device(device)
         self.start_nimg = 0
@@ -49,7 +53,7 @@ class PictureDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Make the loader: sets in memory are indexed a batch at a time in this process."""
         order = PictureOrder(len(self.dataset), seed=self.seed, mirror=self.mirror)
-        batches = BatchPositions(self.batch, start=self.start_nimg)
+        batches = BatchPositions(self.batch, start=self.start_nimg, rank=self.group.rank, num_ranks=self.group.world)
         on_device = self.on_device()
         view = _Batches(self.dataset, order, self.device if on_device else torch.device("cpu"))
         workers = 0 if self.dataset.images is not None else 2

@@ -102,11 +102,7 @@ class PictureDecoder:
         self.names, self.digests = list(contents), list(contents.values())
 
     def __call__(self, index: int) -> Tensor:
-        """uint8 `[3, r, r]`.
-
-        Raises:
-            UserError: when the file was fine at the check and is not any more.
-        """
+        """uint8 `[3, r, r]`."""
         name = self.names[index]
         try:
             data = self.source.read(name)

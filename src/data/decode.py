@@ -59,19 +59,12 @@ class BadPicture(Exception):
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A picture as uint8 `[H, W, 3]`.
+    """A picture as uint8 `[H, W, 3]`."""
 
-    Attributes:
-        rgb: its pixels.
-        notes: what had to be done to make it one.
-        reduction: how many times it was reduced by that.
-        alpha: uint8 `[H, W]`; None for a picture without transparent parts.
-    """
-
-    rgb: np.ndarray
-    notes: list[str] = field(default_factory=list)
-    reduction: int = 1
-    alpha: np.ndarray | None = None
+    rgb: np.ndarray  # its pixels
+    notes: list[str] = field(default_factory=list)  # what had to be done to make it one
+    reduction: int = 1  # how many times it was reduced by that
+    alpha: np.ndarray | None = None  # uint8 `[H, W]`; None for a picture without transparent parts
 
 
 def parse_background(name: str) -> tuple[int, int, int]:

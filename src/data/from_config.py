@@ -30,7 +30,10 @@ def open_configured_dataset(settings: DatasetSettings) -> PictureDataset:
             name=settings.name,
         )
     assert settings.path is not None
-    _check_prepared(settings.name, settings.path)
+    if settings.name in PREPARED and not expanded(settings.path).exists():
+        origin, command = PREPARED[settings.name]
+        place = f"dataset.path={settings.path}: not there yet"
+        raise UserError(f"{place}; make it of {origin}, once, with: {command} out={settings.path}")
     return open_dataset(
         settings.path,
         resolution=settings.resolution,
@@ -38,9 +41,3 @@ def open_configured_dataset(settings: DatasetSettings) -> PictureDataset:
         background=settings.background,
         max_megapixels=settings.max_megapixels,
     )
-
-
-def _check_prepared(name: str, path: str) -> None:
-    if name in PREPARED and not expanded(path).exists():
-        origin, command = PREPARED[name]
-        raise UserError(f"dataset.path={path}: not there yet; make it of {origin}, once, with: {command} out={path}")

@@ -13,13 +13,9 @@ _ALIKE = 2  # 8-bit levels: what profiles of sRGB itself differ by, written as c
 
 
 def to_srgb(picture: Image.Image) -> tuple[Image.Image, str | None]:
-    """Convert a decoded RGB or RGBA picture to sRGB by its embedded profile, in its own memory.
+    """Convert a decoded RGB or RGBA picture to sRGB by its embedded profile, in its own memory; a note says so.
 
-    Args:
-        picture: of any mode; others are returned as they are, and so are pictures without a profile or with sRGB's.
-
-    Returns:
-        The picture, and a note where there is something to say.
+    Pictures of other modes, without a profile, or with sRGB's are returned as they are.
     """
     profile = picture.info.get("icc_profile")
     if not profile or picture.mode not in _MODES or "transparency" in picture.info:

@@ -3,6 +3,8 @@
 Inside the program images are float32 [-1, 1]; outside they are uint8. `to_uint8` and `to_float` are the only bridge.
 """
 
+import base64
+import io
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,17 @@ def save_jpeg(path: str | Path, image: Tensor | np.ndarray, quality: int = 90) -
 def save_png(path: str | Path, image: Tensor | np.ndarray) -> Path:
     """Write uint8 `[H, W, 3]`, or with alpha `[H, W, 4]`, as PNG, whole or not at all."""
     return _save(Path(path), image, "PNG")
+
+
+def jpeg_text(image: Tensor | np.ndarray, width: int, quality: int = 84) -> str:
+    """Encode uint8 `[H, W, 3]` as a JPEG at most so many px wide, in base64, for a page that is one file."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    if picture.width > width:
+        size = width, max(round(picture.height * width / picture.width), 1)
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _save(path: Path, image: Tensor | np.ndarray, kind: str, **options: int) -> Path:

@@ -23,15 +23,11 @@ class _Unusable(Exception):
 
 @dataclass(frozen=True)
 class Labels:
-    """Classes of a source's pictures.
+    """Classes of a source's pictures."""
 
-    Attributes:
-        classes: name of a picture to its class; None when there are none, or none that can be used.
-        problem: why labels that are there cannot be used; None for labels that can, and for none.
-    """
-
+    # name of a picture to its class; None when there are none, or none that can be used
     classes: dict[str, int] | None = None
-    problem: str | None = None
+    problem: str | None = None  # why labels that are there cannot be used; None for labels that can, and for none
 
     def of(self, names: Sequence[str]) -> "Labels":
         """Those of some pictures, which must all have one."""

@@ -18,13 +18,7 @@ def without_metadata(data: bytes) -> bytes:
     """Leave out of a PNG or JPEG file what neither its pixels, its colours nor its orientation need.
 
     In a PNG also what does so and is damaged: by its checksum, or a profile that cannot be unpacked. In a JPEG, Exif,
-    JFIF and Adobe's colour mark stay.
-
-    Args:
-        data: of the file.
-
-    Returns:
-        The file without it; the same bytes for other formats, and where nothing can be left out.
+    JFIF and Adobe's colour mark stay. Other formats stay as they are.
     """
     if data.startswith(_PNG):
         return _png(data)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from .. import portraits
 from ..errors import UserError
-from ..files import CACHE_VARIABLE, atomic_write, cache_folder
+from ..files import CACHE_VARIABLE, cache_folder, save_array
 from ..portraits import render_portraits
 from .dataset import PictureDataset
 from .report import DatasetReport
@@ -92,8 +92,7 @@ def _draw(domain: str, num_images: int, resolution: int, background: str | None,
 
 def _store(path: Path, pictures: np.ndarray) -> None:
     try:
-        with atomic_write(path) as partial, open(partial, "wb") as file:
-            np.save(file, pictures)
+        save_array(path, pictures)
     except UserError as error:
         raise UserError(f"{error}: portraits are kept there; set {CACHE_VARIABLE} to another folder") from error
 

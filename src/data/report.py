@@ -9,20 +9,13 @@ _MAX_LISTED = 200
 
 @dataclass
 class DatasetReport:
-    """Counts and reasons of one check.
+    """Counts and reasons of one check."""
 
-    Attributes:
-        source: the path checked.
-        used: pictures in the set.
-        converted: file name to what was done to it.
-        skipped: file name to the reason it was left out.
-        labels_problem: why labels that are there are not used; None where they are, or where there are none.
-    """
-
-    source: str
-    used: int = 0
-    converted: dict[str, list[str]] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
+    source: str  # the path checked
+    used: int = 0  # pictures in the set
+    converted: dict[str, list[str]] = field(default_factory=dict)  # file name to what was done to it
+    skipped: dict[str, str] = field(default_factory=dict)  # file name to the reason it was left out
+    # why labels that are there are not used; None where they are, or where there are none
     labels_problem: str | None = None
 
     def summary(self) -> str:

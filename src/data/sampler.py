@@ -10,13 +10,7 @@ import numpy as np
 
 
 class PictureOrder:
-    """The endless order of a data set of `num_images` pictures.
-
-    Args:
-        num_images: size of the set.
-        seed: of the run.
-        mirror: whether each showing is flipped left to right with probability ½.
-    """
+    """The endless order of a data set; with `mirror` each showing is flipped left to right with probability ½."""
 
     def __init__(self, num_images: int, *, seed: int, mirror: bool = False) -> None:
         if num_images < 1:
@@ -25,11 +19,7 @@ class PictureOrder:
         self._cached: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Positions `start` … `start + count - 1`.
-
-        Returns:
-            Picture indices int64 `[count]`, and whether each is flipped, bool `[count]`.
-        """
+        """Positions `start`, …: indices of `count` pictures, int64, and whether each is flipped, bool `[count]`."""
         positions = np.arange(start, start + count)
         indices, flips = np.empty(count, np.int64), np.zeros(count, bool)
         passes = positions // self.num_images

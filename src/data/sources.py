@@ -4,13 +4,13 @@ import os
 import re
 import threading
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 from ..options import OptionError
 from .decode import BadPicture
-from .tfrecord_source import TFRecordSource
+from .tfrecord_source import open_tfrecords
 
 #: What operating systems and storage devices put into folders, in lower case: files, then folders.
 SYSTEM_NAMES = frozenset(
@@ -25,19 +25,7 @@ _ENCRYPTED = 1  # bit of a member's flags
 
 
 class Source(Protocol):
-    """What a data set reads from; further kinds are classes of this form, added to `SOURCES`."""
-
-    @classmethod
-    def open(cls, path: Path, resolution: int | None = None) -> Self | None:
-        """Open `path`, or None when it is not of this kind.
-
-        Args:
-            path: folder or file.
-            resolution: px a side that is wanted, for kinds that hold each picture in several sizes.
-
-        Raises:
-            UserError: when it is of this kind and cannot be used.
-        """
+    """What a data set reads from; further kinds are classes of this form, known to `open_source`."""
 
     def names(self) -> list[str]:
         """Names of all pictures: visible files in natural order, records in their own."""
@@ -55,15 +43,14 @@ class FolderSource:
 
     A subfolder that cannot be listed is among the names, with a slash at its end, and reading it gives the reason: so
     every report of bad pictures names it.
+
+    Args:
+        path: of the folder.
+        left_out: subfolders that are not looked into, as beginnings of names, with a slash at the end.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @classmethod
-    def open(cls, path: Path, resolution: int | None = None) -> "FolderSource | None":
-        """Open a folder."""
-        return cls(path) if path.is_dir() else None
+    def __init__(self, path: Path, left_out: Sequence[str] = ()) -> None:
+        self.path, self.left_out = path, tuple(left_out)
 
     def names(self) -> list[str]:
         """Relative names of all files, `img2` before `img10`, and of subfolders that cannot be listed (`sub/`).
@@ -88,7 +75,7 @@ class FolderSource:
             seen.add((status.st_dev, status.st_ino))
             folders[:] = sorted(f for f in folders if not is_hidden(f))
             found += [str((Path(folder) / f).relative_to(self.path)) for f in files if not is_hidden(f)]
-        return sorted(found, key=natural_order)
+        return sorted((name for name in found if not name.startswith(self.left_out)), key=natural_order)
 
     def read(self, name: str) -> bytes:
         """Bytes of one file."""
@@ -120,25 +107,19 @@ class ZipSource:
     Names are as in a folder: with `/` also where Windows wrote `\\`, without `./`, `../` and a leading `/`. Of members
     with one name, as zips have them that were added to, each has a name of its own: `a (1).png`, `a (2).png`, and the
     last, which programs take by the name, `a.png`.
+
+    Raises:
+        UserError: for another file.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._local = threading.local()
-
-    @classmethod
-    def open(cls, path: Path, resolution: int | None = None) -> "ZipSource | None":
-        """Open a file as a zip."""
-        if not path.is_file():
-            return None
-        source = cls(path)
+        self.path, self._local = path, threading.local()
         try:
             empty = path.stat().st_size == 0
-            source._handle()
+            self._handle()
         except (zipfile.BadZipFile, OSError) as error:
             what = "an empty file" if empty else "not a zip file, or cut short"
             raise OptionError("dataset.path", path, f"{what}; was it copied in full?") from error
-        return source
 
     def _handle(self) -> zipfile.ZipFile:
         if getattr(self._local, "pid", None) != os.getpid():
@@ -214,11 +195,8 @@ def _member_name(written: str) -> str:
     return "/".join(part for part in written.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
-SOURCES: tuple[type[Source], ...] = (TFRecordSource, FolderSource, ZipSource)
-
-
 def open_source(path: Path, resolution: int | None = None) -> Source:
-    """Open a path with the first kind of source that knows it.
+    """Open TFRecords, a folder, or a zip.
 
     Args:
         path: folder or file.
@@ -229,10 +207,11 @@ def open_source(path: Path, resolution: int | None = None) -> Source:
     """
     if not path.exists():
         raise OptionError("dataset.path", path, "no such folder or file")
-    for kind in SOURCES:
-        source = kind.open(path, resolution)
-        if source is not None:
-            return source
+    records = open_tfrecords(path, resolution)
+    if records is not None or path.is_dir():
+        return records or FolderSource(path)
+    if path.is_file():
+        return ZipSource(path)
     raise OptionError("dataset.path", path, "neither a folder, a zip of pictures, nor TFRecords")
 
 

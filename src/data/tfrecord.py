@@ -31,9 +31,6 @@ class RecordFile:
     Attributes:
         offsets: where each record's data begins, int64 `[N]`.
         lengths: bytes of each, int64 `[N]`.
-
-    Raises:
-        UserError: for a file that is empty, cut off, damaged or something else, naming the record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,11 +42,7 @@ class RecordFile:
         return len(self.offsets)
 
     def read(self, index: int) -> bytes:
-        """Data of record `index`.
-
-        Raises:
-            UserError: when its checksum does not match, or the file has changed since it was opened.
-        """
+        """Data of record `index`."""
         offset, length = int(self.offsets[index]), int(self.lengths[index])
         try:
             with open(self.path, "rb", buffering=0) as file:  # a handle a read: safe for threads and forked workers
@@ -69,11 +62,7 @@ def masked_crc32c(data: bytes) -> bytes:
 
 
 def first_record(path: Path) -> bytes:
-    """Data of a file's first record, without an index of the others.
-
-    Raises:
-        UserError: for a file that is empty, cut off, damaged or something else.
-    """
+    """Data of a file's first record, without an index of the others."""
     try:
         with open(path, "rb", buffering=0) as file:
             length = _length(path, 0, _read_exactly(file, HEAD))
@@ -119,11 +108,7 @@ def _scan(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _length(path: Path, index: int, head: bytes) -> int:
-    """The length in a record's head.
-
-    Raises:
-        UserError: when this is not the head of a record.
-    """
+    """The length in a record's head."""
     if index == 0 and len(head) < HEAD:
         raise UserError(f"{path}: {'an empty file' if not head else 'not a TFRecord file'}; was it copied in full?")
     if len(head) < HEAD:

@@ -36,8 +36,8 @@ class _Picture:
     """A record's picture: shape C, H, W (of an encoded one perhaps empty) and either raw or encoded bytes."""
 
     shape: tuple[int, ...]
-    raw: memoryview | None
-    encoded: memoryview | None
+    raw: bytes | None
+    encoded: bytes | None
 
 
 class TFRecordSource:
@@ -68,33 +68,6 @@ class TFRecordSource:
             self.labels_problem = f"{labels}: {count} records but {len(self.labels)} labels; was it copied in full?"
             self.labels = None
 
-    @classmethod
-    def open(cls, path: Path, resolution: int | None = None) -> "TFRecordSource | None":
-        """Open a TFRecord file, or what fits among those of a folder.
-
-        Args:
-            path: file or folder.
-            resolution: px a side to look for among a folder's files; None, or one that is not there, takes the largest.
-
-        Raises:
-            UserError: for damaged or other TFRecords, two files of one size, or shards that are not there.
-        """
-        if path.is_dir():
-            sets = _sets(path)
-            if not sets:
-                return None
-            paths = _choose(path, sets, resolution)
-        elif path.suffix.lower() in SUFFIXES or is_record_file(path):
-            _size(path)
-            paths = [path]
-        else:
-            return None
-        labels = _find_labels(paths[0])
-        source = cls(paths, labels if isinstance(labels, Path) else None)
-        if isinstance(labels, str):
-            source.labels_problem = labels
-        return source
-
     def names(self) -> list[str]:
         """Names of all records, in their order."""
         return [f"{name}/{i:08d}" for name, records in self.files.items() for i in range(len(records))]
@@ -111,11 +84,30 @@ class TFRecordSource:
         except NotAnExample as error:
             raise BadPicture(f"not a picture of StyleGAN's TFRecords ({error})") from error
         if picture.encoded is not None:
-            return bytes(picture.encoded)
+            return picture.encoded
         assert picture.raw is not None
         channels, height, width = picture.shape
         pixels = np.frombuffer(picture.raw, np.uint8).reshape(channels, height, width).transpose(1, 2, 0)
         return b"P%d\n%d %d\n255\n" % (6 if channels == 3 else 5, width, height) + pixels.tobytes()
+
+
+def open_tfrecords(path: Path, resolution: int | None = None) -> TFRecordSource | None:
+    """Open a TFRecord file, or the one of a folder's that has the resolution, else the largest; None where is none."""
+    if path.is_dir():
+        sets = _sets(path)
+        if not sets:
+            return None
+        paths = _choose(path, sets, resolution)
+    elif path.suffix.lower() in SUFFIXES or is_record_file(path):
+        _size(path)
+        paths = [path]
+    else:
+        return None
+    labels = _find_labels(paths[0])
+    source = TFRecordSource(paths, labels if isinstance(labels, Path) else None)
+    if isinstance(labels, str):
+        source.labels_problem = labels
+    return source
 
 
 def read_labels(path: Path) -> list[int] | None:
@@ -151,9 +143,6 @@ def _sets(folder: Path) -> list[list[Path]]:
     """A folder's TFRecord files, the shards of a set together and in their order.
 
     A shard without a suffix is told by what is in it: other things are numbered in this way too.
-
-    Raises:
-        UserError: when shards of a set are missing.
     """
     files, shards = [], dict[tuple[str, int], dict[int, Path]]()
     try:
@@ -197,11 +186,7 @@ def _choose(folder: Path, sets: list[list[Path]], resolution: int | None) -> lis
 
 
 def _size(file: Path) -> int:
-    """Shorter side of a file's first picture.
-
-    Raises:
-        UserError: when its records are something else than pictures.
-    """
+    """Shorter side of a file's first picture."""
     try:
         picture = _picture(first_record(file))
         if picture.shape:
@@ -240,9 +225,9 @@ def _picture(record: bytes) -> _Picture:
     return _Picture(dims, raw, encoded)
 
 
-def _bytes(feature: list[memoryview] | list[int] | None) -> memoryview | None:
+def _bytes(feature: list[bytes] | list[int] | None) -> bytes | None:
     values = feature or []
-    return values[0] if len(values) == 1 and isinstance(values[0], memoryview) else None
+    return values[0] if len(values) == 1 and isinstance(values[0], bytes) else None
 
 
 def _find_labels(file: Path) -> Path | str | None:

@@ -3,8 +3,6 @@ from .dlib_landmarks import DlibLandmarks as DlibLandmarks
 from .face import Face as Face, LandmarkProvider as LandmarkProvider
 from .fan_landmarks import FaceAlignmentLandmarks as FaceAlignmentLandmarks
 from .find import (
-    CHOICES as CHOICES,
-    FaceSettings as FaceSettings,
     FoundFace as FoundFace,
     PhotoReport as PhotoReport,
     find_faces as find_faces,
@@ -22,5 +20,5 @@ from .network_landmarks import (
 )
 from .paste import paste_back as paste_back
 from .photos import open_photos as open_photos, picture_names as picture_names
-from .quality import Limits as Limits
+from .settings import FaceSettings as FaceSettings
 from .strips import strip_tiles as strip_tiles

@@ -24,13 +24,9 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a crop lies in its photograph: a square, turned.
+    """Where a crop lies in its photograph: a square, turned."""
 
-    Attributes:
-        quad: `[4, 2]` (x, y) of its corners: top left, bottom left, bottom right, top right.
-    """
-
-    quad: Points
+    quad: Points  # `[4, 2]` (x, y) of its corners: top left, bottom left, bottom right, top right
 
     @property
     def size_px(self) -> float:

@@ -10,16 +10,11 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a picture.
+    """A face in a picture."""
 
-    Attributes:
-        landmarks: `[68, 2]` (x, y) in pixels of the upright picture.
-        score: how sure the finder is.
-        of_file: whether they were looked up: pixels of the file's picture, even when it is decoded at half its size.
-    """
-
-    landmarks: NDArray[np.float64]
-    score: float = 1.0
+    landmarks: NDArray[np.float64]  # `[68, 2]` (x, y) in pixels of the upright picture
+    score: float = 1.0  # how sure the finder is
+    # whether they were looked up: pixels of the file's picture, even when it is decoded at half its size
     of_file: bool = False
 
     def reduced(self, factor: int) -> "Face":

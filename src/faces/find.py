@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data import MAX_PIXELS, Backdrop, BadPicture, DecodedPicture, Source, decode_picture
+from ..data import Backdrop, BadPicture, DecodedPicture, Source, decode_picture
 from ..errors import UserError
 from .align import OUTPUT_PX, Frame, align_face, ffhq_quad
 from .face import Face, LandmarkProvider
-from .photos import picture_names, read_photo
-from .quality import FaceQuality, Limits, measure_face, why_refused
+from .photos import picture_names
+from .quality import FaceQuality, measure_face, why_refused
+from .settings import FaceSettings
 
-CHOICES = ("largest", "all")
 TRANSFORM_FACTOR = 4
 QUARTER_TURNS = (1, 3, 2)  # in the order in which they are tried: cameras held on their side, then upside down
 WHITE = Backdrop("white", (255, 255, 255))
@@ -28,75 +28,29 @@ MAX_NAME_BYTES = 120  # of a face's name: file systems take 255, and other names
 
 
 @dataclass(frozen=True)
-class FaceSettings:
-    """Which faces, and how they are cut out.
-
-    Attributes:
-        which: `"largest"`, or `"all"`, largest first.
-        resolution: px a side of the faces: the network's.
-        align_px: px a side at which they are cut out before they are reduced, as FFHQ is (1024); at least `resolution`.
-        limits: beyond which a face is refused.
-        max_pixels: of a photograph, see `decode_picture`.
-        backdrop: behind transparent photographs.
-    """
-
-    resolution: int
-    which: str = "largest"
-    align_px: int = OUTPUT_PX
-    limits: Limits = field(default_factory=Limits)
-    max_pixels: int = MAX_PIXELS
-    backdrop: Backdrop = WHITE
-
-    def __post_init__(self) -> None:
-        if self.which not in CHOICES:
-            raise UserError(f"faces.which={self.which}: choose {' or '.join(CHOICES)}")
-        if self.align_px < self.resolution:
-            raise UserError(
-                f"faces.align_px={self.align_px}: at least the network's {self.resolution} px; FFHQ's is {OUTPUT_PX}"
-            )
-
-
-@dataclass(frozen=True)
 class FoundFace:
-    """An aligned face.
+    """An aligned face."""
 
-    Attributes:
-        name: unique among the photographs: the photograph's stem, with `-2`, `-3`, … for further faces; a very long
-            name is shortened, one that is no UTF-8 is mended, and both end in a hash.
-        photo: name of the photograph's file.
-        image: uint8 `[r, r, 3]`.
-        frame: where it was cut out; None for a picture that was aligned already.
-        quality: as measured; None for a picture that was aligned already.
-    """
-
+    # unique among the photographs: the photograph's stem, with `-2`, `-3`, … for further faces; a very long name is
+    # shortened, one that is no UTF-8 is mended, and both end in a hash
     name: str
-    photo: str
-    image: NDArray[np.uint8]
-    frame: Frame | None = None
-    quality: FaceQuality | None = None
+    photo: str  # name of the photograph's file
+    image: NDArray[np.uint8]  # uint8 `[r, r, 3]`
+    frame: Frame | None = None  # where it was cut out; None for a picture that was aligned already
+    quality: FaceQuality | None = None  # as measured; None for a picture that was aligned already
 
 
 @dataclass
 class PhotoReport:
-    """What came of one photograph.
+    """What came of one photograph."""
 
-    Attributes:
-        photo: name of its file.
-        found: faces in it.
-        used: names of those that are used.
-        refused: reasons, one a face that is not, or one for the whole photograph.
-        notes: what had to be done to read it.
-        turned_deg: by which its largest face is turned, a multiple of 90; None for an upright one.
-        sha256: of the file; None when it cannot be read.
-    """
-
-    photo: str
-    found: int = 0
-    used: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    turned_deg: int | None = None
-    sha256: str | None = None
+    photo: str  # name of its file
+    found: int = 0  # faces in it
+    used: list[str] = field(default_factory=list)  # names of those that are used
+    refused: list[str] = field(default_factory=list)  # reasons, one a face that is not, or one for the whole photograph
+    notes: list[str] = field(default_factory=list)  # what had to be done to read it
+    turned_deg: int | None = None  # by which its largest face is turned, a multiple of 90; None for an upright one
+    sha256: str | None = None  # of the file; None when it cannot be read
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -114,7 +68,9 @@ def find_faces(
     photos: Source,
     provider: LandmarkProvider | None,
     settings: FaceSettings,
+    resolution: int,
     *,
+    backdrop: Backdrop = WHITE,
     known: Mapping[str, list[Face]] | None = None,
 ) -> Iterator[tuple[PhotoReport, list[FoundFace], dict[str, list[Face]]]]:
     """Look for faces, a photograph at a time.
@@ -123,32 +79,41 @@ def find_faces(
         photos: see `open_photos`.
         provider: of landmarks; None for pictures that are aligned already.
         settings: which faces.
+        resolution: px a side of the faces: the network's.
+        backdrop: behind transparent photographs.
         known: landmarks found earlier, by `landmark_key`.
 
     Yields:
         A photograph's report, its usable faces, and the landmarks found under their key. A photograph that cannot be
         used is a report with its reason, never an exception.
+
+    Raises:
+        UserError: when faces would be cut out smaller than the network's.
     """
+    if settings.align_px < resolution:
+        raise UserError(
+            f"faces.align_px={settings.align_px}: at least the network's {resolution} px; FFHQ's is {OUTPUT_PX}"
+        )
     taken: set[str] = set()
     for name in picture_names(photos):
         report = PhotoReport(name)
         faces: list[FoundFace] = []
         found: dict[str, list[Face]] = {}
         try:
-            data = read_photo(photos, name)
+            data = photos.read(name)
             report.sha256 = hashlib.sha256(data).hexdigest()
-            picture = decode_picture(data, background=settings.backdrop.behind, max_pixels=settings.max_pixels)
+            picture = decode_picture(data, background=backdrop.behind, max_pixels=settings.max_pixels)
             report.notes = picture.notes
             if provider is None:
-                faces = [_aligned(picture.rgb, name, settings, taken)]
+                faces = [_aligned(picture.rgb, name, resolution, taken)]
                 report.found = 1
             else:
                 key = landmark_key(provider, name, report.sha256, picture.reduction)
                 if picture.alpha is not None:
-                    key += f" on {settings.backdrop.sha256 or settings.backdrop.option}"
+                    key += f" on {backdrop.sha256 or backdrop.option}"
                 landmarks = (known or {}).get(key)
                 found[key] = _look(provider, picture, name) if landmarks is None else landmarks
-                faces = _cut_out(picture.rgb, found[key], settings, report, taken)
+                faces = _cut_out(picture.rgb, found[key], settings, resolution, report, taken)
         except BadPicture as error:
             report.refused.append(str(error))
         report.used = [face.name for face in faces]
@@ -185,9 +150,8 @@ def _turned_back(points: NDArray[np.float64], turns: int, shape: Sequence[int]) 
     return points
 
 
-def _aligned(rgb: NDArray[np.uint8], name: str, settings: FaceSettings, taken: set[str]) -> FoundFace:
+def _aligned(rgb: NDArray[np.uint8], name: str, side: int, taken: set[str]) -> FoundFace:
     height, width = rgb.shape[:2]
-    side = settings.resolution
     if height != width or height < side:
         raise BadPicture(
             f"{width}x{height} is no aligned face: faces.aligned=true expects squares of at least {side} px"
@@ -196,7 +160,12 @@ def _aligned(rgb: NDArray[np.uint8], name: str, settings: FaceSettings, taken: s
 
 
 def _cut_out(
-    rgb: NDArray[np.uint8], found: list[Face], settings: FaceSettings, report: PhotoReport, taken: set[str]
+    rgb: NDArray[np.uint8],
+    found: list[Face],
+    settings: FaceSettings,
+    resolution: int,
+    report: PhotoReport,
+    taken: set[str],
 ) -> list[FoundFace]:
     report.found = len(found)
     if not found:
@@ -213,13 +182,16 @@ def _cut_out(
             others += 1
             continue
         try:
-            made = _cut_one(rgb, face, settings, report.photo, len(faces), {*taken, *(f.name for f in faces)})
+            name = _unique(report.photo, len(faces), {*taken, *(f.name for f in faces)})
+            size, photo_size = settings.align_px, (rgb.shape[1], rgb.shape[0])
+            cut = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
         except UserError as error:
             report.refused.append(str(error))
             continue
-        reason = why_refused(made.quality, settings.limits) if made.quality else None
+        quality = measure_face(cut.image, face.landmarks, cut.frame, photo_size)
+        reason = why_refused(quality, settings, resolution)
         if reason is None:
-            faces.append(made)
+            faces.append(FoundFace(name, report.photo, _reduced(cut.image, resolution), cut.frame, quality))
         else:
             report.refused.append(reason)
     if others:
@@ -235,16 +207,6 @@ def _quarters(frame: Frame) -> int | None:
     across = frame.quad[3] - frame.quad[0]
     turned = round(math.degrees(math.atan2(across[1], across[0])) / 90) * 90 % 360
     return turned or None
-
-
-def _cut_one(
-    rgb: NDArray[np.uint8], face: Face, settings: FaceSettings, photo: str, index: int, taken: Collection[str]
-) -> FoundFace:
-    size = settings.align_px
-    aligned = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
-    quality = measure_face(aligned.image, face.landmarks, aligned.frame, (rgb.shape[1], rgb.shape[0]))
-    image = _reduced(aligned.image, settings.resolution)
-    return FoundFace(_unique(photo, index, taken), photo, image, aligned.frame, quality)
 
 
 def _reduced(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

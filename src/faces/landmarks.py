@@ -67,14 +67,8 @@ class FileLandmarks:
 class AutoLandmarks:
     """For each picture the file beside it that holds landmarks, and a detector for the pictures that have none.
 
-    Files of those names that hold something else, such as captions or a photo service's metadata, are passed over.
-
-    Args:
-        photos: the photographs and what lies beside them.
-        detector: opens the detector; called when the first picture needs it, and at once where one is known to.
-
-    Raises:
-        UserError: when a picture needs the detector and it cannot be opened.
+    Files of those names that hold something else, such as captions or a photo service's metadata, are passed over. The
+    detector is opened when the first picture needs it, and at once where one is known to.
     """
 
     def __init__(self, photos: Source, detector: Callable[[], LandmarkProvider]) -> None:

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..data import gaussian_blur
 from ..errors import UserError
 from ..files import file_sha256
 from .align import NUM_LANDMARKS
@@ -24,9 +26,9 @@ from .face import Face
 WEIGHTS = Path(__file__).parent / "landmarks.safetensors"
 WEIGHTS_SHA256 = "bd676411a043a3ee4303c3a410c1d63d4bd9bfebfd59ef88dffed984b5f93420"
 INPUT_PX, MAP_PX = 64, 16
-CONTRAST_PX, CONTRAST_FLOOR = 6.0, 0.02  # window of the local contrast; luminance is in [0, 1]
+CONTRAST_PX, CONTRAST_REACH, CONTRAST_FLOOR = 6.0, 2.5, 0.02  # of the local contrast; luminance is in [0, 1]
 LUMA = (0.299, 0.587, 0.114)
-BATCH = 64
+BATCH, CPU = 64, torch.device("cpu")
 MAX_DISAGREEMENT = 0.14  # of a picture and its mirror image, in radii of the face
 KNOWN_DISAGREEMENT = 0.055  # median of sets like those it was trained on: .03 to .045, photographs .065 to .085
 #: Where each landmark (iBUG 300-W order) is in the mirror image.
@@ -69,10 +71,14 @@ class LandmarkNetwork(nn.Module):
 
 
 class NetworkLandmarks:
-    """The shipped network as a provider of landmarks, for pictures that hold one aligned face each."""
+    """The shipped network as a provider of landmarks, for pictures that hold one aligned face each.
 
-    def __init__(self) -> None:
-        self.network = load_landmark_network()
+    Args:
+        device: where it is to run.
+    """
+
+    def __init__(self, *, device: torch.device | str = "cpu") -> None:
+        self.network = load_landmark_network(torch.device(device))
 
     def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
         """Return the one face of an aligned picture, or none; the score is 1 where the mirror image agrees."""
@@ -80,7 +86,7 @@ class NetworkLandmarks:
         points, disagreement = predict_landmarks(self.network, torch.from_numpy(image).permute(2, 0, 1)[None])
         if float(disagreement[0]) > MAX_DISAGREEMENT:
             return []
-        pixels = points[0].double().numpy() * [width, height] - 0.5
+        pixels = points[0].double().cpu().numpy() * [width, height] - 0.5
         return [Face(pixels, 1 - float(disagreement[0]) / MAX_DISAGREEMENT)]
 
     def knows(self, images: Tensor) -> bool:
@@ -102,11 +108,11 @@ def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor,
 
     Returns:
         Points `[N, 68, 2]` (x, y) in parts of the side, the mean of those in the picture and in its mirror image; and
-        how far the two lie apart `[N]`, in rms radii of the face.
+        how far the two lie apart `[N]`, in rms radii of the face. Both are on the network's device.
     """
     points, apart = [], []
     for part in images.split(BATCH):
-        luma = normalised(luminance(part))
+        luma = normalised(luminance(part.to(network.places.device))).contiguous(memory_format=torch.channels_last)
         seen, mirrored = network(luma)[0], unmirrored(network(luma.flip(3))[0])
         mean = (seen + mirrored) / 2
         points.append(mean)
@@ -115,12 +121,8 @@ def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor,
 
 
 @functools.cache
-def load_landmark_network() -> LandmarkNetwork:
-    """Load the shipped network.
-
-    Raises:
-        UserError: when its file is not the one that belongs to this version.
-    """
+def load_landmark_network(device: torch.device = CPU) -> LandmarkNetwork:
+    """Load the shipped network."""
     if not WEIGHTS.is_file() or file_sha256(WEIGHTS) != WEIGHTS_SHA256:
         raise UserError(f"{WEIGHTS} is not the file of this version (its sha256 differs): check it out again")
     network = LandmarkNetwork()
@@ -128,27 +130,26 @@ def load_landmark_network() -> LandmarkNetwork:
     network.load_state_dict(
         {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     )
-    return network.eval().requires_grad_(False)
+    network = network.eval().requires_grad_(False)
+    for layer in network.modules():
+        if isinstance(layer, nn.Sequential) and isinstance(layer[-1], nn.ReLU):
+            _fold_normalisation(layer)
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster on a processor
 
 
 def luminance(images: Tensor) -> Tensor:
     """Uint8 `[N, 3, H, W]` as luminance in [0, 1] at the network's size, `[N, 1, 64, 64]`."""
-    luma = torch.einsum("nchw,c->nhw", images.cpu().float(), torch.tensor(LUMA))[:, None] / 255
-    if luma.shape[2:] == (INPUT_PX, INPUT_PX):
-        return luma
-    return F.interpolate(luma, (INPUT_PX, INPUT_PX), mode="bilinear", antialias=True)
+    red, green, blue = images.unbind(dim=1)
+    luma = red[:, None] * LUMA[0]
+    luma.add_(green[:, None], alpha=LUMA[1]).add_(blue[:, None], alpha=LUMA[2])
+    if luma.shape[2:] != (INPUT_PX, INPUT_PX):
+        luma = F.interpolate(luma, (INPUT_PX, INPUT_PX), mode="bilinear", antialias=True)
+    return luma / 255
 
 
 def normalised(luma: Tensor) -> Tensor:
     """Luminance `[N, 1, H, W]` less its local mean, over its local standard deviation."""
-    radius = int(2.5 * CONTRAST_PX)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / CONTRAST_PX).square())
-    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
-
-    def blurred(x: Tensor) -> Tensor:
-        padded = F.pad(x, (radius,) * 4, mode="reflect")
-        return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3))
-
+    blurred = functools.partial(gaussian_blur, sigma=CONTRAST_PX, reach=CONTRAST_REACH, edges="reflect")
     mean = blurred(luma)
     spread = (blurred(luma.square()) - mean.square()).clamp(min=0).sqrt()
     return (luma - mean) / (spread + CONTRAST_FLOOR)
@@ -169,6 +170,13 @@ def rms_radius(points: Tensor, *, centred: bool = True) -> Tensor:
 def _conv(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _fold_normalisation(layer: nn.Sequential) -> None:
+    """Put the batch normalisation of a convolution, which is constant by now, into its weights."""
+    convolution, normalisation = layer[0], layer[1]
+    assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
+    layer[0], layer[1] = fuse_conv_bn_eval(convolution, normalisation), nn.Identity()
 
 
 def _doubled(x: Tensor) -> Tensor:

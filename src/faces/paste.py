@@ -42,7 +42,8 @@ def paste_back(
         picture = picture.resize((side, side), Image.Resampling.LANCZOS)
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     warp = _inverse(frame.matrix(side), low)
-    extended = _extended(picture)
+    # the edge pixels are repeated twice, so that the interpolation at the edge has neighbours
+    extended = Image.fromarray(np.pad(np.asarray(picture), ((2, 2), (2, 2), (0, 0)), "edge"))
     shifted = (warp[0], warp[1], warp[2] + 2, warp[3], warp[4], warp[5] + 2)
     warped = extended.transform(size, Image.Transform.AFFINE, shifted, Image.Resampling.BICUBIC)
     share = _mask(warp, size, side, feather)[:, :, None]
@@ -60,11 +61,6 @@ def _inverse(matrix: NDArray, low: NDArray) -> tuple[float, float, float, float,
     offset = inverse @ (low - 0.5 - matrix[:, 2]) + 0.5
     a, b, d, e = inverse[0, 0], inverse[0, 1], inverse[1, 0], inverse[1, 1]
     return float(a), float(b), float(offset[0]), float(d), float(e), float(offset[1])
-
-
-def _extended(picture: Image.Image) -> Image.Image:
-    """The picture with its edge pixels repeated twice, so that the interpolation at the edge has neighbours."""
-    return Image.fromarray(np.pad(np.asarray(picture), ((2, 2), (2, 2), (0, 0)), "edge"))
 
 
 def _mask(warp: tuple[float, ...], size: tuple[int, int], side: int, feather: float) -> NDArray[np.float32]:

@@ -2,9 +2,8 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
-from ..data import NOT_PICTURES as _BESIDE_PICTURES, BadPicture, FolderSource, Source, ZipSource, not_of_kinds
+from ..data import NOT_PICTURES as _BESIDE_PICTURES, FolderSource, Source, ZipSource, not_of_kinds
 from ..errors import UserError
 from ..files import expanded
 
@@ -18,18 +17,11 @@ class FileSource:
     def __init__(self, path: Path) -> None:
         self.path, self.folder = path, FolderSource(path.parent)
 
-    @classmethod
-    def open(cls, path: Path) -> "FileSource | None":
-        """Open a file."""
-        return cls(path) if path.is_file() else None
-
     def names(self) -> list[str]:
         """The file itself first, then others that begin with its stem."""
-        others = sorted(p.name for p in self.path.parent.glob("*") if p.is_file() and p != self.path)
-        return [self.path.name, *(n for n in others if Path(n).suffix.lower() in NOT_PICTURES and self._belongs(n))]
-
-    def _belongs(self, name: str) -> bool:
-        return Path(name).stem in (self.path.stem, self.path.name)
+        others = sorted(p for p in self.path.parent.glob("*") if p.is_file() and p != self.path)
+        beside = [p.name for p in others if p.stem in (self.path.stem, self.path.name)]
+        return [self.path.name, *(name for name in beside if Path(name).suffix.lower() in NOT_PICTURES)]
 
     def read(self, name: str) -> bytes:
         """Bytes of one file."""
@@ -45,13 +37,12 @@ def open_photos(path: str | Path) -> Source:
     path = expanded(path)
     if not path.exists():
         raise UserError(f"photos={path}: no such file, folder or zip")
-    kind: Any = FileSource
+    source: Source = FileSource(path)
     if path.is_dir():
-        kind = FolderSource
+        source = FolderSource(path)
     elif zipfile.is_zipfile(path):
-        kind = ZipSource
-    source: Source | None = kind.open(path)
-    if source is None or not picture_names(source):
+        source = ZipSource(path)
+    if not (path.is_file() or path.is_dir()) or not picture_names(source):
         raise UserError(f"photos={path}: no pictures in it; give a picture, a folder or a zip of pictures")
     return source
 
@@ -59,15 +50,3 @@ def open_photos(path: str | Path) -> Source:
 def picture_names(source: Source) -> list[str]:
     """Names of the files that may be pictures."""
     return not_of_kinds(source.names(), NOT_PICTURES)
-
-
-def read_photo(source: Source, name: str) -> bytes:
-    """Bytes of one photograph.
-
-    Raises:
-        BadPicture: when it cannot be read, or is empty.
-    """
-    data = source.read(name)
-    if not data:
-        raise BadPicture("empty file")
-    return data

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..data import sharpness
 from .align import LEFT_EYE, RIGHT_EYE, Frame
+from .settings import FaceSettings
 
 NOSE_TIP, JAW_ENDS = 30, (0, 16)
 NOSE_DEPTH = 1.25  # of the nose tip before the line between the ears, in half widths of the head
@@ -16,56 +17,33 @@ GRID = 32
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """What is known of a face.
+    """What is known of a face."""
 
-    Attributes:
-        size_px: side of its square in the photograph.
-        yaw_deg: how far it is turned aside, estimated from the landmarks; positive towards the picture's right.
-        sharpness: variance of the Laplacian of the crop's luma (0 to 255), reduced to 128 px.
-        outside: share of its square that lies outside of the photograph, 0 to 1.
-    """
-
-    size_px: float
-    yaw_deg: float
-    sharpness: float
-    outside: float
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Beyond which a face is refused, as `FaceQuality`'s fields; None for no limit."""
-
-    min_px: float | None = None
-    max_yaw_deg: float | None = 45.0
-    min_sharpness: float | None = 10.0
-    max_outside: float | None = 0.4
+    size_px: float  # side of its square in the photograph
+    yaw_deg: float  # how far it is turned aside, estimated from the landmarks; positive towards the picture's right
+    sharpness: float  # variance of the Laplacian of the crop's luma (0 to 255), reduced to 128 px
+    outside: float  # share of its square that lies outside of the photograph, 0 to 1
 
 
 def measure_face(
     image: NDArray[np.uint8], landmarks: NDArray, frame: Frame, photo_size: tuple[int, int]
 ) -> FaceQuality:
-    """Measure a face.
-
-    Args:
-        image: its crop, uint8 `[S, S, 3]`.
-        landmarks: `[68, 2]` in the photograph.
-        frame: of the crop.
-        photo_size: width and height of the photograph.
-    """
+    """Measure a face by its crop, uint8 `[S, S, 3]`, its landmarks `[68, 2]` in the photograph, and its place there."""
     return FaceQuality(frame.size_px, yaw_degrees(landmarks), sharpness(image), outside_share(frame, photo_size))
 
 
-def why_refused(quality: FaceQuality, limits: Limits) -> str | None:
-    """The reason, or None for a face that can be used."""
-    if limits.min_px is not None and quality.size_px < limits.min_px:
-        return f"too small ({quality.size_px:.0f} px, faces.min_px={limits.min_px:g})"
-    if limits.max_outside is not None and quality.outside > limits.max_outside:
+def why_refused(quality: FaceQuality, settings: FaceSettings, resolution: int) -> str | None:
+    """The reason by which a face is refused for a network of `resolution` px, or None for one that can be used."""
+    min_px = resolution / 2 if settings.min_px is None else settings.min_px
+    if quality.size_px < min_px:
+        return f"too small ({quality.size_px:.0f} px, faces.min_px={min_px:g})"
+    if settings.max_outside is not None and quality.outside > settings.max_outside:
         share = f"{quality.outside:.0%} of its square"
-        return f"outside of the picture ({share}, faces.max_outside={limits.max_outside:g})"
-    if limits.max_yaw_deg is not None and abs(quality.yaw_deg) > limits.max_yaw_deg:
-        return f"turned too far (about {abs(quality.yaw_deg):.0f} degrees, faces.max_yaw={limits.max_yaw_deg:g})"
-    if limits.min_sharpness is not None and quality.sharpness < limits.min_sharpness:
-        return f"blurred (sharpness {quality.sharpness:.1f}, faces.min_sharpness={limits.min_sharpness:g})"
+        return f"outside of the picture ({share}, faces.max_outside={settings.max_outside:g})"
+    if settings.max_yaw is not None and abs(quality.yaw_deg) > settings.max_yaw:
+        return f"turned too far (about {abs(quality.yaw_deg):.0f} degrees, faces.max_yaw={settings.max_yaw:g})"
+    if settings.min_sharpness is not None and quality.sharpness < settings.min_sharpness:
+        return f"blurred (sharpness {quality.sharpness:.1f}, faces.min_sharpness={settings.min_sharpness:g})"
     return None
 
 

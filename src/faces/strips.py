@@ -14,17 +14,10 @@ Tile = tuple[int, int, int, int]
 
 
 def strip_tiles(width: int, height: int, max_side: int) -> list[Tile]:
-    """Parts in which a detector that reduces pictures to `max_side` px is to look at a picture.
+    """Parts (left, top, right, bottom in px) in which a detector that reduces to `max_side` px is to look at a picture.
 
-    They overlap by the strip's short side, so that each face is whole in one of them.
-
-    Args:
-        width: px.
-        height: px.
-        max_side: px.
-
-    Returns:
-        Left, top, right, bottom in px of each; the whole picture alone when it is no strip, or is not reduced.
+    They overlap by the strip's short side, so that each face is whole in one of them; it is the whole picture alone
+    when it is no strip, or is not reduced.
     """
     short, long = sorted((width, height))
     if long <= max_side or long <= MAX_ASPECT * short:
@@ -39,16 +32,7 @@ def strip_tiles(width: int, height: int, max_side: int) -> list[Tile]:
 def find_in_tiles(
     image: NDArray[np.uint8], max_side: int, find: Callable[[NDArray[np.uint8]], list[Face]]
 ) -> list[Face]:
-    """Find the faces of a picture, of a strip tile by tile.
-
-    Args:
-        image: uint8 `[H, W, 3]`.
-        max_side: px to which `find` reduces pictures.
-        find: of one tile.
-
-    Returns:
-        Faces with landmarks in the picture, each once.
-    """
+    """Find the faces of a picture, uint8 `[H, W, 3]`, of a strip tile by tile, each once; `find` takes one tile."""
     height, width = image.shape[:2]
     tiles = strip_tiles(width, height, max_side)
     if len(tiles) == 1:

@@ -19,11 +19,7 @@ BY_HAND = "placed by hand"
 
 
 def check_present(file: RemoteFile, path: Path) -> None:
-    """Check a file that lies in the weights folder, reading it only when it changed since the last check.
-
-    Raises:
-        UserError: when it is not the published file, or not the one that was recorded.
-    """
+    """Check a file that lies in the weights folder, reading it only when it changed since the last check."""
     try:
         _check_present(file, path)
     except OSError as error:
@@ -53,11 +49,7 @@ def _check_present(file: RemoteFile, path: Path) -> None:
 
 
 def recorded(path: Path) -> dict[str, Any] | None:
-    """What `checksums.json` beside `path` says of it: `sha256`, `size`, `mtime_ns`, `source`; None for nothing.
-
-    Raises:
-        UserError: when `checksums.json` is damaged.
-    """
+    """What `checksums.json` beside `path` says of it: `sha256`, `size`, `mtime_ns`, `source`; None for nothing."""
     return _read(path.with_name(FILE)).get(path.name)
 
 

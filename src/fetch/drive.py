@@ -28,14 +28,8 @@ def file_id(url: str) -> str | None:
 def locate(session: Session, url: str, timeout_sec: float) -> str:
     """Find where the bytes of a Google Drive link are, confirming what its pages ask to be confirmed.
 
-    Args:
-        session: keeps the cookies that the confirmation needs.
-        url: one for which `file_id` is not None.
-        timeout_sec: without an answer.
-
-    Raises:
-        Failed: when the file cannot be had: its quota is used up, it is not public, or it is gone.
-        Interrupted: as `Session.open`.
+    The session keeps the cookies for that. Failed says that the quota is used up, or that the file is gone or not
+    public.
     """
     address = f"{DOWNLOAD}?{urlencode({'export': 'download', 'id': file_id(url)})}"
     for _ in range(MAX_PAGES):

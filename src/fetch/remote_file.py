@@ -1,51 +1,36 @@
 """`RemoteFile`: what others publish, and where; which URLs are opened."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..errors import UserError
+from ..options import Kind, Options, Range, matching
 
 SCHEMES = ("http", "https", "file")
-MIN_HASH_DIGITS, HASH_DIGITS = 8, 64
+Sha256 = Annotated[str, matching("[0-9a-f]{8,64}", "64 hexadecimal digits in lower case, the first 8 or more of them")]
+
+
+def _urls(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(url, str) for url in value):
+        raise ValueError
+    for url in value:
+        scheme_of(url)
+    return tuple(value)
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """A file that others publish.
+class RemoteFile(Options):
+    """A file that others publish."""
 
-    Attributes:
-        name: of the file on disk.
-        urls: tried in order; http, https or file.
-        licence: under which it is published, or `"unknown"`.
-        size: in bytes, or None where it is not known.
-        sha256: hexadecimal digits, all 64 or the first ones (at least 8) where only those are published; or None.
-    """
-
-    name: str
-    urls: tuple[str, ...]
-    licence: str
-    size: int | None = None
-    sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or Path(self.name).name != self.name or self.name in ("", "..", "."):
-            raise UserError(f"{self.name!r}: the name of a file, without a folder, is expected")
-        for url in self.urls:
-            check_scheme(url, f"{self.name}: url")
-        if not isinstance(self.licence, str) or not self.licence:
-            raise UserError(f"{self.name}: licence={self.licence!r}: a text is expected, unknown if nobody says")
-        if self.size is not None and not (type(self.size) is int and self.size > 0):
-            raise UserError(f"{self.name}: size={self.size!r}: a number of bytes or null is expected")
-        if self.sha256 is not None and not (
-            isinstance(self.sha256, str) and re.fullmatch(f"[0-9a-f]{{{MIN_HASH_DIGITS},{HASH_DIGITS}}}", self.sha256)
-        ):
-            raise UserError(
-                f"{self.name}: sha256={self.sha256!r}: {HASH_DIGITS} hexadecimal digits in lower case, the first "
-                f"{MIN_HASH_DIGITS} or more of them, or null are expected"
-            )
+    name: Annotated[str, matching(r"(?!\.\.?$)[^/\\]+", "the name of a file, without a folder")]  # of the file on disk
+    urls: Annotated[tuple[str, ...], Kind(("a list of URLs",), _urls)]  # tried in order; http, https or file
+    licence: str  # under which it is published, or `"unknown"`
+    size: Annotated[int, Range(1)] | None = None  # in bytes, or None where it is not known
+    # hexadecimal digits, all 64 or the first ones (at least 8) where only those are published; or None
+    sha256: Sha256 | None = None
 
     def difference(self, size: int, sha256: str) -> str | None:
         """Say in what a file of `size` bytes with this checksum differs from the published one, or None."""
@@ -56,27 +41,23 @@ class RemoteFile:
         return None
 
 
-def check_scheme(url: str, label: str) -> str:
+def scheme_of(url: str) -> str:
     """Return the scheme of a URL, http, https or file.
 
     Raises:
-        UserError: for another.
+        ValueError: for another.
     """
     try:
-        scheme = urlsplit(url).scheme if isinstance(url, str) else ""
+        scheme = urlsplit(url).scheme
     except ValueError as error:  # an unfinished [IPv6] address
-        raise UserError(f"{label}={url}: not a URL ({error})") from error
+        raise ValueError(f"not a URL ({error})") from error
     if scheme not in SCHEMES:
-        raise UserError(f"{label}={url}: only {', '.join(SCHEMES)} URLs are opened")
+        raise ValueError(f"only {', '.join(SCHEMES)} URLs are opened")
     return scheme
 
 
 def local_path(url: str) -> Path:
-    """The path that a `file:` URL names.
-
-    Raises:
-        UserError: when it names another machine.
-    """
+    """The path that a `file:` URL names."""
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise UserError(f"{url}: a file: URL of this machine is expected, such as file:///folder")

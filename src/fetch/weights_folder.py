@@ -18,9 +18,8 @@ from ..files import expanded, file_sha256
 from ..lock import exclusive
 from ..options import Options
 from .checksums import FILE, check_present, forget, note, recorded
-from .partial import Partial, disk_errors
-from .remote_file import RemoteFile, check_scheme, local_path
-from .transfer import Patience, Transfer, copy_local
+from .remote_file import RemoteFile, local_path, scheme_of
+from .transfer import Patience, Transfer, disk_errors
 from .web import SNIFFED, WEB_PAGE, Failed, is_web_page
 
 
@@ -81,18 +80,15 @@ class WeightsFolder(Options):
 
     def _fetch(self, file: RemoteFile, target: Path) -> Path:
         """Try one place after the other."""
-        partial = Partial(target.with_name(f"{target.name}.part"))
         failures = []
         recorded(target)  # a damaged record is said before anything is fetched
         for place in self._places(file):
             print(f"weights    fetching {file.name} from {place} (licence: {file.licence})", flush=True)
             try:
-                sha256 = self._obtain(file, target, place, partial)
+                sha256 = self._obtain(file, target, place)
             except Failed as error:
                 failures.append(f"{place} ({error})")
                 continue
-            with disk_errors(target):
-                _publish(partial, target)
             note(target, sha256, str(place))
             print(f"weights    {target}: {target.stat().st_size / 1e6:.1f} MB, sha256 {sha256}", flush=True)
             return target
@@ -114,12 +110,12 @@ class WeightsFolder(Options):
         """The mirror: a folder as a path, or the base of URLs as a text without a slash at its end."""
         if self.mirror is None or not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", self.mirror):
             return None if self.mirror is None else expanded(self.mirror)
-        if check_scheme(self.mirror, "weights.mirror") == "file":
+        if self.parsed("mirror", scheme_of) == "file":
             return local_path(self.mirror)
         return self.mirror.rstrip("/")
 
-    def _obtain(self, file: RemoteFile, target: Path, place: str | Path, partial: Partial) -> str:
-        """Bring the file's bytes into the partial file and return their sha256; wrong bytes are deleted."""
+    def _obtain(self, file: RemoteFile, target: Path, place: str | Path) -> str:
+        """Bring the file into its place and return its sha256; wrong bytes are deleted."""
         with tqdm(
             total=file.size,
             desc=file.name,
@@ -129,19 +125,20 @@ class WeightsFolder(Options):
             leave=False,
             disable=None,
         ) as bar:
-            if isinstance(place, Path):
-                copy_local(place, partial, bar)
-                return _checked(file, target, partial)
-            transfer = Transfer(partial, file.size, file.sha256 is not None, self.patience, bar)
-            resumed = transfer.run(place)
+            part = target.with_name(f"{target.name}.part")
+            transfer = Transfer(part, file.size, file.sha256 is not None, self.patience, bar)
+            resumed = transfer.copy(place) if isinstance(place, Path) else transfer.run(place)
             try:
-                return _checked(file, target, partial)
+                digest = _checked(file, target, transfer)
             except Failed as error:
-                if not resumed:
+                if isinstance(place, Path) or not resumed:
                     raise
                 bar.write(f"weights    {error}: trying again from the beginning")  # the part may be of another file
-            transfer.run(place)
-            return _checked(file, target, partial)
+                transfer.run(place)
+                digest = _checked(file, target, transfer)
+            with disk_errors(target):
+                _publish(transfer, target)
+            return digest
 
 
 #: `weights/` in the current directory, no mirror.
@@ -155,11 +152,11 @@ def _present(file: RemoteFile, target: Path) -> Path:
     return target
 
 
-def _checked(file: RemoteFile, target: Path, partial: Partial) -> str:
+def _checked(file: RemoteFile, target: Path, partial: Transfer) -> str:
     with open(partial.path, "rb") as opened:
         beginning = opened.read(SNIFFED)
     digest = file_sha256(partial.path)
-    reason = WEB_PAGE if is_web_page(beginning) else file.difference(partial.size, digest)
+    reason = WEB_PAGE if is_web_page(beginning) else file.difference(partial.received, digest)
     known = recorded(target)
     if reason is None and file.sha256 is None and known is not None and known["sha256"] != digest:
         reason = (
@@ -172,7 +169,7 @@ def _checked(file: RemoteFile, target: Path, partial: Partial) -> str:
     raise Failed(reason)
 
 
-def _publish(partial: Partial, target: Path) -> None:
+def _publish(partial: Transfer, target: Path) -> None:
     with open(partial.path, "rb+") as opened:
         os.fsync(opened.fileno())
     os.replace(partial.path, target)

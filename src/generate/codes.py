@@ -16,17 +16,11 @@ from .seed_ranges import numbers_text, shortened
 
 @dataclass(frozen=True)
 class Codes:
-    """Style codes with names.
+    """Style codes with names."""
 
-    Attributes:
-        names: of each, usable as file names.
-        ws: `[N, L, w_dim]` float32.
-        text: short, for the name of a sheet.
-    """
-
-    names: list[str]
-    ws: Tensor
-    text: str
+    names: list[str]  # of each, usable as file names
+    ws: Tensor  # `[N, L, w_dim]` float32
+    text: str  # short, for the name of a sheet
 
 
 @torch.inference_mode()
@@ -44,9 +38,6 @@ def seed_codes(
 
     Returns:
         Codes named `seed0007`.
-
-    Raises:
-        UserError: for classes or layers that the network does not have.
     """
     check_layers(G, "cutoff", cutoff, G.num_ws)
     device = G.mapping.w_avg.device
@@ -73,28 +64,16 @@ def truncate(G: Generator, ws: Tensor, psi: float, cutoff: int | None = None) ->
 
 
 def check_layers(G: Generator, key: str, value: int | None, highest: int) -> None:
-    """Refuse a number that is beyond the network's.
-
-    Raises:
-        UserError: naming the option.
-    """
+    """Refuse a number that is beyond the network's."""
     if value is not None and value > highest:
         size = f"{G.num_ws} layers" + (f" and {G.c_dim} classes" if G.c_dim else "")
         raise UserError(f"{key}={value}: the network has {size}; {highest} is the highest")
 
 
 def read_codes(path: str | Path, G: Generator) -> Codes:
-    """Read codes of a file, or of all code files in a folder in natural order.
+    """Read codes of a file, or of all code files in a folder in natural order, named after their files.
 
-    Args:
-        path: as for `projection.codes.read_codes`, or a folder of such files.
-        G: the network that is to render them.
-
-    Returns:
-        Codes named after their files; noise maps that a file has are left out, with a note.
-
-    Raises:
-        UserError: for a missing, damaged or other file, or codes of another network's shape.
+    Noise maps that a file has are left out, with a note.
     """
     path = Path(path)
     found: list[PictureCodes] = []

@@ -1,6 +1,5 @@
 """A film that passes through codes in a smooth loop, as mp4, WebP or GIF."""
 
-import os
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,16 +14,13 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from ..errors import UserError
+from ..files import atomic_write
 
 ENCODER = "imageio_ffmpeg"
 
 
 def film_format(asked: str | None) -> str:
-    """The format to write: as asked, else mp4 where it can be written, else WebP.
-
-    Raises:
-        UserError: when mp4 is asked for and imageio-ffmpeg is not installed.
-    """
+    """The format to write: as asked, else mp4 where it can be written, else WebP."""
     there = find_spec(ENCODER) is not None
     if asked == "mp4" and not there:
         raise UserError(
@@ -37,12 +33,7 @@ def film_format(asked: str | None) -> str:
 def loop(ws: Tensor, frames: int) -> Tensor:
     """Codes of a closed film: a periodic cubic spline through all codes and back to the first.
 
-    Args:
-        ws: at least two codes `[N, L, w_dim]`.
-        frames: from one code to the next.
-
-    Returns:
-        `[N · frames, L, w_dim]`; every `frames`-th is a code of `ws`.
+    Of at least two codes `[N, L, w_dim]` are made `[N · frames, L, w_dim]`; every `frames`-th is one of them.
     """
     keys = ws.cpu().numpy().astype(np.float64)
     spline = CubicSpline(np.arange(len(keys) + 1), np.concatenate([keys, keys[:1]]), bc_type="periodic")
@@ -52,29 +43,16 @@ def loop(ws: Tensor, frames: int) -> Tensor:
 
 
 def write_film(path: Path, frames: Iterator[np.ndarray], fps: float, count: int) -> Path:
-    """Write frames uint8 `[H, W, 3]` as the suffix says, whole or not at all; frames are taken as they come.
-
-    Args:
-        path: of the film.
-        frames: in order.
-        fps: frames a second.
-        count: how many frames there are.
-
-    Raises:
-        UserError: when the encoder fails.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    """Write `count` frames uint8 `[H, W, 3]` as the suffix says, whole or not at all; frames are taken as they come."""
     try:
-        if path.suffix == ".mp4":
-            _write_mp4(partial, frames, fps)
-        else:
-            _write_animation(partial, frames, durations(fps, count, 10 if path.suffix == ".gif" else 1))
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
+        with atomic_write(path) as partial:
+            if path.suffix == ".mp4":
+                _write_mp4(partial, frames, fps)
+            else:
+                step = 10 if path.suffix == ".gif" else 1
+                _write_animation(partial, path.suffix[1:], frames, durations(fps, count, step))
+    except RuntimeError as error:
         raise UserError(f"{path}: the film cannot be written ({error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -84,17 +62,18 @@ def durations(fps: float, count: int, step: int) -> list[int]:
     return [end - start for start, end in pairwise(ends)]
 
 
-def _write_animation(path: Path, frames: Iterator[np.ndarray], shown: list[int]) -> None:
+def _write_animation(path: Path, kind: str, frames: Iterator[np.ndarray], shown: list[int]) -> None:
     pictures = (Image.fromarray(frame) for frame in frames)
-    options: dict[str, Any] = {"quality": 90, "method": 3} if path.suffix == ".webp" else {"disposal": 1}
-    next(pictures).save(path, save_all=True, append_images=pictures, duration=shown, loop=0, **options)
+    options: dict[str, Any] = {"quality": 90, "method": 3} if kind == "webp" else {"disposal": 1}
+    next(pictures).save(path, kind, save_all=True, append_images=pictures, duration=shown, loop=0, **options)
 
 
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
     first = next(frames)
     height, width = first.shape[:2]
+    options = {"codec": "libx264", "quality": 8, "macro_block_size": 2, "ffmpeg_log_level": "error"}
     writer = import_module(ENCODER).write_frames(
-        str(path), (width, height), fps=fps, codec="libx264", quality=8, macro_block_size=2, ffmpeg_log_level="error"
+        str(path), (width, height), fps=fps, output_params=["-f", "mp4"], **options
     )
     writer.send(None)
     try:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..data import save_png
-from ..files import write_text
+from ..files import save_array, write_text
 from ..networks import Generator
 from .codes import Codes
+from .networks import Chosen
 from .seed_ranges import MAX_TEXT
 from .settings import GenerateSettings
 from .sheet import render, save_sheet
@@ -27,24 +27,21 @@ from .sheet import render, save_sheet
 
 @dataclass
 class Job:
-    """What a mode needs: checked settings, the network with its codes, and where pictures go.
-
-    Attributes:
-        G: network that renders; of pairs the base, whose mapping makes the codes.
-        codes: as they are rendered, truncated.
-        network: its name, for the names of files in a folder of the user's.
-        facts: written beside the result.
-        path: of the sheet or film, from `start` on; singles and codes go into folders of its name.
-    """
+    """What a mode needs: checked settings, the network with its codes, and where pictures go."""
 
     settings: GenerateSettings
-    G: Generator
-    codes: Codes
+    chosen: Chosen  # what is rendered
+    codes: Codes  # as they are rendered, truncated
     folder: Path
-    network: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)  # written beside the result
+    # of the sheet or film, from `start` on; singles and codes go into folders of its name
     path: Path = field(init=False)
     _text: str = field(init=False)
+
+    @property
+    def G(self) -> Generator:
+        """The network that renders; of pairs the base."""
+        return self.chosen.G
 
     def render(self, ws: Tensor, G: Generator | None = None) -> Iterator[Tensor]:
         """Render codes with a progress bar: chunks of uint8 `[n, 3, H, W]`."""
@@ -101,11 +98,11 @@ class Job:
         codes = codes or self.codes
         for name, ws in zip(codes.names, codes.ws.cpu().numpy(), strict=True):
             if self.settings.save_codes:
-                _save_array(self.folder / "codes" / self.path.stem / f"{name}.npy", ws)
+                save_array(self.folder / "codes" / self.path.stem / f"{name}.npy", ws)
 
     def _stem(self, what: str) -> str:
         s = self.settings
-        parts = [what, *([self.network[:MAX_TEXT]] if s.out is not None else []), self.codes.text]
+        parts = [what, *([self.chosen.name[:MAX_TEXT]] if s.out is not None else []), self.codes.text]
         parts += [f"psi{s.used_psi:g}"] if s.mode != "truncation" and (s.used_psi != 1 or s.codes is None) else []
         parts += [f"cutoff{s.cutoff}"] if s.cutoff is not None else []
         parts += ["class" + "_".join(map(str, s.classes[:8]))] if s.classes is not None else []
@@ -141,14 +138,3 @@ def digest_of(tensors: list[Tensor]) -> str:
     for tensor in tensors:
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _save_array(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            np.save(file, array)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Which network is rendered: one that is named, or a run's recommended blend, snapshot, or a blend made now."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,74 +29,39 @@ from .settings import BlendOptions, GenerateSettings
 OUT = "generated"
 
 
+#: One network of before/after pairs, or of a table of blends: its caption, and how to get it.
+Column = tuple[str, Callable[[], Generator]]
+
+
 @dataclass(frozen=True)
 class Chosen:
-    """A network to render with.
+    """What is rendered."""
 
-    Attributes:
-        G: the network.
-        text: which it is, for people.
-        folder: where its pictures go when no folder is asked for.
-    """
-
-    G: Generator
-    text: str
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Column:
-    """One network of before/after pairs: its caption, and how to get it."""
-
-    caption: str
-    load: Callable[[], Generator]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """What pairs show: the network whose mapping makes the codes, all columns, and where the sheet goes."""
-
-    base: Generator
-    columns: list[Column]
-    text: str
-    label: str
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Blends:
-    """What a table of blends shows: its columns and rows, the cell that a sweep recommends (row, column), and where
-    the sheet goes.
-    """
-
-    base: Generator
-    snapshots: list[Column]
-    recipes: list[Recipe]
-    recommended: tuple[int, int] | None
-    text: str
-    label: str
-    folder: Path
+    G: Generator  # the network; of several the base, whose mapping makes the codes
+    text: str  # which it is, for people
+    folder: Path  # where its pictures go when no folder is asked for
+    name: str  # for the names of files in a folder of the user's
+    columns: tuple[Column, ...] = ()  # of pairs and of a table of blends, the base first
+    recipes: tuple[Recipe, ...] = ()  # of a table of blends: its rows
+    recommended: tuple[tuple[int, int], ...] = ()  # row and column of the blend that a sweep recommends, if it is shown
+    label: str = ""  # of pairs and of a table, for the sheet's name
 
 
 def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
-    """Find and load the network that the settings name.
-
-    Raises:
-        UserError: when there is none, or what is asked for cannot be.
-    """
+    """Find and load the network that the settings name."""
     if settings.network is not None:
         path = expanded(settings.network)
         if next(path.glob(SNAPSHOTS), None) is None:
             source = path if path.exists() else settings.network
             G = load_network(source, device=device, parts=("G_ema",), weights_folder=settings.weights).G_ema
-            return Chosen(G, str(path), Path(OUT) / _name(path))
+            return Chosen(G, str(path), Path(OUT) / _name(path), _name(path))
         run_dir = path
     else:
         run_dir = _run(settings)
     best = recommended_blend(run_dir)
     if settings.snapshot is None and not settings.shows_blends and best is not None:
         text = f"{best.path} (recommended: {_described(best)})"
-        return Chosen(best.load(device), text, run_dir / OUT / f"{best.sweep}-best")
+        return Chosen(best.load(device), text, run_dir / OUT / f"{best.sweep}-best", f"{best.sweep}-best")
     snapshot = _one_snapshot(run_dir, settings, best if settings.shows_blends else None)
     G = _load(snapshot, device)
     text, name = f"{snapshot.path}", snapshot.name
@@ -108,18 +74,13 @@ def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
         text += f" blended at {recipe.resolution}"
     elif settings.snapshot is None:
         text += " (newest snapshot; no sweep has recommended a blend)"
-    return Chosen(G, text, run_dir / OUT / name)
+    return Chosen(G, text, run_dir / OUT / name, name)
 
 
-def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
-    """Find the base network and the columns that `pairs.columns` asks for.
-
-    Raises:
-        UserError: when one is missing, or does not fit.
-    """
+def choose_pairs(settings: GenerateSettings, device: torch.device) -> Chosen:
+    """Find the base network and the columns that `pairs.columns` asks for."""
     run_dir = _run(settings)
     base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
-    first = Column("base", lambda: base.G)
     kind = settings.pairs.columns or "best"
     label: str = kind
     if kind == "best":
@@ -138,27 +99,38 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Pairs:
             recipe = recipes[0] if recipes else None
             columns, text = _snapshot_columns(snapshots, base.G, recipe, device)
             label += "" if recipe is None else f"-res{recipe.resolution:03d}"
-    return Pairs(base.G, [first, *columns], f"{run_dir.name}: base {base.path.name}, {text}", label, run_dir / OUT)
+    return _several(settings, run_dir, base, columns, text, label=label)
 
 
-def choose_blends(settings: GenerateSettings, device: torch.device) -> Blends:
-    """Find the base network, the snapshots and the recipes of a table of blends.
-
-    Raises:
-        UserError: when one is missing, or does not fit.
-    """
+def choose_blends(settings: GenerateSettings, device: torch.device) -> Chosen:
+    """Find the base network, the snapshots and the recipes of a table of blends."""
     run_dir = _run(settings)
     base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
     snapshots = _later_snapshots(run_dir, settings)
     check_family(snapshots, base)
     recipes = _recipes(settings.blend, base.G)
     best = recommended_blend(run_dir)
-    paths, where = [snapshot.path for snapshot in snapshots], None
+    paths = [snapshot.path for snapshot in snapshots]
+    framed: tuple[tuple[int, int], ...] = ()
     if best is not None and best.snapshot in paths and best.recipe in recipes:
-        where = recipes.index(best.recipe), paths.index(best.snapshot)
+        framed = ((recipes.index(best.recipe), 1 + paths.index(best.snapshot)),)
     columns, text = _snapshot_columns(snapshots, base.G, None, device)
-    text = f"{run_dir.name}: base {base.path.name}, {text} blended at {', '.join(str(r.resolution) for r in recipes)}"
-    return Blends(base.G, columns, recipes, where, text, f"blends{_manner(recipes[0])}", run_dir / OUT)
+    chosen = _several(settings, run_dir, base, columns, f"{text} blended", label=f"blends{_manner(recipes[0])}")
+    return replace(chosen, recipes=tuple(recipes), recommended=framed)
+
+
+def _several(
+    settings: GenerateSettings, run_dir: Path, base: Base, columns: list[Column], text: str, *, label: str
+) -> Chosen:
+    """The base and other networks of a run beside each other."""
+    return Chosen(
+        base.G,
+        f"{run_dir.name}: base {base.path.name}, {text}",
+        run_dir / OUT / settings.mode,
+        run_dir.resolve().name,
+        (("base", lambda: base.G), *columns),
+        label=label,
+    )
 
 
 def _later_snapshots(run_dir: Path, settings: GenerateSettings) -> list[Snapshot]:
@@ -170,11 +142,7 @@ def _later_snapshots(run_dir: Path, settings: GenerateSettings) -> list[Snapshot
 
 
 def _recipes(options: BlendOptions, G: Generator) -> list[Recipe]:
-    """Of the blends at the resolutions asked for, else at all, of networks of G's size.
-
-    Raises:
-        UserError: for a resolution at which they cannot be blended.
-    """
+    """Of the blends at the resolutions asked for, else at all, of networks of G's size."""
     usual = Recipe(4, options.direction or "cartoon_low", options.level or 0, options.width)
     recipes = [usual.at(r) for r in options.res or usual.resolutions(G)]
     for recipe in recipes:
@@ -234,8 +202,8 @@ def _best_columns(run_dir: Path, base: Base, device: torch.device) -> tuple[list
         )
     check_family([Snapshot(best.path, best.kimg), snapshot], base)
     columns = [
-        Column(f"best: {best.recipe.resolution}", lambda: best.load(device)),
-        Column(f"{best.kimg:g} kimg", lambda: _load(snapshot, device)),
+        (f"best: {best.recipe.resolution}", lambda: best.load(device)),
+        (f"{best.kimg:g} kimg", lambda: _load(snapshot, device)),
     ]
     return columns, f"recommended blend ({_described(best)}), its snapshot"
 
@@ -246,10 +214,10 @@ def _resolution_columns(
     G = _load(snapshot, device)
 
     def column(recipe: Recipe) -> Column:
-        return Column(f"{recipe.resolution}", lambda: recipe.blend(G, base))
+        return f"{recipe.resolution}", lambda: recipe.blend(G, base)
 
     shown = ", ".join(f"{recipe.resolution}" for recipe in recipes)
-    columns = [*map(column, recipes), Column(f"{snapshot.kimg:g} kimg", lambda: G)]
+    columns = [*map(column, recipes), (f"{snapshot.kimg:g} kimg", lambda: G)]
     return columns, f"blends at {shown}, snapshot of {snapshot.kimg:g} kimg"
 
 
@@ -260,6 +228,6 @@ def _snapshot_columns(
         G = _load(snapshot, device)
         return G if recipe is None else recipe.blend(G, base)
 
-    columns = [Column(f"{s.kimg:g} kimg", lambda s=s: load(s)) for s in snapshots]  # type: ignore[misc]
+    columns: list[Column] = [(f"{s.kimg:g} kimg", partial(load, s)) for s in snapshots]
     blended = "" if recipe is None else f" blended at {recipe.resolution}"
     return columns, f"{len(snapshots)} snapshots{blended}"

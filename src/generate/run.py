@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +52,14 @@ def generate(config: Mapping[str, Any]) -> Path:
 
 def _open(settings: GenerateSettings) -> Job:
     device = torch_device(settings.device)
-    if settings.mode in ("pairs", "blends"):
-        shown = choose_pairs(settings, device) if settings.mode == "pairs" else choose_blends(settings, device)
-        G, text, folder, name = shown.base, shown.text, shown.folder / settings.mode, shown.folder.parent.resolve().name
-        facts: dict[str, Any] = {"shown": shown}
-    else:
-        chosen = choose_network(settings, device)
-        G, text, folder, name, facts = chosen.G, chosen.text, chosen.folder, chosen.folder.name, {}
-    start_ops(device, G.resolution)
-    codes = _codes(settings, G)
-    if settings.out is not None:
-        folder = settings.out
-        if folder.exists() and not folder.is_dir():
-            raise settings.wrong("out", "is a file, give a folder")
-    print(f"network    {text}")
-    return Job(settings, G, codes, folder, name, {"network": text, "network_sha256": digest_of_network(G), **facts})
+    chosen = _CHOOSERS.get(settings.mode, choose_network)(settings, device)
+    start_ops(device, chosen.G.resolution)
+    codes = _codes(settings, chosen.G)
+    if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
+        raise settings.wrong("out", "is a file, give a folder")
+    print(f"network    {chosen.text}")
+    facts = {"network": chosen.text, "network_sha256": digest_of_network(chosen.G)}
+    return Job(settings, chosen, codes, settings.out or chosen.folder, facts)
 
 
 def _codes(settings: GenerateSettings, G: Generator) -> Codes:
@@ -131,17 +125,17 @@ def _mix(job: Job) -> None:
 
 
 def _pairs(job: Job) -> None:
-    s, pairs, n = job.settings, job.facts.pop("shown"), len(job.codes.names)
-    check_size(n, len(pairs.columns), job.G.resolution, s.suffix)
-    captions = [column.caption for column in pairs.columns]
+    s, columns, n = job.settings, job.chosen.columns, len(job.codes.names)
+    check_size(n, len(columns), job.G.resolution, s.suffix)
+    captions = [caption for caption, _ in columns]
 
     def rendered(column: Column) -> tuple[torch.Tensor, str]:
-        G = column.load()
+        G = column[1]()
         return job.pictures(job.codes.ws, G), digest_of_network(G)
 
-    shown, digests = zip(*map(rendered, pairs.columns), strict=True)
+    shown, digests = zip(*map(rendered, columns), strict=True)
     sheet = make_sheet(torch.stack(shown, dim=1).flatten(0, 1), len(captions), above=captions)
-    job.sheet(pairs.label, sheet, columns=captions, columns_sha256=digests)
+    job.sheet(job.chosen.label, sheet, columns=captions, columns_sha256=digests)
     for caption, pictures in zip(captions, shown, strict=True):
         for name, picture in zip(job.codes.names, pictures, strict=True):
             job.single(f"{name}-{caption.replace(': ', '-').replace(' ', '')}", picture)
@@ -149,31 +143,28 @@ def _pairs(job: Job) -> None:
 
 
 def _blends(job: Job) -> None:
-    s, table, n = job.settings, job.facts.pop("shown"), len(job.codes.names)
-    captions = ["original", *(column.caption for column in table.snapshots)]
-    rows = [*(f"{recipe.resolution}" for recipe in table.recipes), "unblended"]
+    s, chosen, n = job.settings, job.chosen, len(job.codes.names)
+    captions = ["original", *(caption for caption, _ in chosen.columns[1:])]
+    rows = [*(f"{recipe.resolution}" for recipe in chosen.recipes), "unblended"]
     zoom = max(BLENDS_PX // job.G.resolution, 1)
     check_size(n * len(rows), len(captions), zoom * job.G.resolution, s.suffix)
-    original, digests = job.pictures(job.codes.ws), []
-    columns = [torch.stack([original] + [torch.full_like(original, 255)] * (len(rows) - 1))]
-    for column in table.snapshots:
-        G = column.load()
+    original = job.pictures(job.codes.ws)
+    columns, digests = [torch.stack([original, *[torch.full_like(original, 255)] * (len(rows) - 1)])], []
+    for _, load in chosen.columns[1:]:
+        G = load()
         digests.append(digest_of_network(G))
-        networks = [*(recipe.blend(G, table.base) for recipe in table.recipes), G]
+        networks = [*(recipe.blend(G, job.G) for recipe in chosen.recipes), G]
         columns.append(torch.stack([job.pictures(job.codes.ws, network) for network in networks]))
     pictures = torch.stack(columns, dim=2)  # [rows, codes, columns, 3, H, W]
     large = pictures.transpose(0, 1).flatten(0, 2).repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
-    framed = None
-    if table.recommended is not None:
-        row, column_index = table.recommended
-        framed = [(code * len(rows) + row, column_index + 1) for code in range(n)]
-    sheet = make_sheet(large, len(captions), above=captions, left=rows * n, framed=framed or ())
-    job.sheet(table.label, sheet, columns=captions, rows=rows, recommended=table.recommended, columns_sha256=digests)
-    for i, row_name in enumerate(rows):
-        for j, caption in enumerate(captions):
-            for name, picture in zip(job.codes.names, pictures[i, :, j], strict=True):
-                if i == 0 or j > 0:
-                    job.single(f"{name}-{row_name}-{caption.replace(' ', '')}", picture)
+    framed = [(code * len(rows) + row, column) for row, column in chosen.recommended for code in range(n)]
+    sheet = make_sheet(large, len(captions), above=captions, left=rows * n, framed=framed)
+    recommended = [(rows[row], captions[column]) for row, column in chosen.recommended]
+    job.sheet(chosen.label, sheet, columns=captions, rows=rows, recommended=recommended, columns_sha256=digests)
+    for (i, row), (j, caption) in product(enumerate(rows), enumerate(captions)):
+        for name, picture in zip(job.codes.names, pictures[i, :, j], strict=True):
+            if i == 0 or j > 0:
+                job.single(f"{name}-{row}-{caption.replace(' ', '')}", picture)
     job.save_codes()
 
 
@@ -199,3 +190,4 @@ def _film(job: Job) -> None:
 
 
 _MODES = {"grid": _grid, "truncation": _truncation, "mix": _mix, "pairs": _pairs, "blends": _blends, "film": _film}
+_CHOOSERS = {"pairs": choose_pairs, "blends": choose_blends}

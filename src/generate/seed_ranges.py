@@ -11,17 +11,9 @@ _RANGE = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")
 
 
 def parse_numbers(value: Any, *, high: int) -> list[int]:
-    """Parse a list of whole numbers.
+    """Parse whole numbers from 0 to `high`: one, a text of numbers and ranges with commas, or a list of these.
 
-    Args:
-        value: a number, a text of numbers and ranges with commas, or a list of these.
-        high: the largest allowed.
-
-    Returns:
-        The numbers, in the order given.
-
-    Raises:
-        ValueError: for anything else, a number twice, none, or too many, saying what is expected.
+    A ValueError says what is expected: for anything else, a number twice, none, or too many.
     """
     expected = f"give whole numbers from 0 to {high}, such as 7, 0-5 or [1,2,5-9]"
     items = list(value) if isinstance(value, list | tuple) else [value]

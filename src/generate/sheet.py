@@ -31,11 +31,7 @@ def render(G: Generator, ws: Tensor, noise: str) -> Iterator[Tensor]:
 
 
 def check_size(rows: int, columns: int, side: int, kind: str) -> None:
-    """Refuse a sheet that is too large to write.
-
-    Raises:
-        UserError: naming its size.
-    """
+    """Refuse a sheet that is too large to write."""
     height, width = rows * side, columns * side
     if height * width > MAX_SHEET_PIXELS or (kind == "jpg" and max(height, width) > MAX_JPEG_PX):
         raise UserError(f"a sheet of {width}x{height} px is too large to write: give fewer seeds, columns or codes")
@@ -49,17 +45,10 @@ def make_sheet(
     left: Sequence[str] | None = None,
     framed: Sequence[tuple[int, int]] = (),
 ) -> np.ndarray:
-    """Arrange pictures in rows, with captions over the columns and left of the rows.
+    """Arrange pictures uint8 `[N, 3, H, W]` in rows: uint8 `[H, W, 3]`.
 
-    Args:
-        pictures: uint8 `[N, 3, H, W]`.
-        columns: pictures a row.
-        above: a caption a column.
-        left: a caption a row.
-        framed: (row, column) of pictures that get a frame.
-
-    Returns:
-        uint8 `[H, W, 3]`.
+    A caption a column stands over the columns, a caption a row left of the rows; the pictures at `framed` (row, column)
+    get a frame.
     """
     grid = image_grid(pictures, columns).numpy()
     if above is None and left is None and not framed:

@@ -3,10 +3,12 @@ from .cariscore import (
     LEVEL as LEVEL,
     MIN_PX as MIN_PX,
     Axis as Axis,
+    AxisName as AxisName,
     Cell as Cell,
     Decision as Decision,
     Judge as Judge,
     Judged as Judged,
+    Named as Named,
     References as References,
     Rows as Rows,
     check_detector as check_detector,
@@ -14,15 +16,21 @@ from .cariscore import (
     combine as combine,
     decide as decide,
     exponents as exponents,
+    joint as joint,
+    level_of_a_look as level_of_a_look,
     locate as locate,
+    looks as looks,
     open_axes as open_axes,
     open_detector as open_detector,
+    prices as prices,
     rank_blends as rank_blends,
     recommendation as recommendation,
     remark as remark,
     shrunk as shrunk,
+    standing as standing,
     too_few_codes as too_few_codes,
 )
+from .choice import choose_metrics as choose_metrics
 from .distances import frechet_distance as frechet_distance, precision_recall as precision_recall
 from .evaluator import (
     KID_MEASURE as KID_MEASURE,
@@ -42,4 +50,3 @@ from .kid import KernelDistance as KernelDistance, error_of as error_of, lowest 
 from .lpips import Lpips as Lpips, load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
 from .published import INCEPTION_NVIDIA as INCEPTION_NVIDIA
 from .settings import MetricsSettings as MetricsSettings
-from .shards import Shards as Shards

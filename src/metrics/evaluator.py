@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ..device import float32_format, float32_in
 from ..errors import UserError
+from ..group import ALONE, Group
 from .cariscore.axis import Floats
 from .distances import NEIGHBOURS, PR_MAX, memorisation, precision_recall
 from .extractors import FeatureExtractor, get_extractor
 from .feature_cache import cached_features
 from .frechet import FrechetAccumulator
 from .kid import MIN_FAKES, KernelDistance, error_of
-from .shards import Shards
 
 #: Entries of a row's `protocol` that two KIDs share when they can be compared. KID is unbiased: not the counts.
 KID_MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
@@ -23,7 +23,6 @@ KID_MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
 MEASURE = (*KID_MEASURE, "n_fake", "n_real")
 
 CHUNK = 64
-ALONE = Shards()
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Evaluator:
             it is asked whether they were memorised. With a `fingerprint` their features are kept in the cache.
         seed: of choices.
         max_reals: at most so many reals, evenly spread over the set.
-        shards: processes that measure together; each measures its share of the reals, and gives `evaluate` its share
+        group: processes that measure together; each measures its share of the reals, and gives `evaluate` its share
             of the fakes.
     """
 
@@ -61,10 +60,10 @@ class Evaluator:
         *,
         seed: int,
         max_reals: int = 10_000,
-        shards: Shards = ALONE,
+        group: Group = ALONE,
     ) -> None:
         self.extractor = get_extractor(extractor) if isinstance(extractor, str) else extractor
-        self.seed, self.shards = seed, shards
+        self.seed, self.group = seed, group
         count = min(len(reals), max_reals)
         self.real_features = self._real_features(reals, count)
         self._mirrored = self._real_features(reals, count, mirrored=True)
@@ -75,7 +74,7 @@ class Evaluator:
         """Evaluate.
 
         Args:
-            fakes: chunks of uint8 `[n, 3, H, W]`, of this process's share (`shards.share(count)`).
+            fakes: chunks of uint8 `[n, 3, H, W]`, of this process's share (`group.share(count)`).
             psi: truncation that they were generated with, for the protocol.
             noise: noise inputs that they were generated with, for the protocol.
 
@@ -88,7 +87,7 @@ class Evaluator:
         with float32_in(tf32=False):  # the fakes are made meanwhile
             parts = [torch.zeros([0, self.extractor.num_features]), *(self.extractor(chunk) for chunk in fakes)]
             float32 = float32_format()
-        features = self.shards.gather(torch.cat(parts))
+        features = self.group.gather(torch.cat(parts))
         if len(features) < MIN_FAKES:
             raise UserError(f"metrics.num_fakes={len(features)}: at least {MIN_FAKES} pictures are needed")
         reals, frechet = self.real_features, self.extractor.frechet_name
@@ -120,12 +119,12 @@ class Evaluator:
 
     def _real_features(self, reals: Any, count: int, *, mirrored: bool = False) -> Tensor:
         def compute() -> Tensor:
-            mine = [i * len(reals) // count for i in self.shards.share(count)]
+            mine = [i * len(reals) // count for i in self.group.share(count)]
             parts = [torch.zeros([0, self.extractor.num_features])]
             for start in range(0, len(mine), CHUNK):
                 images = torch.stack([reals[i][0] for i in mine[start : start + CHUNK]])
                 parts.append(self.extractor(images.flip(3) if mirrored else images))
-            return self.shards.gather(torch.cat(parts))
+            return self.group.gather(torch.cat(parts))
 
         fingerprint = getattr(reals, "fingerprint", None)
         if fingerprint is None:
@@ -140,4 +139,4 @@ class Evaluator:
             "extractor_sha256": self.extractor.sha256,
             "resizer": self.extractor.resizer,
         }
-        return cached_features(facts, count, compute, self.shards)
+        return cached_features(facts, count, compute, self.group)

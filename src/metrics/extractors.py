@@ -27,21 +27,13 @@ BATCH = 64
 
 
 class FeatureExtractor(Protocol):
-    """What metrics ask of an extractor.
+    """What metrics ask of an extractor."""
 
-    Attributes:
-        name: as in `metrics.extractor=`.
-        frechet_name: what the Fréchet distance of its features is called: `"fid"` for Inception's alone.
-        sha256: of its weights.
-        resizer: how pictures are brought to its input size.
-        num_features: length of a feature vector.
-    """
-
-    name: str
-    frechet_name: str
-    sha256: str
-    resizer: str
-    num_features: int
+    name: str  # as in `metrics.extractor=`
+    frechet_name: str  # what the Fréchet distance of its features is called: `"fid"` for Inception's alone
+    sha256: str  # of its weights
+    resizer: str  # how pictures are brought to its input size
+    num_features: int  # length of a feature vector
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map uint8 `[N, 3, H, W]` to float32 `[N, num_features]`, each row by itself."""
@@ -109,24 +101,29 @@ def resize_to_embedded(images: Tensor) -> Tensor:
 
 
 class EmbeddedExtractor:
-    """The shipped network as a `FeatureExtractor`, on the CPU whatever the pictures are on."""
+    """The shipped network as a `FeatureExtractor`.
+
+    Args:
+        device: where it runs.
+    """
 
     name = "embedded"
     frechet_name = "frechet"
     resizer = "bilinear-antialias-64"
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
         self.sha256 = file_sha256(EMBEDDED_FILE)
         if self.sha256 != EMBEDDED_SHA256:
             raise UserError(f"{EMBEDDED_FILE} is not the file of this version (its sha256 differs): check it out again")
         self.network = EmbeddedNetwork()
         self.network.load_state_dict({k: v.float() for k, v in load_file(EMBEDDED_FILE).items()})
-        self.network.eval().requires_grad_(False)
+        self.network.eval().requires_grad_(False).to(self.device)
         self.num_features = self.network.num_features
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        """Map uint8 `[N, 3, H, W]` to float32 `[N, num_features]`.
+        """Map uint8 `[N, 3, H, W]` to float32 `[N, num_features]` on the CPU.
 
         Raises:
             ValueError: for anything but uint8 pictures.
@@ -134,8 +131,8 @@ class EmbeddedExtractor:
         check_uint8(images)
         if not len(images):
             return torch.zeros([0, self.num_features])
-        parts = [resize_to_embedded(part.cpu().float() / 127.5 - 1) for part in images.split(BATCH)]
-        return torch.cat([self.network(part) for part in parts])
+        parts = [resize_to_embedded(part.to(self.device).float() / 127.5 - 1) for part in images.split(BATCH)]
+        return torch.cat([self.network(part) for part in parts]).cpu()
 
 
 @functools.cache
@@ -153,15 +150,15 @@ def get_extractor(
         name: `"embedded"` or `"inception"`.
         weights: of `"inception"`: `"published"`, or `"nvidia"` for the TorchScript file.
         weights_sha256: of that TorchScript file.
-        device: where `"inception"` runs.
-        weights_folder: where its weights lie and come from.
+        device: where it runs.
+        weights_folder: where the weights of `"inception"` lie and come from.
 
     Raises:
         UserError: for a name that this version does not have, or when its weights cannot be had.
     """
     with torch.inference_mode(False):  # whoever asks first: its tensors serve with gradients too (projection)
         if name == "embedded":
-            return EmbeddedExtractor()
+            return EmbeddedExtractor(device)
         if name == "inception":
             return load_inception(weights, weights_sha256, torch.device(device), weights_folder)
     raise UserError(f"metrics.extractor={name}: there are embedded and inception")

@@ -16,30 +16,30 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..files import atomic_write, cache_folder
-from .shards import Shards
+from ..group import Group
 
 VERSION = 1  # raise when an extractor's code changes what it gives
 
 
-def cached_features(facts: Mapping[str, Any], count: int, compute: Callable[[], Tensor], shards: Shards) -> Tensor:
+def cached_features(facts: Mapping[str, Any], count: int, compute: Callable[[], Tensor], group: Group) -> Tensor:
     """Read features from the cache, or compute and keep them.
 
     Args:
         facts: everything that decides them, JSON values.
         count: how many rows there are.
         compute: makes them, `[count, d]` float32; called in all processes or in none.
-        shards: the processes; the first one writes.
+        group: the processes; the first one writes.
 
     Returns:
         The features.
     """
     key = json.dumps({**facts, "version": VERSION}, sort_keys=True)
     path = cache_folder("features") / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-    features = _read(path, key, count, note=shards.rank == 0)
-    if shards.all(features is not None) and features is not None:
+    features = _read(path, key, count, note=group.rank == 0)
+    if group.all(features is not None) and features is not None:
         return features
     features = compute()
-    if shards.rank == 0:
+    if group.rank == 0:
         _write(path, key, features)
     return features
 

@@ -74,9 +74,6 @@ def load_inception(
         weights_sha256: of the TorchScript file; None for the state dict, whose sha256 is known.
         device: where it runs.
         weights_folder: where published files lie and come from.
-
-    Raises:
-        UserError: when the file cannot be had, is another file, or does not hold the network.
     """
     chosen = read(MetricsSettings, {"weights": weights, "weights_sha256": weights_sha256})
     if chosen.weights_sha256 is None:

@@ -6,16 +6,19 @@ from typing import Annotated, Literal
 from ..options import Count, Options, Range, matching
 from .published import INCEPTION_NVIDIA
 
-EXTRACTORS = {"fid": "inception", "embedded": "embedded", "none": None}  # of each choice
+Features = Literal["embedded", "inception"]
+EXTRACTORS = {"auto": "auto", "fid": "inception", "embedded": "embedded", "none": None}  # of each choice
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsSettings(Options):
     """The group `metrics`."""
 
-    name: str = "embedded"  # of the choice
-    extractor: Literal["embedded", "inception"] | None = "embedded"  # of features; None for no evaluation
-    num_fakes: Annotated[int, Range(8)] = 1000  # pictures that are compared with the data set
+    name: str = "auto"  # of the choice
+    # of features; auto is decided when the network is known (`choice.py`), None for no evaluation
+    extractor: Literal["auto"] | Features | None = "auto"
+    # pictures that are compared with the data set; None for what is usual with the features
+    num_fakes: Annotated[int, Range(8)] | None = None
     psi: Annotated[float, Range(0, 2)] = 1.0  # their truncation
     patience: Count = 4  # evaluations that are all surely above the lowest KID (95 %) before it is past
     # of Inception: the published state dict, or NVIDIA's TorchScript, which runs the program in the file

@@ -1,7 +1,7 @@
 """StyleGAN2 networks (arXiv 1912.04958): nn.Modules and pure functions on them. Needs `ops` and torch alone."""
 
 from .architecture import channels_per_resolution, resolutions_of
-from .blend import blend, blend_networks, blend_weights, mix_networks
+from .blend import blend, blend_weights, mix_networks
 from .discriminator import Discriminator
 from .generator import Generator
 from .kinship import UNRELATED, kinship
@@ -29,7 +29,6 @@ __all__ = [
     "SynthesisState",
     "ToRGBLayer",
     "blend",
-    "blend_networks",
     "blend_weights",
     "channels_per_resolution",
     "choose_precision",

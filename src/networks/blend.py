@@ -59,7 +59,7 @@ def blend(low: Generator, high: Generator, resolution: int, *, level: int = 0, w
         UserError: when the networks differ in shape, or resolution, level or width cannot be.
     """
     weights = blend_weights(low.resolution, resolution, level=level, width=width)
-    return blend_networks(low, high, weights=weights)
+    return mix_networks([low, high], {unit: (1 - y, y) for unit, y in weights.items()})
 
 
 def blend_weights(
@@ -95,32 +95,6 @@ def blend_weights(
     return weights
 
 
-def blend_networks(low: Generator, high: Generator, *, weights: Mapping[str, float], mapping: str = "low") -> Generator:
-    """Mix two generators unit by unit.
-
-    Args:
-        low: share 1 - y of each unit, and everything that belongs to no unit.
-        high: share y.
-        weights: y in [0, 1] of the units named as by `blend_weights`; a unit that is not named stays low.
-        mapping: `"low"` or `"high"`: whose mapping network (with its w_avg) the result has.
-
-    Returns:
-        A new generator.
-
-    Raises:
-        UserError: for networks of different shape, an unknown unit, a share outside [0, 1], or another mapping.
-    """
-    if mapping not in ("low", "high"):
-        raise UserError(f"mapping={mapping}: choose low or high")
-    shares: dict[str, tuple[float, float]] = {}
-    for unit, y in weights.items():
-        _check_unit(unit, low)
-        if not 0 <= y <= 1:
-            raise UserError(f"blend unit {unit}: share {y} is not in [0, 1]")
-        shares[unit] = (1 - y, y)
-    return mix_networks([low, high], shares, mapping=int(mapping == "high"))
-
-
 def mix_networks(
     networks: Sequence[Generator], shares: Mapping[str, Sequence[float]], *, mapping: int = 0
 ) -> Generator:
@@ -145,8 +119,10 @@ def mix_networks(
     result = copy.deepcopy(first)
     sources = [dict(network.named_parameters()) for network in networks]
     target = dict(result.named_parameters())
+    known = _units(first.synthesis.resolutions)
     for unit, ys in shares.items():
-        _check_unit(unit, first)
+        if unit not in known:
+            raise UserError(f"unknown blend unit {unit!r}; units are {', '.join(known)}")
         if len(ys) != len(networks) or not all(0 <= y <= 1 for y in ys) or abs(sum(ys) - 1) > SUM_TOLERANCE:
             raise UserError(
                 f"blend unit {unit}: give {len(networks)} shares in [0, 1] that add up to 1, not {list(ys)}"
@@ -176,12 +152,6 @@ def _take_mapping(result: Generator, source: Generator) -> None:
     result.mapping = copy.deepcopy(source.mapping).to(result.mapping.w_avg.device)
     result.z_dim, result.c_dim = source.z_dim, source.c_dim
     result.config = {**result.config, **{key: source.config[key] for key in MAPPING_CONFIG}}
-
-
-def _check_unit(unit: str, G: Generator) -> None:
-    known = _units(G.synthesis.resolutions)
-    if unit not in known:
-        raise UserError(f"unknown blend unit {unit!r}; units are {', '.join(known)}")
 
 
 def _units(resolutions: list[int]) -> list[str]:

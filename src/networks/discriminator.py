@@ -80,14 +80,14 @@ class DiscriminatorEpilogue(nn.Module):
         self.fc = FullyConnectedLayer(channels * MIN_RESOLUTION**2, channels, activation="lrelu")
         self.out = FullyConnectedLayer(channels, cmap_dim or 1)
 
-    def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
-        """Map features `[N, C, 4, 4]` to logits `[N, 1]`."""
+    def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None, batches: int = 1) -> Tensor:
+        """Map features `[N, C, 4, 4]`, of so many batches one after another, to logits `[N, 1]`."""
         x = x.float()
         if self.fromrgb is not None:
             assert img is not None
             x = x + self.fromrgb(img)
         if self.mbstd_channels > 0:
-            x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_channels)
+            x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_channels, batches)
         x = self.out(self.fc(self.conv(x).flatten(1)))
         if cmap is not None:  # projection discriminator (arXiv 1802.05637) on the mapped class
             x = (x * cmap).sum(dim=1, keepdim=True) * self.cmap_gain
@@ -188,12 +188,13 @@ class Discriminator(nn.Module):
             "mbstd_channels": mbstd_channels,
         }
 
-    def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, c: Tensor | None = None, *, batches: int = 1) -> Tensor:
         """Score images.
 
         Args:
             images: float32 `[N, 3, H, W]` in [-1, 1].
             c: `[N, c_dim]` one-hot, None when `c_dim` is 0.
+            batches: the images are so many batches of equal size, one after another, each scored as if it were alone.
 
         Returns:
             Logits `[N, 1]`; higher is more real. They depend on the batch through the minibatch standard deviation.
@@ -208,7 +209,7 @@ class Discriminator(nn.Module):
         x, img = None, images.contiguous(memory_format=torch.channels_last)
         for r in self.block_resolutions:
             x, img = self.get_submodule(f"b{r}")(x, img, self.precision.at(r))
-        return self.b4(x, img, cmap)
+        return self.b4(x, img, cmap, batches)
 
     def _class_map(self, c: Tensor | None) -> Tensor | None:
         if self.mapping is not None:
@@ -218,22 +219,25 @@ class Discriminator(nn.Module):
         return c.float() if c is not None and self.c_dim > 0 else None
 
 
-def minibatch_stddev(x: Tensor, group_size: int | None, num_channels: int) -> Tensor:
+def minibatch_stddev(x: Tensor, group_size: int | None, num_channels: int, batches: int = 1) -> Tensor:
     """Append the standard deviation over each group of samples as feature maps (arXiv 1710.10196, Sec. 3).
 
     Args:
-        x: `[N, C, H, W]`; sample n belongs to group n mod (N / group size).
+        x: `[N, C, H, W]`, of so many batches one after another; in a batch of B, sample b belongs to group
+            b mod (B / group size).
         group_size: samples a group; the whole batch when it is smaller, or for None.
         num_channels: feature maps to add; C is split into so many parts.
+        batches: see `x`.
 
     Returns:
         `[N, C + num_channels, H, W]`.
     """
-    n, c, h, w = x.shape
+    c, h, w = x.shape[1:]
+    n = len(x) // batches
     group = n if group_size is None else min(group_size, n)
     if n % group:
         raise ValueError(f"a batch of {n} does not divide into minibatch-stddev groups of {group}")
-    y = x.reshape(group, -1, num_channels, c // num_channels, h, w)
-    std = (y - y.mean(dim=0)).square().mean(dim=0).add(1e-8).sqrt()
-    std = std.mean(dim=(2, 3, 4)).reshape(-1, num_channels, 1, 1)
-    return torch.cat([x, std.repeat(group, 1, h, w)], dim=1)
+    y = x.reshape(batches, group, n // group, num_channels, c // num_channels, h, w)
+    std = (y - y.mean(dim=1, keepdim=True)).square().mean(dim=1, keepdim=True).add(1e-8).sqrt()
+    std = std.mean(dim=(4, 5, 6)).expand(batches, group, n // group, num_channels)
+    return torch.cat([x, std.reshape(-1, num_channels, 1, 1).expand(-1, -1, h, w)], dim=1)

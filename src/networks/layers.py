@@ -96,7 +96,7 @@ class Conv2dLayer(nn.Module):
         """Map `[N, C_in, H, W]` to `[N, C_out, H/down, W/down]`, times `gain`."""
         act_gain = self.act_gain * gain
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
-        weight = (self.weight * (self.weight_gain * act_gain)).to(x.dtype)
+        weight = self.weight * (self.weight_gain * act_gain)
         bias = None if self.bias is None else self.bias * act_gain
         if kernels_for(x) is None:
             return self._reference(x, weight, None if bias is None else bias.to(x.dtype), clamp)

@@ -26,15 +26,10 @@ FP16_RESOLUTIONS = 4  # the highest ones: nearly all of the arithmetic (StyleGAN
 
 @dataclass(frozen=True)
 class Precision:
-    """A number format and the lowest block resolution that computes in it.
+    """A number format and the lowest block resolution that computes in it."""
 
-    Attributes:
-        name: `"fp32"`, `"tf32"` (float32 with TF32 products on a CUDA device), `"bf16"` or `"fp16"`.
-        lowest: blocks from this resolution up use the format, those below float32.
-    """
-
-    name: str = "fp32"
-    lowest: int = 0
+    name: str = "fp32"  # `"fp32"`, `"tf32"` (float32 with TF32 products on a CUDA device), `"bf16"` or `"fp16"`
+    lowest: int = 0  # blocks from this resolution up use the format, those below float32
 
     def at(self, resolution: int) -> torch.dtype:
         """Type of the feature maps of a block."""

@@ -49,7 +49,6 @@ class SynthesisLayer(nn.Module):
         if x.dtype == torch.float16:
             styles, weight = scaled_for_fp16(styles, weight)
         scale = demodulation(weight, styles)
-        weight = weight.to(x.dtype)
         x = modulate(x, styles, overwrite=overwrite)
         x = upsample_conv2d(x, weight, self.resample_filter) if self.up == 2 else conv2d(x, weight, padding=1)
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
@@ -67,14 +66,10 @@ class SynthesisLayer(nn.Module):
 
 
 def scaled_for_fp16(styles: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring styles and weights to where a convolution's sums fit float16 (2006.06676, App. D); demodulation undoes it.
+    """Bring styles and weights to where a convolution's sums fit float16 (2006.06676, App.
 
-    Args:
-        styles: `[N, C_in]`.
-        weight: `[C_out, C_in, k, k]`.
-
-    Returns:
-        Styles of at most 1, weights of at most 1/sqrt(fan-in), in magnitude.
+    D); demodulation undoes it. Styles `[N, C_in]` are at most 1 then, weights `[C_out, C_in, k, k]` at most 1/sqrt(fan-
+    in), in magnitude.
     """
     largest = weight.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-8) * math.sqrt(weight[0].numel())
     return styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8), weight / largest
@@ -103,7 +98,7 @@ class ToRGBLayer(nn.Module):
         """Three maps only: for large pictures the styles go into per-sample weights, one matrix product a sample."""
         n, c, h, w = x.shape
         if h * w < MATMUL_PIXELS:
-            return conv2d(modulate(x, styles), self.weight.to(x.dtype), self.bias.to(x.dtype))
+            return conv2d(modulate(x, styles), self.weight, self.bias.to(x.dtype))
         weight = (self.weight[None, :, :, 0, 0] * styles[:, None]).to(x.dtype)
         pixels = x.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of a channels_last tensor
         y = torch.baddbmm(self.bias.to(x.dtype).expand(n, 1, -1), pixels, weight.transpose(1, 2))
@@ -123,5 +118,5 @@ class SkipLayer(nn.Module):
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
         """Map `[N, C_in, r/2, r/2]` to `[N, C_out, r, r]`, times `gain`."""
-        x = conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype))
+        x = conv2d(x, self.weight * (self.weight_gain * gain))
         return upsample2d(x, self.resample_filter)

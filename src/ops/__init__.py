@@ -10,7 +10,7 @@ from .epilogue import LRELU_SLOPE, epilogue
 from .filters import setup_filter
 from .grid_sample import grid_sample
 from .memory import ALLOCATORS, choose_allocator
-from .modulated_conv import demodulation, modulate, modulated_conv2d, upsample_conv2d
+from .modulated_conv import demodulation, modulate, upsample_conv2d
 from .start import start_ops
 from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
 from .wavelet_warp import wavelet_warp
@@ -31,7 +31,6 @@ __all__ = [
     "grid_sample",
     "kernels_for",
     "modulate",
-    "modulated_conv2d",
     "set_policy",
     "setup_filter",
     "start_ops",

@@ -55,11 +55,7 @@ def set_policy(name: str) -> None:
 
 
 def get_policy() -> str:
-    """The policy in force.
-
-    Raises:
-        UserError: when `$CARICATURE_OPS` is none.
-    """
+    """The policy in force."""
     if _policy is None:
         name = os.environ.get(POLICY_VARIABLE) or "auto"
         if name not in POLICIES:

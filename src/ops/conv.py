@@ -12,13 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+FILTERS_IN_LAYOUT = ("cuda",)  # devices whose library brings filters to channels_last at each call, if not they are
+
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
     """Convolve, as `torch.nn.functional.conv2d`.
 
     Args:
         x: `[N, C_in, H, W]`.
-        weight: `[C_out, C_in, kh, kw]`.
+        weight: `[C_out, C_in, kh, kw]`, of any float type; it is brought to that of `x`.
         bias: `[C_out]`, or None.
         stride: of both axes.
         padding: zeros on each side.
@@ -26,6 +28,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int
     Returns:
         `[N, C_out, H', W']`; gradients of any order.
     """
+    weight = _filters(weight, x)
     if not _differentiated(x, weight, bias):
         return F.conv2d(x, weight, bias, stride, padding)
     return _Convolution.apply(x, weight, bias, _Geometry(stride, padding, False))
@@ -36,12 +39,13 @@ def conv_transpose2d(x: Tensor, weight: Tensor, *, stride: int = 1) -> Tensor:
 
     Args:
         x: `[N, C_in, H, W]`.
-        weight: `[C_in, C_out, kh, kw]`.
+        weight: `[C_in, C_out, kh, kw]`, likewise.
         stride: of both axes.
 
     Returns:
         `[N, C_out, (H - 1)·stride + kh, …]`; gradients of any order.
     """
+    weight = _filters(weight, x)
     if not _differentiated(x, weight):
         return F.conv_transpose2d(x, weight, stride=stride)
     return _Convolution.apply(x, weight, None, _Geometry(stride, 0, True))
@@ -119,6 +123,13 @@ class _WeightGradient(torch.autograd.Function):
         (ddw,), (g, x), geometry, wanted = grads, ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
         dg = _Convolution.apply(x, ddw, None, geometry) if wanted[0] else None
         return dg, _InputGradient.apply(g, x.detach(), ddw, geometry) if wanted[1] else None, None, None
+
+
+def _filters(weight: Tensor, x: Tensor) -> Tensor:
+    """The weight in the type of a picture and, once for all kernels that read it, in its layout."""
+    if x.device.type in FILTERS_IN_LAYOUT and x.is_contiguous(memory_format=torch.channels_last):
+        return weight.to(x.dtype, memory_format=torch.channels_last)
+    return weight.to(x.dtype)
 
 
 def _layout(x: Tensor) -> torch.memory_format:

@@ -97,15 +97,7 @@ FUNCTIONS = {"ops_fir": Fir, "ops_epilogue": Epilogue, "ops_epilogue_grad": Epil
 
 
 class Kernels:
-    """A loaded library.
-
-    Args:
-        path: of the shared library.
-        dtypes: element types it is used for.
-
-    Raises:
-        OSError: when the library cannot be loaded or is another version's.
-    """
+    """A loaded library, used for tensors of some types; OSError where it cannot be loaded or is another version's."""
 
     def __init__(self, path: Path, dtypes: frozenset[torch.dtype]) -> None:
         self.path, self.dtypes = path, dtypes

@@ -44,11 +44,7 @@ def choose_allocator(name: str, device: torch.device | str, resolution: int) -> 
 
 
 def keep_for(device: torch.device | str, resolution: int) -> bool:
-    """`choose_allocator` by `$CARICATURE_ALLOCATOR`, `auto` when it is not set.
-
-    Raises:
-        UserError: when that is none, or cannot be.
-    """
+    """`choose_allocator` by `$CARICATURE_ALLOCATOR`, `auto` when it is not set."""
     name = os.environ.get(ALLOCATOR_VARIABLE) or "auto"
     try:
         return choose_allocator(name, device, resolution)

@@ -8,7 +8,7 @@ with shared weights serves the whole batch.
 from torch import Tensor
 
 from .backend import kernels_for
-from .conv import conv2d, conv_transpose2d
+from .conv import conv_transpose2d
 from .epilogue import run_kernels
 from .kernels import Shape
 from .upfirdn2d import upfirdn2d
@@ -71,40 +71,3 @@ def upsample_conv2d(x: Tensor, weight: Tensor, resample_filter: Tensor) -> Tenso
         half + (kh - 2) // 2 - (kernel - 2),
     )
     return upfirdn2d(x, resample_filter, padding=padding, gain=4.0)
-
-
-def modulated_conv2d(
-    x: Tensor,
-    weight: Tensor,
-    styles: Tensor,
-    *,
-    up: int = 1,
-    resample_filter: Tensor | None = None,
-    demodulate: bool = True,
-) -> Tensor:
-    """Convolve with weights that each sample scales by its style, optionally demodulated and upsampled by 2.
-
-    Args:
-        x: `[N, C_in, H, W]`.
-        weight: `[C_out, C_in, k, k]`, k odd.
-        styles: `[N, C_in]`.
-        up: 1 or 2.
-        resample_filter: `[kh, kw]` FIR filter, needed for `up=2`.
-        demodulate: normalise each output channel to unit expected variance (Eq. 3).
-
-    Returns:
-        `[N, C_out, up·H, up·W]`; gradients of any order with respect to all three tensors.
-
-    Raises:
-        ValueError: for another `up`, or `up=2` without a filter.
-    """
-    x = modulate(x, styles)
-    if up == 1:
-        y = conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
-    elif up == 2 and resample_filter is not None:
-        y = upsample_conv2d(x, weight.to(x.dtype), resample_filter)
-    else:
-        raise ValueError(f"modulated_conv2d: up is 1, or 2 with a resample_filter, not {up}")
-    if demodulate:
-        y = modulate(y, demodulation(weight, styles))
-    return y

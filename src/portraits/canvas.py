@@ -15,12 +15,7 @@ Field = NDArray[np.float32]
 
 
 class Canvas:
-    """Planar float32 colours [3, n, n] over the unit square, with pixel-soft masks.
-
-    Args:
-        n: pixels a side of the supersampled grid.
-        soft: width of an edge in picture widths.
-    """
+    """Planar float32 colours [3, n, n] over the unit square, with pixel-soft masks; edges are `soft` pictures wide."""
 
     def __init__(self, n: int, soft: float) -> None:
         axis = (np.arange(n, dtype=np.float32) + np.float32(0.5)) / np.float32(n)

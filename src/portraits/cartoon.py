@@ -157,13 +157,7 @@ def _hair(canvas: Canvas, g: Geometry, p: PortraitParams, head: Head) -> None:
 
 
 def draw_cartoon(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:
-    """Draw the caricature of an identity.
-
-    Args:
-        canvas: holds the background and receives the picture.
-        g: the geometry of the caricature.
-        p: the identity (colours, hair, light).
-    """
+    """Draw the caricature of an identity on a canvas that holds the background."""
     head = build_head(canvas, g, p)
     skin = _vivid(skin_colour(p))
     dark = _vivid(skin_colour(p) * rgb(0.74, 0.60, 0.56))

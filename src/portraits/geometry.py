@@ -143,14 +143,7 @@ def _turn(points: Array, yaw: float, pitch: float) -> Array:
 
 
 def ffhq_quad(landmarks: Array) -> tuple[Array, Array, Array]:
-    """Return centre, half x axis and half y axis of the FFHQ crop.
-
-    Args:
-        landmarks: [68, 2] points, x right, y down.
-
-    Returns:
-        Three vectors [2] in the same unit (arXiv:1812.04948, appendix A: eyes and mouth corners decide).
-    """
+    """Centre, half x axis and half y axis of the FFHQ crop of landmarks [68, 2] (arXiv:1812.04948, appendix A)."""
     left, right = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
     eye, across = (left + right) / 2, right - left
     down = (landmarks[48] + landmarks[54]) / 2 - eye
@@ -185,17 +178,10 @@ def _skull(p: PortraitParams, big: float) -> tuple[float, float]:
 
 
 def build_geometry(params: PortraitParams, cartoon: bool) -> Geometry:
-    """Place the face of an identity in the picture.
+    """Place the face of an identity, or its caricature with room around it, in the unit square.
 
-    The caricature stands where the person stands: eyes on the same line, the rest a little nearer to them, so that
-    there is room for chin and shoulders.
-
-    Args:
-        params: the identity.
-        cartoon: draw its caricature.
-
-    Returns:
-        The geometry in the unit square. For people the FFHQ quad of the landmarks is the unit square itself.
+    For people the FFHQ quad of the landmarks is the unit square itself. The caricature stands where the person stands:
+    eyes on the same line, the rest a little nearer to them, so that there is room for chin and shoulders.
     """
     big = 1.0 if cartoon else 0.0
     own = _points(params, 0.0)

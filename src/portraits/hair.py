@@ -75,14 +75,7 @@ def _window(x: Field, y: Field, p: PortraitParams, cut: _Cut) -> Field:
 def build_hair(canvas: Canvas, g: Geometry, p: PortraitParams, face_ratio: Field) -> Hair:
     """Lay the hair about a placed head.
 
-    Args:
-        canvas: gives the pixel grid.
-        g: the placed head.
-        p: the identity (length, volume, parting, hairline, fringe, curl).
-        face_ratio: [n, n], 0 at the face's centre and 1 at its outline: the hair keeps off the cheeks.
-
-    Returns:
-        The fields, each [n, n].
+    face_ratio [n, n] is 0 at the face's centre and 1 at its outline: the hair keeps off the cheeks.
     """
     rx, ry = (np.float32(v) for v in g.skull_size)
     cut = _cut(g, p)

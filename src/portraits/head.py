@@ -99,16 +99,7 @@ def _body(canvas: Canvas, g: Geometry) -> tuple[Field, Field, Field]:
 
 
 def build_head(canvas: Canvas, g: Geometry, p: PortraitParams) -> Head:
-    """Lay out the regions of a placed face.
-
-    Args:
-        canvas: gives the pixel grid.
-        g: the placed face.
-        p: the identity (hair, beard, glasses).
-
-    Returns:
-        The signed fields, each [n, n].
-    """
+    """Lay out the regions of a placed face as signed fields [n, n]."""
     face, ratio = polar_field(canvas, g.outline, g.centre)
     rx, ry = 0.038 * g.ear_size, 0.074 * g.ear_size
     ears = np.minimum(*(oval(canvas, float(x), float(y), rx, ry) for x, y in g.ears)) - 1

@@ -61,14 +61,7 @@ _NAMES = tuple(field.name for field in fields(PortraitParams))
 
 
 def sample_params(seed: int) -> PortraitParams:
-    """Draw the identity of a seed.
-
-    Args:
-        seed: 0 or more.
-
-    Returns:
-        The parameters; the raw PCG64 stream is used, so that they are the same on every machine and numpy.
-    """
+    """Draw the identity of a seed by the raw PCG64 stream: the same on every machine and numpy."""
     raw = np.random.PCG64(seed).random_raw(2 * len(_NAMES)) >> np.uint64(11)
     uniform = raw.astype(np.float64).reshape(2, -1) * 2.0**-53
     flat = dict(zip(_NAMES, 2.0 * uniform[0] - 1.0, strict=True))
@@ -99,14 +92,9 @@ def soft_step(value: float, low: float, high: float) -> float:
 
 
 def caricature(params: PortraitParams, strength: float = 2.4) -> PortraitParams:
-    """Push the shape of a face away from the mean face (Brennan 1985).
+    """Push the shape of a face away from the mean face (Brennan 1985); colours, light and hair stay.
 
-    Args:
-        params: the identity.
-        strength: factor on small deviations, large ones are pushed a little less; 1 returns the same face.
-
-    Returns:
-        The exaggerated parameters; they may leave [-1, 1].
+    Small deviations grow by the factor, large ones a little less; the parameters may leave [-1, 1].
     """
     deviations = {name: getattr(params, name) for name in SHAPE}
     return replace(params, **{name: v + (strength - 1.0) * (v - 0.35 * v**3) for name, v in deviations.items()})

@@ -134,13 +134,7 @@ def _glasses(canvas: Canvas, g: Geometry, head: Head) -> None:
 
 
 def draw_people(canvas: Canvas, g: Geometry, p: PortraitParams) -> None:
-    """Draw the portrait of an identity.
-
-    Args:
-        canvas: holds the background and receives the picture.
-        g: the geometry of the identity.
-        p: the identity.
-    """
+    """Draw the portrait of an identity on a canvas that holds the background."""
     head = build_head(canvas, g, p)
     hair = _hair_tone(canvas, g, p, head)
     canvas.paint(canvas.mask(head.hair.back, 0.022), hair * np.float32(0.55))

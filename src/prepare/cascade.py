@@ -32,14 +32,7 @@ DEFAULT_AGREEING = 5.0
 
 
 class CascadeDetector:
-    """An OpenCV cascade; the score of a face is how many windows about it agree.
-
-    Args:
-        path: of the cascade's XML file.
-
-    Raises:
-        UserError: without OpenCV 4, or for a file that is no cascade.
-    """
+    """An OpenCV cascade by its XML file; the score of a face is how many windows about it agree."""
 
     default_min_score: float | None = DEFAULT_AGREEING
 
@@ -102,11 +95,7 @@ class CascadeDetector:
 
 
 def opencv() -> Any:
-    """OpenCV 4.
-
-    Raises:
-        UserError: when it is not there, with the command that installs it.
-    """
+    """OpenCV 4."""
     other = "or give a detector of your own, faces.detector=package.module:function"
     try:
         cv = import_module("cv2")

@@ -12,15 +12,7 @@ COLUMNS, ROWS, CELL_PX, CAPTION_PX = 12, 8, 112, 14
 
 
 def write_contact_sheets(folder: Path, pictures: Sequence[tuple[str, Path]]) -> list[Path]:
-    """Write pages of 12 x 8 pictures as `contact-000.jpg`, …; pages of an earlier, longer set are removed.
-
-    Args:
-        folder: target, made when it is not there.
-        pictures: caption and PNG of each.
-
-    Returns:
-        The pages.
-    """
+    """Write captions and PNGs as pages of 12 x 8, `contact-000.jpg`, …, and remove those of an earlier, longer set."""
     folder.mkdir(parents=True, exist_ok=True)
     per_page = COLUMNS * ROWS
     pages = []

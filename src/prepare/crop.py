@@ -23,17 +23,10 @@ _ROWS = 512
 
 
 def crop_box(width: int, height: int, crop: str, aspect: float | None = None) -> Box:
-    """Choose the part of a `width` x `height` picture that is taken: left, top, right, bottom in px.
+    """Choose the part of a picture that is taken: left, top, right, bottom in px.
 
-    Args:
-        width: px.
-        height: px.
-        crop: `"center"` for the middle square, `"wide"` for the largest middle part of `aspect`, `"keep"` for all of
-            a square.
-        aspect: width over height, of `"wide"`.
-
-    Raises:
-        BadPicture: for `"keep"` and a picture that is not a square.
+    `crop` is `"center"` for the middle square, `"wide"` for the largest middle part of `aspect` (width over height), or
+    `"keep"` for all of a square; a BadPicture says that it is none.
     """
     if crop == "keep" and width != height:
         raise BadPicture(f"{width}x{height} is not a square (crop=keep)")

@@ -23,14 +23,7 @@ _KINDS = "give an OpenCV cascade (an XML file or its URL), or package.module:fun
 
 
 class PlugIn:
-    """A function `image -> boxes` of someone else's; called by one thread at a time.
-
-    Args:
-        name: `package.module:function`.
-
-    Raises:
-        UserError: when there is no such function.
-    """
+    """A function `image -> boxes` of someone else's, `package.module:function`; called by one thread at a time."""
 
     def __init__(self, name: str) -> None:
         self.name, self._turn = name, threading.Lock()
@@ -38,11 +31,7 @@ class PlugIn:
         self.default_min_score: float | None = None
 
     def __call__(self, image: NDArray[np.uint8]) -> ArrayLike:
-        """Find the faces of a picture.
-
-        Raises:
-            UserError: when the function fails.
-        """
+        """Find the faces of a picture."""
         try:
             with self._turn:
                 return self._function(image)
@@ -64,15 +53,10 @@ class PlugIn:
 def open_face_detector(
     choice: str | None, sha256: str | None = None, *, weights_folder: WeightsFolder = DEFAULT_FOLDER
 ) -> FaceDetector:
-    """Open the detector of `faces.detector`.
+    """Open the detector of `faces.detector`; None is the cascade for anime.
 
-    Args:
-        choice: file or URL of an OpenCV cascade, or `package.module:function`; None for the cascade for anime.
-        sha256: that the cascade must have, hexadecimal, at least its first 8 digits; None for any.
-        weights_folder: where a cascade that is published lies and comes from.
-
-    Raises:
-        UserError: when it cannot be had; the message says which file to put where.
+    A cascade must have the sha256, or begin with these digits; one that is published lies in the weights folder, or is
+    fetched.
     """
     kind = detector_kind(choice)
     if choice is not None and kind == "function":

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..data import NOT_PICTURES, Source, not_of_kinds
 from ..errors import UserError
-from .duplicates import Duplicates
+from .duplicates import near_duplicates
 from .face_boxes import FaceDetector
 from .face_cuts import MAX_FACES, Cut, FaceCutter
 from .outcome import DUPLICATE, Outcome
@@ -34,19 +34,7 @@ def prepare_faces(
     work: Unfinished,
     detector: FaceDetector,
 ) -> Outcome:
-    """Cut the faces out of all pictures of a source, and decide which are used.
-
-    Args:
-        settings: the choices.
-        source: what to read from.
-        names: of its files.
-        sizes: of each in bytes.
-        work: what is done already, and where the rest goes.
-        detector: of faces.
-
-    Raises:
-        UserError: for a drop list that names what is not there.
-    """
+    """Cut the faces out of all pictures of a source that are not done yet, and decide which are used."""
     places = [i for i, name in enumerate(names) if not_of_kinds([name], NOT_PICTURES)]
     cutter = FaceCutter(settings, source, detector)
     _cut_all(cutter, places, names, sizes, work)
@@ -54,7 +42,10 @@ def prepare_faces(
     faces = [place * _STEP + i for place in places for i in range(1, _count(records, place) + 1)]
     dropped = dropped_faces(settings.dropped, names, {place: _count(records, place) for place in places})
     reasons = {number: records[number]["reason"] for number in faces if "reason" in records[number]}
-    pairs = _leave_out_duplicates(faces, names, records, reasons, settings.near_bits or 0)
+    usable = [number for number in faces if number not in reasons]
+    copies = near_duplicates(usable, records, settings.near_bits or 0)
+    reasons |= {i: f"{DUPLICATE} of {number_of(j)} ({bits} of 64 bits differ)" for i, (j, bits) in copies.items()}
+    pairs = [[_name(i, names), _name(j, names), bits] for i, (j, bits) in copies.items()]
     for number in faces:  # last: a copy of what was pruned does not come up in its place
         place, face = divmod(number, _STEP)
         if number not in reasons and ((place, face) in dropped or (place, None) in dropped):
@@ -89,16 +80,8 @@ def dropped_faces(
 ) -> set[tuple[int, int | None]]:
     """Read a drop list: `12.1` or `name#1` for a face, `12` or `name` for all faces of a picture.
 
-    Args:
-        entries: of the list.
-        names: of the source's files.
-        counts: place of each picture to the number of its faces.
-
-    Returns:
-        Place of a picture, and number of the face in it or None for all.
-
-    Raises:
-        UserError: for an entry that is none of these.
+    `counts` are the faces of each picture by its place. Returned are places, and numbers of faces there or None for
+    all.
     """
     places = {name: i for i, name in enumerate(names)}
     found: set[tuple[int, int | None]] = set()
@@ -147,25 +130,6 @@ def _count(records: Mapping[int, Record], place: int) -> int:
 def _is_done(records: Mapping[int, Record], place: int) -> bool:
     first = place * _STEP
     return first in records and all(first + i in records for i in range(1, _count(records, place) + 1))
-
-
-def _leave_out_duplicates(
-    faces: Sequence[int], names: Sequence[str], records: Mapping[int, Record], reasons: dict[int, str], bits: int
-) -> list[list[Any]]:
-    """Add near-duplicates of earlier faces to the reasons; pairs with the bits that differ."""
-    search, kept, pairs = Duplicates(bits), [], []
-    for number in faces:
-        if number in reasons:
-            continue
-        record = records[number]
-        found = search.find(int(record["hash"], 16), record["colour"])
-        if found is None:
-            kept.append(number)
-            continue
-        earlier = kept[found[0]]
-        reasons[number] = f"{DUPLICATE} of {number_of(earlier)} ({found[1]} of 64 bits differ)"
-        pairs.append([_name(number, names), _name(earlier, names), found[1]])
-    return pairs
 
 
 def _name(number: int, names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Near-duplicates by perceptual hash: 64 bits of the coarse brightness pattern, and the mean colour."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,38 +27,26 @@ def mean_colour(rgb: np.ndarray) -> tuple[int, int, int]:
     return red, green, blue
 
 
-class Duplicates:
-    """Looks for an earlier picture that is nearly the same.
+def near_duplicates(
+    numbers: Sequence[int], records: Mapping[int, Mapping[str, Any]], bits: int
+) -> dict[int, tuple[int, int]]:
+    """Find copies: pictures that are nearly the same as an earlier one which is no copy itself.
 
-    Args:
-        bits: largest difference of two hashes that counts as the same.
+    Of each is given, by its number, the `hash` (of `perceptual_hash`, hexadecimal) and `colour` (of `mean_colour`);
+    hashes of copies differ in at most `bits`. Returned is the earliest such number, and the bits that differ.
     """
-
-    def __init__(self, bits: int) -> None:
-        self.bits = bits
-        self._kept = 0
-        self._hashes = np.zeros(64, np.uint64)
-        self._colours = np.zeros((64, 3), int)
-
-    def find(self, value: int, colour: Sequence[int]) -> tuple[int, int] | None:
-        """Look one picture up, and keep it when it is new.
-
-        Args:
-            value: its `perceptual_hash`.
-            colour: its `mean_colour`.
-
-        Returns:
-            The earliest nearly equal one, counted among those kept, and the bits that differ; None for a new one.
-        """
-        n = self._kept
-        differing = np.bitwise_count(self._hashes[:n] ^ np.uint64(value))
-        tint = np.abs(self._colours[:n] - np.array(colour)).max(axis=1, initial=0)
-        same = np.flatnonzero((differing <= self.bits) & (tint <= _MAX_COLOUR_DIFFERENCE))
+    hashes = np.array([int(records[n]["hash"], 16) for n in numbers], np.uint64)
+    colours = np.array([records[n]["colour"] for n in numbers], int).reshape(-1, 3)
+    kept: list[int] = []
+    found = {}
+    for i, number in enumerate(numbers):
+        n = len(kept)  # of which hashes and colours are moved to the front
+        differing = np.bitwise_count(hashes[:n] ^ hashes[i])
+        tint = np.abs(colours[:n] - colours[i]).max(axis=1, initial=0)
+        same = np.flatnonzero((differing <= bits) & (tint <= _MAX_COLOUR_DIFFERENCE))
         if len(same):
-            return int(same[0]), int(differing[same[0]])
-        if n == len(self._hashes):
-            self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
-            self._colours = np.concatenate([self._colours, np.zeros_like(self._colours)])
-        self._hashes[n], self._colours[n] = value, colour
-        self._kept += 1
-        return None
+            found[number] = kept[same[0]], int(differing[same[0]])
+        else:
+            hashes[n], colours[n] = hashes[i], colours[i]
+            kept.append(number)
+    return found

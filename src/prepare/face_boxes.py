@@ -14,12 +14,9 @@ MAX_SHARED = 0.5
 
 
 class FaceDetector(Protocol):
-    """What finds drawn faces; a plug-in (`faces.detector=package.module:function`) is any callable of this form.
+    """What finds drawn faces; a plug-in (`faces.detector=package.module:function`) is any callable of this form."""
 
-    Attributes:
-        default_min_score: score from which on a face counts when `faces.min_score` is null, or None for no limit.
-    """
-
+    # score from which on a face counts when `faces.min_score` is null, or None for no limit
     default_min_score: float | None
 
     def __call__(self, image: NDArray[np.uint8]) -> ArrayLike:
@@ -38,21 +35,13 @@ class FaceDetector(Protocol):
 
 @dataclass(frozen=True)
 class FaceBox:
-    """A face in a picture.
+    """A face in a picture."""
 
-    Attributes:
-        left: px.
-        top: px.
-        right: px, exclusive.
-        bottom: px, exclusive.
-        score: the detector's.
-    """
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float
+    left: float  # px
+    top: float  # px
+    right: float  # px, exclusive
+    bottom: float  # px, exclusive
+    score: float  # the detector's
 
     @property
     def side_px(self) -> float:
@@ -65,16 +54,9 @@ class FaceBox:
 
 
 def checked_boxes(found: ArrayLike, width: int, height: int, label: str) -> list[FaceBox]:
-    """Check what a detector gave: boxes within the picture, one a face, from left to right.
+    """Check what a detector gave: boxes within a `width` x `height` picture, one a face, from left to right.
 
-    Args:
-        found: `[N, 5]` as `FaceDetector` says, or anything of no length.
-        width: of the picture, px.
-        height: of the picture, px.
-        label: of the detector, for messages.
-
-    Raises:
-        UserError: for another form, and numbers that are no box.
+    `found` is `[N, 5]` as `FaceDetector` says, or anything of no length; `label` names the detector in messages.
     """
     try:
         table = np.asarray(found, np.float64)

@@ -9,7 +9,7 @@ from ..data import BadPicture, Source, sharpness
 from .crop import Box, resize
 from .duplicates import mean_colour, perceptual_hash
 from .face_boxes import FaceBox, FaceDetector, checked_boxes
-from .face_settings import FaceCrops
+from .face_settings import FaceSettings
 from .render import Record, decoded, encode_png, read_and_make
 from .settings import PrepareSettings
 
@@ -23,16 +23,10 @@ Cut = tuple[Record, bytes | None]
 
 
 class FaceCutter:
-    """Finds and cuts out the faces of the pictures of one source, from several threads.
-
-    Args:
-        settings: the choices.
-        source: what to read from.
-        detector: of faces.
-    """
+    """Finds and cuts out the faces of the pictures of one source, from several threads."""
 
     def __init__(self, settings: PrepareSettings, source: Source, detector: FaceDetector) -> None:
-        assert isinstance(settings.faces, FaceCrops) and settings.resolution is not None
+        assert settings.resolution is not None
         self.settings, self.source, self.detector = settings, source, detector
         self.faces, self.resolution = settings.faces, settings.resolution
 
@@ -84,12 +78,7 @@ class FaceCutter:
 
 
 def square_about(box: FaceBox, margin: float) -> Box:
-    """The square that is cut out about a face: left, top, right, bottom in px, perhaps beyond the picture's edge.
-
-    Args:
-        box: of the face.
-        margin: added on each side, in the box's longer sides.
-    """
+    """The square that is cut out, with a margin in the box's longer sides, perhaps beyond the edge: l, t, r, b px."""
     side = max(1, round(box.side_px * (1 + 2 * margin)))
     left, top = round((box.left + box.right - side) / 2), round((box.top + box.bottom - side) / 2)
     return left, top, left + side, top + side
@@ -102,14 +91,8 @@ def outside_share(crop: Box, width: int, height: int) -> float:
     return 1 - max(across, 0) * max(down, 0) / ((right - left) * (bottom - top))
 
 
-def why_not_cut(box: FaceBox, outside: float, faces: FaceCrops) -> str | None:
-    """The reason, or None for a face that is cut out.
-
-    Args:
-        box: of the face.
-        outside: share of its crop beyond the picture's edge.
-        faces: the limits.
-    """
+def why_not_cut(box: FaceBox, outside: float, faces: FaceSettings) -> str | None:
+    """The reason, or None for a face that is cut out; `outside` is the share of its crop beyond the edge."""
     if faces.min_score is not None and box.score < faces.min_score:
         return f"hardly a face (score {box.score:g}, faces.min_score={faces.min_score:g})"
     if box.side_px < faces.min_px:

@@ -1,28 +1,28 @@
 """Which drawn faces are cut out of pictures, and how: the group of options `faces` of `prepare.py dataset=yuanshen`."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from ..fetch import Sha256
 from ..options import NotNegative, Options, Range, Share
-from .face_boxes import FaceDetector
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSettings(Options):
-    """The group `faces`; None leaves what `FaceCrops` has."""
+    """The group `faces`."""
 
     detector: str | None = None  # file or URL of a cascade, or `package.module:function`
-    sha256: str | None = None  # that the cascade's file must have, or its first digits
+    sha256: Sha256 | None = None  # that the cascade's file must have, or its first digits
     # least score of a face; None until the detector is known, then None for no limit
     min_score: NotNegative | None = None
-    margin: Annotated[float, Range(0, 4)] | None = None  # added on each of the four sides, in sides of the face's box
-    min_px: Annotated[float, Range(8, 100_000)] | None = None  # least side of a face's box in its picture
+    margin: Annotated[float, Range(0, 4)] = 0.5  # added on each of the four sides, in sides of the face's box
+    min_px: Annotated[float, Range(8, 100_000)] = 64  # least side of a face's box in its picture
     # least variance of the Laplacian of the luma (0 to 255) of the face's box, reduced to 128 px
-    min_sharpness: NotNegative | None = None
+    min_sharpness: NotNegative = 20
     # largest share of a crop beyond its picture's edge, 0 to 1; it is filled by the mirrored picture
-    max_outside: Share | None = None
+    max_outside: Share = 0.25
+    identity: dict = field(default_factory=dict)  # of the detector, once it is open: no option
 
     def check(self) -> None:
         """Refuse a checksum where no file is named."""
@@ -31,26 +31,6 @@ class FaceSettings(Options):
             raise self.wrong("sha256", "has no effect with a function as faces.detector: it is of a cascade's file")
         if self.sha256 is not None and kind == "usual":
             raise self.wrong("sha256", "has no effect without faces.detector: the usual cascade's is known")
-
-    def crops(self) -> "FaceCrops":
-        """The same with what None stands for."""
-        return FaceCrops(**{name: value for name, value in vars(self).items() if value is not None})
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaceCrops(FaceSettings):
-    """`FaceSettings` with what None stands for."""
-
-    margin: float = 0.5
-    min_px: float = 64
-    min_sharpness: float = 20.0
-    max_outside: float = 0.25
-    identity: Mapping = field(default_factory=dict)  # of the detector, once it is open
-
-    def with_detector(self, detector: FaceDetector) -> "FaceCrops":
-        """Complete by what an open detector says of itself."""
-        score = detector.default_min_score if self.min_score is None else self.min_score
-        return replace(self, min_score=score, identity=detector.identity())
 
     def choices(self) -> dict[str, Any]:
         """Everything that decides the result, as plain data."""

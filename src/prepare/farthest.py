@@ -22,12 +22,7 @@ def stride(num: int, count: int) -> list[int]:
 def farthest(thumbnails: np.ndarray, count: int) -> list[int]:
     """Farthest-point sampling: the frame nearest to the mean, then each time the one most unlike those taken.
 
-    Args:
-        thumbnails: uint8 `[N, ...]`.
-        count: how many, at most N.
-
-    Returns:
-        Increasing indices; of equals the first is taken.
+    Of thumbnails uint8 `[N, ...]` are taken `count`: increasing indices, of equals the first.
     """
     points = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     taken = [int(np.square(points - points.mean(0)).sum(1).argmin())] if count else []
@@ -52,16 +47,7 @@ def widest_gap(numbers: Sequence[int], used: Collection[int]) -> int | None:
 
 
 def thumbnail(data: bytes, background: Background, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a picture to uint8 `[16, 16, 3]`, no more of it than needed.
-
-    Args:
-        data: of its file.
-        background: behind transparent parts.
-        max_pixels: as for `decode_picture`.
-
-    Raises:
-        BadPicture: as `decode_picture`.
-    """
+    """Decode a picture to uint8 `[16, 16, 3]`, no more of it than needed; BadPicture as `decode_picture`."""
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as picture:
             warnings.simplefilter("ignore")

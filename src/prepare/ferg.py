@@ -22,17 +22,11 @@ Cell = tuple[str, str]
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of the tree.
+    """One picture of the tree."""
 
-    Attributes:
-        index: its place in the source's list of names.
-        name: of its file in the source.
-        frame: its own number.
-    """
-
-    index: int
-    name: str
-    frame: int
+    index: int  # its place in the source's list of names
+    name: str  # of its file in the source
+    frame: int  # its own number
 
 
 class TooFew(UserError):
@@ -41,16 +35,12 @@ class TooFew(UserError):
 
 @dataclass
 class Tree:
-    """What a FERG tree holds.
+    """What a FERG tree holds."""
 
-    Attributes:
-        cells: frames of each (character, expression), by their numbers.
-        strange: name of a file to why it is not part of the set.
-        missing: numbers left out between a cell's first (1) and last frame.
-    """
-
+    # frames of each (character, expression), by their numbers
     cells: dict[Cell, list[Frame]] = field(default_factory=dict)
-    strange: dict[str, str] = field(default_factory=dict)
+    strange: dict[str, str] = field(default_factory=dict)  # name of a file to why it is not part of the set
+    # numbers left out between a cell's first (1) and last frame
     missing: dict[Cell, list[int]] = field(default_factory=dict)
 
     @property
@@ -64,15 +54,7 @@ class Tree:
 
 
 def read_tree(names: Sequence[str], ignored_suffixes: frozenset[str] = frozenset()) -> Tree:
-    """Sort file names into the cells of a FERG tree, wherever in the source it lies.
-
-    Args:
-        names: of files, `/` between folders.
-        ignored_suffixes: lower-case suffixes that are passed over without a word.
-
-    Raises:
-        UserError: when no file is where FERG's are.
-    """
+    """Sort file names into the cells of a FERG tree, wherever in the source it lies; some suffixes are passed over."""
     tree = Tree()
     for index, name in enumerate(names):
         parts = name.replace("\\", "/").split("/")
@@ -119,17 +101,7 @@ def balanced_counts(available: Mapping[Cell, int], count: int) -> dict[Cell, int
     """Share `count` pictures out to cells: as equal as the cells allow, the remainder even over both axes.
 
     Without lack the cells differ by at most 1, and so do the sums of the characters and those of the expressions. What
-    a cell lacks is shared by all others.
-
-    Args:
-        available: pictures that each cell has.
-        count: to share out.
-
-    Returns:
-        Pictures to take of each cell; their sum is `count`.
-
-    Raises:
-        TooFew: when there are fewer.
+    a cell lacks is shared by all others; TooFew where all together lack some.
     """
     total = sum(available.values())
     if total < count:

@@ -41,11 +41,7 @@ class FergChoice:
         return [f for f in self.tree.cells[cell] if f.index not in self.bad]
 
     def counts(self) -> dict[Cell, int]:
-        """How many frames to take of each cell.
-
-        Raises:
-            UserError: when there are too few in all.
-        """
+        """How many frames to take of each cell."""
         return balanced_counts({cell: len(self.usable(cell)) for cell in self.tree.cells}, self.count)
 
     def choose(self, choose: Callable[[list[Frame], int], list[Frame]]) -> None:
@@ -54,11 +50,7 @@ class FergChoice:
             self.picks[cell] = choose(self.usable(cell), count)
 
     def settle(self, make: Make) -> None:
-        """Make the pictures; replace what turns out bad by neighbours, its cell's lack by other cells' frames.
-
-        Raises:
-            UserError: when too few are left.
-        """
+        """Make the pictures; replace what turns out bad by neighbours, its cell's lack by other cells' frames."""
         while bad := make(f for cell in sorted(self.picks) for f in self.picks[cell]):
             self.bad |= bad
             for cell, count in self.counts().items():
@@ -85,11 +77,7 @@ def _one(number: int | None) -> list[int]:
 
 
 def first_choice(choice: FergChoice, settings: PrepareSettings, source: Source, work: Unfinished) -> None:
-    """Choose frames as `settings.select` says; a choice that an earlier start made is taken up again.
-
-    Raises:
-        UserError: when there are too few usable frames.
-    """
+    """Choose frames as `settings.select` says; a choice that an earlier start made is taken up again."""
     if settings.select != "farthest":
         choice.choose(lambda frames, count: [frames[i] for i in stride(len(frames), count)])
         return

@@ -24,13 +24,7 @@ RECIPE_VERSION = 1
 def source_status(source: Source, path: Path, names: Sequence[str]) -> tuple[str, list[int]]:
     """Take stock of a source without reading its pictures.
 
-    Args:
-        source: opened from `path`.
-        path: folder or file.
-        names: of its files.
-
-    Returns:
-        A digest that changes with the source's files, and the size of each in bytes (0 where it is not known).
+    Returned are a digest that changes with the source's files, and the size of each in bytes (0 where it is not known).
     """
     if isinstance(source, FolderSource | ZipSource):
         statuses = [source.status(name) for name in names]
@@ -50,15 +44,7 @@ def make_manifest(
     classes: list[str] | None,
     details: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Put the manifest together.
-
-    Args:
-        settings: the choices.
-        stamp: digest of the source.
-        pictures: of each picture, in order: its file, its source's name and hash, what was done.
-        classes: names of the labels, or None.
-        details: further parts.
-    """
+    """Put the manifest together, of the source's digest, rows of pictures, names of the labels and further parts."""
     return {
         "made_by": MADE_BY,
         "recipe_version": RECIPE_VERSION,

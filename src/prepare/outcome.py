@@ -11,7 +11,7 @@ from ..files import write_text
 from .contact import write_contact_sheets
 from .pack import member_name
 from .settings import PrepareSettings
-from .work_folder import Unfinished
+from .work_folder import CHECKSUM, Unfinished
 
 #: How reasons begin that name another picture.
 DUPLICATE = "near-duplicate"
@@ -19,27 +19,18 @@ DUPLICATE = "near-duplicate"
 
 @dataclass
 class Outcome:
-    """What became of a source's files.
+    """What became of a source's files."""
 
-    Attributes:
-        pictures: numbers of those used in the work, in order.
-        labels: class of each, or None.
-        left_out: file name (of a face `name#1`, …) to reason.
-        classes: names of the classes, or None.
-        facts: for the report.
-        source_of: from a picture's number in the work to its file's place in the source's list of names.
-        number_of: from a picture's number in the work to the one that is shown, by which `drop=` leaves it out.
-        details: further parts of the manifest.
-    """
-
-    pictures: list[int]
-    labels: list[int] | None
-    left_out: dict[str, str]
-    classes: list[str] | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    pictures: list[int]  # numbers of those used in the work, in order
+    labels: list[int] | None  # class of each, or None
+    left_out: dict[str, str]  # file name (of a face `name#1`, …) to reason
+    classes: list[str] | None = None  # names of the classes, or None
+    facts: dict[str, Any] = field(default_factory=dict)  # for the report
+    # from a picture's number in the work to its file's place in the source's list of names
     source_of: Callable[[int], int] = int
+    # from a picture's number in the work to the one that is shown, by which `drop=` leaves it out
     number_of: Callable[[int], int | str] = int
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)  # further parts of the manifest
 
 
 def entries(
@@ -48,7 +39,7 @@ def entries(
     """Rows of the manifest: `file` in a zip or `record` of TFRecords, what it was made of, what was done."""
     rows = []
     for i, number in enumerate(outcome.pictures):
-        hidden = ("png_bytes", "colour")
+        hidden = (CHECKSUM, "colour")
         record = {key: value for key, value in work.records[number].items() if key not in hidden}
         label = {} if outcome.labels is None else {"label": outcome.labels[i]}
         place = {"file": member_name(i)} if settings.format == "zip" else {"record": i}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..files import write_text
+from ..files import atomic_write, write_text
 from .manifest import NAME
 from .work_folder import Unfinished
 
@@ -27,30 +27,14 @@ def member_name(index: int) -> str:
 def write_zip(
     out: Path, work: Unfinished, numbers: Sequence[int], labels: Sequence[int] | None, manifest: dict[str, Any]
 ) -> None:
-    """Write PNGs, `dataset.json` and the manifest to a zip, whole or not at all.
-
-    Args:
-        out: target.
-        work: which holds the PNGs.
-        numbers: of the pictures, in order.
-        labels: class of each, or None.
-        manifest: plain data.
-    """
+    """Write the numbered PNGs of the work, `dataset.json` and the manifest to a zip, whole or not at all."""
     names = [member_name(i) for i in range(len(numbers))]
     table = None if labels is None else [[name, label] for name, label in zip(names, labels, strict=True)]
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name, number in zip(names, numbers, strict=True):
-                    archive.writestr(zipfile.ZipInfo(name, _EPOCH), work.path(number).read_bytes())
-                archive.writestr(zipfile.ZipInfo("dataset.json", _EPOCH), json.dumps({"labels": table}))
-                archive.writestr(zipfile.ZipInfo(NAME, _EPOCH), json.dumps(manifest, indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_write(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for name, number in zip(names, numbers, strict=True):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), work.path(number).read_bytes())
+        archive.writestr(zipfile.ZipInfo("dataset.json", _EPOCH), json.dumps({"labels": table}))
+        archive.writestr(zipfile.ZipInfo(NAME, _EPOCH), json.dumps(manifest, indent=1))
 
 
 def write_tfrecord(

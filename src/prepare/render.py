@@ -24,26 +24,16 @@ Made = TypeVar("Made")
 
 
 class Renderer:
-    """Makes the pictures of one source, from several threads.
-
-    Args:
-        settings: the choices.
-        source: what to read from.
-    """
+    """Makes the pictures of one source, from several threads."""
 
     def __init__(self, settings: PrepareSettings, source: Source) -> None:
         self.settings, self.source = settings, source
 
     def __call__(self, name: str, num_bytes: int = 0, fit: Similarity | None = None) -> tuple[Record, bytes | None]:
-        """Read, decode, cut, resize and encode one picture.
+        """Read, decode, cut (to `fit`, else to the crop that is set), resize and encode one picture.
 
-        Args:
-            name: in the source.
-            num_bytes: of the file where known: large ones are read one at a time.
-            fit: what to cut out; None for the crop that is set.
-
-        Returns:
-            Record (`sha256`, `size`, `crop` or `quad`, `notes`, `hash`, `colour`; or `reason` alone) and PNG, or None.
+        Returned are a record (`sha256`, `size`, `crop` or `quad`, `notes`, `hash`, `colour`; or `reason` alone) and the
+        PNG, or None.
         """
         try:
             record, rgb = read_and_make(self.source, name, num_bytes, lambda data: self._render(data, fit))
@@ -80,17 +70,7 @@ class Renderer:
 
 
 def read_and_make(source: Source, name: str, num_bytes: int, make: Callable[[bytes], Made]) -> Made:
-    """Read a file and make something of it, large pictures one at a time over all threads.
-
-    Args:
-        source: what to read from.
-        name: of the file.
-        num_bytes: of the file where known, else 0.
-        make: is given its bytes.
-
-    Raises:
-        BadPicture: when it cannot be read, or as `make` raises.
-    """
+    """Read a file of `num_bytes` (0: not known) and `make` something of it, large ones one at a time in all threads."""
     with _one_large_at_a_time if num_bytes > LARGE_BYTES else nullcontext():
         data = source.read(name)
         alone = num_bytes <= LARGE_BYTES and _num_pixels(data) > LARGE_PIXELS
@@ -99,11 +79,7 @@ def read_and_make(source: Source, name: str, num_bytes: int, make: Callable[[byt
 
 
 def decoded(data: bytes, settings: PrepareSettings) -> tuple[np.ndarray, list[str]]:
-    """Decode a picture to uint8 `[H, W, 3]`, with notes on what was converted.
-
-    Raises:
-        BadPicture: with the reason, also for a picture smaller than `min_px`.
-    """
+    """Decode a picture to uint8 `[H, W, 3]`, with notes; a BadPicture is also one smaller than `min_px`."""
     picture = decode_picture(data, background=settings.backdrop.behind, max_pixels=settings.max_pixels)
     height, width = picture.rgb.shape[:2]
     if settings.min_px is not None and min(width, height) < settings.min_px:

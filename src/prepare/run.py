@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..errors import UserError
 from ..options import OptionError, read
 from .detectors import open_face_detector
 from .drawn_faces import prepare_faces
-from .duplicates import Duplicates
+from .duplicates import near_duplicates
 from .face_boxes import FaceDetector
 from .ferg import Frame, TooFew, read_tree
 from .ferg_choice import FergChoice, describe, first_choice
@@ -25,7 +24,7 @@ from .parallel import in_order, quiet_decoders
 from .render import Record, Renderer
 from .settings import OUT_FOLDER, PrepareSettings
 from .similarity import Similarity, fit_similarity
-from .work_folder import Unfinished, remove, unfinished
+from .work_folder import Unfinished, clean, unfinished
 
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
@@ -41,30 +40,20 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def prepare(settings: PrepareSettings) -> Path:
-    """Read a source and write the data set, its report and contact sheets; go on where an earlier start stopped.
-
-    Args:
-        settings: the choices.
-
-    Returns:
-        The zip or folder.
-
-    Raises:
-        UserError: for a source without enough usable pictures, or a target that cannot be written or is not ours.
-    """
+    """Read a source and write the data set (returned), its report and contact sheets; go on where it stopped before."""
     out = settings.target
     source, names = _open(settings.source)
     settings, detector = _with_detector(settings)
     stamp, sizes = source_status(source, settings.source, names)
     known = read_manifest(out)
     if known is not None and is_same(known, settings, stamp):
-        shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
+        clean(out, settings.report_folder)
         print(f"{out} is there already, made of the same pictures with the same options: nothing to do")
         if (settings.report_folder / "report.json").is_file():
             print(f"report: {settings.report_folder / 'report.json'}")
         return out
     _check_target(settings, known, stamp)
-    with quiet_decoders(), unfinished(out, key_of(settings, stamp)) as work:
+    with quiet_decoders(), unfinished(out, key_of(settings, stamp), settings.report_folder) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
         if detector is not None:
@@ -82,7 +71,7 @@ def prepare(settings: PrepareSettings) -> Path:
             settings, stamp, entries(settings, names, work, outcome), outcome.classes, outcome.details
         )
         _WRITERS[settings.format](out, work, outcome.pictures, outcome.labels, manifest)
-        remove(work)
+        shutil.rmtree(work.folder, ignore_errors=True)
     print(f"written: {out}")
     usual = settings.recipe != "folder" and out == OUT_FOLDER / f"{settings.recipe}.zip"
     options = f"dataset={settings.recipe}" if usual else f"dataset=folder dataset.path={shown(out)}"
@@ -91,11 +80,7 @@ def prepare(settings: PrepareSettings) -> Path:
 
 
 def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp: str) -> None:
-    """Say that a set will be replaced.
-
-    Raises:
-        UserError: for what is not ours, and, unless `out` was asked for, for a set of another source.
-    """
+    """Say that a set will be replaced."""
     out = settings.target
     if known is None:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -115,7 +100,8 @@ def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDete
         return settings, None
     faces = settings.faces
     detector = open_face_detector(faces.detector, faces.sha256, weights_folder=settings.weights)
-    return replace(settings, faces=faces.crops().with_detector(detector)), detector
+    score = detector.default_min_score if faces.min_score is None else faces.min_score
+    return replace(settings, faces=replace(faces, min_score=score, identity=detector.identity())), detector
 
 
 class _Job:
@@ -147,10 +133,13 @@ class _Job:
         self._make({i: {} for i in wanted}, {})
         left_out |= self._refused(wanted)
         kept = self._of_one_size([i for i in wanted if i not in left_out], left_out)
-        pairs = self._duplicates(kept, left_out)
-        kept = [i for i in kept if i not in left_out]
+        facts: dict[str, Any] = {}
+        if self.settings.near_bits is not None:
+            copies, names = near_duplicates(kept, self.work.records, self.settings.near_bits), self.names
+            left_out |= {i: f"{DUPLICATE} of {names[j]} ({n} of 64 bits differ)" for i, (j, n) in copies.items()}
+            facts["duplicates"] = [[names[i], names[j], n] for i, (j, n) in copies.items()]
+            kept = [i for i in kept if i not in copies]
         classes = None if table is None else [table[self.names[i]] for i in kept]
-        facts: dict[str, Any] = {} if self.settings.near_bits is None else {"duplicates": pairs}
         facts |= {"labels_problem": labels.problem} if labels.problem else {}
         return Outcome(kept, classes, {self.names[i]: left_out[i] for i in sorted(left_out)}, facts=facts)
 
@@ -194,14 +183,14 @@ class _Job:
     def _make(self, extra: Mapping[int, Record], fits: Mapping[int, Similarity]) -> None:
         """Make the pictures that are not there yet."""
         todo = [i for i in extra if i not in self.work.records]
-        call = partial(self._one, fits)
+
+        def one(number: int) -> tuple[Record, bytes | None]:
+            return self.render(self.names[number], self.sizes[number], fits.get(number))
+
         with tqdm(total=len(extra), initial=len(extra) - len(todo), desc="pictures", unit="img", disable=None) as bar:
-            for number, (record, png) in in_order(call, todo):
+            for number, (record, png) in in_order(one, todo):
                 self.work.add(number, record | extra[number], png)
                 bar.update()
-
-    def _one(self, fits: Mapping[int, Similarity], number: int) -> tuple[Record, bytes | None]:
-        return self.render(self.names[number], self.sizes[number], fits.get(number))
 
     def _refused(self, numbers: Iterable[int]) -> dict[int, str]:
         records = self.work.records
@@ -215,21 +204,6 @@ class _Job:
             if records[i]["size"] != first:
                 left_out[i] = f"{'x'.join(map(str, records[i]['size']))}, the first is {'x'.join(map(str, first))}"
         return [i for i in numbers if i not in left_out]
-
-    def _duplicates(self, numbers: Iterable[int], left_out: dict[int, str]) -> list[list[Any]]:
-        if self.settings.near_bits is None:
-            return []
-        search, kept, pairs = Duplicates(self.settings.near_bits), [], []
-        for i in numbers:
-            record = self.work.records[i]
-            found = search.find(int(record["hash"], 16), record["colour"])
-            if found is None:
-                kept.append(i)
-                continue
-            earlier = self.names[kept[found[0]]]
-            left_out[i] = f"{DUPLICATE} of {earlier} ({found[1]} of 64 bits differ)"
-            pairs.append([self.names[i], earlier, found[1]])
-        return pairs
 
 
 def _open(path: Path) -> tuple[Source, list[str]]:
@@ -245,11 +219,7 @@ def _open(path: Path) -> tuple[Source, list[str]]:
 
 
 def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Numbers of the files that a drop list names, by number or name.
-
-    Raises:
-        UserError: for what is neither.
-    """
+    """Numbers of the files that a drop list names, by number or name."""
     places = {name: i for i, name in enumerate(names)}
     found = []
     for entry in entries:

@@ -14,7 +14,7 @@ from ..fetch import WeightsFolder
 from ..files import expanded
 from ..options import OptionError, Options, Range, choice
 from .crop import CROPS, FILTERS
-from .face_settings import FaceCrops, FaceSettings, detector_kind
+from .face_settings import FaceSettings, detector_kind
 from .farthest import SELECTIONS
 from .ferg import DEFAULT_COUNT
 from .similarity import PADDINGS, Triple, read_points
@@ -146,7 +146,7 @@ class PrepareSettings(Options):
             points = None if self.points is None else {k: [list(p) for p in v] for k, v in sorted(self.points.items())}
             align = {"points": points, "padding": self.align.padding or PADDINGS[0]}
             known |= {"count": self.num_pictures, "select": self.select or SELECTIONS[0], "align": align}
-        if isinstance(self.faces, FaceCrops):
+        if self.recipe == "yuanshen":
             known["faces"] = self.faces.choices()
         return known
 

@@ -32,15 +32,10 @@ Triple = tuple[Point, Point, Point]
 
 @dataclass(frozen=True)
 class Similarity:
-    """Picture coordinates (px) of the crop's corner, and the crop's side as a vector: rotation and scale.
+    """Picture coordinates (px) of the crop's corner, and the crop's side as a vector: rotation and scale."""
 
-    Attributes:
-        corner: top left, x + iy.
-        side: along the top edge, x + iy.
-    """
-
-    corner: complex
-    side: complex
+    corner: complex  # top left, x + iy
+    side: complex  # along the top edge, x + iy
 
     def quad(self) -> list[Point]:
         """Corners top left, bottom left, bottom right, top right in px."""
@@ -59,11 +54,7 @@ def fit_similarity(points: Triple) -> Similarity:
 
 
 def read_points(path: str | Path) -> dict[str, Triple]:
-    """Read a YAML file `character: [[x, y], [x, y], [x, y]]`, left eye, right eye, mouth, in px.
-
-    Raises:
-        ValueError: for a file that cannot be read or is something else, and eyes that are swapped.
-    """
+    """Read a YAML file `character: [[x, y], [x, y], [x, y]]`, left eye, right eye, mouth, in px; or a ValueError."""
     path = expanded(path)
     try:
         table = yaml.safe_load(path.read_text())
@@ -103,20 +94,10 @@ def _is_point(value: Any) -> bool:
 def warp(
     rgb: np.ndarray, crop: Similarity, resolution: int, filter_name: str, fill: tuple[int, int, int] | None
 ) -> np.ndarray:
-    """Cut a turned square out of a picture.
+    """Cut a turned square out of a picture uint8 `[H, W, 3]`: uint8 `[resolution, resolution, 3]`.
 
-    Args:
-        rgb: uint8 `[H, W, 3]`.
-        crop: what to cut.
-        resolution: px a side of the result.
-        filter_name: of the final reduction, from twice or more the size.
-        fill: colour beyond the picture's edge; None reflects the picture.
-
-    Returns:
-        uint8 `[resolution, resolution, 3]`.
-
-    Raises:
-        BadPicture: when the square is many times larger than the picture.
+    The filter is of the final reduction, from twice or more the size; beyond the edge lies a colour, or (None) the
+    picture's reflection. A square many times larger than the picture is a BadPicture.
     """
     height, width = rgb.shape[:2]
     if abs(crop.side) > _MAX_REACH * max(height, width):

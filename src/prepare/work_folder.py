@@ -2,15 +2,17 @@
 
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import UserError
-from ..files import write_text
-from ..lock import exclusive
+from ..files import remove_partials, unwritable, write_text
+from ..lock import attempt, exclusive
 from .render import Record
+
+CHECKSUM = "png_crc32"
 
 
 class Unfinished:
@@ -31,7 +33,7 @@ class Unfinished:
         """Keep a picture (or, without PNG, that it was left out)."""
         if png is not None:
             self.path(number).write_bytes(png)
-            record = {**record, "png_bytes": len(png)}
+            record = {**record, CHECKSUM: zlib.crc32(png)}
         self.records[number] = record
         self._log.write(json.dumps({"number": number, **record}) + "\n")
         self._log.flush()
@@ -52,17 +54,31 @@ class Unfinished:
         write_text(self.folder / f"{name}.json", json.dumps(value))
 
 
+def clean(out: Path, *others: Path) -> None:
+    """Delete what a process has left that was killed when `out` was written, unless one is at work on it."""
+    with attempt(_lock(out)) as ours:  # which takes the lock's file away, too
+        if ours:
+            shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
+            for place in (out.parent, *others):
+                remove_partials(place)
+
+
+def _lock(out: Path) -> Path:
+    return out.with_name(f".{out.name}.lock")
+
+
 @contextmanager
-def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
+def unfinished(out: Path, key: str, *others: Path) -> Iterator[Unfinished]:
     """Open the work on `out`, with what an earlier start with the same `key` has done; one process at a time.
 
-    Raises:
-        UserError: when the folder cannot be written.
+    Leftovers of killed processes go, beside `out` and in `others`, folders that are written too.
     """
     folder = out.with_name(f".{out.name}.unfinished")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(out.with_name(f".{out.name}.lock"), waiting=lambda: print(f"waiting for another run on {out}")):
+        with exclusive(_lock(out), waiting=lambda: print(f"waiting for another run on {out}")):
+            for place in (out.parent, *others):
+                remove_partials(place)
             known = folder / "key"
             if not known.is_file() or known.read_text() != key:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -72,16 +88,11 @@ def unfinished(out: Path, key: str) -> Iterator[Unfinished]:
             with open(folder / "records.jsonl", "a", encoding="utf-8") as log:
                 yield Unfinished(folder, records, log)
     except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
-
-
-def remove(work: Unfinished) -> None:
-    """Delete work that is finished."""
-    shutil.rmtree(work.folder, ignore_errors=True)
+        raise unwritable(f"out={out}", error) from error
 
 
 def _records(folder: Path) -> dict[int, Record]:
-    """Read the log up to damage by an interruption, without pictures that are not there in full."""
+    """Read the log up to damage by an interruption, without pictures that are not there as they were made."""
     path = folder / "records.jsonl"
     records: dict[int, Record] = {}
     good = []
@@ -92,7 +103,7 @@ def _records(folder: Path) -> dict[int, Record]:
             whole = (
                 "reason" in record
                 or "faces" in record
-                or (folder / f"{number}.png").stat().st_size == record["png_bytes"]
+                or zlib.crc32((folder / f"{number}.png").read_bytes()) == record[CHECKSUM]
             )
         except (ValueError, KeyError, OSError):
             continue

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import atomic_write, expanded
+from ..files import atomic_write, expanded, save_array
 from ..networks import Generator
 from ..weights import ZIP_MAGIC, Refused, as_tensor, is_legacy, open_buffer, read_legacy, read_zip
 
@@ -30,19 +30,12 @@ MAX_CODES = 10_000
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes of one picture.
+    """The codes of one picture."""
 
-    Attributes:
-        name: of the picture.
-        ws: `[L, w_dim]` float32.
-        noise: its own noise maps `[r, r]`, one a convolution, or None for the network's.
-        meta: plain data from the file.
-    """
-
-    name: str
-    ws: Tensor
-    noise: tuple[Tensor, ...] | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # of the picture
+    ws: Tensor  # `[L, w_dim]` float32
+    noise: tuple[Tensor, ...] | None = None  # its own noise maps `[r, r]`, one a convolution, or None for the network's
+    meta: Mapping[str, Any] = field(default_factory=dict)  # plain data from the file
 
 
 def read_codes(path: str | Path, G: Generator) -> list[Codes]:
@@ -146,8 +139,7 @@ def save_codes(folder: str | Path, codes: Codes) -> Path:
     target = Path(folder) / f"{codes.name}.safetensors"
     header = {_HEADER_KEY: json.dumps(dict(codes.meta), allow_nan=False)}
     try:
-        with atomic_write(target.with_name(f"{codes.name}.npy")) as partial, open(partial, "wb") as file:
-            np.save(file, ws.numpy())
+        save_array(target.with_name(f"{codes.name}.npy"), ws.numpy())
         with atomic_write(target) as partial:
             save_file(tensors, partial, metadata=header)
     except OSError as error:  # of the name itself, such as one that is too long
@@ -172,35 +164,27 @@ def stacked(codes: Sequence[Codes], G: Generator) -> tuple[Tensor, str | list[Te
     return ws, maps
 
 
-@dataclass(frozen=True)
-class _Entry:
-    name: str
-    ws: Tensor
-    noise: Sequence[Tensor] | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _read_npy(path: Path) -> list[_Entry]:
+def _read_npy(path: Path) -> list[Codes]:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise Refused("not a .npy file of numbers") from error
     if not isinstance(array, np.ndarray):
         raise Refused("an archive under the name of a .npy file")
-    return [_Entry(path.stem, _numbers(array))]
+    return [Codes(path.stem, _numbers(array))]
 
 
-def _read_npz(path: Path) -> list[_Entry]:
+def _read_npz(path: Path) -> list[Codes]:
     try:
         with np.load(path, allow_pickle=False) as file:
             if "w" not in file.files:
                 raise Refused(f"an archive without w, which projector.py writes; it holds {', '.join(file.files[:6])}")
-            return [_Entry(path.stem, _numbers(file["w"]))]
+            return [Codes(path.stem, _numbers(file["w"]))]
     except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise Refused("not a .npz archive of numbers") from error
 
 
-def _read_torch(path: Path) -> list[_Entry]:
+def _read_torch(path: Path) -> list[Codes]:
     data = open_buffer(path)
     if bytes(data[:4]) == ZIP_MAGIC:
         value = read_zip(data)
@@ -209,7 +193,7 @@ def _read_torch(path: Path) -> list[_Entry]:
     else:
         raise Refused("not a file of torch.save")
     if not isinstance(value, Mapping):
-        return [_Entry(path.stem, as_tensor(value, "the file's content").clone())]
+        return [Codes(path.stem, as_tensor(value, "the file's content").clone())]
     if "latent" in value:
         return [_torch_entry(path.stem, value)]
     entries = [
@@ -222,26 +206,26 @@ def _read_torch(path: Path) -> list[_Entry]:
     return entries
 
 
-def _torch_entry(name: str, item: Mapping[str, Any]) -> _Entry:
+def _torch_entry(name: str, item: Mapping[str, Any]) -> Codes:
     noise = item.get("noise")
     maps = None
     if noise is not None:
         if not isinstance(noise, list | tuple):
             raise Refused("noise that is no list of maps")
-        maps = [as_tensor(m, f"noise map {i}").clone() for i, m in enumerate(noise)]
-    return _Entry(name or "picture", as_tensor(item["latent"], "latent").clone(), maps)
+        maps = tuple(as_tensor(m, f"noise map {i}").clone() for i, m in enumerate(noise))
+    return Codes(name or "picture", as_tensor(item["latent"], "latent").clone(), maps)
 
 
-def _read_safetensors(path: Path) -> list[_Entry]:
+def _read_safetensors(path: Path) -> list[Codes]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             keys = sorted(file.keys())
             text = (file.metadata() or {}).get(_HEADER_KEY)
             if "ws" not in keys:
                 raise Refused("a safetensors file, but not one of codes (it has no ws)")
-            maps = [file.get_tensor(key) for key in keys if key.startswith("noise.")]
+            maps = tuple(file.get_tensor(key) for key in keys if key.startswith("noise."))
             meta = json.loads(text) if text else {}
-            return [_Entry(path.stem, file.get_tensor("ws"), maps or None, meta)]
+            return [Codes(path.stem, file.get_tensor("ws"), maps or None, meta)]
     except (SafetensorError, ValueError) as error:
         raise Refused(f"not a readable safetensors file ({error}); was it copied in full?") from error
 

@@ -12,21 +12,12 @@ SMALLEST_PX = 8
 
 
 def fresh_maps(G: Generator, generator: torch.Generator) -> list[Tensor]:
-    """Normal noise for each convolution: `[1, 1, r, r]` each, on the generator's device."""
-    layers = G.synthesis.layers()
-    device = G.mapping.w_avg.device
-    return [torch.randn([1, 1, s.resolution, s.resolution], generator=generator).to(device) for s in layers]
+    """Normal noise for each convolution: `[1, r, r]` each, on the host."""
+    return [torch.randn([1, s.resolution, s.resolution], generator=generator) for s in G.synthesis.layers()]
 
 
 def not_noise(maps: Sequence[Tensor]) -> Tensor:
-    """How far maps are from white noise: squared correlation of neighbours, over scales down to 8 px.
-
-    Args:
-        maps: `[N, 1, r, r]` each.
-
-    Returns:
-        `[N]`.
-    """
+    """How far maps `[N, 1, r, r]` are from white noise, `[N]`: squared correlation of neighbours, down to 8 px."""
     total = torch.zeros([len(maps[0])], device=maps[0].device)
     for scale in maps:
         while True:
@@ -40,7 +31,7 @@ def not_noise(maps: Sequence[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def normalize_(maps: Sequence[Tensor]) -> None:
-    """Bring each map `[1, 1, r, r]` to mean 0 and mean square 1, in place."""
+    """Bring each map of `[N, 1, r, r]` to mean 0 and mean square 1, in place."""
     for noise in maps:
-        noise -= noise.mean()
-        noise *= noise.square().mean().rsqrt()
+        noise -= noise.mean(dim=(1, 2, 3), keepdim=True)
+        noise *= noise.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()

@@ -4,9 +4,6 @@ The own one compares pyramids of pixels and feature maps of the embedded network
 fitted to human judgements, and its numbers are not comparable with LPIPS.
 """
 
-import copy
-from typing import Protocol
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,22 +25,22 @@ PYRAMID_LEVELS = 4
 LPIPS_MAX_PX = 256
 
 
-class Distance(Protocol):
-    """What the projector asks of a distance.
+class Distance(nn.Module):
+    """What the projector asks of a distance."""
 
-    Attributes:
-        name: what was measured, for reports.
-    """
+    name: str  # what was measured, for reports
 
-    name: str
+    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Measure `[N]` distances of float images `[N, 3, H, W]` in [-1, 1] from targets of the same shape."""
+        return self.compare(images, self.describe(targets))
 
     def describe(self, targets: Tensor) -> list[Tensor]:
         """What `compare` needs of float targets `[N, 3, H, W]` in [-1, 1], computed once."""
-        ...
+        raise NotImplementedError
 
     def compare(self, images: Tensor, described: list[Tensor]) -> Tensor:
         """Measure `[N]` distances of images from targets described before, differentiable in the images."""
-        ...
+        raise NotImplementedError
 
 
 def perceptual_distance(
@@ -69,7 +66,7 @@ def perceptual_distance(
     return PerceptualDistance(device=device)
 
 
-class LpipsDistance(nn.Module):
+class LpipsDistance(Distance):
     """LPIPS v0.1 with VGG16; pictures above 256 px are averaged down to 256 px first, as in StyleGAN2's projector."""
 
     name = "lpips-vgg-0.1"
@@ -77,10 +74,6 @@ class LpipsDistance(nn.Module):
     def __init__(self, *, device: torch.device | str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER) -> None:
         super().__init__()
         self.network = load_lpips(device, weights_folder)
-
-    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Measure `[N]` distances of float images `[N, 3, H, W]` in [-1, 1] from targets of the same shape."""
-        return self.compare(images, self.describe(targets))
 
     def describe(self, targets: Tensor) -> list[Tensor]:
         """What `compare` needs of targets, computed once: their feature maps."""
@@ -91,7 +84,7 @@ class LpipsDistance(nn.Module):
         return self.network.compare(_at_most(images, LPIPS_MAX_PX), described)
 
 
-class PerceptualDistance(nn.Module):
+class PerceptualDistance(Distance):
     """Distance of image pairs, differentiable in the first.
 
     The sum over feature maps of the squared difference of unit-length channel vectors (as in LPIPS, arXiv 1801.03924,
@@ -102,15 +95,9 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self, *, device: torch.device | str = "cpu") -> None:
         super().__init__()
-        extractor = get_extractor("embedded")
+        extractor = get_extractor("embedded", device=str(device))
         assert isinstance(extractor, EmbeddedExtractor)
         self.network: EmbeddedNetwork = extractor.network
-        if torch.device(device).type != "cpu":
-            self.network = copy.deepcopy(self.network).to(device)
-
-    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Measure `[N]` distances of float images `[N, 3, H, W]` in [-1, 1] from targets of the same shape."""
-        return self.compare(images, self.describe(targets))
 
     def describe(self, targets: Tensor) -> list[Tensor]:
         """What `compare` needs of targets, computed once: their pyramid and feature maps."""

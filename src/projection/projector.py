@@ -3,26 +3,28 @@
 W+ gives each layer a code of its own (Image2StyleGAN, arXiv 1904.03189). In this project's recipe codes are held near
 the average code, in units of the spread of W, so that another network (a blend) can render them as well.
 
-Each picture has an optimiser, a clock and random numbers of its own, which depend on the picture alone: its result does
-not depend on which others it shares a batch with, up to the rounding of batched arithmetic.
+Each picture has a clock and random numbers of its own, which depend on the picture alone: its result does not depend on
+which others it shares a batch with, up to the rounding of batched arithmetic.
 """
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..cuda_graphs import CudaRecorder
 from ..data import to_uint8
 from ..device import send
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
-from ..networks import Generator, Precision, computing_in
-from .noise_maps import fresh_maps, normalize_, not_noise
-from .perceptual import Distance, perceptual_distance
-from .schedule import ProjectionSettings, descent_start, learning_rate, noise_scale, noise_unit
+from ..networks import Generator
+from .descent import Descent, Frame
+from .noise_maps import fresh_maps
+from .perceptual import perceptual_distance
+from .schedule import ProjectionSettings
 
 W_SAMPLES = 10_000
 BATCH, BATCH_PIXELS = 16, 16 * 256 * 256  # pictures at a time: 16 up to 256 px, fewer of larger ones
@@ -30,24 +32,15 @@ BATCH, BATCH_PIXELS = 16, 16 * 256 * 256  # pictures at a time: 16 up to 256 px,
 
 @dataclass(frozen=True)
 class Projection:
-    """Result of a projection.
+    """Result of a projection."""
 
-    Attributes:
-        codes: `[N, L, w_dim]` float32.
-        images: reconstructions, uint8 `[N, 3, H, W]`.
-        distances: perceptual distance of each reconstruction, float32 `[N]`.
-        start_distances: the same of the average face, float32 `[N]`.
-        measure: name of the perceptual distance.
-        steps: optimiser steps that each picture took, `[N]`.
-        noise: optimised noise maps `[N, r, r]`, one a convolution; None where they were left alone.
-    """
-
-    codes: Tensor
-    images: Tensor
-    distances: Tensor
-    start_distances: Tensor
-    measure: str
-    steps: Tensor
+    codes: Tensor  # `[N, L, w_dim]` float32
+    images: Tensor  # reconstructions, uint8 `[N, 3, H, W]`
+    distances: Tensor  # perceptual distance of each reconstruction, float32 `[N]`
+    start_distances: Tensor  # the same of the average face, float32 `[N]`
+    measure: str  # name of the perceptual distance
+    steps: Tensor  # optimiser steps that each picture took, `[N]`
+    # optimised noise maps `[N, r, r]`, one a convolution; None where they were left alone
     noise: list[Tensor] | None = None
 
     def quality(self) -> Tensor:
@@ -90,10 +83,12 @@ def project(
     settings = settings or ProjectionSettings()
     _check(G, targets, start)
     batch = batch or max(min(BATCH, BATCH_PIXELS // G.resolution**2), 1)
-    distance = perceptual_distance(settings.distance, device=G.mapping.w_avg.device, weights_folder=weights_folder)
+    device = G.mapping.w_avg.device
+    distance = perceptual_distance(settings.distance, device=device, weights_folder=weights_folder)
+    recorder = CudaRecorder(device, otherwise="project with device=cpu") if device.type == "cuda" else None
     state, frozen = G.training, [p for p in G.parameters() if p.requires_grad]
     G.eval().requires_grad_(False)
-    frame = _Frame(G, settings, distance, *_w_statistics(G))
+    frame = Frame(G, settings, distance, *_w_statistics(G), recorder)
     parts = []
     try:
         with tqdm(
@@ -121,126 +116,32 @@ def picture_seed(picture: Tensor, seed: int) -> int:
     return int.from_bytes(digest[:7], "little")
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """What all pictures share; of W the mean `[w_dim]` and the standard deviation of a component."""
-
-    G: Generator
-    settings: ProjectionSettings
-    distance: Distance
-    w_avg: Tensor
-    w_std: Tensor
-
-    @property
-    def num_codes(self) -> int:
-        return self.G.num_ws if self.settings.space == "w+" else 1
-
-    def render(self, codes: Tensor, noise: str | list[Tensor]) -> Tensor:
-        """Images `[N, 3, H, W]` of codes `[N, 1 or L, w_dim]`."""
-        with computing_in(Precision(self.settings.precision), self.G.synthesis):
-            return self.G.synthesis(codes.expand(-1, self.G.num_ws, -1), noise=noise)
-
-
-@dataclass(eq=False)
-class _Picture:
-    """One picture on its way: its place in the batch, variables, optimiser, clock and history."""
-
-    index: int
-    codes: Tensor
-    maps: list[Tensor]
-    optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-    clock: int = 0
-    taken: int = 0
-    history: list[float] = field(default_factory=list)
-
-    def advance(self, distance: float, settings: ProjectionSettings) -> int:
-        """Go on by a step, or to the final descent on a plateau; returns how far the clock moved."""
-        before = self.clock
-        self.taken += 1
-        self.clock += 1
-        if settings.patience is not None and self.clock < descent_start(settings):
-            self.history.append(distance)
-            n = settings.patience
-            recent, earlier = self.history[-n:], self.history[-2 * n : -n]
-            if len(earlier) == n and sum(recent) > (1 - settings.plateau) * sum(earlier):
-                self.clock = descent_start(settings)
-        return self.clock - before
-
-
-def _begin(frame: _Frame, index: int, target: Tensor, start: Tensor | None, seed: int) -> _Picture:
-    settings, device = frame.settings, frame.w_avg.device
-    generator = torch.Generator().manual_seed(picture_seed(target, seed))
+def _project_batch(frame: Frame, targets: Tensor, start: Tensor | None, seed: int, bar: tqdm) -> Projection:
+    G, settings, device = frame.G, frame.settings, frame.w_avg.device
+    generators = [torch.Generator().manual_seed(picture_seed(target, seed)) for target in targets]
+    drawn = [fresh_maps(G, generator) for generator in generators] if settings.noise else []
+    maps = [send(torch.stack(each), device) for each in zip(*drawn, strict=True)]
     if start is None:
-        codes = frame.w_avg.expand(1, frame.num_codes, -1)
+        codes = frame.w_avg.expand(len(targets), frame.num_codes, -1)
     else:
-        codes = start[None].to(device) if settings.space == "w+" else start.mean(dim=0).expand(1, 1, -1).to(device)
-    codes = codes.clone().requires_grad_(True)
-    maps = [m.requires_grad_(True) for m in fresh_maps(frame.G, generator)] if settings.noise else []
-    optimizer = torch.optim.Adam([codes, *maps], betas=(0.9, 0.999), lr=settings.lr)
-    return _Picture(index, codes, maps, optimizer, generator)
-
-
-def _project_batch(frame: _Frame, targets: Tensor, start: Tensor | None, seed: int, bar: tqdm) -> Projection:
-    settings, device = frame.settings, frame.w_avg.device
+        codes = (start if settings.space == "w+" else start.mean(dim=1, keepdim=True)).to(device)
     with torch.no_grad():
         described = frame.distance.describe(targets.to(device).float() / 127.5 - 1)
-    pictures = [_begin(frame, i, t, None if start is None else start[i], seed) for i, t in enumerate(targets)]
-    active = list(pictures)
-    wanted = described
-    while active:
-        distances = _step(frame, active, wanted)
-        values = [0.0] * len(active) if settings.patience is None else distances.tolist()  # a wait a step
-        for picture, value in zip(active, values, strict=True):
-            bar.update(picture.advance(value, settings))
-        remaining = [p for p in active if p.clock < settings.steps]
-        if len(remaining) < len(active):
-            active = remaining
-            wanted = [d[[p.index for p in active]] for d in described]
+    found = Descent(frame, described, codes, maps, generators).run(bar)
     with torch.no_grad():
-        codes = torch.cat([p.codes.detach() for p in pictures]).expand(-1, frame.G.num_ws, -1).contiguous()
-        maps = _stacked(pictures)
-        images = frame.G.synthesis(codes, noise=maps or "const")
-        average = frame.G.synthesis(frame.w_avg.expand(1, frame.G.num_ws, -1)).expand(len(targets), -1, -1, -1)
+        codes = torch.stack([one.codes for one in found]).expand(-1, G.num_ws, -1).contiguous()
+        maps = [torch.stack(each) for each in zip(*(one.maps for one in found), strict=True)]
+        images = G.synthesis(codes, noise=maps or "const")
+        average = G.synthesis(frame.w_avg.expand(1, G.num_ws, -1)).expand(len(targets), -1, -1, -1)
         return Projection(
             codes.cpu(),
             to_uint8(images).cpu(),
             frame.distance.compare(images, described).cpu(),
             frame.distance.compare(average, described).cpu(),
             frame.distance.name,
-            torch.tensor([p.taken for p in pictures]),
-            [m[:, 0].detach().cpu() for m in maps] or None,
+            torch.tensor([one.steps for one in found]),
+            [m[:, 0].cpu() for m in maps] or None,
         )
-
-
-def _step(frame: _Frame, active: list[_Picture], described: list[Tensor]) -> Tensor:
-    """One optimiser step of each picture; returns their distances `[n]`."""
-    settings, device = frame.settings, frame.w_avg.device
-    unit = noise_unit(settings, frame.G.w_dim, frame.G.num_ws)
-    shape = [1, frame.num_codes, frame.G.w_dim]
-    drawn = send(torch.cat([torch.randn(shape, generator=p.generator) for p in active]), device)
-    noisy = []
-    for picture, noise in zip(active, drawn.split(1), strict=True):
-        noisy.append(picture.codes + noise * frame.w_std * (unit * noise_scale(picture.clock, settings)))
-        picture.optimizer.param_groups[0]["lr"] = learning_rate(picture.clock, settings)
-        picture.optimizer.zero_grad()
-    codes, maps = torch.cat([p.codes for p in active]), _stacked(active)
-    images = frame.render(torch.cat(noisy), maps or "const")
-    distances = frame.distance.compare(images, described)
-    far = ((codes - frame.w_avg) / frame.w_std).square().mean(dim=(1, 2))
-    losses = distances + settings.code_weight * far
-    if maps:
-        losses = losses + settings.noise_weight * not_noise(maps)
-    losses.sum().backward()  # a sum, not a mean: a picture's gradient does not depend on how many there are
-    for picture in active:
-        picture.optimizer.step()
-        normalize_(picture.maps)
-    return distances.detach()
-
-
-def _stacked(pictures: list[_Picture]) -> list[Tensor]:
-    """The pictures' noise maps, `[n, 1, r, r]` a convolution; empty where they are not optimised."""
-    return [torch.cat(maps) for maps in zip(*(p.maps for p in pictures), strict=True)]
 
 
 def _joined(parts: list[Projection]) -> Projection:

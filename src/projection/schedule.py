@@ -15,42 +15,28 @@ Plateau = Annotated[float, Range(0, 1, above=True, below=True)]
 
 @dataclass(frozen=True)
 class ProjectionSettings(Options):
-    """Schedule of a projection; defaults are this project's own recipe (see `RECIPES`).
+    """Schedule of a projection; defaults are this project's own recipe (see `RECIPES`)."""
 
-    Attributes:
-        steps: optimiser steps.
-        space: `"w+"` (a code a layer) or `"w"` (one code).
-        lr: peak learning rate of the codes.
-        lr_rampup: share of the steps in which it rises from 0.
-        lr_rampdown: share of the steps in which it falls back to 0.
-        noise_factor: start of the noise added to the codes, in `noise_unit`.
-        noise_unit: `"component"`, the standard deviation of a component of W; `"nvidia"`, the root of the mean squared
-            length of w - w_avg, √w_dim times as much; `"fork"`, that of all layers' codes together, √L times more.
-        noise_ramp: share of the steps after which that noise is gone.
-        code_weight: weight of the mean squared distance from w_avg, in variances of W.
-        noise: whether the noise maps are optimised too, and kept.
-        noise_weight: of the regulariser that keeps them noise (StyleGAN2, App. D).
-        distance: `"lpips"`, `"embedded"`, or `"auto"`: LPIPS when its weights are on disk (see `perceptual_distance`).
-        patience: a picture whose distance has fallen by less than `plateau` over so many steps goes to its final
-            descent of the learning rate; None goes through all steps.
-        plateau: see `patience`; a share.
-        precision: `"fp32"`, or `"bf16"` for the generator's blocks (codes, noise maps and distance stay fp32).
-    """
-
-    steps: Count = 200
-    space: Space = "w+"
-    lr: Positive = 0.1
-    lr_rampup: float = 0.05
-    lr_rampdown: float = 0.25
-    noise_factor: NotNegative = 0.05
+    steps: Count = 200  # optimiser steps
+    space: Space = "w+"  # `"w+"` (a code a layer) or `"w"` (one code)
+    lr: Positive = 0.1  # peak learning rate of the codes
+    lr_rampup: float = 0.05  # share of the steps in which it rises from 0
+    lr_rampdown: float = 0.25  # share of the steps in which it falls back to 0
+    noise_factor: NotNegative = 0.05  # start of the noise added to the codes, in `noise_unit`
+    # `"component"`, the standard deviation of a component of W; `"nvidia"`, the root of the mean squared length of w
+    # - w_avg, √w_dim times as much; `"fork"`, that of all layers' codes together, √L times more
     noise_unit: Literal["component", "nvidia", "fork"] = "component"
-    noise_ramp: float = 0.75
-    code_weight: NotNegative = 0.2
-    noise: bool = False
-    noise_weight: NotNegative = 1e5
+    noise_ramp: float = 0.75  # share of the steps after which that noise is gone
+    code_weight: NotNegative = 0.2  # weight of the mean squared distance from w_avg, in variances of W
+    noise: bool = False  # whether the noise maps are optimised too, and kept
+    noise_weight: NotNegative = 1e5  # of the regulariser that keeps them noise (StyleGAN2, App. D)
+    # `"lpips"`, `"embedded"`, or `"auto"`: LPIPS when its weights are on disk (see `perceptual_distance`)
     distance: Distance = "auto"
+    # a picture whose distance has fallen by less than `plateau` over so many steps goes to its final descent of the
+    # learning rate; None goes through all steps
     patience: Count | None = None
-    plateau: Plateau = 0.01
+    plateau: Plateau = 0.01  # see `patience`; a share
+    # `"fp32"`, or `"bf16"` for the generator's blocks (codes, noise maps and distance stay fp32)
     precision: Format = "fp32"
 
 

@@ -20,21 +20,13 @@ CHUNK_PIXELS = 8 * 256 * 256
 
 @dataclass(frozen=True)
 class Tuned:
-    """A tuned network.
+    """A tuned network."""
 
-    Attributes:
-        G: the network.
-        before: perceptual distances of the pictures' reconstructions before, `[N]`.
-        after: the same after.
-        steps: taken.
-        measure: name of the distance.
-    """
-
-    G: Generator
-    before: Tensor
-    after: Tensor
-    steps: int
-    measure: str
+    G: Generator  # the network
+    before: Tensor  # perceptual distances of the pictures' reconstructions before, `[N]`
+    after: Tensor  # the same after
+    steps: int  # taken
+    measure: str  # name of the distance
 
 
 def tune(

@@ -1,4 +1,6 @@
 from .find import (
+    BASE as BASE,
+    RUN_JSON as RUN_JSON,
     SNAPSHOTS as SNAPSHOTS,
     Base as Base,
     Snapshot as Snapshot,
@@ -6,11 +8,14 @@ from .find import (
     find_base as find_base,
     find_run as find_run,
     find_snapshots as find_snapshots,
+    run_argument as run_argument,
     run_config as run_config,
 )
 from .recipe import Recipe as Recipe, recipes_of as recipes_of
 from .recommended import (
     BEST as BEST,
+    CELL_COLUMNS as CELL_COLUMNS,
+    CELL_FACES as CELL_FACES,
     RANKING as RANKING,
     Recommended as Recommended,
     blend_header as blend_header,

@@ -14,9 +14,14 @@ from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded, file_sha256
 from ..networks import Generator
 from ..weights import load_network, read_meta, resolve_network
+from .settings import PathsSettings
 
 MAX_LISTED = 12
 SNAPSHOTS = "snapshots/kimg-*.safetensors"
+RUN_JSON = "run.json"  # what a run is: identity, data set, machine, W&B run
+#: The network that a run was fine-tuned from, kept in its folder.
+BASE = "base.safetensors"
+AT_START = "snapshots/kimg-000000.00.safetensors"  # the same, as a snapshot
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,14 @@ def find_run(run: str | Path, runs: Path) -> Path:
             raise UserError(f"no run with snapshots in {runs}: train one first, or name its folder with run=PATH")
         return max(folders, key=_last_change)
     for path in (runs / str(run), expanded(run)):
-        if (path / "run.json").is_file() or (path / "snapshots").is_dir():
+        if (path / RUN_JSON).is_file() or (path / "snapshots").is_dir():
             return path
     raise UserError(f"run={run}: neither a run in {runs} nor the folder of one")
+
+
+def run_argument(run_dir: Path, runs: str | Path = PathsSettings.runs) -> str:
+    """What `run=` is to say, so that `find_run` finds this folder: its name in `runs`, or its path."""
+    return run_dir.name if run_dir.resolve().parent == expanded(runs).resolve() else str(run_dir)
 
 
 def find_snapshots(run_dir: Path, chosen: str | float | Sequence[str | float] = "all") -> list[Snapshot]:
@@ -105,8 +115,7 @@ def find_base(
 
     Args:
         run_dir: run folder.
-        base: `"auto"` for the snapshot at 0 kimg, or, where none was taken, the run's `pretrained` file; or a
-            network's file or name.
+        base: `"auto"` for what the run's folder keeps of it; or a network's file or name.
         device: where to load it.
         weights_folder: where published networks lie and come from.
 
@@ -117,18 +126,15 @@ def find_base(
         path = resolve_network(base, weights_folder=weights_folder)
         return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
     settings = run_config(run_dir).get("pretrained", {})
-    source = settings.get("source")
-    if settings and source is None:
+    if settings and settings.get("source") is None:
         raise UserError(
             f"{run_dir.name} was trained from scratch: a blend needs the network that a run was fine-tuned from; "
             "name one with base=FILE"
         )
-    path = run_dir / "snapshots" / "kimg-000000.00.safetensors"
-    if not path.is_file():
-        if source is None:
-            raise UserError(f"{path} is missing: name the network that the run started from with base=FILE")
-        path = resolve_network(source, weights_folder=weights_folder)
-        _check_parent(run_dir, path)
+    kept = [path for path in (run_dir / BASE, run_dir / AT_START) if path.is_file()]
+    if not kept:
+        raise UserError(f"{run_dir / BASE} is missing: name the network that the run started from with base=FILE")
+    path = kept[0]
     try:
         return Base(load_network(path, device=device, parts=("G_ema",)).G_ema, path)
     except UserError as error:
@@ -165,17 +171,6 @@ def run_config(run_dir: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _check_parent(run_dir: Path, path: Path) -> None:
-    """Refuse a `pretrained` file that was replaced after the run."""
-    for snapshot in sorted((run_dir / "snapshots").glob("kimg-*.safetensors"))[:1]:
-        parent = read_meta(snapshot).get("parent")
-        if parent is not None and parent != file_sha256(path):
-            raise UserError(
-                f"{path} is not the file that {run_dir.name} was fine-tuned from (its sha256 differs): name that one "
-                "with base=FILE"
-            )
-
-
 def _kimg(path: Path) -> float:
     try:
         return float(read_meta(path)["kimg"])
@@ -210,5 +205,5 @@ def _as_kimg(item: str | float) -> float | None:
 
 
 def _last_change(run_dir: Path) -> float:
-    files = [run_dir / "run.json", run_dir / "log.jsonl", run_dir / "metrics.jsonl", *run_dir.glob(SNAPSHOTS)]
+    files = [run_dir / RUN_JSON, run_dir / "log.jsonl", run_dir / "metrics.jsonl", *run_dir.glob(SNAPSHOTS)]
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

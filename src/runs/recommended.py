@@ -19,6 +19,7 @@ from ..weights import load_network, read_meta
 from .recipe import Recipe
 
 BEST, RANKING = "best.safetensors", "ranking.json"
+CELL_FACES, CELL_COLUMNS = 16, 4  # of a cell's picture, which shows the first of the common codes
 
 
 @dataclass(frozen=True)

@@ -2,72 +2,83 @@
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from glob import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..files import file_sha256, write_text
-from ..runs import BEST, RANKING, blend_header
-from ..tracking import open_tracker, write_sweep_report
+from ..files import copy_file, file_sha256, write_text
+from ..metrics import LEVEL, level_of_a_look
+from ..runs import BEST, RANKING, Snapshot, blend_header
+from ..tracking import show_sweep, write_sweep_report
 from ..weights import load_network, save_network
+from .course import Course, course_of
 from .features import load_pseudo
+from .pictures import UNBLENDED
 from .plan import Sweep
 from .ranking import rank
-from .table import copy_file
-
-CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 
 
-def finish_sweep(sweep: Sweep, *, changed: bool = True) -> dict[str, Any]:
-    """Rank a sweep whose cells are all made.
+def finish_sweep(sweep: Sweep) -> dict[str, Any]:
+    """Rank a sweep whose cells are all made, write it down, and show it.
 
     Args:
         sweep: the sweep.
-        changed: whether cells were added; if not, and the ranking comes out as it was, nothing new goes to the tracker.
 
     Returns:
         The ranking, as written to `ranking.json`.
     """
-    rows, ranking = _ranked(sweep)
-    path = sweep.folder / RANKING
-    same = path.is_file() and path.read_text() == _json(ranking)
-    best = _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
+    rows, ranking = rank_sweep(sweep)
+    _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)
     write_text(sweep.folder / "config.yaml", yaml.safe_dump(sweep.settings.as_config(), sort_keys=False))
     sweep.table.replace(rows)
-    write_text(path, _json(ranking))
+    write_text(sweep.folder / RANKING, json.dumps(ranking, indent=2, allow_nan=False) + "\n")
     report = write_sweep_report(sweep.folder)
-    if changed or not same:
-        _track(sweep, rows, ranking, best)
+    _show(sweep)
     print("\n".join([ranking["sentence"], *ranking["remarks"]]))
     print(f"report: {report}", flush=True)
     return ranking
 
 
-def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The scored rows, and the content of `ranking.json`."""
+def rank_sweep(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rank a sweep whose cells are all made; nothing is written.
+
+    Returns:
+        The scored rows, and the content of `ranking.json`.
+    """
     table, settings, references = sweep.table, sweep.settings, sweep.references
-    rows = list(sweep.rows().values())
+    rows, course = sweep.rows(), course_of(sweep)
+    racers = {f"{snapshot.name}/{resolution}" for snapshot, resolution in course.racers}
     axes = references.axes
+    unblended = {s.name: _unblended(sweep, s) for s in sweep.snapshots if s.kimg > 0}
+    resolutions = next(iter(sweep.recipes.values())).resolutions(sweep.base.G)
     rows, decided = rank(
         rows,
         {row["label"]: load_pseudo(table.features_path(row["key"])) for row in rows},
-        {s.name: load_pseudo(table.features_path(sweep.unblended_key(s))) for s in sweep.snapshots if s.kimg > 0},
+        {name: load_pseudo(table.features_path(key)) for name, key in unblended.items()},
         axes,
-        alpha=settings.alpha,
+        alpha=sweep.alpha,
         seed=settings.seed,
         gates=settings.gates,
-        resolutions=next(iter(sweep.recipes.values())).resolutions(sweep.base.G),
+        resolutions=resolutions,
+        left_out={row["label"] for row in rows} - racers,
+        level=level_of_a_look(len(sweep.looks)),
     )
     landmarks = references.facts["landmarks"]
     found = {**landmarks["found"], "blends": sum(row["found"] for row in rows) / max(len(rows), 1)}
+    clicks = sweep.verdict
     facts = {
+        "clicks": clicks and {**asdict(clicks), "sentence": clicks.sentence},
+        "unblended_keys": unblended,
+        "resolutions": resolutions,
         "landmarks": {**landmarks, "found": found},
         "cartoons": references.facts["cartoons"],
         "direction": settings.blend.direction,
         "n_latents": sweep.protocol["n_latents"],
+        "race": _race(sweep, rows, course) if len(sweep.looks) > 1 else None,
         "seed": settings.seed,
         "base": sweep.base.path.name,
         "protocol": sweep.protocol,
@@ -75,17 +86,35 @@ def _ranked(sweep: Sweep) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return rows, {**decided, "remarks": _remarks(decided | facts), **facts}
 
 
+def _race(sweep: Sweep, rows: list[dict[str, Any]], course: Course) -> dict[str, Any]:
+    """What a race did: `looks`, `codes` of the cells that stayed, how many `stayed`, and the `rendered` share."""
+    rendered = sum(row["codes"] for row in rows) / max(len(rows) * sweep.looks[-1], 1)
+    return {"looks": sweep.looks, "codes": course.codes, "stayed": len(course.racers), "rendered": rendered}
+
+
+def _unblended(sweep: Sweep, snapshot: Snapshot) -> str:
+    """Key of an un-blended snapshot with the most codes that it was rendered with."""
+    keys = [sweep.key(snapshot, UNBLENDED, codes) for codes in reversed(sweep.looks)]
+    return next(key for key in keys if sweep.table.has(key))
+
+
 def _remarks(ranking: dict[str, Any]) -> list[str]:
     """What is to be said beside the sentence: the detector's own warning first, since all hangs on it."""
     landmarks, cartoons = ranking["landmarks"], ranking["cartoons"]
     warning = landmarks["warning"]
     found = ", ".join(f"{which} {share:.0%}" for which, share in landmarks["found"].items())
-    said = [f"Landmarks by {landmarks['name']}; faces found: {found}."]
+    said = [ranking["clicks"]["sentence"]] if ranking["clicks"] else []
+    said += [f"Landmarks by {landmarks['name']}; faces found: {found}."]
     said += [f"{warning[0].upper()}{warning[1:]}."] if warning else []
     if cartoons["reason"] is not None:
         said.append(
             f"Pictures of {cartoons['name']} stand for the training pictures ({cartoons['reason']}): scores do not "
             "compare with those of other sweeps."
+        )
+    if race := ranking["race"]:
+        said.append(
+            f"{race['stayed']} blends were raced to {race['codes']} codes, {race['rendered']:.0%} of the grid's "
+            f"pictures; that the best was left out before has a probability of at most {1 - LEVEL:.0%}."
         )
     said += [note["text"] for note in ranking["notes"]]
     return said + [f"Gate {name} is not measured: {reason}." for name, reason in ranking["not_measured"].items()]
@@ -115,7 +144,7 @@ def _write_best(sweep: Sweep, ranking: dict[str, Any]) -> Path | None:
 def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
     """Make `cells/` the pictures of this grid under this protocol; those of others stay in `features/` alone."""
     folder, kept = sweep.folder / "cells", sweep.table.picture_path
-    shown = {"base": sweep.base_key, **{s.name: sweep.unblended_key(s) for s in sweep.snapshots}}
+    shown = {"base": sweep.base_key, **{s.name: _unblended(sweep, s) for s in sweep.snapshots}}
     shown |= {Path(row["picture"]).stem: row["key"] for row in rows}
     for name, key in shown.items():
         copy_file(kept(key), folder / f"{name}.jpg")
@@ -126,36 +155,12 @@ def _show_pictures(sweep: Sweep, rows: list[dict[str, Any]]) -> None:
                 path.unlink()
 
 
-def _track(sweep: Sweep, rows: list[dict[str, Any]], ranking: dict[str, Any], best: Path | None) -> None:
-    settings, run = sweep.settings, sweep.run_dir.name
-    config = {**sweep.protocol, "run": run, "resolutions": list(sweep.recipes), "alpha": settings.alpha}
-    tracker = open_tracker(
-        sweep.run_dir,
-        config=config,
-        mode=settings.tracker.mode,
-        project=settings.tracker.project,
-        name=f"{run}-{sweep.folder.name}",
-        group=run,
-        tags=["sweep"],
-    )
-    try:
-        columns = (*CELL, *_names(ranking), *FOUND)
-        values = [[sweep.folder / row[k] if k == "picture" else row[k] for k in columns] for row in rows]
-        tracker.table("sweep/cells", columns, values)
-        choice = ranking["recommended"]
-        if best is not None and choice is not None:
-            keys = {f"score/{name}": choice[name] for name in ("cari", *_names(ranking))}
-            bound = {"score/below_best": ranking["below_best"]}
-            tracker.summary({**keys, **bound, "recommended": choice["label"], "sentence": ranking["sentence"]})
-            facts = {key: choice[key] for key in ("label", "kimg", "resolution", "cari")}
-            tracker.artifact(best, name=f"{run}-blend", type="model", aliases=["best"], metadata=facts)
-    finally:
-        tracker.finish()
+def _show(sweep: Sweep) -> None:
+    settings = sweep.settings
+    config = {**sweep.protocol, "run": sweep.run_dir.name, "resolutions": list(sweep.recipes), "alpha": sweep.alpha}
+    where = show_sweep(sweep.folder, mode=settings.tracker.mode, project=settings.tracker.project, config=config)
+    print(f"tracking   {where}", flush=True)
 
 
 def _names(ranking: dict[str, Any]) -> list[str]:
     return [axis["name"] for axis in ranking["axes"]]
-
-
-def _json(ranking: dict[str, Any]) -> str:
-    return json.dumps(ranking, indent=2, allow_nan=False) + "\n"

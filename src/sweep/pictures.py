@@ -37,11 +37,11 @@ def common_codes(base: Generator, num_codes: int, psi: float, seed: int) -> Tens
 
 
 def render(G: Generator, ws: Tensor, precision: Precision = FP32) -> Iterator[Tensor]:
-    """Render codes `[N, L, w_dim]`: chunks of uint8 `[n, 3, H, W]` on the CPU."""
+    """Render codes `[N, L, w_dim]`: chunks of uint8 `[n, 3, H, W]` on its device."""
     for codes in ws.split(_chunk_size(G)):
         with torch.inference_mode(), computing_in(precision, G.synthesis):
             images = G.synthesis(codes)
-        yield to_uint8(images).cpu()
+        yield to_uint8(images)
 
 
 def render_snapshot(
@@ -57,11 +57,8 @@ def render_snapshot(
         precision: of the networks.
 
     Yields:
-        (resolution, uint8 `[n, 3, H, W]`): each blend's pictures in the order of the codes, and the snapshot's own
-        under `UNBLENDED`. They equal those of whole blended generators up to rounding.
-
-    Raises:
-        UserError: when the networks do not fit together.
+        (resolution, uint8 `[n, 3, H, W]` on the device): each blend's pictures in the order of the codes, and the
+        snapshot's own under `UNBLENDED`. They equal those of whole blended generators up to rounding.
     """
     shared = [recipe.resolution for recipe in recipes if recipe.shares_prefix]
     low = snapshot
@@ -72,7 +69,7 @@ def render_snapshot(
             with computing_in(precision, low.synthesis, tail.synthesis):
                 images = shared_prefix(low, tail, codes, shared, whole=low is snapshot)
             for r, image in images.items():
-                yield (UNBLENDED if r == low.resolution else r), to_uint8(image).cpu()
+                yield (UNBLENDED if r == low.resolution else r), to_uint8(image)
     else:
         for recipe in recipes:
             G = recipe.blend(snapshot, base)

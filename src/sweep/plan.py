@@ -10,16 +10,17 @@ from typing import Any
 
 from torch import Tensor
 
+from ..clicks import Verdict, judge, read_enough_clicks
 from ..device import float32_format, torch_device
 from ..errors import UserError
 from ..files import read_json
-from ..metrics import MIN_PX
+from ..metrics import MIN_PX, looks
 from ..networks import Generator, Precision, choose_precision
 from ..ops import start_ops
 from ..options import read
 from ..runs import Base, Recipe, Snapshot, check_family, find_base, find_run, find_snapshots, recipes_of
 from .features import SCORE_VERSION
-from .pictures import common_codes
+from .pictures import UNBLENDED, common_codes
 from .references import SweepReferences
 from .settings import SweepSettings
 from .table import CellTable
@@ -56,9 +57,20 @@ class Sweep:
         """The folder's rows."""
         return CellTable(self.folder)
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """The finished cells of the grid by key."""
-        return self.table.rows(self.keys())
+    @property
+    def looks(self) -> list[int]:
+        """After how many codes cells are looked at: once, at all of them, or as a race goes."""
+        codes = self.protocol["n_latents"]
+        return looks(codes) if self.settings.race else [codes]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The finished cells in the order of the grid, each with the most codes that it was rendered with."""
+        cells = [
+            [self.key(s, r, codes) for codes in reversed(self.looks)] for s in self.snapshots for r in self.recipes
+        ]
+        known = self.table.rows(key for keys in cells for key in keys)
+        newest = (next((known[key] for key in keys if key in known), None) for keys in cells)
+        return [row for row in newest if row is not None]
 
     @property
     def base_key(self) -> str:
@@ -70,20 +82,28 @@ class Sweep:
         """What the cells are measured against, as `run.prepare` wrote it."""
         return SweepReferences.load(self.table.features_path(self.base_key))
 
-    def unblended_key(self, snapshot: Snapshot) -> str:
-        """Name of the un-blended snapshot's features."""
-        return f"{snapshot.name}-{self._hash(snapshot)}"
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """What clicks say that the weight of shape is taken from; None without."""
+        path = self.settings.clicks
+        if path is None:
+            return None
+        return judge(read_enough_clicks(path), [axis.name for axis in self.references.axes], path)
 
-    def cell_key(self, snapshot: Snapshot, resolution: int) -> str:
-        """Name of a cell's features, and its identity: protocol, references, snapshot file, resolution."""
-        return f"{cell_name(snapshot, resolution)}-{self._hash(snapshot, resolution)}"
+    @property
+    def alpha(self) -> float:
+        """Weight of shape in the score: that of the clicks, or as it is set."""
+        return self.settings.alpha if self.verdict is None else self.verdict.alpha
 
-    def _hash(self, snapshot: Snapshot, *more: int) -> str:
-        return _hash([self.protocol, self.references.facts["identity"], snapshot.sha256, *more])
+    def key(self, snapshot: Snapshot, resolution: int, codes: int) -> str:
+        """Name of a cell's features, and its identity: protocol, references, snapshot file, resolution, codes.
 
-    def keys(self) -> list[str]:
-        """All cells, in the order of the grid."""
-        return [self.cell_key(s, r) for s in self.snapshots for r in self.recipes]
+        `UNBLENDED` for the resolution is the snapshot itself.
+        """
+        more: list[int | str] = [resolution] if resolution != UNBLENDED else []
+        more += [f"first {codes}"] if codes != self.protocol["n_latents"] else []
+        name = cell_name(snapshot, resolution) if resolution != UNBLENDED else snapshot.name
+        return f"{name}-{_hash([self.protocol, self.references.facts['identity'], snapshot.sha256, *more])}"
 
     def codes(self) -> Tensor:
         """The common codes `[N, L, w_dim]`."""
@@ -91,11 +111,10 @@ class Sweep:
         return common_codes(self.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
 
 
-def open_configured_sweep(config: Mapping[str, Any]) -> Sweep:
-    """Open the sweep that a plain configuration asks for."""
+def open_configured_sweeps(config: Mapping[str, Any]) -> list[Sweep]:
+    """Open the sweeps that a plain configuration asks for, one a run."""
     settings = read(SweepSettings, config)
-    run_dir = find_run(settings.run, Path(settings.paths.runs))
-    return open_sweep(run_dir, settings)
+    return [open_sweep(find_run(run, Path(settings.paths.runs)), settings) for run in settings.runs]
 
 
 def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
@@ -104,6 +123,8 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     Raises:
         UserError: for everything that cannot be, before anything is computed.
     """
+    if settings.clicks is not None:
+        read_enough_clicks(settings.clicks)
     device = torch_device(settings.device)
     snapshots = find_snapshots(run_dir, settings.snapshot)
     base = find_base(run_dir, settings.base, device=device, weights_folder=settings.weights)

@@ -4,7 +4,7 @@ References are the base network and the training cartoons, so no cell's score ha
 that fail a gate, and those of a snapshot at 0 kimg, are scored but never recommended.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ..metrics import (
     DELTA,
     LEVEL,
-    Axis,
     Cell,
     Decision,
+    Named,
     combine,
     decide,
     exponents,
@@ -34,24 +34,28 @@ def rank(
     rows: Sequence[Row],
     pseudo: Mapping[str, Pseudo],
     unblended: Mapping[str, Pseudo],
-    axes: Sequence[Axis],
+    axes: Sequence[Named],
     *,
     alpha: float = 0.5,
     seed: int = 0,
     gates: bool = True,
     resolutions: Sequence[int] = (),
+    left_out: Collection[str] = (),
+    level: float = LEVEL,
 ) -> tuple[list[Row], dict[str, Any]]:
     """Score and rank a grid.
 
     Args:
         rows: of the cells, as jobs wrote them, with their gates.
-        pseudo: each cell's pseudo-values `[N, A]` by label, of the same codes.
-        unblended: those of each un-blended snapshot later than 0 kimg, by name.
+        pseudo: each cell's pseudo-values `[N, A]` by label, of the same codes; fewer of those that a race left out.
+        unblended: those of each un-blended snapshot later than 0 kimg, by name; those of all codes are compared.
         axes: of the score.
         alpha: weight of shape.
         seed: of the draws.
         gates: whether a blend that fails one is left out.
         resolutions: at which the networks could be blended.
+        left_out: labels of the cells that a race has left out: they are scored, but not compared any more.
+        level: of the statements.
 
     Returns:
         The rows with a place on each axis, `cari`, `share` (of the draws in which it is the best) and `eligible`, in
@@ -60,16 +64,24 @@ def rank(
     weights = exponents(axes, alpha)
     result = [row | _placed(pseudo[row["label"]], axes, weights) | {"share": 0.0} for row in rows]
     for row in result:
-        row["eligible"] = not gates or all(gate["passed"] is not False for gate in row["gates"].values())
-    ranked = [row for row in result if row["eligible"] and row["kimg"] > 0]
-    cells = [
-        Cell(f"{row['snapshot']} blended at {row['resolution']}", row["kimg"], row["resolution"]) for row in ranked
-    ]
+        row["eligible"] = _passes(row, gates)
+    grid = [row for row in result if row["eligible"] and row["kimg"] > 0]
+    ranked = [row for row in grid if row["label"] not in left_out]
+    cells = [as_cell(row) for row in ranked]
     decision = None
     if ranked and max(row["cari"] for row in ranked) > CARI_NOTHING:
         stacked = np.stack([pseudo[row["label"]] for row in ranked], axis=1)
-        others = np.stack(list(unblended.values()), axis=1) if unblended else None
-        decision = decide(stacked, cells, weights=weights, resolutions=resolutions, unblended=others, seed=seed)
+        others = [values for values in unblended.values() if len(values) == len(stacked)]
+        decision = decide(
+            stacked,
+            cells,
+            weights=weights,
+            level=level,
+            resolutions=resolutions,
+            grid=[as_cell(row) for row in grid],
+            unblended=np.stack(others, axis=1) if others else None,
+            seed=seed,
+        )
     facts = {
         "axes": [
             {"name": axis.name, "title": axis.title, "exponent": weight}
@@ -89,7 +101,21 @@ def rank(
     return result, _decided(ranked, decision, axes) | {"sentence": sentence} | facts
 
 
-def _placed(pseudo: Pseudo, axes: Sequence[Axis], weights: Sequence[float]) -> dict[str, float]:
+def as_cell(row: Row) -> Cell:
+    """A row as the decision sees it."""
+    return Cell(f"{row['snapshot']} blended at {row['resolution']}", row["kimg"], row["resolution"])
+
+
+def may_be_recommended(row: Row, *, gates: bool) -> bool:
+    """Whether a cell is of a trained snapshot and, where that is asked, passes its gates."""
+    return bool(row["kimg"] > 0) and _passes(row, gates)
+
+
+def _passes(row: Row, gates: bool) -> bool:
+    return not gates or all(gate["passed"] is not False for gate in row["gates"].values())
+
+
+def _placed(pseudo: Pseudo, axes: Sequence[Named], weights: Sequence[float]) -> dict[str, float]:
     """Places without their bias in 1/N, not clipped, and the score."""
     places = pseudo.mean(axis=0)
     return {axis.name: float(place) for axis, place in zip(axes, places, strict=True)} | {
@@ -97,7 +123,7 @@ def _placed(pseudo: Pseudo, axes: Sequence[Axis], weights: Sequence[float]) -> d
     }
 
 
-def _decided(ranked: Sequence[Row], decision: Decision, axes: Sequence[Axis]) -> dict[str, Any]:
+def _decided(ranked: Sequence[Row], decision: Decision, axes: Sequence[Named]) -> dict[str, Any]:
     by_score = sorted(range(len(ranked)), key=lambda i: -decision.scores.mean[i])
     labels = [ranked[i]["label"] for i in by_score]
     candidates, equals = ({ranked[i]["label"] for i in chosen} for chosen in (decision.candidates, decision.equals))
@@ -125,7 +151,7 @@ def _undecided(rows: Sequence[Row], pseudo: Mapping[str, Pseudo]) -> dict[str, A
     }
 
 
-def _summary(row: Row, axes: Sequence[Axis]) -> Row:
+def _summary(row: Row, axes: Sequence[Named]) -> Row:
     named = ("label", "snapshot", "kimg", "resolution", "cari", *(axis.name for axis in axes), "share", "picture")
     return {key: row[key] for key in named}
 

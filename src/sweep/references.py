@@ -27,15 +27,11 @@ FACTS = "facts"
 
 @dataclass(frozen=True)
 class SweepReferences:
-    """References, and what is to be told of them.
+    """References, and what is to be told of them."""
 
-    Attributes:
-        measured: their features.
-        facts: `identity` (of all that decides a cell besides its own pictures), `landmarks` (which detector, what it
-            found, its own 2 x 2, and a warning), `cartoons` (which pictures they are).
-    """
-
-    measured: References
+    measured: References  # their features
+    # `identity` (of all that decides a cell besides its own pictures), `landmarks` (which detector, what it found,
+    # its own 2 x 2, and a warning), `cartoons` (which pictures they are)
     facts: dict[str, Any]
 
     @property
@@ -62,17 +58,11 @@ class SweepReferences:
 
 @dataclass(frozen=True)
 class Cartoons:
-    """The pictures that stand for the cartoons.
+    """The pictures that stand for the cartoons."""
 
-    Attributes:
-        images: uint8 `[M, 3, H, W]`.
-        name: the data set's, or the snapshot's whose pictures take their place.
-        reason: why they do; None where they do not.
-    """
-
-    images: Tensor
-    name: str
-    reason: str | None = None
+    images: Tensor  # uint8 `[M, 3, H, W]`
+    name: str  # the data set's, or the snapshot's whose pictures take their place
+    reason: str | None = None  # why they do; None where they do not
 
 
 def measure_references(base: Tensor, cartoons: Cartoons, landmarks: str, direction: str) -> SweepReferences:
@@ -83,9 +73,6 @@ def measure_references(base: Tensor, cartoons: Cartoons, landmarks: str, directi
         cartoons: the cartoons.
         landmarks: which detector, see `choose_detector`.
         direction: of the blends.
-
-    Raises:
-        UserError: when no detector finds their faces, or the two cannot be told apart.
     """
     detector = choose_detector(landmarks, base, cartoons.images)
     trust = check_detector(detector.base, detector.cartoons, detector.provider)
@@ -123,7 +110,7 @@ def find_cartoons(run_dir: Path, G: Generator, num_codes: int, psi: float, seed:
     last: Snapshot = find_snapshots(run_dir)[-1]
     snapshot = load_network(last.path, device=G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     codes = common_codes(G, num_codes, psi, seed + 1)
-    return Cartoons(torch.cat([shrunk(part) for part in render(snapshot, codes)]), last.name, reason)
+    return Cartoons(torch.cat([shrunk(part).cpu() for part in render(snapshot, codes)]), last.name, reason)
 
 
 def training_pictures(run_dir: Path) -> tuple[Cartoons | None, str]:

@@ -1,12 +1,12 @@
-"""A sweep in three steps: `open_sweep` once, `score_snapshot` for each snapshot (a job), `finish_sweep` once.
+"""A sweep in steps: `open_sweep` once, `score_snapshot` for each snapshot (a job), `finish_sweep` once.
 
-The sweep's folder holds everything that the steps hand each other, so jobs may run in other processes or on other
-machines, and a sweep that is run again computes only what is missing.
+In a race the middle one is repeated, each time for fewer cells, until `course_of` has none left. The sweep's folder
+holds everything that the steps hand each other, so jobs may run in other processes or on other machines, and a sweep
+that is run again computes only what is missing.
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,19 @@ import torch
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..files import remove_partials
+from ..lock import Claim, attempt, exclusive
 from ..metrics import Judge, open_detector, shrunk
 from ..networks import UNRELATED, kinship
 from ..options import read
 from ..runs import Snapshot, find_run
 from ..weights import load_network
-from .features import Collector
+from .course import Job, course_of
+from .features import Collector, load_rows
 from .finish import finish_sweep
+from .joint import check_recipe, rank_jointly
 from .pictures import UNBLENDED, render, render_snapshot
-from .plan import Sweep, cell_name, open_configured_sweep, open_sweep
+from .plan import Sweep, cell_name, open_configured_sweeps, open_sweep
 from .references import SweepReferences, find_cartoons, measure_references, write_references
 from .settings import SweepSettings
 
@@ -49,18 +53,30 @@ def run_sweep(
     settings = read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
     sweep = open_sweep(find_run(run_dir, Path()), settings)
     reused = prepare(sweep)
-    for snapshot in pending_snapshots(sweep):
-        score_snapshot(sweep, snapshot)
+    score_all(sweep)
     return sweep.folder, conclude(sweep, reused)
 
 
 def main(config: Mapping[str, Any]) -> None:
     """Sweep in this process as a plain configuration composed from `conf/sweep.yaml` says."""
-    sweep = open_configured_sweep(config)
-    reused = prepare(sweep)
-    for snapshot in pending_snapshots(sweep):
-        score_snapshot(sweep, snapshot)
-    conclude(sweep, reused)
+    sweep_all(open_configured_sweeps(config), lambda sweep, _: score_all(sweep))
+
+
+def sweep_all(sweeps: Sequence[Sweep], score: Callable[[Sweep, int], None]) -> None:
+    """Prepare, score and rank sweeps, and all together where that is asked.
+
+    Args:
+        sweeps: of `open_configured_sweeps`.
+        score: scores what is missing of a sweep, of which so many cells are there.
+    """
+    if sweeps[0].settings.joint:
+        check_recipe(sweeps)
+    for sweep in sweeps:
+        reused = prepare(sweep)
+        score(sweep, reused)
+        conclude(sweep, reused)
+    if sweeps[0].settings.joint:
+        rank_jointly(sweeps)
 
 
 def prepare(sweep: Sweep) -> int:
@@ -79,8 +95,14 @@ def prepare(sweep: Sweep) -> int:
         raise UserError(f"{folder}: a sweep needs a snapshot later than 0 kimg, the network that training started from")
     table = sweep.table
     others = table.open(sweep.protocol)
+    for folder in (sweep.folder, sweep.folder / "features", sweep.folder / "cells"):
+        remove_partials(folder)
     _prepare_references(sweep)
     reused = len(sweep.rows())
+    damaged = table.damaged(sweep.key(s, r, n) for s in sweep.snapshots for r in sweep.recipes for n in sweep.looks)
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        print(f"note       damaged or unfinished, and made again: {damaged[0]}{more}", flush=True)
     count = f"{len(sweep.snapshots)} snapshots x {len(sweep.recipes)} resolutions"
     print(f"sweep      {sweep.folder}: {count}, {sweep.protocol['n_latents']} codes", flush=True)
     if others and not reused:
@@ -90,31 +112,69 @@ def prepare(sweep: Sweep) -> int:
 
 def _prepare_references(sweep: Sweep) -> None:
     """Measure the references unless they are there; where a snapshot stands for the cartoons, look for these again."""
+    with exclusive(sweep.table.lock_path(sweep.base_key), waiting=partial(print, "waiting for the references")):
+        _measure_references(sweep)
+
+
+def _measure_references(sweep: Sweep) -> None:
     table, key, protocol = sweep.table, sweep.base_key, sweep.protocol
     if table.has(key) and SweepReferences.load(table.features_path(key)).has_cartoons:
         return
-    base = torch.cat([shrunk(part) for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
+    base = torch.cat([shrunk(part).cpu() for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
     cartoons = find_cartoons(sweep.run_dir, sweep.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
     references = measure_references(base, cartoons, protocol["landmarks"], protocol["direction"])
     write_references(table.features_path(key), table.picture_path(key), references, base)
 
 
-def pending_snapshots(sweep: Sweep) -> list[Snapshot]:
-    """Snapshots with work left."""
-    rows = sweep.rows()
-    return [s for s in sweep.snapshots if _missing(sweep, s, rows)]
+def score_all(sweep: Sweep, score: Callable[[list[Job]], None] | None = None) -> None:
+    """Have scored what is missing. Processes that sweep the same at this time share the work: each takes what no other
+    has, and what one leaves unfinished goes to the others.
+
+    Args:
+        sweep: the sweep.
+        score: scores jobs, or some of them; None to do it in this process.
+    """
+    while jobs := course_of(sweep).jobs():
+        if score is None:
+            for snapshot, resolutions in jobs:
+                score_snapshot(sweep, snapshot, resolutions)
+        else:
+            score(jobs)
+        for snapshot, _ in course_of(sweep).jobs()[:1]:
+            said = f"waiting for another process that scores {snapshot.name}"
+            with exclusive(_lock_path(sweep, snapshot), waiting=partial(print, said, flush=True)):
+                pass
 
 
-def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
-    """Make and measure the missing cells of one snapshot; a row is written as each is finished.
+def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> int:
+    """Render cells of one snapshot with the codes that they lack at the next look; write a row as each is finished.
+
+    Where another process is at this snapshot it is left to that one.
+
+    Args:
+        sweep: the sweep.
+        snapshot: of the cells.
+        resolutions: of the cells.
 
     Returns:
-        How many cells were new.
+        How many cells were rendered.
 
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    missing = _missing(sweep, snapshot, sweep.rows())
+    with attempt(_lock_path(sweep, snapshot)) as ours:
+        return _score(sweep, snapshot, resolutions) if ours else 0
+
+
+def _lock_path(sweep: Sweep, snapshot: Snapshot) -> Path:
+    return sweep.table.lock_path(sweep.key(snapshot, UNBLENDED, sweep.protocol["n_latents"]))
+
+
+def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> int:
+    claim = Claim(_lock_path(sweep, snapshot))
+    before, codes, missing = _next_look(sweep, snapshot, resolutions)
+    if not missing:
+        return 0
     started = time.perf_counter()
     G = load_network(snapshot.path, device=sweep.base.G.mapping.w_avg.device, parts=("G_ema",)).G_ema
     relation = kinship(sweep.base.G, G)
@@ -123,31 +183,39 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot) -> int:
             f"{snapshot.path} was not fine-tuned from {sweep.base.path}: their weights have nothing in common "
             f"(cosine {relation:.2f}); name the right network with base=FILE"
         )
-    references = sweep.references
-    provider = open_detector(references.facts["landmarks"]["name"])
-    collectors: dict[int, Collector] = defaultdict(partial(Collector, Judge(references.measured), provider))
-    resolutions = [r for r in missing if r != UNBLENDED]
-    recipes = [sweep.recipes[r] for r in resolutions]
-    total = sweep.protocol["n_latents"] * (len(resolutions) + 1)
+    references, table = sweep.references, sweep.table
+    judge = Judge(references.measured.first(codes))
+    provider = open_detector(references.facts["landmarks"]["name"], G.mapping.w_avg.device)
+    collectors: dict[int, Collector] = {}
+    for r in missing:
+        key = sweep.key(snapshot, r, before)
+        known = (load_rows(table.features_path(key)), table.picture_path(key)) if before else None
+        collectors[r] = Collector(judge, provider, known)
+    recipes = [sweep.recipes[r] for r in missing if r != UNBLENDED]
+    total = (codes - before) * len(missing)
     with tqdm(total=total, desc=snapshot.name, unit="img", leave=False, disable=None) as bar:
-        for r, pictures in render_snapshot(G, sweep.base.G, sweep.codes(), recipes, sweep.precision):
-            collectors[r].add(pictures)
-            bar.update(len(pictures))
-    table, key = sweep.table, sweep.unblended_key(snapshot)
-    collectors[UNBLENDED].save(table.features_path(key), table.picture_path(key))
-    for r in resolutions:
-        key = sweep.cell_key(snapshot, r)
-        judged = collectors[r].save(table.features_path(key), table.picture_path(key))
-        table.append({**_row(sweep, snapshot, r, key), **judged, "kinship": relation})
+        ws = sweep.codes()[before:codes]
+        for r, pictures in render_snapshot(G, sweep.base.G, ws, recipes, sweep.precision):
+            if r in collectors:
+                collectors[r].add(pictures)
+                bar.update(len(pictures))
+    more = codes < sweep.looks[-1]
+    claim.check()
+    for r, collector in collectors.items():
+        key = sweep.key(snapshot, r, codes)
+        judged = collector.save(table.features_path(key), table.picture_path(key), more=more)
+        if r != UNBLENDED:
+            table.append({**_row(sweep, snapshot, r, key), **judged, "kinship": relation})
     took = time.perf_counter() - started
-    print(f"{snapshot.name}  {len(resolutions)} cells, {total} pictures in {took:.1f} s", flush=True)
-    return len(resolutions)
+    print(f"{snapshot.name}  {len(recipes)} cells, {total} pictures in {took:.1f} s", flush=True)
+    return len(recipes)
 
 
 def conclude(sweep: Sweep, reused: int) -> dict[str, Any]:
     """Say how many cells were new, then rank."""
     print(scored_line(sweep, reused), flush=True)
-    return finish_sweep(sweep, changed=len(sweep.rows()) > reused)
+    with exclusive(sweep.folder / ".ranking.lock", waiting=partial(print, "waiting for another process that ranks")):
+        return finish_sweep(sweep)
 
 
 def scored_line(sweep: Sweep, reused: int) -> str:
@@ -155,11 +223,20 @@ def scored_line(sweep: Sweep, reused: int) -> str:
     return f"scored {len(sweep.rows()) - reused} new cells, {reused} reused"
 
 
-def _missing(sweep: Sweep, snapshot: Snapshot, rows: Mapping[str, Any]) -> list[int]:
-    """Resolutions of a snapshot that are to be made; `UNBLENDED` for the snapshot itself."""
-    missing = [r for r in sweep.recipes if sweep.cell_key(snapshot, r) not in rows]
-    known = sweep.table.has(sweep.unblended_key(snapshot))
-    return missing if known else [UNBLENDED, *missing]
+def _next_look(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> tuple[int, int, list[int]]:
+    """The codes that cells of a snapshot have, those of the first look that some lack, and which these are.
+
+    The un-blended snapshot (`UNBLENDED`, first) goes along with its blends.
+    """
+    before, rows = 0, sweep.table.rows(sweep.key(snapshot, r, n) for r in resolutions for n in sweep.looks)
+    for codes in sweep.looks:
+        missing = [r for r in resolutions if sweep.key(snapshot, r, codes) not in rows]
+        if not sweep.table.has(sweep.key(snapshot, UNBLENDED, codes)):
+            missing = [UNBLENDED, *missing]
+        if missing:
+            return before, codes, missing
+        before = codes
+    return before, before, []
 
 
 def _row(sweep: Sweep, snapshot: Snapshot, resolution: int, key: str) -> dict[str, Any]:

@@ -1,22 +1,23 @@
 """The rows of a sweep, a row a cell, in two files.
 
 `features/cells.jsonl` holds all that were ever made, not scored; jobs append to it, also from several processes, and
-nothing is taken out. Rows of other settings or of another grid stay there with their features and pictures, so that
-coming back to them costs nothing. `cells.jsonl` holds the scored rows of the grid that was ranked last.
+nothing is taken out. Each row has a checksum: one that a crash or a disk has changed counts as not there, and its cell
+is made again, like one whose features are damaged. Rows of other settings or of another grid stay there with their
+features and pictures, so that coming back to them costs nothing. `cells.jsonl` holds the scored rows of the grid that
+was ranked last.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from ..files import atomic_write, write_text
+from ..files import append_lines, write_text
 from ..tracking import read_rows
-from .features import has_features
+from .features import has_features, has_picture
+
+CHECKSUM = "crc32"  # of a row without it
 
 
 class CellTable:
@@ -31,8 +32,8 @@ class CellTable:
         self.path = folder / "cells.jsonl"
         self.kept_path = folder / "features" / "cells.jsonl"
 
-    def rows(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """A grid's rows by key, in its order, as far as their files are there and whole."""
+    def rows(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Rows by key, in the order of the keys, as far as their files are there and whole."""
         known = self._kept()
         return {key: known[key] for key in keys if key in known and self.has(key)}
 
@@ -45,13 +46,22 @@ class CellTable:
         Raises:
             UserError: when the folder cannot be written to.
         """
-        with self._appending():
-            pass
+        append_lines(self.kept_path, [])
         return sum(row["protocol"] != dict(protocol) for row in self._kept().values())
 
     def has(self, key: str) -> bool:
         """Whether the features and the picture under `key` are there and whole."""
-        return has_features(self.features_path(key)) and self.picture_path(key).is_file()
+        return has_features(self.features_path(key)) and has_picture(self.picture_path(key))
+
+    def lock_path(self, key: str) -> Path:
+        """The lock of whom makes what is under `key`."""
+        return self.folder / "features" / f".{key}.lock"
+
+    def damaged(self, keys: Iterable[str]) -> list[str]:
+        """Those of a grid's cells that are there, but not whole."""
+        keys = list(keys)
+        whole, known = self.rows(keys), {*self._kept(), *(key for key in keys if self.features_path(key).is_file())}
+        return [key for key in keys if key in known and key not in whole]
 
     def features_path(self, key: str) -> Path:
         """Where the features under `key` are."""
@@ -62,34 +72,21 @@ class CellTable:
         return self.folder / "features" / f"{key}.jpg"
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Append a row in a single write, so that rows of parallel jobs do not mix."""
-        with self._appending() as target:
-            size = os.fstat(target).st_size
-            torn = size > 0 and os.pread(target, 1, size - 1) != b"\n"  # a crash cut the last row short
-            os.write(target, (("\n" if torn else "") + json.dumps(row) + "\n").encode())
+        """Append a row with its checksum, so that rows of parallel jobs do not mix."""
+        append_lines(self.kept_path, [json.dumps({**row, CHECKSUM: _checksum(row)})])
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rewrite `cells.jsonl`, whole or not at all."""
         write_text(self.path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
+    def scored(self) -> list[dict[str, Any]]:
+        """The scored rows of the grid that was ranked last."""
+        return read_rows(self.path)
+
     def _kept(self) -> dict[str, dict[str, Any]]:
-        return {row["key"]: row for row in read_rows(self.kept_path)}
-
-    @contextmanager
-    def _appending(self) -> Iterator[int]:
-        try:
-            self.kept_path.parent.mkdir(parents=True, exist_ok=True)
-            target = os.open(self.kept_path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                yield target
-            finally:
-                os.close(target)
-        except OSError as error:
-            raise UserError(f"{self.kept_path}: cannot be written ({error.strerror or error})") from error
+        rows = ((row.pop(CHECKSUM, None), row) for row in read_rows(self.kept_path))
+        return {row["key"]: row for checksum, row in rows if checksum == _checksum(row)}
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; one that has the content already stays as it is."""
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
-        with atomic_write(target) as partial:
-            shutil.copyfile(source, partial)
+def _checksum(row: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(row, sort_keys=True).encode()):08x}"

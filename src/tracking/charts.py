@@ -13,6 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
 COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
 WIDE_FROM = 7  # snapshots in a heat map
 WIDE_PX, NARROW_PX = 960, 430
+WIDE_CELL_PX, CELL_PX = 92, 72
 Point = tuple[float, float]
 Scale = Callable[[float], float]
 
@@ -56,17 +57,18 @@ def line_chart(
     return f'<figure class="chart">{_svg(parts)}<figcaption>{legend}</figcaption></figure>'
 
 
-def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
+def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any], page: str = "") -> str:
     """CariScore of each snapshot (column) and resolution (row).
 
     Args:
         rows: of `cells.jsonl`.
         ranking: `ranking.json`, for the score's axes, the recommended cell and those that may be the best.
+        page: where the cells' pictures are, for links; this one.
     """
     kimgs = sorted({row["kimg"] for row in rows})
     resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
-    room = WIDE_PX if is_wide(rows) else NARROW_PX
-    cell_w, cell_h = max(min(72, room // max(len(kimgs), 1)), 56), 46
+    room, most = (WIDE_PX, WIDE_CELL_PX) if is_wide(rows) else (NARROW_PX, CELL_PX)
+    cell_w, cell_h = max(min(most, room // max(len(kimgs), 1)), 56), 46
     width, height = 64 + cell_w * len(kimgs) + 8, cell_h * len(resolutions) + 40
     recommended = (ranking.get("recommended") or {}).get("label")
     candidates = set(ranking["candidates"])
@@ -74,7 +76,8 @@ def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> s
     for row in rows:
         left, top = 64 + cell_w * kimgs.index(row["kimg"]), cell_h * resolutions.index(row["resolution"])
         kind = (row["label"] == recommended, row["label"] in candidates)
-        parts.append(_heat_cell(row, _described(row, ranking), left, top, cell_w, cell_h, *kind))
+        cell = _heat_cell(row, left, top, cell_w, cell_h, *kind)
+        parts.append(_link(row, ranking, f"<g>{cell}</g>", page))
     for i, r in enumerate(resolutions):
         parts.append(f'<text x="56" y="{cell_h * (i + 0.5) + 5:.0f}" text-anchor="end">{r} px</text>')
     for i, k in enumerate(kimgs):
@@ -89,12 +92,13 @@ def is_wide(rows: Sequence[Mapping[str, Any]]) -> bool:
     return len({row["kimg"] for row in rows}) > WIDE_FROM
 
 
-def shape_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
+def shape_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any], page: str = "") -> str:
     """The score's first axis (shape) against its second (rendering), with curves of equal score and the Pareto front.
 
     Args:
         rows: of `cells.jsonl`.
         ranking: `ranking.json`, for the axes and the recommended cell.
+        page: where the cells' pictures are, for links; this one.
     """
     size, margin = 360, 44
     across, up = ranking["axes"][:2]
@@ -116,11 +120,9 @@ def shape_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any
     recommended = (ranking.get("recommended") or {}).get("label")
     for row, point in zip(rows, points, strict=True):
         x, y = place(*point)
-        title = _described(row, ranking)
         radius, kind = (8, "star") if row["label"] == recommended else (5, "dot" if row.get("eligible") else "out")
-        parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}"><title>{escape(title)}</title></circle>'
-        )
+        dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}"/>'
+        parts.append(_link(row, ranking, dot, page))
     for value in (0, 0.5, 1):
         (x, _), (_, y) = place(value, 0), place(0, value)
         parts.append(f'<text x="{x:.0f}" y="{size - margin + 32}" text-anchor="middle">{value:g}</text>')
@@ -150,19 +152,24 @@ def _described(row: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
     return f"{row['label']}: CariScore {row['cari']:.3f}, {axes}, best in {row['share']:.0%}{fails}"
 
 
+def cell_id(row: Mapping[str, Any]) -> str:
+    """Name of a blend's place in a page."""
+    return f"cell-{row['label']}".replace("/", "-")
+
+
+def _link(row: Mapping[str, Any], ranking: Mapping[str, Any], mark: str, page: str) -> str:
+    """A mark that leads to the blend's picture and says its numbers."""
+    kind = "" if row.get("eligible") else ' class="fails"'
+    address = escape(f"{page}#{cell_id(row)}", quote=True)
+    return f'<a href="{address}"{kind}>{mark}<title>{escape(_described(row, ranking))}</title></a>'
+
+
 def _titled(axis: Mapping[str, Any]) -> str:
     return escape(f"{axis['name'].upper()}, {axis['title']}")
 
 
 def _heat_cell(
-    row: Mapping[str, Any],
-    title: str,
-    left: float,
-    top: float,
-    width: float,
-    height: float,
-    recommended: bool,
-    candidate: bool,
+    row: Mapping[str, Any], left: float, top: float, width: float, height: float, recommended: bool, candidate: bool
 ) -> str:
     value = min(float(row["cari"]), 1.0)
     box = f'x="{left + 2}" y="{top + 2}" width="{width - 4}" height="{height - 4}" rx="5"'
@@ -177,8 +184,7 @@ def _heat_cell(
         f'<text x="{left + width / 2:.0f}" y="{top + height / 2 + 5:.0f}" text-anchor="middle" style="fill:{colour}">'
         f"{mark}{value:.2f}</text>"
     )
-    anchor = escape(f"#cell-{row['label']}".replace("/", "-"), quote=True)
-    return f'<a href="{anchor}"><g>{"".join(parts)}<title>{escape(title)}</title></g></a>'
+    return "".join(parts)
 
 
 def _equal_score(level: float, alpha: float) -> list[tuple[float, float]]:

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ..errors import UserError
 from ..files import write_text
 from ..metrics import MEASURE
 from ..runs import RANKING, finished_sweeps, recommending_sweep
 from .charts import heat_map, is_wide, line_chart, shape_rendering
+from .choice import choice_of
 from .page import TEMPLATES, render_page
-from .tracker import read_rows
+from .tracker import kid_band, read_rows
 
 Row = Mapping[str, Any]
 FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
@@ -40,7 +42,7 @@ def write_run_report(run_dir: Path) -> Path:
         TEMPLATES / "run_report.html",
         name=run_dir.resolve().name,
         run_dir=run_dir,
-        sweep=None if sweep_dir is None else _sweep(sweep_dir),
+        sweep=None if sweep_dir is None else _sweep(sweep_dir, page=f"sweeps/{quote(sweep_dir.name)}/report.html"),
         caricatures=_newest_sheet(run_dir),
         lowest=min(scored, key=lambda row: row["kid"], default=None),
         snapshots=sorted([*metrics, *_unmeasured(run_dir, metrics)], key=lambda row: row["kimg"]),
@@ -55,7 +57,7 @@ def write_run_report(run_dir: Path) -> Path:
 
 
 def write_sweep_report(sweep_dir: Path) -> Path:
-    """Write `report.html` of one sweep.
+    """Write `report.html` of one sweep: which blend it recommends, and all of them to sort, choose and compare.
 
     Args:
         sweep_dir: `runs/<run>/sweeps/<name>`.
@@ -63,13 +65,9 @@ def write_sweep_report(sweep_dir: Path) -> Path:
     Returns:
         Path of the report.
     """
-    run_dir = sweep_dir.parents[1]
-    text = render_page(
-        TEMPLATES / "sweep_report.html",
-        title=f"{run_dir.name}: sweep {sweep_dir.name}",
-        sweep=_sweep(sweep_dir),
-        caricatures=_newest_sheet(run_dir),
-    )
+    sweep, title = _sweep(sweep_dir), f"{sweep_dir.parents[1].name}: sweep {sweep_dir.name}"
+    choice = choice_of(sweep_dir, sweep["rows"])
+    text = render_page(TEMPLATES / "sweep_report.html", title=title, sweep=sweep, choice=choice)
     return write_text(sweep_dir / "report.html", text)
 
 
@@ -81,12 +79,19 @@ def _shown_sweep(run_dir: Path) -> Path | None:
     return next(reversed(finished_sweeps(run_dir)), None)
 
 
-def _sweep(sweep_dir: Path) -> dict[str, Any]:
-    """What `sweep.html` shows; of a ranking by another score nothing but its sentence and its pictures."""
+def _sweep(sweep_dir: Path, page: str = "") -> dict[str, Any]:
+    """What `sweep.html` shows; of a ranking by another score nothing but its sentence and its pictures.
+
+    Snapshots at 0 kimg are left out: their blends are the original network.
+
+    Args:
+        sweep_dir: of the sweep.
+        page: where its blends' pictures are; the same page.
+    """
     ranking = _read_json(sweep_dir / RANKING)
     rows, axes = read_rows(sweep_dir / "cells.jsonl"), ranking.get("axes") or []
     protocol, best = ranking.get("protocol") or {}, ranking.get("recommended") or {}
-    rows = [row for row in rows if axes and row.get("protocol") == protocol]
+    rows = [row for row in rows if axes and row.get("protocol") == protocol and row["kimg"] > 0]
     return {
         "folder": sweep_dir,
         "ranking": ranking,
@@ -101,9 +106,9 @@ def _sweep(sweep_dir: Path) -> dict[str, Any]:
         },
         "rows": rows,
         "thresholds": {n: g["threshold"] for row in rows for n, g in (row.get("gates") or {}).items()},
-        "heat_map": heat_map(rows, ranking) if rows else "",
+        "heat_map": heat_map(rows, ranking, page) if rows else "",
         "is_wide": is_wide(rows),
-        "shape_rendering": shape_rendering(rows, ranking) if rows else "",
+        "shape_rendering": shape_rendering(rows, ranking, page) if rows else "",
     }
 
 
@@ -130,11 +135,7 @@ def _unmeasured(run_dir: Path, metrics: Sequence[Row]) -> list[Row]:
 def _charts(metrics: Sequence[Row], log: Sequence[Row]) -> dict[str, str]:
     """Curves over kimg by their titles, those that have points."""
     kid = _series(metrics, "kid")
-    band = [
-        (r["kimg"], r["kid"] - r["kid_error"], r["kid"] + r["kid_error"])
-        for r in metrics
-        if r.get("kid_error") is not None and r.get("kid") is not None
-    ]
+    band = [(row["kimg"], *limits) for row in metrics if (limits := kid_band(row)) is not None]
     charts = {
         "KID": line_chart({"KID": kid}, bands={"KID": band} if band else None) if kid else "",
         **{name: _chart(metrics, {name: key}) for key, name in FRECHET_NAMES.items()},
@@ -165,6 +166,7 @@ def _run_facts(run: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("converted", f"{report['num_converted']} pictures" if report.get("num_converted") else None),
         ("left out", "; ".join([*(f"{name}: {why}" for name, why in list(bad.items())[:SHOWN_BAD]), *more])),
         ("pretrained", _joined(run.get("pretrained"))),
+        ("forked from", _joined(run.get("forked"))),
     ]
 
 

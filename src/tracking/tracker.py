@@ -6,101 +6,142 @@ A failing network never stops a run. The x axis is kimg: nothing is ever logged 
 import contextlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import write_text
-from .wandb_run import open_wandb_run, shortened
+from ..files import append_lines, write_text
+from ..runs import RUN_JSON
+from .artifacts import snapshot_alias, snapshots_artifact
+from .wandb_record import TRAINING, WandbRecord, known_run
+from .wandb_run import WandbRun, finite, open_wandb_run
 
 MODES = ("auto", "online", "offline", "disabled")
+LOG, METRICS = "log.jsonl", "metrics.jsonl"
+#: Columns of W&B's table of snapshots beside the picture, by what a row of `metrics.jsonl` calls them.
+COLUMNS = {
+    "kimg": "kimg",
+    "fid": "FID",
+    "fid_bias": "bias of FID",
+    "frechet": "Fréchet (embedded)",
+    "frechet_bias": "bias of Fréchet",
+    "kid": "KID",
+    "kid_error": "KID ±",
+    "precision": "precision",
+    "recall": "recall",
+    "memorisation": "memorisation",
+}
+FLAGS = ("best", "past_best")
+
+
+def kid_band(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """KID of a row of `metrics.jsonl` less and plus its standard error; None where it has none."""
+    kid, error = row.get("kid"), row.get("kid_error")
+    return None if kid is None or error is None else (kid - error, kid + error)
 
 
 class Tracker:
-    """One run's log. Made by `open_tracker`.
+    """One training's log. Made by `open_tracker`.
 
     Attributes:
         run_dir: where `log.jsonl` and `metrics.jsonl` are written.
+        artifact: name under which W&B has the snapshots.
         status: one line for the run header: where W&B's copy goes, and why.
     """
 
-    def __init__(self, run_dir: Path, wandb_run: Any, status: str) -> None:
-        self.run_dir, self._wandb_run, self.status = run_dir, wandb_run, status
-        self._warned = False
+    def __init__(self, run_dir: Path, wandb_run: WandbRun) -> None:
+        self.run_dir, self._wandb_run = run_dir, wandb_run
+        self.artifact, self.status = snapshots_artifact(run_dir), wandb_run.status
+        self._resumed_at = -1
 
     def log(self, values: Mapping[str, float], kimg: float, nimg: int) -> None:
         """Append a row of training numbers to `log.jsonl`."""
         row = {"kimg": kimg, "nimg": nimg, **values}
-        _append(self.run_dir / "log.jsonl", row)
-        self._mirror(lambda run: run.log(_finite(row)))
+        _append(self.run_dir / LOG, row)
+        self._wandb_run.log(row, nimg)
 
-    def metrics(self, row: Mapping[str, Any], kimg: float, nimg: int) -> None:
-        """Append an evaluation to `metrics.jsonl`; its numbers go to W&B as `metrics/<name>`."""
+    def snapshot(self, row: Mapping[str, Any], kimg: float, nimg: int) -> None:
+        """Show a snapshot; one that was measured is appended to `metrics.jsonl`.
+
+        Args:
+            row: `snapshot` and `sample`, its files in the run's folder, and what was measured.
+            kimg: when it was taken.
+            nimg: the same in images.
+        """
         row = {"kimg": kimg, "nimg": nimg, **row}
-        _append(self.run_dir / "metrics.jsonl", row)
-        numbers = {
-            f"metrics/{k}": v for k, v in row.items() if isinstance(v, int | float) and k not in ("kimg", "nimg")
-        }
-        self._mirror(lambda run: run.log({"kimg": kimg, "nimg": nimg, **_finite(numbers)}))
+        if "protocol" in row:
+            _append(self.run_dir / METRICS, row)
+        self._show_snapshot(row, missed=nimg == self._resumed_at)  # when it was due, the program was stopped
 
-    def images(self, key: str, path: Path, *, caption: str, kimg: float) -> None:
-        """Show a picture file."""
-        self._mirror(lambda run: run.log({"kimg": kimg, key: _wandb().Image(str(path), caption=caption)}))
+    def store(self, path: Path, row: Mapping[str, Any], *, metadata: Mapping[str, Any]) -> None:
+        """Store a snapshot's file in W&B, under the names `kimg-16`, `latest`, and `best` where it is.
 
-    def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Show a table; a `Path` in it is shown as the picture that it names."""
+        Args:
+            path: of the file.
+            row: its `kimg` and `best`.
+            metadata: what is to be known of it.
+        """
+        aliases = [snapshot_alias(row["kimg"]), "latest", *(["best"] if row.get("best") else [])]
+        self._wandb_run.store(path, name=self.artifact, aliases=aliases, metadata=metadata)
 
-        def show(run: Any) -> None:
-            data = [[_wandb().Image(str(v)) if isinstance(v, Path) else v for v in row] for row in rows]
-            run.log({key: _wandb().Table(columns=list(columns), data=data)})
+    def keep_only(self, kimgs: Collection[float]) -> None:
+        """Delete from W&B the snapshots of this run that are not of these kimg."""
+        self._wandb_run.keep_only(self.artifact, {snapshot_alias(kimg) for kimg in kimgs})
 
-        self._mirror(show)
+    def go_on_at(self, nimg: int) -> list[dict[str, Any]]:
+        """Take up the log where a resumed run goes on: later rows are dropped, they will be written again.
 
-    def artifact(
-        self, path: Path, *, name: str, type: str, aliases: Sequence[str], metadata: Mapping[str, Any]
-    ) -> None:
-        """Store a file as an artifact version with `aliases`."""
+        W&B is sent the rows before that it lacks, and will not be sent again what it has.
 
-        def store(run: Any) -> None:
-            clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
-            artifact = _wandb().Artifact(clean, type=type, metadata=_finite(metadata))
-            artifact.add_file(str(path), policy="immutable")  # no copy in the user's home
-            run.log_artifact(artifact, aliases=list(aliases))
+        Args:
+            nimg: where; -1 for the beginning.
 
-        self._mirror(store)
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        """Set summary values of the run."""
-        self._mirror(lambda run: run.summary.update(_finite(values)))
-
-    def truncate_after(self, nimg: int) -> None:
-        """Drop the local rows after `nimg`: a resumed run writes them again."""
-        for name in ("log.jsonl", "metrics.jsonl"):
+        Returns:
+            Evaluations that W&B lacked.
+        """
+        self._resumed_at = nimg
+        for name in (LOG, METRICS):
             path = self.run_dir / name
             if path.exists():
                 kept = [row for row in read_rows(path) if row.get("nimg", 0) <= nimg]
                 write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+        if not self._wandb_run.is_open:
+            return []
+        log, metrics = (
+            [row for row in read_rows(self.run_dir / name) if row.get("nimg", -1) >= self._wandb_run.first]
+            for name in (LOG, METRICS)
+        )
+        for row in sorted(log + metrics, key=lambda row: row["nimg"]):  # at one moment the log's comes first
+            self._show_snapshot(row) if "protocol" in row else self._wandb_run.log(row, row["nimg"])
+        return metrics
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The evaluations so far."""
-        return read_rows(self.run_dir / "metrics.jsonl")
+        return read_rows(self.run_dir / METRICS)
 
     def finish(self) -> None:
         """Close W&B's copy."""
-        self._mirror(lambda run: run.finish())
-        self._wandb_run = None
+        self._wandb_run.finish()
 
-    def _mirror(self, call: Callable[[Any], None]) -> None:
-        """Do the same in W&B, if there is one; when that fails, say so once and go on."""
-        if self._wandb_run is None:
-            return
-        try:
-            call(self._wandb_run)
-        except Exception as error:
-            if not self._warned:
-                self._warned = True
-                print(f"tracker: Weights & Biases failed ({shortened(error)}); the local files go on", flush=True)
+    def _show_snapshot(self, row: Mapping[str, Any], *, missed: bool = False) -> None:
+        nimg = int(row["nimg"])
+        numbers = {
+            f"metrics/{k}": v for k, v in row.items() if isinstance(v, int | float) and k not in ("kimg", "nimg")
+        }
+        band = kid_band(row)
+        numbers |= {} if band is None else dict(zip(("metrics/kid_low", "metrics/kid_high"), band, strict=True))
+        sample = self.run_dir / row.get("sample", "")
+        table = {
+            "picture": sample if sample.is_file() else None,
+            **{title: row.get(key) for key, title in COLUMNS.items()},
+            "flags": ", ".join(flag.replace("_", " ") for flag in FLAGS if row.get(flag)),
+            "artifact": f"{self.artifact}:{snapshot_alias(row['kimg'])}",
+        }
+        shown = {"samples": sample} if sample.is_file() else {}
+        values = {"kimg": row["kimg"], "nimg": nimg, **numbers, **shown}
+        self._wandb_run.log(values, nimg, tables={"snapshots": table}, missed=missed)
 
 
 def open_tracker(
@@ -109,20 +150,16 @@ def open_tracker(
     config: Mapping[str, Any],
     mode: str = "auto",
     project: str | None = None,
-    name: str | None = None,
-    group: str | None = None,
     tags: Sequence[str] = (),
 ) -> Tracker:
-    """Open the log of a run.
+    """Open the log of a training.
 
     Args:
-        run_dir: the run's folder.
+        run_dir: the run's folder; its name is that of W&B's run and of the group that sweeps join.
         config: resolved configuration, shown in W&B.
         mode: `"auto"` (as set for W&B; online with a key and an answering server, else offline), `"online"`,
             `"offline"`, or `"disabled"` (local files alone).
         project: W&B project; None for what is set for W&B, or `caricature`.
-        name: display name, unless one is set for W&B, as the two below.
-        group: runs that belong together (the sittings of one training).
         tags: labels.
 
     Returns:
@@ -133,16 +170,25 @@ def open_tracker(
     """
     if mode not in MODES:
         raise UserError(f"tracker.mode={mode}: choose one of {', '.join(MODES)}")
-    if mode == "disabled":
-        return Tracker(run_dir, None, "local files alone")
-    defaults = {"name": name, "group": group, "tags": list(tags), "config": dict(config)}
-    try:
-        run, status = open_wandb_run(run_dir, mode=mode, project=project, **defaults)
-    except UserError:
-        raise
-    except Exception as error:
-        run, status = None, f"local files alone (Weights & Biases does not start: {shortened(error)})"
-    return Tracker(run_dir, run, status)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    run = open_wandb_run(
+        run_dir,
+        mode=mode,
+        project=project,
+        record=lambda given: WandbRecord(run_dir / RUN_JSON, TRAINING, given_id=given),
+        name=run_dir.name,
+        config=config,
+        job_type="train",
+        tags=list(tags),
+    )
+    return Tracker(run_dir, run)
+
+
+def lacks_rows(run_dir: Path) -> bool:
+    """Whether W&B lacks rows of a run, as far as the run's folder knows; its server is not asked."""
+    known = known_run(run_dir / RUN_JSON)
+    last = max((row.get("nimg", 0) for name in (LOG, METRICS) for row in read_rows(run_dir / name)), default=-1)
+    return last >= known.get("first", 0) or os.environ.get("WANDB_RUN_ID", known.get("id")) != known.get("id")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -155,22 +201,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def _wandb() -> Any:
-    """The wandb module, imported when it is first needed: it takes seconds."""
-    import wandb
-
-    return wandb
-
-
 def _append(path: Path, row: Mapping[str, Any]) -> None:
-    clean = _finite(row)
+    clean = finite(row)
     bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
     if bad:
         clean = {**clean, "nonfinite": bad}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(clean, allow_nan=False) + "\n")
-
-
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    append_lines(path, [json.dumps(clean, allow_nan=False)])

@@ -1,131 +1,267 @@
-"""The W&B run beside the local files: what is set for W&B stands, this project's defaults fill the rest.
+"""A run in W&B beside the local files. It shows what they hold, and never stops or delays a program.
 
-Set for W&B are its environment variables and its settings files (`wandb offline`, `wandb disabled`, `wandb login`);
-an option of the command line stands above both. Nothing prompts, and no server is waited for long.
+All calls are made by a thread of its own, since some of W&B's wait for its server. A row's step in W&B is nimg, so that
+its media sliders and its order are those of the one clock; the x axis is kimg.
 """
 
-import os
-import socket
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
-from urllib.parse import urlparse
-
-import requests
 
 from ..errors import UserError
+from .wandb_record import WandbRecord
+from .wandb_session import FINISH_TIMEOUT_SEC, WandbSession, shortened
 
-PROJECT = "caricature"
-PROBE_TIMEOUT_SEC = 3.0
-DEFAULTS: dict[str, Any] = {"init_timeout": 20.0, "silent": True, "console": "off", "disable_git": True}
-#: What a default of a run is called among W&B's settings.
-SETTING = {"dir": "root_dir", "project": "project", "name": "run_name", "group": "run_group", "tags": "run_tags"}
-
-
-class NotReached(Exception):
-    """Why W&B's server is not used."""
+API_TIMEOUT_SEC = 10
+GRACE_SEC = 5.0  # beyond the time that W&B itself takes to give up
+MODEL = "model"  # type of artifacts
 
 
-def open_wandb_run(run_dir: Path, *, mode: str, project: str | None, **defaults: Any) -> tuple[Any, str]:
-    """Open a run.
+class WandbRun:
+    """A run in W&B, or none. Made by `open_wandb_run`.
 
     Args:
-        run_dir: where W&B keeps its files.
-        mode: `"auto"` (as set for W&B; online with a key and an answering server, else offline), `"online"` or
-            `"offline"`.
+        run: W&B's; None for none.
+        record: of its folder.
+        status: see below.
+
+    Attributes:
+        status: where it goes and why, which it is, and what is new about that.
+        first: images (nimg) from which on W&B has no rows; earlier ones are not sent again.
+    """
+
+    def __init__(self, run: Any = None, record: WandbRecord | None = None, status: str = "local files alone") -> None:
+        self._run, self._record, self.status = run, record, status
+        self.first = 0 if record is None else record.first
+        self._next, self._warned = self.first, False
+        self._nimg, self._step = -1, 0 if run is None else run.starting_step - 1
+        self._tables: dict[str, Any] = {}
+        self._calls: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
+        self._worker = Thread(target=self._work, args=(run,), daemon=True)
+        if run is not None:
+            self._worker.start()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is one."""
+        return self._run is not None
+
+    def log(
+        self,
+        values: Mapping[str, Any],
+        nimg: int,
+        *,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+        missed: bool = False,
+    ) -> None:
+        """Show a row, unless W&B has it already.
+
+        Args:
+            values: by name; a `Path` is the picture that it names.
+            nimg: when it was.
+            tables: further rows, each of a table of its own that grows.
+            missed: W&B has other rows of that moment, but not this one.
+        """
+        if nimg < self.first and not missed:
+            return
+        if nimg != self._nimg:  # rows of one moment are one; after a sync in another order steps only count on
+            self._nimg, self._step = nimg, max(nimg, self._step + 1)
+        self._next = max(self._next, nimg + 1)
+
+        step = self._step
+        self._mirror(lambda run: run.log({k: _shown(v) for k, v in finite(values).items()}, step=step))
+        for key, row in (tables or {}).items():
+            self._mirror(partial(lambda key, row, run: run.log({key: self._grown(key, row)}, step=step), key, row))
+
+    def _grown(self, key: str, row: Mapping[str, Any]) -> Any:
+        """The table after a row was added."""
+        if key not in self._tables:
+            self._tables[key] = _wandb().Table(columns=list(row), log_mode="INCREMENTAL", allow_mixed_types=True)
+        self._tables[key].add_data(*map(_shown, finite(row).values()))
+        return self._tables[key]
+
+    def show(self, media: Mapping[str, Callable[[Any], Any]]) -> None:
+        """Show what belongs to no moment: each by a function that makes it with the wandb module."""
+        self._mirror(lambda run: run.log({key: make(_wandb()) for key, make in media.items()}))
+
+    def store(self, path: Path, *, name: str, aliases: Sequence[str], metadata: Mapping[str, Any]) -> None:
+        """Store a network file as a version of an artifact; the same content again is no new version."""
+
+        def store(run: Any) -> None:
+            artifact = _wandb().Artifact(name, type=MODEL, metadata=finite(metadata))
+            artifact.add_file(str(path), policy="immutable")  # no copy in the user's home
+            run.log_artifact(artifact, aliases=list(aliases))
+
+        self._mirror(store)
+
+    def use(self, artifacts: Sequence[str]) -> None:
+        """Say that this run was made of artifacts (`entity/project/name:alias`); offline that cannot be said."""
+
+        def use(run: Any) -> None:
+            for artifact in artifacts:
+                run.use_artifact(artifact)
+
+        self._online(use, "does not show of which snapshots this was made")
+
+    def keep_only(self, name: str, aliases: Collection[str]) -> None:
+        """Delete versions of an artifact that have none of these aliases; offline ones are not there yet."""
+
+        def delete(run: Any) -> None:
+            api, path = _wandb().Api(timeout=API_TIMEOUT_SEC), f"{run.entity}/{run.project}/{name}"
+            there = api.artifact_collection_exists(path, MODEL)
+            for version in api.artifacts(MODEL, path) if there else ():
+                if not set(version.aliases) & {*aliases, "latest", "best"}:
+                    version.delete()
+
+        self._online(delete, "keeps snapshots that were deleted here")
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Set summary values."""
+        self._mirror(lambda run: run.summary.update(finite(values)))
+
+    def finish(self) -> bool:
+        """Close it; what could not be uploaded by then is sent by the next sitting.
+
+        Returns:
+            Whether W&B has taken all of it; False where there is no run.
+        """
+
+        def end(run: Any) -> None:
+            run.finish()
+            if self._record is not None and not self._warned:
+                self._record.closed(self._next)
+
+        if self._run is None:
+            return False
+        self._mirror(end)
+        self._calls.put(None)
+        self._worker.join(FINISH_TIMEOUT_SEC + GRACE_SEC)
+        self._run = None
+        if self._worker.is_alive():
+            self._warn("its server does not answer")
+        return not self._warned
+
+    def _online(self, call: Callable[[Any], None], otherwise: str) -> None:
+        """Ask the server for what a run can do without."""
+
+        def ask(run: Any) -> None:
+            try:
+                call(run)
+            except Exception as error:
+                print(f"note       Weights & Biases {otherwise} ({shortened(error)})", flush=True)
+
+        if self._run is not None and not self._run.offline:
+            self._mirror(ask)
+
+    def _mirror(self, call: Callable[[Any], None]) -> None:
+        """Do something in W&B, if there is a run, without waiting for it."""
+        if self._run is not None:
+            self._calls.put(call)
+
+    def _work(self, run: Any) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call(run)
+            except Exception as error:
+                self._warn(shortened(error))
+
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            print(f"tracker: Weights & Biases failed ({reason}); the local files go on", flush=True)
+
+
+def open_wandb_run(
+    folder: Path,
+    *,
+    mode: str,
+    project: str | None,
+    record: Callable[[str | None], WandbRecord],
+    name: str,
+    config: Mapping[str, Any],
+    one_of_many: bool = False,
+    **usual: Any,
+) -> WandbRun:
+    """Open the run of a folder: a new one, or the one that it has already.
+
+    Args:
+        folder: where W&B keeps its files.
+        mode: `"auto"` (as set for W&B; online with a key and an answering server, else offline), `"online"`,
+            `"offline"`, or `"disabled"` (none).
         project: asked for; None for what is set for W&B, or this project's.
-        defaults: `name`, `group` and `tags`, as far as they are not set for W&B; `config`.
+        record: opens the folder's record, given the id that is set for W&B.
+        name: display name, unless one is set for W&B.
+        config: shown beside it.
+        one_of_many: id and name are of this run alone, whatever is set for W&B.
+        usual: `group`, `job_type` and `tags`, as far as they are not set for W&B; the group is name and id without.
 
     Returns:
-        The run, None where W&B is disabled; where it goes, and why.
+        The run; none where W&B is disabled or does not start.
 
     Raises:
         UserError: when `mode="online"` cannot be had.
     """
-    session = _Session()
-    chosen = session.mode if mode == "auto" else mode
-    reason = "asked for" if mode != "auto" else f"{session.origin} says so"
-    if chosen == "disabled":
-        return None, f"local files alone ({reason})"
-    if chosen == "online":
+    if mode == "disabled":
+        return WandbRun()
+    try:
+        session = WandbSession()
+        known = record(None if one_of_many else session.given_id)
+        chosen = {"id": known.id, "config": dict(config), **({"name": name} if one_of_many else {})}
+        chosen |= {} if project is None else {"project": project}
+        usual = {"name": name, "group": f"{name}-{known.id}", **usual}
+        return _open(session, known, folder, mode, chosen, {k: v for k, v in usual.items() if k not in chosen})
+    except UserError:
+        raise
+    except Exception as error:  # W&B's own kinds differ from version to version
+        return WandbRun(status=f"local files alone (Weights & Biases does not start: {shortened(error)})")
+
+
+def _open(
+    session: WandbSession,
+    record: WandbRecord,
+    folder: Path,
+    wanted: str,
+    chosen: Mapping[str, Any],
+    usual: Mapping[str, Any],
+) -> WandbRun:
+    mode = session.mode if wanted == "auto" else wanted
+    reason = "asked for" if wanted != "auto" else f"{session.origin} says so"
+    if mode == "disabled":
+        return WandbRun(status=f"local files alone ({reason})")
+    run = None
+    if mode == "online":
         try:
             session.log_in()
-            run = session.start(run_dir, "online", project, defaults)
-            return run, f"Weights & Biases online ({session.host if mode == 'auto' else reason})"
-        except Exception as error:  # W&B's own kinds differ from version to version
-            reason = shortened(error)
-            if mode == "online":
+            run = session.start(folder, "online", chosen=chosen, usual=usual)
+            reason = session.host if wanted == "auto" else reason
+        except Exception as error:
+            mode, reason = "offline", shortened(error)
+            if wanted == "online":
                 raise UserError(f"tracker.mode=online: Weights & Biases cannot be reached ({reason})") from error
-    return session.start(run_dir, "offline", project, defaults), f"Weights & Biases offline ({reason})"
+    run = run or session.start(folder, "offline", chosen=chosen, usual=usual)
+    if run.resumed:
+        last = run.summary.get("nimg")
+        record.found_on_server(0 if last is None else int(last) + 1)
+    record.opened(mode, run.settings.sync_file, run.path if mode == "online" else None)
+    goes_on = record.news or "continued"
+    return WandbRun(run, record, f"Weights & Biases {mode} ({reason}), run {run.id} ({goes_on})")
 
 
-class _Session:
-    """W&B as it is set up now.
-
-    Attributes:
-        mode: `"online"`, `"offline"` or `"disabled"`.
-        origin: where that is set.
-    """
-
-    def __init__(self) -> None:
-        import wandb  # takes seconds
-
-        if wandb.run is None:
-            wandb.teardown()  # what an earlier session of this process has read may have changed
-        settings = wandb.setup().settings
-        self._wandb: Any = wandb
-        self._given = frozenset(settings.model_fields_set)
-        self._server = str(settings.base_url)
-        self.mode = {"dryrun": "offline", "offline": "offline", "disabled": "disabled"}.get(settings.mode, "online")
-        self.origin = "WANDB_MODE" if os.environ.get("WANDB_MODE") else "W&B's settings file"
-
-    @property
-    def host(self) -> str:
-        """Name of the server."""
-        return urlparse(self._server).hostname or ""
-
-    def log_in(self) -> None:
-        """See that there is a key and a server that answers; whether it takes the key is seen when a run is opened.
-
-        Raises:
-            NotReached: with the reason.
-        """
-        self._set(mode="online")
-        if not self._wandb.login(prompt=False, verify=False):
-            raise NotReached("no key; `wandb sync` uploads it later")
-        self._probe()
-
-    def start(self, run_dir: Path, mode: str, project: str | None, defaults: Mapping[str, Any]) -> Any:
-        """Open the run, `"online"` or `"offline"`; see `open_wandb_run`."""
-        run_dir.mkdir(parents=True, exist_ok=True)
-        own = {"dir": str(run_dir), "project": PROJECT, **defaults}
-        own = {key: value for key, value in own.items() if SETTING.get(key) not in self._given}
-        own |= {} if project is None else {"project": project}
-        self._set(mode=mode)
-        run = self._wandb.init(mode=mode, reinit="finish_previous", **own)
-        run.define_metric("kimg")
-        run.define_metric("*", step_metric="kimg")
-        for name in ("kid", "fid", "frechet"):
-            run.define_metric(f"metrics/{name}", step_metric="kimg", summary="min")
-        return run
-
-    def _set(self, **settings: Any) -> None:
-        own = {key: value for key, value in DEFAULTS.items() if key not in self._given}
-        self._wandb.setup(self._wandb.Settings(**own, **settings))
-
-    def _probe(self) -> None:
-        """Ask whether anything answers, where that can be asked without a proxy; W&B's client would wait long."""
-        if requests.utils.select_proxy(self._server, requests.utils.get_environ_proxies(self._server, no_proxy=None)):
-            return
-        port = urlparse(self._server).port or (80 if self._server.startswith("http:") else 443)
-        try:
-            socket.create_connection((self.host, port), timeout=PROBE_TIMEOUT_SEC).close()
-        except OSError as error:
-            raise NotReached(f"{self.host} does not answer: {shortened(error)}") from error
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with None for numbers that JSON does not have."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
-def shortened(error: BaseException) -> str:
-    """The first line of an error, with words for W&B's answers without any."""
-    text = str(error).strip().splitlines()
-    line = text[0] if text else type(error).__name__
-    return line.replace("<no message>", "refused without a reason; is the key right? `wandb login --relogin`")[:200]
+def _shown(value: Any) -> Any:
+    return _wandb().Image(str(value), caption=value.stem) if isinstance(value, Path) else value
+
+
+def _wandb() -> Any:
+    """The wandb module, imported when it is first needed: it takes seconds."""
+    import wandb
+
+    return wandb

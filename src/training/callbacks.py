@@ -1,7 +1,8 @@
 """What happens between iterations: log, snapshot, evaluate, checkpoint, stop. Everything fires on nimg.
 
-Order at the end of an iteration: numbers are checked, then logged, then a due snapshot is taken, then a due checkpoint
-is written, then the run stops if it is its time. So a checkpoint never claims a scheduled snapshot that is not on disk.
+Order at the end of an iteration: numbers are checked, then logged, then a checkpoint is written if it or a snapshot is
+due, then the snapshot is taken, then the run stops if it is its time. Measuring a snapshot may take longer than a
+signal leaves time for: by then the state is saved. Who goes on from a state whose snapshot is missing takes it first.
 """
 
 import math
@@ -17,10 +18,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..group import Group
+from ..lock import Claim
 from ..signals import Stopped, answer, answer_as, stop
 from .checkpoint import LAST
 from .module import GanModule
-from .schedule import mark_name
+from .schedule import mark_name, passed_marks
 
 LogRow = Callable[[dict[str, float], float, int], None]
 TakeSnapshot = Callable[[float, int, str], None]
@@ -44,6 +47,23 @@ class KimgCallback(pl.Callback):
     def due(self, module: GanModule) -> bool:
         """Whether `after` will now write something that must not come from a diverged run."""
         return False
+
+
+class HeldGuard(KimgCallback):
+    """Stops a run whose folder another process has taken over, before anything is written.
+
+    Args:
+        claim: on the folder.
+        writers: the callbacks that write.
+    """
+
+    def __init__(self, claim: Claim, writers: Sequence[KimgCallback]) -> None:
+        self.claim, self.writers = claim, writers
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Look when something is due."""
+        if any(writer.due(module) for writer in self.writers):
+            self.claim.check()
 
 
 class FiniteGuard(KimgCallback):
@@ -141,17 +161,28 @@ class LogCallback(KimgCallback):
 
 
 class SnapshotCallback(KimgCallback):
-    """Takes a snapshot at each mark of the schedule, the first mark 0 before training starts."""
+    """Takes a snapshot at each mark of the schedule, the first mark 0 before training starts.
 
-    def __init__(self, marks: Sequence[float], take: TakeSnapshot) -> None:
-        self.marks, self.take = list(marks), take
+    Args:
+        marks: in kimg.
+        take: takes a snapshot.
+        is_taken: whether the snapshot of a kimg is there already.
+    """
+
+    def __init__(self, marks: Sequence[float], take: TakeSnapshot, is_taken: Callable[[float], bool]) -> None:
+        self.marks, self.take, self.is_taken = list(marks), take, is_taken
         self.taken_nimg = -1
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take mark 0 on a fresh run, when all callbacks have started (a signal is heard already)."""
-        assert isinstance(pl_module, GanModule)
-        if pl_module.nimg == 0 and self.marks and self.marks[0] == 0:
-            self.take_now(0.0, 0)
+    def catch_up(self, module: GanModule, *, ended: bool) -> None:
+        """Take mark 0 of a fresh run, and what is missing of a state that was saved before its snapshots were taken.
+
+        Args:
+            module: as training begins.
+            ended: whether it is at its end already, which is worth a look even between marks.
+        """
+        for mark in self._passed(module) or [module.nimg / 1000] * ended:
+            if module.nimg == 0 or not self.is_taken(mark):
+                self.take_now(mark, module.nimg)
 
     def take_now(self, kimg: float, nimg: int) -> None:
         """Take a snapshot of this moment."""
@@ -168,26 +199,26 @@ class SnapshotCallback(KimgCallback):
         return bool(self._passed(module))
 
     def _passed(self, module: GanModule) -> list[float]:
-        before = module.nimg - module.step.batch_size
-        return [mark for mark in self.marks if before < mark * 1000 <= module.nimg]
+        return passed_marks(self.marks, module.nimg, module.step.batch_size)
 
 
 class CheckpointCallback(KimgCallback):
-    """Writes the full state every `every_kimg`, and at the end."""
+    """Writes the full state every `every_kimg`, before snapshots, and at the end."""
 
-    def __init__(self, folder: Path, every_kimg: float) -> None:
-        self.path, self.every_nimg = folder / LAST, every_kimg * 1000
+    def __init__(self, folder: Path, every_kimg: float, snapshots: SnapshotCallback) -> None:
+        self.path, self.every_nimg, self.snapshots = folder / LAST, every_kimg * 1000, snapshots
         self.saved_nimg = -1
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
-        """Save when this iteration passed a multiple of the interval."""
+        """Save when this iteration passed a multiple of the interval, or a mark."""
         if self.due(module):
             self.save(trainer, module)
 
     def due(self, module: GanModule) -> bool:
-        """Whether this iteration passed a multiple of the interval."""
+        """Whether this iteration passed a multiple of the interval, or a mark."""
         before = module.nimg - module.step.batch_size
-        return math.floor(module.nimg / self.every_nimg) > math.floor(before / self.every_nimg)
+        passed = math.floor(module.nimg / self.every_nimg) > math.floor(before / self.every_nimg)
+        return passed or self.snapshots.due(module)
 
     def save(self, trainer: pl.Trainer, module: GanModule) -> None:
         """Save now, unless this very state is saved already."""
@@ -197,49 +228,93 @@ class CheckpointCallback(KimgCallback):
             bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
             if bad:
                 raise UserError(_divergence(module.nimg, bad[:3], self.path))
+            module.step.settle()
             trainer.save_checkpoint(self.path)
             self.saved_nimg = module.nimg
 
 
-class StopCallback(KimgCallback):
-    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop.
+class SignalCallback(KimgCallback):
+    """Hears signals that ask to stop, and at the end of each iteration agrees with the other processes that one came.
 
-    Before it ends it saves, and takes a snapshot if there is none of this moment.
+    Args:
+        group: the processes that train together.
+
+    Attributes:
+        stopped: which one, the same in all processes.
     """
 
-    def __init__(self, total_kimg: float, checkpoint: CheckpointCallback, snapshots: SnapshotCallback) -> None:
-        self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
+    def __init__(self, group: Group) -> None:
+        self.group = group
         self.stopped: Stopped | None = None
+        self._heard = 0
         self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals; Lightning's own handlers would leave without saving."""
         self._before = answer(self._on_signal)
-        if getattr(pl_module, "nimg", 0) >= self.total_nimg:
-            trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening."""
         answer_as(self._before)
 
     def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
+        """Learn whether any process has heard one."""
+        number = self.group.largest(self._heard)
+        self.stopped = Stopped(number) if number else None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._heard:  # the second one means now
+            stop(number, frame)
+        self._heard = number
+        tqdm.write(f"{Stopped(number)}: finishing this iteration, saving, stopping (again to stop at once)")
+
+
+class StopCallback(KimgCallback):
+    """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop, or at a snapshot.
+
+    Before it ends it saves, and takes a snapshot if there is none of this moment.
+
+    Args:
+        total_kimg: end of the run.
+        signals: hears them.
+        checkpoint: saves.
+        snapshots: takes snapshots.
+        over: asked after each snapshot whether that is the end; None for never.
+    """
+
+    def __init__(
+        self,
+        total_kimg: float,
+        signals: SignalCallback,
+        checkpoint: CheckpointCallback,
+        snapshots: SnapshotCallback,
+        over: Callable[[], bool] | None = None,
+    ) -> None:
+        self.total_nimg, self.checkpoint, self.snapshots = total_kimg * 1000, checkpoint, snapshots
+        self.signals, self._over = signals, over
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take what is missing of snapshots, when all callbacks have started and signals are heard."""
+        assert isinstance(pl_module, GanModule)
+        trainer.should_stop = ended = pl_module.nimg >= self.total_nimg
+        self.snapshots.catch_up(pl_module, ended=ended)
+        trainer.should_stop = ended or (self._over is not None and self._over())
+
+    def after(self, trainer: pl.Trainer, module: GanModule, stats: dict[str, Tensor]) -> None:
         """Save and stop when it is time."""
-        if not self.due(module):
+        if not self.due(module) and not self._is_over(module):
             return
         self.checkpoint.save(trainer, module)  # first: who sent the signal may not wait for an evaluation
-        if self.snapshots.taken_nimg != module.nimg:  # the end is worth a look, even between marks
+        if self.snapshots.taken_nimg != module.nimg:
             self.snapshots.take_now(module.nimg / 1000, module.nimg)
         trainer.should_stop = True
 
     def due(self, module: GanModule) -> bool:
         """Whether it is time."""
-        return self.stopped is not None or module.nimg >= self.total_nimg
+        return self.signals.stopped is not None or module.nimg >= self.total_nimg
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped is not None:  # the second one means now
-            stop(number, frame)
-        self.stopped = Stopped(number)
-        tqdm.write(f"{self.stopped}: finishing this iteration, saving, stopping (again to stop at once)")
+    def _is_over(self, module: GanModule) -> bool:
+        return self._over is not None and self.snapshots.taken_nimg == module.nimg and self._over()
 
 
 class ProgressCallback(KimgCallback):

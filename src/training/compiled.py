@@ -26,14 +26,10 @@ class CompiledNetworks:
         self._synthesis: Any = torch.compile(G.synthesis, backend=backend, dynamic=False)
         self._discriminator: Any = torch.compile(D, backend=backend, dynamic=False)
 
-    def synthesize(self, ws: Tensor, generator: torch.Generator) -> Tensor:
-        """Images `[N, 3, H, W]` of codes `[N, L, w_dim]`, with the noise that the eager network would draw."""
-        maps = [
-            torch.randn([ws.shape[0], 1, layer.resolution, layer.resolution], device=ws.device, generator=generator)
-            for layer in self.G.synthesis.layers()
-        ]
+    def synthesize(self, ws: Tensor, maps: list[Tensor]) -> Tensor:
+        """Images `[N, 3, H, W]` of codes `[N, L, w_dim]` and noise maps."""
         return self._synthesis(ws, noise=maps)
 
-    def discriminate(self, images: Tensor, c: Tensor | None) -> Tensor:
+    def discriminate(self, images: Tensor, c: Tensor | None, batches: int) -> Tensor:
         """Logits `[N, 1]`."""
-        return self._discriminator(images, c)
+        return self._discriminator(images, c, batches=batches)

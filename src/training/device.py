@@ -4,33 +4,26 @@ from dataclasses import dataclass
 
 import torch
 
+from ..cuda_graphs import CudaRecorder
 from ..device import set_float32
 from ..networks import Precision, choose_precision, regularizer_precision
 from ..ops import backend_info, choose_allocator, set_policy
 from ..options import OptionError
 from .compiled import CompiledNetworks
-from .graphs import CudaRecorder, PhaseGraphs
+from .graphs import PhaseGraphs
 from .settings import TrainerSettings
 from .step import TrainingStep
 
 
 @dataclass(frozen=True)
 class Compute:
-    """What a run computes on, a checked choice.
+    """What a run computes on, a checked choice."""
 
-    Attributes:
-        device: where the networks train.
-        precision: of the main phases.
-        regularizer_precision: of path length and R1.
-        ops: which op implementations serve, and why.
-        keeps_memory: whether the allocator keeps freed memory.
-    """
-
-    device: torch.device
-    precision: Precision
-    regularizer_precision: Precision
-    ops: str
-    keeps_memory: bool
+    device: torch.device  # where the networks train
+    precision: Precision  # of the main phases
+    regularizer_precision: Precision  # of path length and R1
+    ops: str  # which op implementations serve, and why
+    keeps_memory: bool  # whether the allocator keeps freed memory
 
     def summary(self) -> str:
         """One line for the run header."""
@@ -43,11 +36,7 @@ class Compute:
 
 
 def device_of(trainer: TrainerSettings) -> torch.device:
-    """The device that `trainer.accelerator` means here.
-
-    Raises:
-        OptionError: when it is not there.
-    """
+    """The device that `trainer.accelerator` means here."""
     there = torch.cuda.is_available()
     if trainer.accelerator == "gpu" and not there:
         reason = "this machine has no CUDA device; leave trainer.accelerator=auto"
@@ -56,11 +45,7 @@ def device_of(trainer: TrainerSettings) -> torch.device:
 
 
 def open_compute(trainer: TrainerSettings, resolution: int) -> Compute:
-    """Choose what `trainer` says, for pictures of a resolution; compiles the ops where they have not been yet.
-
-    Raises:
-        OptionError: naming the option that cannot be on this machine.
-    """
+    """Choose what `trainer` says, for pictures of a resolution; compiles the ops where they have not been yet."""
     device = device_of(trainer)
     try:
         precision = choose_precision(trainer.precision, device, resolution)
@@ -77,19 +62,12 @@ def open_compute(trainer: TrainerSettings, resolution: int) -> Compute:
 
 @dataclass(frozen=True)
 class Acceleration:
-    """How the phases run, a checked choice.
+    """How the phases run, a checked choice."""
 
-    Attributes:
-        device: where the run trains.
-        graphs: the phases are captured in CUDA graphs.
-        tf32: float32 products and convolutions keep 10 bits of mantissa.
-        compile: the networks of the main phases go through torch.compile.
-    """
-
-    device: torch.device
-    graphs: bool = False
-    tf32: bool = False
-    compile: bool = False
+    device: torch.device  # where the run trains
+    graphs: bool = False  # the phases are captured in CUDA graphs
+    tf32: bool = False  # float32 products and convolutions keep 10 bits of mantissa
+    compile: bool = False  # the networks of the main phases go through torch.compile
 
     def summary(self) -> str:
         """A few words for the run header."""
@@ -106,9 +84,6 @@ def choose_acceleration(trainer: TrainerSettings, device: torch.device) -> Accel
 
     Returns:
         The choice; `graphs: auto` is on for CUDA, unless the networks are compiled.
-
-    Raises:
-        OptionError: for an option that has no effect there.
     """
     cuda = device.type == "cuda"
     for name in ("graphs", "tf32"):
@@ -130,6 +105,6 @@ def accelerate(step: TrainingStep, choice: Acceleration) -> None:
     if choice.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # shapes never change: let it try its convolutions once
     if choice.graphs:
-        step.graphs = PhaseGraphs(CudaRecorder(choice.device))
+        step.graphs = PhaseGraphs(CudaRecorder(choice.device, otherwise="set trainer.graphs=false"))
     if choice.compile:
         step.compiled = CompiledNetworks(step.G, step.D)

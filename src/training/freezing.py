@@ -30,9 +30,6 @@ def trained_discriminator(D: Discriminator, settings: StepSettings) -> list[nn.P
     Args:
         D: its parameters are set to need no gradient; a phase asks for those that it trains.
         settings: what to freeze.
-
-    Raises:
-        UserError: when there are not so many layers.
     """
     layers = [m for r in D.block_resolutions for m in D.get_submodule(f"b{r}").children()]
     if settings.freeze_d > len(layers):
@@ -43,11 +40,7 @@ def trained_discriminator(D: Discriminator, settings: StepSettings) -> list[nn.P
 
 
 def check_networks(G: Generator, D: Discriminator, settings: StepSettings, source: Generator | None) -> None:
-    """Check that networks and settings belong together.
-
-    Raises:
-        UserError: naming what does not.
-    """
+    """Check that networks and settings belong together."""
     if G.resolution != D.resolution or G.c_dim != D.c_dim:
         raise UserError(
             f"generator ({G.resolution} px, {G.c_dim} classes) and discriminator ({D.resolution} px, {D.c_dim}) "

@@ -1,89 +1,29 @@
-"""CUDA graphs of the training phases: each phase is captured once and replayed, instead of launched op by op.
+"""CUDA graphs of the training phases, whose thousands of small kernels take as long to launch as to compute.
 
-At the sizes of this project launching the thousands of small kernels of an iteration takes as long as computing them.
-A graph launches them all at once. It repeats exactly what was captured, at the same addresses, so
-
-* a phase reads its batch from buffers that never move, and changes everything in place;
-* nothing is read back to the host, and no shape or branch depends on data;
-* random numbers come from a generator that the graph knows: its seed is set before each replay to what the eager path
-  seeds its generator with, so both draw the same numbers;
-* gradients are made anew inside the graph (a phase starts without any), and Adam counts its steps on the device.
-
-The first runs of a phase are eager: they are real iterations, in which libraries initialise themselves, constants are
-made and optimisers get their state. Then the phase is captured, which executes nothing, and replayed from there on.
+A phase reads its batch from buffers that never move. Its generator's seed is set before each replay to what the eager
+path seeds its generator with, so both draw the same numbers. Gradients are made anew inside the graph (a phase starts
+without any), and Adam counts its steps on the device.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..cuda_graphs import EAGER_RUNS, Recorder, Repeated
 from .phases import Batch, Statistics
 
-EAGER_RUNS = 3
 Work = Callable[[Batch, torch.Generator], Statistics]
-
-
-class Recorder(Protocol):
-    """What captures and replays: CUDA, or a stand-in for it in tests."""
-
-    def eager(self, work: Callable[[], Tensor]) -> Tensor:
-        """Run work before its capture."""
-
-    def capture(self, work: Callable[[], Tensor], generator: torch.Generator) -> tuple[Callable[[], None], Tensor]:
-        """Capture work without executing it; returns what replays it, and the tensor in which its result appears."""
-
-
-class CudaRecorder:
-    """Captures with `torch.cuda.CUDAGraph`; all graphs share one pool of memory, as none needs another's results.
-
-    Args:
-        device: a CUDA device.
-    """
-
-    def __init__(self, device: torch.device | str) -> None:
-        self.stream = torch.cuda.Stream(device)
-        self.pool = torch.cuda.graph_pool_handle()
-
-    def eager(self, work: Callable[[], Tensor]) -> Tensor:
-        """Run work on the stream that captures later, in order with the current stream."""
-        current = torch.cuda.current_stream(self.stream.device)
-        self.stream.wait_stream(current)
-        with torch.cuda.stream(self.stream):
-            result = work()
-        current.wait_stream(self.stream)
-        return result
-
-    def capture(self, work: Callable[[], Tensor], generator: torch.Generator) -> tuple[Callable[[], None], Tensor]:
-        """Capture work; replays run on the stream that is current then.
-
-        Raises:
-            UserError: when CUDA refuses something in it.
-        """
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(generator)
-        try:
-            # thread_local: loaders may pin memory in threads of their own meanwhile
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
-                result = work()
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"a phase of training cannot be captured ({reason}): set trainer.graphs=false") from error
-        return graph.replay, result
 
 
 @dataclass
 class _Captured:
-    """One phase: its generator, how often it ran, and once captured what replays it."""
+    """One phase, its generator, and the names of its statistics."""
 
+    run: Repeated
     generator: torch.Generator
-    runs: int = 0
     names: list[str] = field(default_factory=list)
-    replay: Callable[[], None] | None = None
-    result: Tensor | None = None
 
 
 class PhaseGraphs:
@@ -102,7 +42,7 @@ class PhaseGraphs:
     @property
     def captured(self) -> list[str]:
         """Names of the phases that are replayed by now."""
-        return [name for name, phase in self._phases.items() if phase.replay is not None]
+        return [name for name, phase in self._phases.items() if phase.run.captured]
 
     def forget(self) -> None:
         """Drop all graphs: the phases start eagerly again and are captured anew."""
@@ -133,6 +73,10 @@ class PhaseGraphs:
             held.c.copy_(batch.c)
         return held
 
+    def outside(self, step: Callable[[], object]) -> None:
+        """Do `step` outside of any graph, now and whenever the phase whose work calls this runs."""
+        self.recorder.outside(step)
+
     def run(self, name: str, work: Work, optimizer: torch.optim.Optimizer, batch: Batch, seed: int) -> Statistics:
         """Run a phase once.
 
@@ -148,7 +92,9 @@ class PhaseGraphs:
         """
         phase = self._phases.get(name)
         if phase is None:
-            phase = self._phases[name] = _Captured(torch.Generator(batch.images.device))
+            generator = torch.Generator(batch.images.device)
+            run = Repeated(self.recorder, generator=generator, fresh=optimizer.zero_grad, eager_runs=self.eager_runs)
+            phase = self._phases[name] = _Captured(run, generator)
             _count_steps_on_device(optimizer)
         phase.generator.manual_seed(seed)
 
@@ -157,20 +103,8 @@ class PhaseGraphs:
             phase.names = list(stats)
             return torch.stack([value.float() for value in stats.values()])
 
-        if phase.replay is None:
-            phase.runs += 1
-            if phase.runs <= self.eager_runs:
-                return _unpack(self.recorder.eager(packed), phase)
-            optimizer.zero_grad(set_to_none=True)
-            phase.replay, phase.result = self.recorder.capture(packed, phase.generator)
-            optimizer.zero_grad(set_to_none=True)  # those of the graph: it alone needs them
-        assert phase.result is not None
-        phase.replay()
-        return _unpack(phase.result.clone(), phase)
-
-
-def _unpack(values: Tensor, phase: _Captured) -> Statistics:
-    return dict(zip(phase.names, values.unbind(), strict=True))
+        values = phase.run(packed)  # it fills in the names
+        return dict(zip(phase.names, values.unbind(), strict=True))
 
 
 def _count_steps_on_device(optimizer: torch.optim.Optimizer) -> None:

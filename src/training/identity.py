@@ -5,7 +5,6 @@ made by another configuration is refused with the differing keys.
 """
 
 import datetime
-import errno
 import hashlib
 import json
 import platform
@@ -22,9 +21,11 @@ import yaml
 
 from ..data import PictureDataset
 from ..errors import UserError
-from ..files import expanded, read_json, remove_partials, write_text
+from ..files import PARTIAL, expanded, read_json, remove_partials, unwritable, update_json, write_text
 from ..lock import exclusive
+from ..runs import BASE
 from .checkpoint import has_checkpoint
+from .fork import Fork
 from .pictures import changed_pictures, write_pictures
 from .schedule import mark_name
 
@@ -32,6 +33,7 @@ from .schedule import mark_name
 FREE_KEYS = (
     "run",
     "resume",
+    "batch_gpu",
     "total_kimg",
     "snapshot",
     "log_kimg",
@@ -48,7 +50,6 @@ FREE_GROUPS = ("pretrained.file.", "pretrained.architecture.")
 SPELLINGS = ("pretrained.source", "pretrained.name")
 FINGERPRINT = "dataset.fingerprint"
 LOCK = ".training.lock"
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 VERSION = "0.1.0"
 
 
@@ -95,22 +96,28 @@ def open_run_folder(
             checkpoints, or another process is training it.
     """
     own = identity(config, dataset, parent)
-    folder = _folder(config, own)
+    fork = _fork(config, own, dataset) if config["resume"] == "fork" else None
+    folder = _folder(config, own) if fork is None else fork.folder
     known = folder / "run.json"
     _check_folder(folder, own, dataset, resume=config["resume"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the run's folder cannot be made ({error.strerror}); set paths.runs") from error
-    if held is not None and _hold(folder, held):
+    if held is not None:
+        _hold(folder, held)
         _check_folder(folder, own, dataset, resume=config["resume"])  # who held it until now may have changed it
-        for name in ("checkpoints", "snapshots", "samples", "evaluations"):
-            remove_partials(folder / name)
-    if known.exists() and not has_checkpoint(folder / "checkpoints"):
-        print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
+        for name in (".", "checkpoints", "snapshots", "samples", "evaluations"):
+            remove_partials(folder / name, alone=True)
+    begun = known.exists()
+    if begun and not has_checkpoint(folder / "checkpoints"):
+        if fork is None:
+            print(f"note       {folder} starts again at 0 kimg: no checkpoint had been saved", flush=True)
         if not _has_results(folder, read_json(known)):
             _clear(folder)
-    if not known.exists():
+            begun = False
+    if not begun:
+        state = None if fork is None else fork.read()
         facts = {
             "name": folder.name,
             "identity": own,
@@ -119,11 +126,20 @@ def open_run_folder(
             **_machine(),
             "ops": ops,
             "dataset": _dataset_facts(dataset),
+            **({} if fork is None or state is None else {"forked": fork.facts(state)}),
         }
         write_text(known, json.dumps(facts, indent=2) + "\n")
         write_pictures(folder, dataset)
+        if fork is not None and state is not None:
+            fork.carry_over(state)
     write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
     return folder
+
+
+def run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> Path:
+    """Where the run of a configuration is, or will be; arguments and errors as of `open_run_folder`."""
+    own = identity(config, dataset, parent)
+    return _fork(config, own, dataset).folder if config["resume"] == "fork" else _folder(config, own)
 
 
 def run_facts(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,8 +150,7 @@ def run_facts(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def update_run_json(folder: Path, **facts: Any) -> None:
     """Add facts to `run.json`."""
-    path = folder / "run.json"
-    write_text(path, json.dumps({**read_json(path), **facts}, indent=2) + "\n")
+    update_json(folder / "run.json", **facts)
 
 
 def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset, *, resume: bool) -> None:
@@ -152,8 +167,13 @@ def _check_folder(folder: Path, own: Mapping[str, Any], dataset: PictureDataset,
                 f"run {folder} cannot be continued, its checkpoints are gone: take another run=NAME, or remove the "
                 "folder"
             )
-    elif folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or not all(map(_is_of_a_start, folder.iterdir()))):
         raise UserError(f"{folder} exists and is not a run folder: give another run=NAME")
+
+
+def _is_of_a_start(path: Path) -> bool:
+    """Whether a file is what a run leaves that was killed before it had written `run.json`."""
+    return path.name == LOCK or PARTIAL.fullmatch(path.name) is not None
 
 
 def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
@@ -163,15 +183,15 @@ def _has_results(folder: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    """Take away what a run has written before its first result."""
+    """Take away what a run has written before its first result, but `run.json`, by which the folder is known."""
     for name in ("snapshots", "samples", "evaluations"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json", "run.json"):
+    for name in (BASE, "reals.jpg", "log.jsonl", "metrics.jsonl", "pictures.json"):
         (folder / name).unlink(missing_ok=True)
 
 
-def _hold(folder: Path, held: ExitStack) -> bool:
-    """Keep the folder for this process; False, and a note, where the file system has no locks."""
+def _hold(folder: Path, held: ExitStack) -> None:
+    """Keep the folder for this process."""
 
     def refuse() -> None:
         raise UserError(f"run {folder} is being trained by another process: wait for it, or give another run=NAME")
@@ -179,18 +199,13 @@ def _hold(folder: Path, held: ExitStack) -> bool:
     try:
         held.enter_context(exclusive(folder / LOCK, waiting=refuse))
     except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise UserError(f"{folder / LOCK}: cannot be written ({error.strerror or error})") from error
-        print(f"note       {folder}: the file system has no locks; train it with one process at a time", flush=True)
-        return False
-    return True
+        raise unwritable(folder / LOCK, error) from error
 
 
 def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     runs, name = expanded(config["paths"]["runs"]), config["run"]
     if name is None:
-        digest = hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
-        name = f"{config['dataset']['name']}-{config['pretrained']['name']}-{digest}"
+        name = f"{config['dataset']['name']}-{config['pretrained']['name']}-{_digest(own)}"
     path = expanded(str(name))
     if path.is_absolute() or len(path.parts) > 1:
         return path
@@ -199,20 +214,38 @@ def _folder(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     return runs / path
 
 
+def _fork(config: Mapping[str, Any], own: Mapping[str, Any], dataset: PictureDataset) -> Fork:
+    source = _folder(config, own)
+    if not (source / "run.json").exists():
+        raise UserError(f"resume=fork goes on from the state of a run, and there is none in {source}")
+    changed = _differences(source, read_json(source / "run.json").get("identity"), own, dataset)
+    return Fork.of(source, _digest(own), changed)
+
+
+def _digest(own: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
 def _compare(folder: Path, theirs: Any, own: Mapping[str, Any], dataset: PictureDataset) -> None:
+    differing = list(_differences(folder, theirs, own, dataset).values())
+    if differing:
+        raise UserError(
+            f"run {folder} was made by another configuration: {'; '.join(differing[:6])}; give another run=NAME, or "
+            "resume=fork to go on from it in a new run"
+        )
+
+
+def _differences(folder: Path, theirs: Any, own: Mapping[str, Any], dataset: PictureDataset) -> dict[str, str]:
+    """What is not as it was, in words, by option."""
     if not isinstance(theirs, dict):
         raise UserError(f"{folder / 'run.json'} is damaged (no identity): restore it, or take another run=NAME")
-    differing = [
-        changed_pictures(folder, dataset)
+    return {
+        key: changed_pictures(folder, dataset)
         if key == FINGERPRINT
         else f"{key} was {theirs.get(key)!r}, now {own.get(key)!r}"
         for key in sorted({*theirs, *own})
         if theirs.get(key) != own.get(key)
-    ]
-    if differing:
-        raise UserError(
-            f"run {folder} was made by another configuration: {'; '.join(differing[:6])}; give another run=NAME"
-        )
+    }
 
 
 def _machine() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import to_float
+from ..errors import UserError
 from ..weights import ARCHITECTURE
 from .step import Batch, TrainingStep
 
@@ -29,20 +30,34 @@ class GanModule(pl.LightningModule):
         """Take one iteration on `batch["images"]` uint8 `[N, 3, H, W]`."""
         images = to_float(batch["images"])
         stats = self.step.run(Batch(images, self._one_hot(batch)), self.nimg)
-        self.nimg += images.shape[0]
+        self.nimg += self.step.batch_size
         return stats
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the clock, and what it takes to build the networks (another run may start from them)."""
         checkpoint["nimg"] = self.nimg
-        checkpoint[ARCHITECTURE] = {"G": self.step.G.config, "D": self.step.D.config}
+        checkpoint[ARCHITECTURE] = self._architecture
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Set the clock and the place in the data; Lightning builds the loader after this."""
+        """Set the clock and the place in the data; Lightning builds the loader after this.
+
+        Raises:
+            UserError: when the state is of networks that are built otherwise, as the pictures of a fork may ask for.
+        """
+        for name, config in self._architecture.items():
+            saved = checkpoint[ARCHITECTURE][name]
+            differing = [key for key, value in config.items() if saved.get(key) != value]
+            if differing:
+                changed = "; ".join(f"{key} was {saved.get(key)}, now {config[key]}" for key in differing)
+                raise UserError(f"the saved state is of another {name} ({changed}): take another run=NAME")
         self.nimg = int(checkpoint["nimg"])
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is not None:
             datamodule.start_nimg = self.nimg
+
+    @property
+    def _architecture(self) -> dict[str, dict[str, Any]]:
+        return {"G": self.step.G.config, "D": self.step.D.config}
 
     def _one_hot(self, batch: dict[str, Any]) -> Tensor | None:
         c_dim = self.step.G.c_dim

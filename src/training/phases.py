@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..draws import Draws
 from .settings import StepSettings
 
 
@@ -22,8 +23,10 @@ class Batch(NamedTuple):
 
 
 Statistics = dict[str, Tensor]
-#: The loss of a phase as a scalar, and what it tells of itself as detached scalars.
-Objective = Callable[[Batch, torch.Generator], tuple[Tensor, Statistics]]
+#: Moments of a batch among the statistics, not shown: the mean code `[w_dim]`, the mean path length.
+W_MEAN, LENGTH = "moment/w", "moment/length"
+#: The loss of a phase as a scalar, and what it tells of itself, detached: means over the samples.
+Objective = Callable[[Batch, Draws], tuple[Tensor, Statistics]]
 
 
 @dataclass(frozen=True)

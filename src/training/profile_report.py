@@ -49,21 +49,13 @@ class Operation(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What a profile tells.
+    """What a profile tells."""
 
-    Attributes:
-        facts: lines on machine and run.
-        phases: of `phase_rows`.
-        shares: of `shares`.
-        operations: of `top_operations`.
-        batch: real images an iteration.
-    """
-
-    facts: Sequence[str]
-    phases: Sequence[PhaseRow]
-    shares: Mapping[str, float]
-    operations: Sequence[Operation]
-    batch: int
+    facts: Sequence[str]  # lines on machine and run
+    phases: Sequence[PhaseRow]  # of `phase_rows`
+    shares: Mapping[str, float]  # of `shares`
+    operations: Sequence[Operation]  # of `top_operations`
+    batch: int  # real images an iteration
 
     def text(self) -> str:
         """The whole report."""

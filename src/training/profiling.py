@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 from tqdm import tqdm
 
+from ..cuda_graphs import EAGER_RUNS
 from ..errors import UserError
 from ..files import write_text
 from .callbacks import KimgCallback
-from .graphs import EAGER_RUNS
 from .module import GanModule
 from .profile_report import Report, phase_rows, shares, top_operations
 from .step import TrainingStep
@@ -49,9 +49,6 @@ def check_profile(step: TrainingStep, nimg: int, total_kimg: float) -> None:
         step: of the run.
         nimg: real images shown before it starts.
         total_kimg: where it ends.
-
-    Raises:
-        UserError: with the `total_kimg` that is.
     """
     end = (window_starts(step, nimg // step.batch_size)[1] + WINDOW) * step.batch_size / 1000
     if end > total_kimg:

@@ -1,45 +1,33 @@
 """`python train.py`: everything from a plain configuration to a finished run folder. Running it again continues."""
 
-import sys
-import warnings
+import json
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..data import PictureDataModule, PictureDataset, image_grid, save_jpeg
+from ..data import PictureDataset, image_grid, save_jpeg
+from ..errors import UserError
+from ..metrics import choose_metrics
 from ..options import read
 from ..signals import Stopped
-from ..tracking import Tracker, open_tracker, write_run_report
-from . import callbacks as cb
-from .checkpoint import AtomicCheckpointIO, Checkpoint, find_checkpoint
-from .device import Acceleration, Compute, accelerate, choose_acceleration, device_of, open_compute
-from .identity import open_run_folder, run_facts, update_run_json
+from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
+from .checkpoint import has_checkpoint
+from .device import accelerate, choose_acceleration, device_of, open_compute
+from .fit import fit
+from .header import print_header
+from .identity import open_run_folder, run_facts, run_folder
 from .module import GanModule
-from .profiling import ProfileCallback, check_profile
-from .schedule import mark_name, run_length, snapshot_marks
+from .opened_run import Run
+from .origin import find_origin, keep_origin, load_origin
+from .processes import Processes
+from .schedule import mark_name, passed_marks
 from .settings import TrainSettings
-from .setup import Start, build_dataset, build_networks, build_step, open_pretrained
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
-from .trainer import make_trainer
-
-
-@dataclass
-class Run:
-    """The objects of one run."""
-
-    folder: Path
-    config: Mapping[str, Any]
-    settings: TrainSettings
-    dataset: PictureDataset
-    start: Start
-    module: GanModule
-    checkpoint: Checkpoint | None
-    compute: Compute
-    acceleration: Acceleration
+from .setup import build_dataset, build_networks, build_step
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, measured_on
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -56,99 +44,122 @@ def train(config: Mapping[str, Any]) -> Path:
         Stopped: after a signal; by then everything is saved, unless a second one followed it.
     """
     settings = read(TrainSettings, config)
-    marks = snapshot_marks(settings.snapshot.kimg, settings.total_kimg)
-    total_kimg = run_length(settings.snapshot.kimg, settings.total_kimg)
-    acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
-    configured_extractor(settings.metrics, settings.weights)  # its weights are at hand before anything is written
-    networks = open_pretrained(settings)
-    dataset = build_dataset(settings, networks)
-    start = build_networks(settings, dataset, networks)
-    compute = open_compute(settings.trainer, start.G.resolution)
-    step = build_step(settings, start, compute)
-    accelerate(step, acceleration)
-    with ExitStack() as held:
-        folder = open_run_folder(config, dataset, start.facts.get("sha256"), ops=compute.ops, held=held)
-        checkpoint = find_checkpoint(folder / "checkpoints") if settings.resume else None
-        run = Run(folder, config, settings, dataset, start, GanModule(step), checkpoint, compute, acceleration)
-        stopped = _go_on(run, total_kimg, marks)
-        print(f"report: {write_run_report(folder)}", flush=True)
+    with Processes(settings.trainer) as processes:
+        folder, stopped = _train(config, settings, processes)
     if stopped is not None:
         raise stopped
     return folder
 
 
-def _go_on(run: Run, total_kimg: float, marks: list[float]) -> Stopped | None:
-    """Train from where the run is; a run that is there already opens no log."""
-    nimg = -1 if run.checkpoint is None else run.checkpoint.nimg
-    if nimg >= total_kimg * 1000:
-        _print_header(run, total_kimg, marks, "nothing to train")
-        print(f"already at {nimg / 1000:g} kimg; set total_kimg above it to go on")
-        return None
+def _train(config: Mapping[str, Any], settings: TrainSettings, processes: Processes) -> tuple[Path, Stopped | None]:
+    """This process's part of the run; the first one opens the folder and tells the others where it is."""
+    acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
+    origin = find_origin(settings)
+    dataset = build_dataset(settings, origin)
+    if origin is not None and origin.is_kept and not _goes_on(config, dataset, origin.sha256):
+        origin = load_origin(settings)
+    start = build_networks(settings, dataset, origin)
+    compute = open_compute(settings.trainer, start.G.resolution)
+    before = measured_on(run_folder(config, dataset, start.facts.get("sha256")))
+    metrics, measures = choose_metrics(
+        settings.metrics, start.G.resolution, settings.weights, compute.device, before=before
+    )
+    settings = replace(settings, metrics=metrics)
+    configured_extractor(metrics, settings.weights)  # its weights are at hand before anything is written
+    step = build_step(settings, start, compute, processes.group)
+    accelerate(step, acceleration)
+    run = Run(config, settings, dataset, start, GanModule(step), compute, acceleration, processes, measures)
+    with ExitStack() as held:
+        if processes.group.is_first:
+            parent = start.facts.get("sha256")
+            run.folder = open_run_folder(config, dataset, parent, ops=compute.ops, held=held)
+            keep_origin(run.folder, origin, settings.pretrained.source)
+        return run.folder, _go_on(run)
+
+
+def _goes_on(config: Mapping[str, Any], dataset: PictureDataset, parent: str) -> bool:
+    """Whether there is a state of this run, or of the one that it is a fork of."""
+    return has_checkpoint(run_folder(config, dataset, parent) / "checkpoints") or config["resume"] == "fork"
+
+
+def _go_on(run: Run) -> Stopped | None:
+    """Train from where the run is; one that is there already is only shown, as far as it is not yet."""
+    if not run.processes.group.is_first:
+        return fit(run, None, _snapshotter(run, None)) if _meets(run) else None
+    run.find_state()
+    last = passed_marks(run.marks, run.nimg, run.module.step.batch_size) or [run.nimg / 1000]
+    stopped = None
+    if run.nimg < run.total_kimg * 1000 or not all(map(run.is_taken, last)):
+        stopped = _train_on(run)
+    else:
+        run.processes.told()
+        _show(run)
+        print(f"already at {run.nimg / 1000:g} kimg; set total_kimg above it to go on")
+    print(f"report: {write_run_report(run.folder)}", flush=True)
+    return stopped
+
+
+def _show(run: Run) -> None:
+    """Show a run that is at its end, as far as W&B does not show it yet."""
+    if run.settings.tracker.mode == "disabled" or not lacks_rows(run.folder):
+        print_header(run, "nothing to train")
+        return
     tracker = _open_tracker(run)
     try:
-        _print_header(run, total_kimg, marks, tracker.status)
-        return _fit(run, tracker, nimg, total_kimg, marks)
+        print_header(run, tracker.status)
+        _restored(run, tracker).finish()
     finally:
         tracker.finish()
 
 
-def _fit(run: Run, tracker: Tracker, nimg: int, total_kimg: float, marks: list[float]) -> Stopped | None:
+def _train_on(run: Run) -> Stopped | None:
+    """The first process's way from the log to the end of training."""
+    tracker = _open_tracker(run)
+    try:
+        print_header(run, tracker.status)
+        snapshotter = _restored(run, tracker)
+        _note_passed(run)
+        run.processes.start(run.config)
+        _meets(run)
+        return fit(run, tracker, snapshotter)
+    finally:
+        tracker.finish()
+
+
+def _restored(run: Run, tracker: Tracker) -> Snapshotter:
+    """What takes snapshots, with those that are there; the log goes on at the run's state."""
     snapshotter = _snapshotter(run, tracker)
-    settings, folder = run.settings, run.folder
-    tracker.truncate_after(nimg)
-    snapshotter.restore(tracker.read_metrics())
-    if settings.trainer.profile:
-        check_profile(run.module.step, max(nimg, 0), total_kimg)
-    passed = [
-        m for m in marks if m * 1000 < nimg and not (folder / "snapshots" / f"{mark_name(m)}.safetensors").exists()
-    ]
-    if passed and settings.snapshot.keep_best is None and settings.snapshot.max_gb is None:
+    lacked = tracker.go_on_at(run.nimg)
+    snapshotter.restore(tracker.read_metrics(), unstored=lacked)
+    return snapshotter
+
+
+def _meets(run: Run) -> bool:
+    """Let the first process tell the others what they train, and in which folder; False when there is nothing to."""
+    facts = {"pictures": run.dataset.fingerprint, "network": run.start.facts.get("sha256")}
+    told = run.processes.told(json.dumps({**facts, "folder": str(run.folder.resolve()), "nimg": run.nimg}))
+    if told == "" or run.processes.group.is_first:
+        return told != ""
+    theirs = json.loads(told)
+    for name, own in facts.items():
+        if own != theirs[name]:
+            raise UserError(f"process {run.processes.group.rank} has another {name} than the first: share the files")
+    run.folder = Path(theirs["folder"])
+    run.find_state()
+    if run.nimg != theirs["nimg"]:
+        raise UserError(f"process {run.processes.group.rank} finds another state in {run.folder}: share the folder")
+    return True
+
+
+def _note_passed(run: Run) -> None:
+    """Say which marks are not taken any more."""
+    snapshot, folder = run.settings.snapshot, run.folder / "snapshots"
+    passed = [m for m in run.marks if m * 1000 < run.nimg and not (folder / f"{mark_name(m)}.safetensors").exists()]
+    if passed and snapshot.keep_best is None and snapshot.max_gb is None:
         print(f"note       marks already passed are not taken any more: {', '.join(f'{m:g}' for m in passed)} kimg")
-    log = cb.LogCallback(
-        tracker.log,
-        settings.log_kimg,
-        extra=lambda: _extra(run.module),
-        speed=lambda value: update_run_json(folder, img_per_sec=round(value, 2)),
-    )
-    checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg)
-    snapshots = cb.SnapshotCallback(marks, snapshotter.take)
-    stop = cb.StopCallback(total_kimg, checkpoint, snapshots)
-    profiling = [ProfileCallback(folder, _profile_facts(run))] if settings.trainer.profile else []
-    trainer = make_trainer(
-        device_of(settings.trainer),
-        folder,
-        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint),
-        [
-            cb.FiniteGuard(folder, [log, snapshots, checkpoint, stop]),
-            log,
-            snapshots,
-            checkpoint,
-            cb.ProgressCallback(total_kimg, log, disable=None if settings.trainer.progress else True),
-            *profiling,
-            stop,
-        ],
-    )
-    data = PictureDataModule(
-        run.dataset,
-        run.module.step.batch_size,
-        seed=settings.seed,
-        mirror=settings.dataset.mirror,
-        device=run.compute.device,
-    )
-    if data.device.type == "cuda":
-        print(
-            f"pictures   {'in the memory of the device' if data.on_device() else 'copied batch by batch'}", flush=True
-        )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
-        path = None if run.checkpoint is None else run.checkpoint.path
-        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
-    snapshotter.finish()
-    _print_end(run, log, stop.stopped)
-    return stop.stopped
 
 
-def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
+def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
     settings, snapshot = run.settings, run.settings.snapshot
     meta = {
         "dataset": {"name": run.dataset.name, "fingerprint": run.dataset.fingerprint},
@@ -161,15 +172,17 @@ def _snapshotter(run: Run, tracker: Tracker) -> Snapshotter:
         run.folder,
         run.module.step.G_ema,
         run.dataset,
-        tracker,
+        tracker or open_tracker(run.folder, config={}, mode="disabled"),
         meta=meta,
         metrics=settings.metrics,
+        measures=run.measures,
         weights_folder=settings.weights,
         dtype=dtypes[snapshot.dtype],
         grid_psi=snapshot.grid_psi,
         keep_best=snapshot.keep_best,
         max_gb=snapshot.max_gb,
         seed=settings.seed,
+        group=run.processes.group,
     )
 
 
@@ -185,59 +198,5 @@ def _open_tracker(run: Run) -> Tracker:
         config=dict(run.config),
         mode=settings.mode,
         project=settings.project,
-        name=run.folder.name,
-        group=run.folder.name,
-        tags=[run.dataset.name, "train"],
+        tags=[run.dataset.name],
     )
-
-
-def _extra(module: GanModule) -> dict[str, float]:
-    step, values = module.step, {}
-    if step.ada is not None:
-        p, rt = torch.stack([step.ada.p, step.ada.rt]).tolist()
-        values = {"ada/p": p, "ada/rt": rt}
-    if torch.cuda.is_available():
-        values["memory/peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
-        return values
-    with suppress(ImportError):  # Windows does not count it
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        values["memory/peak_gb"] = peak / (2**30 if sys.platform == "darwin" else 2**20)
-    return values
-
-
-def _profile_facts(run: Run) -> list[str]:
-    """Lines for the head of a profile."""
-    return [
-        f"Profile of {run.folder.name}: {run.start.G.resolution} px, batch {run.module.step.batch_size}",
-        f"{run.compute.summary()}, torch {torch.__version__}; phases: {run.acceleration.summary()}; {run.compute.ops}",
-    ]
-
-
-def _print_header(run: Run, total_kimg: float, marks: list[float], tracking: str) -> None:
-    G, D = run.module.step.G, run.module.step.D
-    count = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (G, D)]
-    start = run.start.facts.get("source", "fresh networks")
-    lines = [
-        f"run        {run.folder}" + (f" (continues {run.checkpoint.path.name})" if run.checkpoint else ""),
-        f"data       {run.dataset.report.summary()}",
-        f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
-        f"training   to {total_kimg:g} kimg, batch {run.module.step.batch_size}, {len({*marks, total_kimg})} snapshots",
-        f"computes   {run.compute.summary()}, torch {torch.__version__}",
-        f"phases     {run.acceleration.summary()}",
-        f"ops        {run.compute.ops}",
-        f"tracking   {tracking}",
-    ]
-    if run.start.facts.get("fresh"):
-        lines.append(f"fresh      {', '.join(run.start.facts['fresh'])}")
-    print("\n".join(lines), flush=True)
-
-
-def _print_end(run: Run, log: cb.LogCallback, stopped: Stopped | None) -> None:
-    at = f"{run.module.nimg / 1000:g} kimg"
-    speed = "" if log.img_per_sec is None else f", {log.img_per_sec:.1f} img/s"
-    if stopped is not None:
-        print(f"stopped by {stopped} at {at}{speed}; everything is saved: the same command continues")
-    else:
-        print(f"done: {at}{speed}")

@@ -53,6 +53,11 @@ def run_length(kimg: str | float | Sequence[float], total_kimg: float | None) ->
     return _explicit(kimg)[-1]
 
 
+def passed_marks(marks: Sequence[float], nimg: int, batch: int) -> list[float]:
+    """The marks that the iteration of `batch` images passed which ended at `nimg`; at 0 the mark 0."""
+    return [mark for mark in marks if nimg - batch < mark * 1000 <= nimg]
+
+
 def mark_name(kimg: float) -> str:
     """Name of a snapshot: `kimg-000016.00`."""
     return f"kimg-{kimg:09.2f}"

@@ -1,25 +1,25 @@
-"""Random numbers as a pure function of (seed, nimg, rank, stream): what makes a resumed run equal an unbroken one."""
+"""Random numbers as a pure function of (seed, nimg, stream): what makes a resumed run equal an unbroken one.
+
+Processes that train together draw the same numbers, those of the whole batch; each keeps those of its own pictures.
+"""
 
 import hashlib
 
 import torch
 
 
-def phase_seed(seed: int, nimg: int, rank: int, stream: str) -> int:
+def phase_seed(seed: int, nimg: int, stream: str) -> int:
     """The seed of one phase of one iteration, a 63-bit number; arguments as of `seeded_generator`."""
-    digest = hashlib.sha256(f"{seed}/{nimg}/{rank}/{stream}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{nimg}/0/{stream}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def seeded_generator(
-    seed: int, nimg: int, rank: int, stream: str, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def seeded_generator(seed: int, nimg: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
     """Make the generator that one phase of one iteration draws from.
 
     Args:
         seed: of the run.
         nimg: real images shown so far.
-        rank: of this process.
         stream: name of the consumer, so that phases do not share numbers.
         device: where the numbers are drawn.
 
@@ -27,5 +27,5 @@ def seeded_generator(
         A `torch.Generator`, the same for the same arguments on every machine (per device type).
     """
     generator = torch.Generator(device=device)
-    generator.manual_seed(phase_seed(seed, nimg, rank, stream))
+    generator.manual_seed(phase_seed(seed, nimg, stream))
     return generator

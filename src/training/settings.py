@@ -26,9 +26,10 @@ class SnapshotSettings(Options):
         "early, a number of kimg, or a list of increasing marks such as [0,1,2,4]",
     ]
     dtype: Literal["fp32", "fp16"]  # of the stored tensors
-    keep_best: Count | None  # keep so many of lowest KID, besides the first and the newest; None for all
-    max_gb: Positive | None  # delete the worst when they take more than so many GiB; None for no limit
+    keep_best: Count | None  # keep so many of lowest KID, besides the first and the last two; None for all
+    max_gb: Positive | None  # delete the worst when they and checkpoints take more GiB; None for no limit
     grid_psi: Annotated[float, Range(0, 2)]  # truncation of the sample grids
+    stop: Count | None  # sweep each, and end after so many without a better choice; None for no such end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,8 @@ class TrainerSettings(Options):
     """The group `trainer`: what a run computes on, and how."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"  # kind of device
-    devices: Count = 1  # how many
+    devices: Count = 1  # how many, of each machine; the batch is divided among them
+    num_nodes: Count = 1  # machines, on each of which torchrun or srun starts `devices` processes
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # number format of the networks
     ops: Literal["auto", "reference", "required"] = "auto"  # which implementations of the ops serve
     allocator: Literal["auto", "keep", "system"] = "auto"  # whether freed memory is kept
@@ -107,8 +109,6 @@ class TrainerSettings(Options):
         """Refuse options that exclude each other."""
         if self.graphs is True and self.compile:
             raise self.wrong("graphs", "trainer.graphs=true and trainer.compile=true exclude each other: choose one")
-        if self.devices != 1:
-            raise self.wrong("devices", "this version trains on one device; set trainer.devices=1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +117,11 @@ class TrainSettings(Options):
 
     # name or folder of the run; None makes a name from the configuration
     run: Annotated[str, "a name or a folder"] | None
-    resume: bool  # the same command again goes on where it was
+    # whether the same command again goes on where it was; fork: a changed one goes on from there in a run of its own
+    resume: Literal["fork"] | bool
     seed: Seed  # of the run
-    batch: Count  # real images an iteration
+    batch: Count  # real images an iteration, of all devices together
+    batch_gpu: Count | None  # so many at once on a device, which saves memory; None for its share of the batch
     total_kimg: NotNegative | None  # end of the run; None for the last mark of `snapshot.kimg`, or 32
     snapshot: SnapshotSettings  # when and how snapshots are kept
     log_kimg: Positive  # a row of losses and speed every so many kimg
@@ -136,8 +138,12 @@ class TrainSettings(Options):
     trainer: TrainerSettings  # device and speed
 
     def check(self) -> None:
-        """Refuse marks after the end, and keeping the best by a number that nobody measures."""
+        """Refuse marks after the end, and choosing snapshots by what nobody can measure."""
         snapshot_marks(self.snapshot.kimg, self.total_kimg)
+        if self.snapshot.stop is not None and self.pretrained.source is None:
+            raise self.wrong("snapshot.stop", "blends need a network to start from: choose one with pretrained=")
+        if self.resume == "fork" and self.run is None:
+            raise self.wrong("resume", "say with run=NAME which run the new one goes on from")
         if self.snapshot.keep_best is not None and self.metrics.extractor is None:
             raise self.wrong(
                 "snapshot.keep_best", "needs KID to tell which are best: choose metrics=embedded, or leave it null"

@@ -9,10 +9,11 @@ import torch
 from ..augment import AugmentPipe
 from ..data import PictureDataset, open_configured_dataset
 from ..errors import UserError
-from ..files import file_sha256
+from ..group import Group
 from ..networks import Discriminator, Generator, channels_per_resolution
-from ..weights import Networks, differences, load_network, resolve_network
+from ..weights import differences
 from .device import Compute
+from .origin import Origin
 from .settings import StepSettings, TrainSettings
 from .step import TrainingStep
 
@@ -38,27 +39,22 @@ class Start:
         return bool(self.facts)
 
 
-def open_pretrained(settings: TrainSettings) -> Networks | None:
-    """Load `pretrained.source`; None when the run starts from nothing."""
-    source = settings.pretrained.source
-    return None if source is None else load_network(source, weights_folder=settings.weights)
-
-
-def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: Networks | None) -> Start:
+def build_networks(settings: TrainSettings, dataset: PictureDataset, origin: Origin | None) -> Start:
     """Take the pretrained networks, or make fresh ones with `model`.
 
     Args:
         settings: of the run.
         dataset: already open.
-        networks: of `open_pretrained`.
+        origin: of `find_origin`.
 
     Raises:
         UserError: when the pretrained network and data set or model settings do not fit, or D is missing.
     """
     source = str(settings.pretrained.source)
     model = {k: v for k, v in vars(settings.model).items() if k != "name" and v is not None}
-    if networks is None:
+    if origin is None:
         return _fresh(model, dataset, settings.seed)
+    networks = origin.networks
     G_ema = networks.G_ema
     _check_model(model, G_ema, source)
     _check_resolution(dataset.resolution, G_ema, source)
@@ -82,7 +78,7 @@ def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: N
     )
     facts = {
         "source": source,
-        "sha256": file_sha256(resolve_network(source, weights_folder=settings.weights)),
+        "sha256": origin.sha256,
         "kimg": networks.meta.get("kimg"),
         "fresh": ["D"] if fresh_d else [],
         "G_from": "G" if networks.G is not None else "G_ema",
@@ -90,21 +86,17 @@ def build_networks(settings: TrainSettings, dataset: PictureDataset, networks: N
     return Start(G=networks.G or G_ema, D=D, G_ema=G_ema, facts=facts)
 
 
-def build_dataset(settings: TrainSettings, networks: Networks | None) -> PictureDataset:
+def build_dataset(settings: TrainSettings, origin: Origin | None) -> PictureDataset:
     """Open the configured data set; a pretrained network decides a resolution that is left open."""
     wanted = settings.dataset
-    if wanted.resolution is None and networks is not None:
-        wanted = replace(wanted, resolution=networks.G_ema.resolution)
+    if wanted.resolution is None and origin is not None:
+        wanted = replace(wanted, resolution=origin.networks.G_ema.resolution)
     return open_configured_dataset(wanted)
 
 
-def build_step(settings: TrainSettings, start: Start, compute: Compute) -> TrainingStep:
+def build_step(settings: TrainSettings, start: Start, compute: Compute, group: Group) -> TrainingStep:
     """Make the training step; null settings take StyleGAN2-ADA's heuristics for one GPU."""
-    batch = settings.batch
-    group = start.D.config["mbstd_group_size"] or batch
-    if batch > group and batch % group:
-        reason = f"the discriminator compares pictures in groups of {group} (minibatch standard deviation)"
-        raise settings.wrong("batch", f"{reason}; choose a multiple of {group}, or at most {group}")
+    batch, rounds = settings.batch, _rounds(settings, start.D, group.world)
     usual = {
         "r1_gamma": R1_HEURISTIC * start.G.resolution**2 / batch,
         "ema_kimg": batch * EMA_KIMG_PER_BATCH,
@@ -127,7 +119,33 @@ def build_step(settings: TrainSettings, start: Start, compute: Compute) -> Train
         precision=compute.precision,
         regularizer_precision=compute.regularizer_precision,
         seed=settings.seed,
+        group=group,
+        rounds=rounds,
     )
+
+
+def _rounds(settings: TrainSettings, D: Discriminator, world: int) -> int:
+    """Into how many rounds each of `world` processes divides its share of the batch: whole groups in each.
+
+    Raises:
+        OptionError: naming what does not divide.
+    """
+    batch, size = settings.batch, D.config["mbstd_group_size"] or settings.batch
+    reason = f"the discriminator compares pictures in groups of {size} (minibatch standard deviation)"
+    if batch > size and batch % size:
+        raise settings.wrong("batch", f"{reason}; choose a multiple of {size}, or at most {size}")
+    groups = max(batch // size, 1) if D.config["mbstd_channels"] else batch
+    if groups % world:
+        raise settings.wrong("batch", f"{reason}: {groups} cannot be divided among {world} devices")
+    at_once = settings.batch_gpu or batch
+    rounds = max(batch // world // at_once, 1)
+    if batch // world % min(at_once, batch // world) or groups % (world * rounds):
+        share = f"a device has {batch // world} of them, in {groups // world} groups"
+        raise settings.wrong("batch_gpu", f"{reason}: {share}, which cannot be divided into such rounds")
+    shrink, part = settings.loss.pl_batch_shrink, batch // (world * rounds)
+    if settings.loss.pl_weight and max(batch // shrink, 1) != world * rounds * max(part // shrink, 1):
+        raise settings.wrong("loss.pl_batch_shrink", f"parts of {part} pictures cannot be divided by it")
+    return rounds
 
 
 def _fresh(model: dict[str, Any], dataset: PictureDataset, seed: int) -> Start:

@@ -1,10 +1,14 @@
 """One training iteration: walk the phases, draw, take the optimiser steps. Knows nothing of Lightning, Hydra, W&B.
 
-Every random number comes from a generator seeded by `phase_seed(seed, nimg, rank, phase)`. The work of a phase reads
-nothing back from the device, so that `graphs` may capture it once and replay it.
+Every random number comes from a generator seeded by `phase_seed(seed, nimg, phase)`. The work of a phase reads nothing
+back from the device, so that `graphs` may capture it once and replay it.
+
+A batch may be computed in parts: a process of a group has every world-th picture, and takes them in rounds. All numbers
+are drawn for the whole batch, a part holds whole groups of the minibatch standard deviation, and gradients, statistics
+and moments are averaged once a phase, in one piece. So the training is that of one process with the whole batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -14,17 +18,20 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from ..augment import AdaController, AugmentPipe
+from ..draws import Draws
+from ..group import ALONE, Group
 from ..networks import FP32, Discriminator, Generator, Precision, computing_in
 from .compiled import CompiledNetworks
 from .ema import GeneratorEma
 from .freezing import check_networks, trained_discriminator, trained_generator
 from .graphs import PhaseGraphs
-from .losses import d_main, d_r1, g_main, g_path_length
-from .phases import Batch, Phase, Statistics, build_phases
+from .losses import d_main, d_r1, g_lengths, g_main, g_path_length, noise_maps
+from .phases import LENGTH, W_MEAN, Batch, Phase, Statistics, build_phases
 from .seeds import phase_seed, seeded_generator
 from .settings import StepSettings
 
 __all__ = ["Batch", "Phase", "TrainingStep"]
+RATES = ("lr", "betas", "eps")
 
 
 class TrainingStep(nn.Module):
@@ -34,14 +41,15 @@ class TrainingStep(nn.Module):
         G: generator to train.
         D: discriminator to train.
         settings: loss weights, intervals, optimisers, what to freeze.
-        batch_size: real images an iteration.
+        batch_size: real images an iteration, of all processes.
         G_ema: where the average starts; None for a copy of `G`.
         augment: the pipe in front of D, or None.
         source: the frozen generator that the structure loss compares with; needed when its weight is not 0.
         precision: in which the main phases compute.
         regularizer_precision: in which path length and R1 compute.
         seed: of the run.
-        rank: of this process.
+        group: the processes that train together.
+        rounds: into which a process divides its pictures.
 
     Attributes:
         graphs: what captures and replays the phases; None (the reference) runs them op by op.
@@ -67,10 +75,11 @@ class TrainingStep(nn.Module):
         precision: Precision = FP32,
         regularizer_precision: Precision = FP32,
         seed: int = 0,
-        rank: int = 0,
+        group: Group = ALONE,
+        rounds: int = 1,
     ) -> None:
         super().__init__()
-        self.G, self.D, self.settings, self.seed, self.rank = G, D, settings, seed, rank
+        self.G, self.D, self.settings, self.seed, self.group, self.rounds = G, D, settings, seed, group, rounds
         self.batch_size = batch_size
         self.precisions = {"main": precision, "reg": regularizer_precision}
         self.augment = augment
@@ -94,6 +103,7 @@ class TrainingStep(nn.Module):
         check_networks(G, D, settings, source)
         objectives = {"G_main": self._g_main, "G_reg": self._g_reg, "D_main": self._d_main, "D_reg": self._d_reg}
         self.phases = build_phases(settings, self._trained, objectives)
+        self._whole_length: Tensor | None = None
         self.graphs: PhaseGraphs | None = None
         self.compiled: CompiledNetworks | None = None
         self.labelled: Callable[[str], AbstractContextManager[Any]] = record_function
@@ -114,14 +124,14 @@ class TrainingStep(nn.Module):
         """Take one iteration.
 
         Args:
-            batch: reals.
+            batch: reals, those of this process.
             nimg: real images shown before this iteration.
 
         Returns:
             Statistics as detached scalars: `loss/G`, `loss/D`, … of the phases that ran.
         """
         stats: Statistics = {}
-        size = batch.images.shape[0]
+        size = batch.images.shape[0] * self.group.world
         if self.graphs is not None:
             batch = self.graphs.hold(batch)
         for phase in self.phases:
@@ -131,16 +141,21 @@ class TrainingStep(nn.Module):
             self.ema.update(self.G, nimg, size)
         if self.ada is not None and self.augment is not None:
             self.ada.count(size)
-            if self.ada.end_batch(size):
+            if self.ada.end_batch(size, self.group.sum_):
                 self.augment.p.copy_(self.ada.p)
         return stats
+
+    def settle(self) -> None:
+        """Make the state of the group's first process that of all; every process calls it before a state is saved."""
+        if self.ada is not None:
+            self.ada.settle(self.group.sum_, holds=self.group.is_first)
 
     def _run_phase(self, phase: Phase, batch: Batch, nimg: int) -> Statistics:
         with self.labelled(phase.name):
             if self.graphs is not None:
-                seed = phase_seed(self.seed, nimg, self.rank, phase.name)
+                seed = phase_seed(self.seed, nimg, phase.name)
                 return self.graphs.run(phase.name, partial(self._optimize, phase), phase.optimizer, batch, seed)
-            generator = seeded_generator(self.seed, nimg, self.rank, phase.name, batch.images.device)
+            generator = seeded_generator(self.seed, nimg, phase.name, batch.images.device)
             return self._optimize(phase, batch, generator)
 
     def _optimize(self, phase: Phase, batch: Batch, generator: torch.Generator) -> Statistics:
@@ -151,45 +166,107 @@ class TrainingStep(nn.Module):
         phase.optimizer.zero_grad(set_to_none=True)
         precision = self.precisions[phase.kind]
         with computing_in(precision, self.G.synthesis, self.D):
-            loss, stats = phase.objective(batch, generator)
-            (loss * phase.interval if phase.interval > 1 else loss).backward()
+            self._whole_length = self._length_in_rounds(batch, generator) if phase.name == "G_reg" else None
+            told = []
+            for part, draws in self._parts(batch, generator):
+                loss, stats = phase.objective(part, draws)
+                weight = phase.interval / self.rounds
+                (loss * weight if weight != 1 else loss).backward()
+                told.append(stats)
+        stats = {name: torch.stack([each[name] for each in told]).mean(dim=0) for name in stats} if told[1:] else stats
+        if self.group.world > 1:
+            self._average([p.grad for p in trained if p.grad is not None] + list(stats.values()))
         if precision.name == "fp16":
             _replace_overflows(trained)
         with record_function("optimizer"):
             phase.optimizer.step()
         for parameter in trained:
             parameter.requires_grad_(False)
+        self._move(stats)
         return stats
+
+    def _parts(self, batch: Batch, generator: torch.Generator) -> Iterator[tuple[Batch, Draws]]:
+        """The rounds of a phase: the pictures of each, and its numbers out of those of the whole batch."""
+        world, rounds = self.group.world, self.rounds
+        for i in range(rounds):
+            if i > 0:
+                self._outside(lambda: generator.manual_seed(generator.initial_seed()))
+            part = batch if rounds == 1 else Batch(*(None if t is None else t[i::rounds] for t in batch))  # type: ignore[arg-type]
+            yield part, Draws(generator, self.group.rank + world * i, world * rounds)
+
+    def _average(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their means over the processes, in one piece."""
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        self._outside(lambda: self.group.sum_(flat))
+        means = (flat / self.group.world).split([tensor.numel() for tensor in tensors])
+        torch._foreach_copy_(tensors, [mean.view_as(tensor) for mean, tensor in zip(means, tensors, strict=True)])
+
+    def _outside(self, step: Callable[[], Any]) -> None:
+        """Do what no graph may hold, between two pieces of one where the phase is captured.
+
+        A collective in a graph is one that nobody watches: were a process gone, the others would wait for ever.
+        """
+        if self.graphs is None:
+            step()
+        else:
+            self.graphs.outside(step)
+
+    def _length_in_rounds(self, batch: Batch, generator: torch.Generator) -> Tensor | None:
+        """The mean path length of the whole batch, which the first round must know; None where there is but one."""
+        if self.rounds == 1:
+            return None
+        means = [
+            g_lengths(self.G, part, self.settings, draws).detach().mean()
+            for part, draws in self._parts(batch, generator)
+        ]
+        self._outside(lambda: generator.manual_seed(generator.initial_seed()))
+        return self._of_all(torch.stack(means).mean())
+
+    def _whole(self, mean: Tensor) -> Tensor:
+        """The mean over the whole batch, of that over this process's pictures, or over a round's."""
+        return self._of_all(mean) if self._whole_length is None else self._whole_length
+
+    def _of_all(self, mean: Tensor) -> Tensor:
+        """The mean over the pictures of all processes, of that over this one's."""
+        if self.group.world > 1:
+            self._average([mean])
+        return mean
+
+    def _move(self, stats: Statistics) -> None:
+        """Move what follows moments of the batch: w_avg, the mean path length."""
+        if W_MEAN in stats:
+            self.G.mapping.update_w_avg(stats.pop(W_MEAN)[None], self.settings.w_avg_beta)
+        if LENGTH in stats:
+            self.pl_mean.lerp_(stats.pop(LENGTH), self.settings.pl_decay)
 
     # ---- what the phases minimise
 
-    def _g_main(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
-        return g_main(self.G, batch, self.settings, generator, self._synthesize, self._discriminate, self.source)
+    def _g_main(self, batch: Batch, draws: Draws) -> tuple[Tensor, Statistics]:
+        return g_main(self.G, batch, self.settings, draws, self._synthesize, self._discriminate, self.source)
 
-    def _g_reg(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
-        return g_path_length(self.G, batch, self.settings, generator, self.pl_mean)
+    def _g_reg(self, batch: Batch, draws: Draws) -> tuple[Tensor, Statistics]:
+        return g_path_length(self.G, batch, self.settings, draws, self.pl_mean, self._whole)
 
-    def _d_main(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
-        return d_main(self.G, batch, self.settings, generator, self._synthesize, self._discriminate, self.ada)
+    def _d_main(self, batch: Batch, draws: Draws) -> tuple[Tensor, Statistics]:
+        return d_main(self.G, batch, self.settings, draws, self._synthesize, self._discriminate, self.ada)
 
-    def _d_reg(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Statistics]:
-        return d_r1(batch, self.settings, generator, self._discriminate_eagerly)
+    def _d_reg(self, batch: Batch, draws: Draws) -> tuple[Tensor, Statistics]:
+        return d_r1(batch, self.settings, draws, self._discriminate_eagerly)
 
-    def _synthesize(self, ws: Tensor, generator: torch.Generator) -> Tensor:
+    def _synthesize(self, ws: Tensor, draws: Draws) -> Tensor:
+        maps = noise_maps(self.G, len(ws), draws)
+        return self.G.synthesis(ws, noise=maps) if self.compiled is None else self.compiled.synthesize(ws, maps)
+
+    def _discriminate(self, images: Tensor, c: Tensor | None, draws: Draws, batches: int = 1) -> Tensor:
         if self.compiled is not None:
-            return self.compiled.synthesize(ws, generator)
-        return self.G.synthesis(ws, noise="random", generator=generator)
+            return self.compiled.discriminate(self._augmented(images, draws), c, batches)
+        return self._discriminate_eagerly(images, c, draws, batches)
 
-    def _discriminate(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
-        if self.compiled is not None:
-            return self.compiled.discriminate(self._augmented(images, generator), c)
-        return self._discriminate_eagerly(images, c, generator)
+    def _discriminate_eagerly(self, images: Tensor, c: Tensor | None, draws: Draws, batches: int = 1) -> Tensor:
+        return self.D(self._augmented(images, draws), c, batches=batches)
 
-    def _discriminate_eagerly(self, images: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
-        return self.D(self._augmented(images, generator), c)
-
-    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        return images if self.augment is None else self.augment(images, generator=generator)
+    def _augmented(self, images: Tensor, draws: Draws) -> Tensor:
+        return images if self.augment is None else self.augment(images, generator=draws)
 
     # ---- state besides parameters and buffers
 
@@ -208,13 +285,19 @@ class TrainingStep(nn.Module):
         return {} if self.ada is None else self.ada.state_dict()
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Restore the ADA controller."""
-        if self.ada is not None:
-            self.ada.load_state_dict(state)
+        """Restore the ADA controller; a fork's state may be of a run that had none, or that moved a p now fixed."""
+        if self.ada is None or self.augment is None or not state:
+            return
+        self.ada.load_state_dict(state)
+        self.ada.settle(lambda _: None, holds=self.group.is_first)
+        if self.ada.target is None:
+            self.ada.p.fill_(self.settings.augment_p)
+        self.augment.p.copy_(self.ada.p)
 
     def _optimizer_loaded(self, optimizer: torch.optim.Optimizer) -> None:
-        """A state may come from a run with graphs or without: this run decides."""
+        """A state may come from a run with graphs or without, or with other rates: this run decides."""
         for group in optimizer.param_groups:
+            group |= {name: value for name, value in optimizer.defaults.items() if name in RATES}
             group["capturable"] = False  # `PhaseGraphs` sets it again
         self._forget_graphs()
 

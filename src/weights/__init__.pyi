@@ -4,7 +4,7 @@ from .catalog import (
     catalog_names as catalog_names,
 )
 from .errors import Refused as Refused
-from .load import load_network as load_network, resolve_network as resolve_network
+from .load import is_at_hand as is_at_hand, load_network as load_network, resolve_network as resolve_network
 from .native import read_meta as read_meta, save_network as save_network
 from .network_file import Networks as Networks, differences as differences
 from .run_checkpoint import ARCHITECTURE as ARCHITECTURE

@@ -23,21 +23,11 @@ Tensors = dict[str, Tensor]
 
 
 def make_generator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> Generator:
-    """Build a generator of the architecture that the tensors have, and fill it.
+    """Build a generator of the architecture that tensors under this project's names have, and fill it.
 
-    Args:
-        tensors: by this project's names; `synthesis.*.noise_const` and `noise_strength` may be missing together (a
-            network without noise), and so may `mapping.w_avg` (it is estimated).
-        origin: the file.
-        hints: `conv_clamp`, `mapping_lr_multiplier`, `label_layout`.
-
-    What had to be made up (an average of w, noise maps) is noted in `origin`.
-
-    Returns:
-        The generator, in eval mode, without gradients.
-
-    Raises:
-        Refused: for what this project's networks cannot represent, or with the tensors that do not match.
+    `synthesis.*.noise_const` and `noise_strength` may be missing together (a network without noise), and so may
+    `mapping.w_avg` (it is estimated): what had to be made up is noted in `origin`. Hints are `conv_clamp`,
+    `mapping_lr_multiplier`, `label_layout`.
     """
     tensors = _without_filters(tensors)
     channels = _channels(tensors, r"synthesis\.b(\d{1,5})\.conv1\.weight", axis=0)
@@ -69,19 +59,10 @@ def make_generator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> Gener
 
 
 def make_discriminator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> Discriminator:
-    """Build a discriminator of the architecture that the tensors have, and fill it.
+    """Build a discriminator of the architecture that tensors under this project's names have, and fill it.
 
-    Args:
-        tensors: by this project's names.
-        origin: the file.
-        hints: `conv_clamp`, `mbstd_group_size`, `mapping_lr_multiplier`, `label_layout`, and `c_dim` where the label
-            layout keeps no class tensors.
-
-    Returns:
-        The discriminator, in eval mode, without gradients.
-
-    Raises:
-        Refused: for what this project's networks cannot represent, or with the tensors that do not match.
+    Hints are `conv_clamp`, `mbstd_group_size`, `mapping_lr_multiplier`, `label_layout`, and `c_dim` where the label
+    layout keeps no class tensors.
     """
     tensors = _without_filters(tensors)
     channels = _channels(tensors, r"b(\d{1,5})\.conv0\.weight", axis=0)
@@ -108,11 +89,7 @@ def make_discriminator(tensors: Tensors, origin: NetworkFile, **hints: Any) -> D
 
 @torch.no_grad()
 def estimate_w_avg(G: Generator) -> int:
-    """Set w_avg to the mean of w over seeded latents: for files that do not keep it.
-
-    Returns:
-        Over how many: 10,000, or fewer for a mapping network of absurd size.
-    """
+    """Set w_avg to the mean of w over seeded latents, and return how many (10,000, or fewer if the mapping is huge)."""
     sizes = [p.numel() for p in G.mapping.parameters()]
     samples = min(max(ESTIMATE_PRODUCTS // max(sum(sizes), 1), 16), W_AVG_SAMPLES)
     widest = max([G.z_dim, G.c_dim, G.w_dim, *(p.shape[0] for p in G.mapping.parameters())])

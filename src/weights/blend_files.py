@@ -12,7 +12,7 @@ import yaml
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import file_sha256
-from ..networks import UNRELATED, Generator, blend_networks, blend_weights, kinship, mix_networks
+from ..networks import UNRELATED, Generator, blend_weights, kinship, mix_networks
 from .export import export_network
 from .load import load_network, resolve_network
 from .network_file import Networks
@@ -22,19 +22,13 @@ CHECK_LATENTS, CHECK_PSI, CHECK_SEED = 16, 0.7, 0
 
 @dataclass(frozen=True)
 class Blend:
-    """What `blend_files` made.
+    """What `blend_files` made."""
 
-    Attributes:
-        path: the file written.
-        kinship: cosine of corresponding weights of the first network with each other one.
-        distance: mean absolute difference of the blend's images from each network's, on common codes in the result's W.
-        warnings: sentences about a blend that makes no sense.
-    """
-
-    path: Path
-    kinship: list[float]
+    path: Path  # the file written
+    kinship: list[float]  # cosine of corresponding weights of the first network with each other one
+    # mean absolute difference of the blend's images from each network's, on common codes in the result's W
     distance: list[float]
-    warnings: list[str]
+    warnings: list[str]  # sentences about a blend that makes no sense
 
 
 def blend_files(
@@ -66,10 +60,6 @@ def blend_files(
         dtype: of the stored tensors.
         force: replace a target that exists.
         weights_folder: where published networks lie and come from.
-
-    Raises:
-        UserError: when a file cannot be read, the networks do not fit, what they make is not finite, or the target
-            cannot be written.
     """
     _check_request(len(sources), resolution, shares, switched=bool(level) or width is not None, mapping=mapping)
     paths = [resolve_network(source, weights_folder=weights_folder) for source in sources]
@@ -77,7 +67,7 @@ def blend_files(
     first = networks[0]
     if resolution is not None:
         weights = blend_weights(first.resolution, resolution, level=level, width=width)
-        result = blend_networks(first, networks[1], weights=weights, mapping="high" if mapping else "low")
+        result = mix_networks(networks, {unit: (1 - y, y) for unit, y in weights.items()}, mapping=mapping)
         made: dict[str, Any] = {"resolution": resolution, "level": level, "width": width}
     else:
         assert shares is not None
@@ -113,11 +103,7 @@ def _check_request(
 
 
 def complete_shares(given: Mapping[str, Any], G: Generator, count: int) -> dict[str, list[float]]:
-    """Shares of every unit, from a table that may name some and a `default`.
-
-    Raises:
-        UserError: for an unknown unit or shares that are no numbers.
-    """
+    """Shares of every unit, from a table that may name some and a `default`."""
     units = list(blend_weights(G.resolution, G.resolution))
     unknown = [str(unit) for unit in given if unit not in (*units, "default")]
     if unknown:
@@ -127,11 +113,7 @@ def complete_shares(given: Mapping[str, Any], G: Generator, count: int) -> dict[
 
 
 def read_shares(path: str | Path) -> dict[str, Any]:
-    """Read a table of shares from a YAML file.
-
-    Raises:
-        UserError: when it is none.
-    """
+    """Read a table of shares from a YAML file."""
     try:
         table = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -17,18 +17,9 @@ CONFIGS = {16384: "config-e", 32768: "config-f"}
 
 
 def describe_network(source: str | Path, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> dict[str, Any]:
-    """Describe a network file.
+    """Describe a network file (or what else `load_network` takes) as plain data.
 
-    Args:
-        source: as for `load_network`.
-        weights_folder: likewise.
-
-    Returns:
-        Plain data: `file`, `bytes`, `sha256`, `published` (the catalogue's entry of that file name, or None), `format`,
-        `holds` (parameters of each network), `generator`, `discriminator`, `meta`.
-
-    Raises:
-        UserError: as `load_network`.
+    `published` is the catalogue's entry of that file name, or None; `holds` are the numbers of parameters.
     """
     path = resolve_network(source, weights_folder=weights_folder)
     networks = load_network(path)
@@ -69,7 +60,7 @@ def as_lines(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _published(path: Path) -> dict[str, Any] | None:
-    entries = [entry for entry in map(catalog_entry, catalog_names()) if entry.file.name == path.name]
+    entries = [entry for entry in map(catalog_entry, catalog_names()) if entry and entry.file.name == path.name]
     if not entries:
         return None
     entry = entries[0]

@@ -17,7 +17,7 @@ from ..networks import Discriminator, Generator
 from .load import load_network
 from .native import save_network, stored
 from .network_file import PARTS, Networks
-from .rosinality import AVERAGES, KERNEL, discriminator_key, generator_key
+from .rosinality import AVERAGES, rosinality_state
 
 FORMATS = ("native", "rosinality", "ada")
 CHECK_SEED, CHECK_SAMPLES = 0, 4
@@ -38,9 +38,6 @@ def export_network(
 
     Returns:
         The path written.
-
-    Raises:
-        UserError: when the format cannot represent the networks, or the target exists.
     """
     target = Path(target)
     check_target(target, format, force=force)
@@ -56,11 +53,7 @@ def export_network(
 
 
 def check_target(target: Path, format: str, *, force: bool) -> None:
-    """Check that a file of that name and format may be written, before anything is loaded.
-
-    Raises:
-        UserError: for an unknown format, a name of another format, a folder, or a file that exists (without `force`).
-    """
+    """Check that a file of that name and format may be written, before anything is loaded."""
     if format not in FORMATS:
         raise UserError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
     if (format == "native") != (target.suffix == ".safetensors"):
@@ -121,69 +114,15 @@ def _rosinality(networks: Networks, target: str, dtype: torch.dtype) -> dict[str
         ]
     _refuse(wrong, target, "rosinality's layout")
     content: dict[str, Any] = {
-        "g_ema": _rosinality_generator(G, dtype),
+        "g_ema": rosinality_state(G, dtype),
         AVERAGES["G_ema"]: stored(G.mapping.w_avg, dtype),
     }
     if networks.G is not None:
-        content["g"] = _rosinality_generator(networks.G, dtype)
+        content["g"] = rosinality_state(networks.G, dtype)
         content[AVERAGES["G"]] = stored(networks.G.mapping.w_avg, dtype)
     if networks.D is not None:
-        content["d"] = _rosinality_discriminator(networks.D, dtype)
+        content["d"] = rosinality_state(networks.D, dtype)
     return content
-
-
-def _rosinality_generator(G: Generator, dtype: torch.dtype) -> dict[str, Tensor]:
-    own = G.state_dict()
-    names = [f"style.{i + 1}.{part}" for i in range(G.mapping.num_layers) for part in ("weight", "bias")]
-    names += ["input.input", *_styled("conv1"), *_rgb("to_rgb1")]
-    state = {}
-    levels = len(G.synthesis.resolutions) - 1
-    for k in range(levels):
-        names += [*_styled(f"convs.{2 * k}"), *_styled(f"convs.{2 * k + 1}"), *_rgb(f"to_rgbs.{k}")]
-        state[f"convs.{2 * k}.conv.blur.kernel"] = stored(KERNEL * 4, dtype)
-        state[f"to_rgbs.{k}.upsample.kernel"] = stored(KERNEL * 4, dtype)
-    names += [f"noises.noise_{i}" for i in range(2 * levels + 1)]
-    for name in names:
-        key = generator_key(name)
-        assert key is not None
-        value = own[key]
-        if name == "input.input" or name.endswith("conv.weight"):
-            value = value[None]
-        elif name.startswith("noises."):
-            value = value[None, None]
-        elif name.endswith("noise.weight"):
-            value = value.reshape(1)
-        elif name.startswith("to_rgb") and name.endswith(".bias") and "modulation" not in name:
-            value = value.reshape(1, -1, 1, 1)
-        state[name] = stored(value, dtype)
-    return state
-
-
-def _styled(layer: str) -> list[str]:
-    parts = ("conv.weight", "conv.modulation.weight", "conv.modulation.bias", "noise.weight", "activate.bias")
-    return [f"{layer}.{part}" for part in parts]
-
-
-def _rgb(layer: str) -> list[str]:
-    return [f"{layer}.{part}" for part in ("bias", "conv.weight", "conv.modulation.weight", "conv.modulation.bias")]
-
-
-def _rosinality_discriminator(D: Discriminator, dtype: torch.dtype) -> dict[str, Tensor]:
-    own, top = D.state_dict(), D.resolution
-    names = ["convs.0.0.weight", "convs.0.1.bias"]
-    state = {}
-    for i in range(1, len(D.block_resolutions) + 1):
-        names += [f"convs.{i}.conv1.0.weight", f"convs.{i}.conv1.1.bias"]
-        names += [f"convs.{i}.conv2.1.weight", f"convs.{i}.conv2.2.bias", f"convs.{i}.skip.1.weight"]
-        for layer in ("conv2", "skip"):
-            state[f"convs.{i}.{layer}.0.kernel"] = stored(KERNEL, dtype)
-    names += ["final_conv.0.weight", "final_conv.1.bias"]
-    names += [f"final_linear.{i}.{part}" for i in (0, 1) for part in ("weight", "bias")]
-    for name in names:
-        key = discriminator_key(name, top)
-        assert key is not None
-        state[name] = stored(own[key], dtype)
-    return state
 
 
 def _ada(networks: Networks, target: str, dtype: torch.dtype) -> dict[str, Any]:

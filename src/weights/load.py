@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
-from .catalog import CatalogEntry, catalog_names, check_architecture, find_entry
+from .catalog import CatalogEntry, catalog_entry, catalog_names, check_architecture
 from .errors import Damaged, Refused, shown
 from .native import read_native
 from .network_file import PARTS, NetworkFile, Networks, Plan, build
@@ -39,6 +39,14 @@ READERS: list[tuple[Callable[[Any], bool], Callable[[Any, NetworkFile], Plan]]] 
 ]
 
 
+def is_at_hand(source: str | Path, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> bool:
+    """Whether the file behind a source lies there already, so that `resolve_network` neither fails nor fetches."""
+    entry = catalog_entry(str(source))
+    if entry is not None:
+        return weights_folder.has(entry.file)
+    return _path_of(source).is_file()
+
+
 def resolve_network(source: str | Path, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> Path:
     """Find the file behind a path, a run folder (its last checkpoint) or the name of a network.
 
@@ -48,12 +56,10 @@ def resolve_network(source: str | Path, *, weights_folder: WeightsFolder = DEFAU
     Raises:
         UserError: when there is none, or it cannot be fetched.
     """
-    entry = find_entry(str(source))
+    entry = catalog_entry(str(source))
     if entry is not None:
         return entry.fetch(weights_folder)
-    path = SHIPPED.get(str(source)) or expanded(source)
-    if path.is_dir():
-        path /= IN_RUN
+    path = _path_of(source)
     if path.is_file():
         return path
     raise UserError(
@@ -84,7 +90,7 @@ def load_network(
         UserError: when the file is missing, damaged, of an unknown format, holds something that this project cannot
             represent, its tensors do not match, or a published network is not the one that the catalogue describes.
     """
-    entry = find_entry(str(source))
+    entry = catalog_entry(str(source))
     if entry is not None:
         return _published(entry, device, parts, weights_folder)
     path = resolve_network(source)
@@ -105,6 +111,12 @@ def load_network(
         if isinstance(module, nn.Module):
             module.to(device)
     return networks
+
+
+def _path_of(source: str | Path) -> Path:
+    """Where the file of an unpublished network would lie."""
+    path = SHIPPED.get(str(source)) or expanded(source)
+    return path / IN_RUN if path.is_dir() else path
 
 
 def _published(

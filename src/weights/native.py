@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from ..device import on_host
 from ..errors import UserError
 from ..files import atomic_write
 from ..networks import Discriminator, Generator
@@ -58,11 +59,8 @@ def save_network(
     if D is not None:
         modules["D"] = D
         architecture["D"] = _plain(D.config)
-    tensors = {
-        f"{name}.{key}": stored(value, dtype)
-        for name, module in modules.items()
-        for key, value in module.state_dict().items()
-    }
+    states = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+    tensors = {key: stored(value, dtype) for key, value in zip(states, on_host(list(states.values())), strict=True)}
     header = {**(meta or {}), "format_version": FORMAT_VERSION, "architecture": architecture}
     with atomic_write(path) as partial:
         save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header, allow_nan=False)})
@@ -87,12 +85,7 @@ def read_meta(path: str | Path) -> dict[str, Any]:
 
 
 def read_native(origin: NetworkFile) -> Plan:
-    """Plan the networks of a native file.
-
-    Raises:
-        Refused: when the architecture in its header is not one that this version knows.
-        UserError: as `read_meta`.
-    """
+    """Plan the networks of a native file."""
     with _open(origin.path) as file:
         meta = _header(origin.path, file.metadata())
         names = list(file.keys())

@@ -32,45 +32,25 @@ Network = TypeVar("Network", Generator, Discriminator)
 
 @dataclass
 class Networks:
-    """What a network file holds.
+    """What a network file holds."""
 
-    Attributes:
-        G_ema: the averaged generator, the one to render with.
-        G: the generator in training, or None in a light file.
-        D: the discriminator, or None in a light file.
-        meta: header facts: `format_version`, `kimg`, `dataset`, `parent`, … (plain data).
-    """
-
-    G_ema: Generator
-    G: Generator | None = None
-    D: Discriminator | None = None
+    G_ema: Generator  # the averaged generator, the one to render with
+    G: Generator | None = None  # the generator in training, or None in a light file
+    D: Discriminator | None = None  # the discriminator, or None in a light file
+    # header facts: `format_version`, `kimg`, `dataset`, `parent`, … (plain data)
     meta: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Plan:
-    """What a file holds, before it is built.
+    """What a file holds, before it is built."""
 
-    Attributes:
-        parts: makes `G_ema`, and `G` and `D` where the file has them.
-        meta: facts about the file; building may add to them.
-    """
-
-    parts: Mapping[str, Callable[[], Any]]
-    meta: dict[str, Any]
+    parts: Mapping[str, Callable[[], Any]]  # makes `G_ema`, and `G` and `D` where the file has them
+    meta: dict[str, Any]  # facts about the file; building may add to them
 
 
 def build(plan: Plan, wanted: Collection[str], release: Callable[[], None]) -> Networks:
-    """Build the networks of a file one after the other.
-
-    Args:
-        plan: made by a reader.
-        wanted: which of `G_ema`, `G`, `D`; G_ema is always built.
-        release: called after each, to give back memory of the file.
-
-    Raises:
-        Refused: without G_ema, when they do not belong together, or with the tensors that do not match.
-    """
+    """Build the networks of a file one after the other, G_ema and those `wanted`; `release` gives memory back."""
     if "G_ema" not in plan.parts:
         raise Refused("it holds no averaged generator (G_ema)")
     parts: dict[str, Any] = {}
@@ -91,17 +71,11 @@ def build(plan: Plan, wanted: Collection[str], release: Callable[[], None]) -> N
 
 @dataclass
 class NetworkFile:
-    """The file that networks come from, and how much memory they may take.
+    """The file that networks come from, and how much memory they may take."""
 
-    Attributes:
-        path: for messages.
-        left: bytes; a few times the file's size, so that a small file cannot ask for a large network.
-        notes: what was made up because the file does not have it.
-    """
-
-    path: Path
-    left: int
-    notes: dict[str, str] = field(default_factory=dict)
+    path: Path  # for messages
+    left: int  # bytes; a few times the file's size, so that a small file cannot ask for a large network
+    notes: dict[str, str] = field(default_factory=dict)  # what was made up because the file does not have it
 
     @classmethod
     def of(cls, path: Path, num_bytes: int) -> "NetworkFile":
@@ -109,11 +83,7 @@ class NetworkFile:
         return cls(path, MEMORY_PER_BYTE * num_bytes + FREE_MEMORY)
 
     def reserve(self, module: nn.Module) -> None:
-        """Take the memory of a network.
-
-        Raises:
-            Refused: when the file is too small for it.
-        """
+        """Take the memory of a network."""
         self.left -= 4 * sum(value.numel() for value in module.state_dict().values())
         if self.left < 0:
             raise Refused("its networks would be many times larger than the file: not a network file")
@@ -122,11 +92,7 @@ class NetworkFile:
 def filled(
     kind: type[Network], config: Mapping[str, Any], tensors: Mapping[str, Tensor], origin: NetworkFile
 ) -> Network:
-    """Build a network and fill it; what does not fit is refused before the network's memory is taken.
-
-    Raises:
-        Refused: when there is no such network, or with the tensors that do not match or are not finite.
-    """
+    """Build a network and fill it; what does not fit is refused before the network's memory is taken."""
     check_config(kind, config)
     try:
         with torch.device("meta"):
@@ -150,11 +116,7 @@ def filled(
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Name the first tensor that holds nan or inf, and how many others do; None when all are finite.
-
-    Args:
-        tensors: of real numbers.
-    """
+    """Name the first tensor that holds nan or inf, and how many others do; None when all are finite."""
     broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if not broken:
         return None
@@ -163,11 +125,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def check_config(kind: type[nn.Module], config: Mapping[str, Any]) -> None:
-    """Check a configuration that came from a file: known names, plain values, sizes within reason.
-
-    Raises:
-        Refused: naming the first that cannot be.
-    """
+    """Check a configuration that came from a file: known names, plain values, sizes within reason."""
     known = inspect.signature(kind.__init__).parameters
     for key, value in config.items():
         if key not in known:

@@ -58,11 +58,7 @@ def is_state_dict(value: Any) -> bool:
 
 
 def read_nvlabs(value: Mapping[str, Any], origin: NetworkFile) -> Plan:
-    """Plan the networks of an unpickled file.
-
-    Raises:
-        Refused: for other classes than the two of StyleGAN2.
-    """
+    """Plan the networks of an unpickled file."""
     parts: dict[str, Any] = {}
     for name in ("G", "G_ema", "D"):
         module = value.get(name)
@@ -86,9 +82,6 @@ def read_state_dicts(value: Mapping[str, Any], origin: NetworkFile) -> Plan:
     """Plan the networks of a file of state dicts, as `convert TARGET.pt --format ada` writes it.
 
     What shapes do not tell stands beside the tensors: `G_kwargs` and `D_kwargs`, keyword arguments of the two classes.
-
-    Raises:
-        Refused: when keyword arguments or tensors are not of such networks.
     """
     parts: dict[str, Any] = {}
     for name in ("G", "G_ema", "D"):
@@ -155,11 +148,7 @@ def _discriminator(module: StandIn, origin: NetworkFile) -> Any:
 
 
 def _check_layers(module: StandIn, network: nn.Module) -> None:
-    """Compare the plain attributes that act in the original's forward passes with what this project's layers do.
-
-    Raises:
-        Refused: for a layer that would compute something else.
-    """
+    """Compare the plain attributes that act in the original's forward passes with what this project's layers do."""
     theirs = dict(_modules(module))
     for path, layer in network.named_modules():
         part = theirs.get(path)
@@ -203,11 +192,7 @@ def _close(given: Any, wanted: float) -> bool:
 
 
 def module_tensors(module: StandIn) -> dict[str, Tensor]:
-    """Parameters and persistent buffers of a pickled module by their dotted names.
-
-    Raises:
-        Refused: when the module is not one.
-    """
+    """Parameters and persistent buffers of a pickled module by their dotted names."""
     tensors = {}
     for path, part in _modules(module):
         passing = part.state.get("_non_persistent_buffers_set", set())

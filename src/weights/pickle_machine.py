@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .errors import Damaged, Refused, shown
-from .limits import Work
 
 MAX_TEXT_LINE = 4096
+MAX_OPCODES = 1_000_000
+WORK_PER_BYTE, FREE_WORK = 4, 1 << 20
 MAX_KEY_NUMBER = 2**60  # larger ones can be chosen so that all of them fall on the same place of a dictionary
 MAX_KEY_PARTS = 4
 
@@ -54,6 +55,26 @@ def real(value: Any) -> None:
     """Check that a value is not a mark."""
     if value is MARK:
         raise Damaged("damaged pickle data (a mark instead of a value)")
+
+
+class Work:
+    """What reading one file may cost, pickles inside of it included: little more than its size."""
+
+    def __init__(self, num_bytes: int) -> None:
+        self._opcodes, self._items = MAX_OPCODES, WORK_PER_BYTE * num_bytes + FREE_WORK
+
+    def step(self) -> None:
+        """Count an opcode."""
+        self._opcodes -= 1
+        if self._opcodes < 0:
+            raise Refused(f"more than {MAX_OPCODES} pickle opcodes: not a network file")
+
+    def spend(self, value: Any) -> None:
+        """Count the bytes or items of a value that is about to be copied or looked through."""
+        if isinstance(value, str | bytes | memoryview | list | tuple | dict | set):
+            self._items -= len(value)
+        if self._items < 0:
+            raise Refused("it has the same data built again and again: not a network file")
 
 
 class PickleMachine:

@@ -5,15 +5,17 @@ shapes; blur kernels are left out after a look. A checkpoint in training keeps n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..networks import Discriminator, Generator
 from .assemble import make_discriminator, make_generator
 from .errors import Refused, shown
+from .native import stored
 from .network_file import NetworkFile, Plan
 from .standins import StandIn
 from .tensors import View, as_tensor
@@ -22,6 +24,75 @@ FORMAT = "rosinality"
 MBSTD_GROUP = 4
 AVERAGES = {"G_ema": "latent_avg", "G": "latent_avg_g"}  # the second is an addition of this project
 KERNEL = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
+MAX_LEVELS, MAX_DEPTH = 9, 100  # resolutions above 4 px, layers of the mapping
+#: Dimensions of our tensors, and leading ones that theirs have besides, by the last part of our name.
+_FORMS = {"noise_strength": (0, 1), "noise_const": (2, 2), "const": (3, 1)}
+_SHARED = {"conv.weight": "weight", "conv.modulation.weight": "affine.weight", "conv.modulation.bias": "affine.bias"}
+_CONV = _SHARED | {"noise.weight": "noise_strength", "activate.bias": "bias"}
+_TORGB = _SHARED | {"bias": "bias"}
+
+
+def _generator_names() -> dict[str, str]:
+    """Their names of a generator's tensors to ours, for networks of every size; a blur kernel has none of ours."""
+    names = {f"style.{i + 1}.{part}": f"mapping.fc{i}.{part}" for i in range(MAX_DEPTH) for part in ("weight", "bias")}
+    convs, colours = {"conv1": "b4.conv1"}, {"to_rgb1": "b4.torgb"}
+    for k in range(MAX_LEVELS):
+        convs |= {f"convs.{2 * k + i}": f"b{8 << k}.conv{i}" for i in (0, 1)}
+        colours[f"to_rgbs.{k}"] = f"b{8 << k}.torgb"
+    for layers, parts in ((convs, _CONV), (colours, _TORGB)):
+        for theirs, ours in layers.items():
+            names |= {f"{theirs}.{part}": f"synthesis.{ours}.{own}" for part, own in parts.items()}
+    names |= {f"noises.noise_{i}": f"synthesis.{ours}.noise_const" for i, ours in enumerate(convs.values())}
+    return names | {"input.input": "synthesis.b4.const"}
+
+
+GENERATOR_NAMES = _generator_names()
+
+
+def discriminator_names(top: int) -> dict[str, str]:
+    """The same of a discriminator whose images have `top` px."""
+    layers = {"convs.0": f"b{top}.fromrgb", "final_conv": "b4.conv"}
+    names = {
+        f"{theirs}.{part}": f"{ours}.{part[2:]}" for theirs, ours in layers.items() for part in ("0.weight", "1.bias")
+    }
+    for i, ours in enumerate(("fc", "out")):
+        names |= {f"final_linear.{i}.{part}": f"b4.{ours}.{part}" for part in ("weight", "bias")}
+    for i in range(1, top.bit_length() - 2):
+        block = f"b{2 * top >> i}"
+        names |= {
+            f"convs.{i}.conv1.0.weight": f"{block}.conv0.weight",
+            f"convs.{i}.conv1.1.bias": f"{block}.conv0.bias",
+        }
+        names |= {
+            f"convs.{i}.conv2.1.weight": f"{block}.conv1.weight",
+            f"convs.{i}.conv2.2.bias": f"{block}.conv1.bias",
+        }
+        names[f"convs.{i}.skip.1.weight"] = f"{block}.skip.weight"
+    return names
+
+
+def rosinality_state(network: Generator | Discriminator, dtype: torch.dtype) -> dict[str, Tensor]:
+    """A network's tensors under their names, in their shapes, with the blur kernels."""
+    levels, is_generator = range(network.resolution.bit_length() - 3), isinstance(network, Generator)
+    own = network.state_dict()
+    names = GENERATOR_NAMES if is_generator else discriminator_names(network.resolution)
+    if is_generator:
+        kernels = [f"{layer}.kernel" for k in levels for layer in (f"convs.{2 * k}.conv.blur", f"to_rgbs.{k}.upsample")]
+    else:
+        kernels = [f"convs.{k + 1}.{layer}.0.kernel" for k in levels for layer in ("conv2", "skip")]
+    state = {theirs: own[ours] for theirs, ours in names.items() if ours in own}
+    if is_generator:
+        state = {theirs: _with_ones(value, names[theirs]) for theirs, value in state.items()}
+    state |= dict.fromkeys(kernels, KERNEL * (4 if is_generator else 1))
+    return {name: stored(value, dtype) for name, value in state.items()}
+
+
+def _with_ones(value: Tensor, ours: str) -> Tensor:
+    """A generator's tensor in their shape."""
+    if ours.endswith("torgb.bias"):
+        return value.reshape(1, -1, 1, 1)
+    ones = _FORMS.get(ours.rpartition(".")[2], (0, int(value.ndim == 4)))[1]
+    return value.reshape(*[1] * ones, *value.shape)
 
 
 def is_rosinality(value: Any) -> bool:
@@ -52,77 +123,17 @@ def read_rosinality(value: Mapping[str, Any], origin: NetworkFile) -> Plan:
     return Plan(parts, meta)
 
 
-def generator_key(name: str) -> str | None:
-    """This project's name of a generator's tensor; None for blur kernels; the name itself when it is unknown."""
-    if name.endswith(".kernel"):
-        return None
-    if match := re.fullmatch(r"style\.(\d{1,3})\.(weight|bias)", name):
-        return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
-    if name == "input.input":
-        return "synthesis.b4.const"
-    if match := re.fullmatch(r"noises\.noise_(\d{1,2})", name):
-        return f"{_conv(int(match[1]) - 1)}.noise_const"
-    layer, part = "", ""
-    if match := re.fullmatch(r"conv1\.(.+)", name):
-        layer, part = _conv(-1), match[1]
-    elif match := re.fullmatch(r"convs\.(\d{1,2})\.(.+)", name):
-        layer, part = _conv(int(match[1])), match[2]
-    elif match := re.fullmatch(r"to_rgb1\.(.+)", name):
-        layer, part = "synthesis.b4.torgb", match[1]
-    elif match := re.fullmatch(r"to_rgbs\.(\d{1,2})\.(.+)", name):
-        layer, part = f"synthesis.b{8 << int(match[1])}.torgb", match[2]
-    ours = _PARTS.get(part)
-    return f"{layer}.{ours}" if layer and ours else name
-
-
-_PARTS = {
-    "conv.weight": "weight",
-    "conv.modulation.weight": "affine.weight",
-    "conv.modulation.bias": "affine.bias",
-    "noise.weight": "noise_strength",
-    "activate.bias": "bias",
-    "bias": "bias",
-}
-
-
-def _conv(index: int) -> str:
-    """The layer of `convs.<index>`; -1 for `conv1`."""
-    return "synthesis.b4.conv1" if index < 0 else f"synthesis.b{8 << index // 2}.conv{index % 2}"
-
-
-def discriminator_key(name: str, top: int) -> str | None:
-    """The same for a discriminator whose images have `top` px."""
-    if name.endswith(".kernel"):
-        return None
-    if match := re.fullmatch(r"convs\.0\.(0\.weight|1\.bias)", name):
-        return f"b{top}.fromrgb.{match[1].partition('.')[2]}"
-    if match := re.fullmatch(r"convs\.(\d{1,2})\.(conv1|conv2|skip)\.\d\.(weight|bias)", name):
-        layer = {"conv1": "conv0", "conv2": "conv1", "skip": "skip"}[match[2]]
-        return f"b{(2 * top) >> int(match[1])}.{layer}.{match[3]}"
-    if match := re.fullmatch(r"final_conv\.\d\.(weight|bias)", name):
-        return f"b4.conv.{match[1]}"
-    if match := re.fullmatch(r"final_linear\.([01])\.(weight|bias)", name):
-        return f"b4.{'out' if match[1] == '1' else 'fc'}.{match[2]}"
-    return name
-
-
 def _discriminator(state: Any, origin: NetworkFile) -> Any:
-    return make_discriminator(_renamed(state, discriminator_key), origin, mbstd_group_size=MBSTD_GROUP)
+    return make_discriminator(_renamed(state, discriminator_names), origin, mbstd_group_size=MBSTD_GROUP)
 
 
 def _generator(state: Any, origin: NetworkFile, averages: dict[str, Any], part: str) -> Any:
-    tensors = _renamed(state, lambda name, _: generator_key(name))
-    for key, value in list(tensors.items()):
-        if key.endswith("noise_strength"):
-            tensors[key] = _shaped(value, key, 0)
-        elif key.endswith("noise_const"):
-            tensors[key] = _shaped(value, key, 2)
-        elif key.endswith(".const"):
-            tensors[key] = _shaped(value, key, 3)
-        elif key.endswith(".weight") and value.ndim == 5:
-            tensors[key] = _shaped(value, key, 4)
-        elif key.endswith("torgb.bias"):
-            tensors[key] = _shaped(value, key, 1) if value.ndim <= 1 else value.reshape(-1)
+    tensors = _renamed(state, lambda _: GENERATOR_NAMES)
+    for key, value in tensors.items():
+        if key.endswith("torgb.bias"):
+            tensors[key] = value.reshape(-1)
+        elif (form := _FORMS.get(key.rpartition(".")[2])) is not None or value.ndim == 5:
+            tensors[key] = _shaped(value, key, 4 if form is None else form[0])
     average = averages.get(part, averages.get("G_ema"))
     if average is not None:
         tensors["mapping.w_avg"] = _shaped(as_tensor(average, "latent_avg"), "latent_avg", 1)
@@ -132,19 +143,18 @@ def _generator(state: Any, origin: NetworkFile, averages: dict[str, Any], part: 
     return G
 
 
-def _renamed(state: Any, rename: Any) -> dict[str, Tensor]:
+def _renamed(state: Any, names_of: Callable[[int], Mapping[str, str]]) -> dict[str, Tensor]:
+    """A state dict's tensors under our names, or their own where they are unknown; the blur kernels are checked."""
     if not isinstance(state, Mapping):
         raise Refused("a network that is not a state dict")
-    names = [str(key).removeprefix("module.") for key in state]
-    blocks = sorted({int(m[1]) for name in names if (m := re.match(r"convs\.(\d{1,2})\.conv1\.", name))})
-    top = 4 << len(blocks)
-    tensors = {}
-    for name, value in zip(names, state.values(), strict=True):
-        key = rename(name, top)
-        if isinstance(value, View) and key is not None:
-            tensors[key] = as_tensor(value, name)
-        elif isinstance(value, View):
+    given = {str(key).removeprefix("module."): value for key, value in state.items() if isinstance(value, View)}
+    blocks = {m[1] for name in given if (m := re.match(r"convs\.(\d{1,2})\.conv1\.", name))}
+    names, tensors = names_of(4 << len(blocks)), {}
+    for name, value in given.items():
+        if name.endswith(".kernel"):
             _check_kernel(name, as_tensor(value, name))
+        else:
+            tensors[names.get(name, name)] = as_tensor(value, name)
     return tensors
 
 

@@ -22,11 +22,7 @@ def is_run_checkpoint(value: Any) -> bool:
 
 
 def read_run_checkpoint(checkpoint: Mapping[str, Any], origin: NetworkFile) -> Plan:
-    """Plan G, D and G_ema of a checkpoint.
-
-    Raises:
-        Refused: when the checkpoint is damaged.
-    """
+    """Plan G, D and G_ema of a checkpoint."""
     try:
         nimg, state = int(checkpoint["nimg"]), dict(checkpoint["state_dict"])
         configs = {name: dict(checkpoint[ARCHITECTURE][name]) for name in ("G", "D")}

@@ -31,11 +31,7 @@ class PretrainedSettings(Options):
 
 
 def check_unchanged(settings: PretrainedSettings, folder: Path = FOLDER) -> None:
-    """Check that settings say of a published network what the catalogue says.
-
-    Raises:
-        OptionError: naming the option that differs: it would have no effect.
-    """
+    """Check that settings say of a published network what the catalogue says."""
     name = settings.name
     if settings.file is None:
         if name in OWN and settings.source != OWN[name]:
@@ -54,11 +50,7 @@ def check_unchanged(settings: PretrainedSettings, folder: Path = FOLDER) -> None
 
 
 def read_entry(path: Path) -> dict[str, Any]:
-    """Read a file of the catalogue.
-
-    Raises:
-        UserError: when it cannot be read, or is something else.
-    """
+    """Read a file of the catalogue."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -22,11 +22,7 @@ class StandIn:
 
 
 def construct(name: Global, args: tuple[Any, ...]) -> Any:
-    """Make what a name and its arguments stand for.
-
-    Raises:
-        Refused: for a name that is not in the tables.
-    """
+    """Make what a name and its arguments stand for."""
     module = name.module.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
     maker = _MAKERS.get(f"{module}.{name.name}")
     if maker is None:
@@ -38,11 +34,7 @@ def construct(name: Global, args: tuple[Any, ...]) -> Any:
 
 
 def set_state(target: Any, state: Any) -> None:
-    """Give a value the state that the file has for it.
-
-    Raises:
-        Refused: when that value takes none.
-    """
+    """Give a value the state that the file has for it."""
     if isinstance(target, dict | View):  # attributes of an OrderedDict or Parameter: not part of the data
         return
     if isinstance(target, StandIn) and isinstance(state, dict):

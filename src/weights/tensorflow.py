@@ -35,11 +35,7 @@ def is_tensorflow(value: Any) -> bool:
 
 
 def read_tensorflow(value: Any, origin: NetworkFile) -> Plan:
-    """Plan the networks of an unpickled TensorFlow file.
-
-    Raises:
-        Refused: for StyleGAN1 and what else cannot be represented.
-    """
+    """Plan the networks of an unpickled TensorFlow file."""
     values = list(value) if isinstance(value, tuple | list) else [value]
     if len(values) not in (1, 3):
         raise Refused(f"a TensorFlow pickle of {len(values)} networks, expected (G, D, Gs)")

@@ -43,11 +43,7 @@ KNOWN = {
 
 
 def check_function(network: StandIn) -> None:
-    """Check that a network was built by one of StyleGAN2's functions.
-
-    Raises:
-        Refused: for StyleGAN1 and others.
-    """
+    """Check that a network was built by one of StyleGAN2's functions."""
     version, function = network.state.get("version"), network.state.get("build_func_name")
     if type(version) is not int or version < MIN_VERSION or not isinstance(function, str) or function not in FUNCTIONS:
         by = f"version {shown(version)}, built by {shown(function)}"
@@ -55,11 +51,7 @@ def check_function(network: StandIn) -> None:
 
 
 def check_arguments(network: StandIn) -> None:
-    """Check that nothing among the arguments changes the mathematics in a way that is not read.
-
-    Raises:
-        Refused: naming the first that does, or that is not known.
-    """
+    """Check that nothing among the arguments changes the mathematics in a way that is not read."""
     arguments = arguments_of(network)
     for key, given in arguments.items():
         value = _plain(given)
@@ -82,11 +74,7 @@ def arguments_of(network: StandIn) -> dict[str, Any]:
 
 
 def number_of(network: StandIn, name: str, default: float | None) -> float | None:
-    """A number among the arguments; None where that was given.
-
-    Raises:
-        Refused: for anything else.
-    """
+    """A number among the arguments; None where that was given."""
     value = _plain(arguments_of(network).get(name, default))
     if value is not None and type(value) not in (int, float):
         raise Refused(f"it was built with {name}={_shown(value)}, which is no number")

@@ -53,11 +53,7 @@ class Array:
     fortran: bool = False
 
     def numpy(self) -> np.ndarray:
-        """The array; it shares the file's memory.
-
-        Raises:
-            Refused: when type, shape and bytes do not fit.
-        """
+        """The array; it shares the file's memory."""
         shape = checked_shape(self.shape)
         if self.dtype is None:
             raise Refused("an array without a type")
@@ -90,11 +86,7 @@ class View:
     dtype: torch.dtype | None = None
 
     def tensor(self) -> Tensor:
-        """The tensor; it shares the file's memory.
-
-        Raises:
-            Refused: when it reaches outside of its storage, or would be larger than it.
-        """
+        """The tensor; it shares the file's memory."""
         storage, shape = self.storage, checked_shape(self.shape)
         stride, offset, dtype = self.stride, self.offset, self.dtype or self.storage.dtype
         if (
@@ -147,11 +139,7 @@ def _tensor_of(value: Any, name: str) -> Tensor:
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
-    """A shape of at most eight dimensions and reasonable size.
-
-    Raises:
-        Refused: otherwise.
-    """
+    """A shape of at most eight dimensions and reasonable size."""
     if not isinstance(shape, tuple | list) or len(shape) > MAX_DIMS or not all(is_count(n) for n in shape):
         raise Refused("a tensor with an impossible shape")
     if math.prod(shape) > 2**40:
@@ -160,11 +148,7 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
 
 
 def storage_of(kind: Any, numel: Any) -> Storage:
-    """A storage of the type that a file names.
-
-    Raises:
-        Refused: for an unknown type or an impossible length.
-    """
+    """A storage of the type that a file names."""
     if not isinstance(kind, Global) or kind.module not in ("torch", "torch.cuda", "torch.storage"):
         raise Refused("a tensor of unknown type")
     if kind.name not in STORAGE_DTYPES or not is_count(numel):

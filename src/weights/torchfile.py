@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Refused
-from .limits import Work
-from .pickle_machine import Global
+from .pickle_machine import Global, Work
 from .standins import construct, set_state
 from .tensors import Storage, View, storage_of
 from .unpickle import Unpickler
@@ -47,11 +46,7 @@ def forget_pages(data: memoryview) -> None:
 
 
 def read_pickle(data: memoryview) -> Any:
-    """Read a plain pickle, in which tensors may be embedded in torch's old layout.
-
-    Raises:
-        Refused: when it is damaged or wants more than data.
-    """
+    """Read a plain pickle, in which tensors may be embedded in torch's old layout."""
 
     work = Work(len(data))
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from src.augment.filter import filter_bank
 from src.augment.pipe import AugmentPipe, PipeSettings
 from src.augment.settings import GROUPS, PIPES
+from src.draws import Draws
 from src.errors import UserError
 from tests.augment.augmentation import fixed, noise_images, rng, single, smooth_images
 
@@ -182,7 +183,7 @@ def test_a_multiplier_scales_the_probability():
 
 def test_draws_follow_their_distributions():
     pipe = AugmentPipe.preset("bgcfnc")
-    drawn = pipe.draws(20000, torch.tensor(1.0), rng())
+    drawn = pipe.draws(20000, torch.tensor(1.0), Draws(rng()))
     for name, std in {
         "log2_scale": 0.2,
         "move_y": 0.125,
@@ -242,13 +243,13 @@ def test_the_pipe_passes_gradgradcheck():
 
 
 def test_wrong_use_is_refused_by_name():
-    with pytest.raises(UserError, match=r"'bgx'.*bgcfnc"):
+    with pytest.raises(UserError, match=r"pipe=bgx: .*bgcfnc"):
         AugmentPipe.preset("bgx")
-    with pytest.raises(UserError, match=r"augment\.rotat "):
+    with pytest.raises(UserError, match=r"^rotat=1.0: there is no such option"):
         AugmentPipe.preset("bgc", rotat=1.0)
-    with pytest.raises(UserError, match=r"augment\.scale is -1"):
+    with pytest.raises(UserError, match=r"^scale=-1.0: give a number from 0"):
         AugmentPipe.preset("bgc", scale=-1.0)
-    with pytest.raises(UserError, match="imgfilter_bands has 3"):
+    with pytest.raises(UserError, match=r"imgfilter_bands=.*give 4 numbers"):
         PipeSettings(imgfilter_bands=(1, 1, 1))
     pipe = AugmentPipe.preset("bgc")
     with pytest.raises(ValueError, match="float32"):

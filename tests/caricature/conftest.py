@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from src.caricature.settings import CaricatureSettings, FaceChoice, PageSettings
+from src.caricature.settings import CaricatureSettings, PageSettings
 from src.demo import draw_photographs
+from src.faces import FaceSettings
 from src.files import file_sha256
 from src.networks import blend
 from src.projection import ProjectionChoice
@@ -65,7 +66,7 @@ def settings(run_dir, holiday, tmp_path):
         photos=holiday,
         run=run_dir,
         out=tmp_path / "out",
-        faces=FaceChoice(align_px=128),
+        faces=FaceSettings(align_px=128),
         projection=ProjectionChoice(steps=4),
         page=PageSettings(strengths=(0.0, 1.0), resolutions=(8,)),
         paths=PathsSettings(runs=run_dir.parent),
@@ -75,7 +76,7 @@ def settings(run_dir, holiday, tmp_path):
 @pytest.fixture
 def from_codes(settings, base_codes):
     """The same from codes alone: no projection."""
-    return replace(settings, photos=None, codes=base_codes, faces=FaceChoice(), projection=ProjectionChoice())
+    return replace(settings, photos=None, codes=base_codes, faces=FaceSettings(), projection=ProjectionChoice())
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,11 @@ from PIL import Image
 
 from src.caricature.models import dialled, open_models
 from src.caricature.run import caricature
-from src.caricature.settings import BlendChoice, CaricatureSettings, FaceChoice, PageSettings, TuningSettings
+from src.caricature.settings import BlendChoice, CaricatureSettings, PageSettings, TuningSettings
 from src.cli import compose_config
 from src.data import to_uint8
 from src.errors import UserError
+from src.faces import FaceSettings
 from src.networks import blend
 from src.options import read
 from src.projection import read_codes, structural_similarity
@@ -260,7 +261,7 @@ def test_aligned_pictures(settings, run_dir, tmp_path):
 
     save_png(tmp_path / "aligned" / "a.png", render_portrait("people", 1_000_000, 64).image)
     save_png(tmp_path / "aligned" / "wide.png", np.zeros([64, 80, 3], np.uint8))
-    result = make(settings, run_dir, photos=tmp_path / "aligned", faces=FaceChoice(aligned=True))
+    result = make(settings, run_dir, photos=tmp_path / "aligned", faces=FaceSettings(aligned=True))
     assert result.names == ["a"]
     assert not (result.folder / "photos").exists()
     np.testing.assert_array_equal(picture(result.folder / "faces/a.png"), picture(tmp_path / "aligned/a.png"))

@@ -5,10 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from src.caricature.encode import face_text
 from src.caricature.gather import Subject
 from src.caricature.page import write_page
-from src.caricature.render import Grid
+from src.caricature.render import Grid, face_text
 from src.projection import Codes
 
 from ..browser import WIDTHS

@@ -12,10 +12,10 @@ from PIL import Image
 
 from src.caricature import gather
 from src.caricature.run import caricature
-from src.caricature.settings import CaricatureSettings, FaceChoice, PageSettings
+from src.caricature.settings import CaricatureSettings, PageSettings
 from src.cli import compose_config
 from src.errors import UserError
-from src.faces import Face
+from src.faces import Face, FaceSettings
 from src.options import read
 from src.projection import ProjectionChoice, read_codes
 from src.runs import PathsSettings
@@ -161,7 +161,7 @@ class Interrupted:
 
 
 def test_an_interrupted_search_goes_on_where_it_stopped(settings, run_dir):
-    easy = replace(settings, faces=FaceChoice(align_px=128, max_yaw=None, min_sharpness=None, max_outside=None))
+    easy = replace(settings, faces=FaceSettings(align_px=128, max_yaw=None, min_sharpness=None, max_outside=None))
     with pytest.raises(KeyboardInterrupt):
         caricature(easy, provider=Interrupted(2))
     provider = Interrupted(None)

@@ -4,8 +4,6 @@ import io
 import json
 import os
 import struct
-import subprocess
-import sys
 import zlib
 from functools import cache
 from pathlib import Path
@@ -17,21 +15,13 @@ from PIL import Image
 
 from src.data import open_dataset
 
+from ..memory import run_and_measure
 from ..prepare.trees import encoded, manifest, noise, write_files
 
 pytestmark = pytest.mark.script
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = 2 * 10**9
-RUN = """
-import resource, sys
-sys.argv[0] = "prepare.py"
-sys.path.insert(0, {root!r})
-import prepare
-prepare.main()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print("peak_kb", peak if sys.platform != "darwin" else peak // 1024)
-"""
 
 
 def chunk(kind, data):
@@ -153,22 +143,19 @@ def prepared(tmp_path_factory):
         (source / "locked.png").write_bytes(encoded(noise(6)))
         (source / "locked.png").chmod(0)
         names.add("locked.png")
-    done = subprocess.run(
-        [sys.executable, "-c", RUN.format(root=str(ROOT)), "source=in", "resolution=32"],
-        cwd=folder, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
-    return folder, names, done
+    done, peak = run_and_measure(ROOT / "prepare.py", "source=in", "resolution=32", cwd=folder)
+    return folder, names, done, peak
 
 
 def test_nothing_crashes_and_memory_is_bounded(prepared):
-    _, _, done = prepared
+    _, _, done, peak = prepared
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
-    assert int(done.stdout.split("peak_kb")[1]) * 1024 < MAX_BYTES
+    assert peak is None or peak < MAX_BYTES
 
 
 def test_each_bad_one_is_named_with_its_reason(prepared):
-    folder, names, done = prepared
+    folder, names, done, _ = prepared
     report = json.loads((folder / "datasets" / "in-report" / "report.json").read_text())
     reasons = {row["file"]: row["reason"] for row in report["left_out"]}
     assert set(reasons) == names
@@ -189,7 +176,7 @@ def test_each_bad_one_is_named_with_its_reason(prepared):
 
 
 def test_good_ones_survive(prepared):
-    folder, _, _ = prepared
+    folder, _, _, _ = prepared
     out = folder / "datasets" / "in.zip"
     rows = manifest(out)["pictures"]
     assert {row["source"] for row in rows} == set(odd_but_good())

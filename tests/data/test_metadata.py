@@ -172,7 +172,7 @@ def test_the_option_raises_the_limit_in_every_program(tmp_path):
     assert list(left_out(out)) == ["a.png"]
     assert len(open_dataset(run_prepare(f"source={folder}", f"out={tmp_path}/o.zip", "resolution=16"))) == 3
     refused = {
-        r.photo: r.refused for r, _, _ in find_faces(open_photos(folder), None, FaceSettings(16, max_pixels=10**6))
+        r.photo: r.refused for r, _, _ in find_faces(open_photos(folder), None, FaceSettings(max_megapixels=1), 16)
     }
     assert "max_megapixels=2" in refused["a.png"][0] and not refused["b.png"]
 
@@ -183,22 +183,21 @@ def test_reduced_and_whole_are_different_sets(tmp_path):
     assert len(low) == 2 and low.fingerprint != high.fingerprint
 
 
-def test_landmark_files_are_of_the_whole_photograph(tmp_path):
+def test_landmark_files_are_of_the_whole_photograph(tmp_path, monkeypatch):
     picture, points = photograph(0, size=(400, 320), scale=2.0)
     Image.fromarray(picture).save(tmp_path / "a.jpg", quality=95)
     np.save(tmp_path / "a.npy", points)
     photos = open_photos(tmp_path)
     found = {}
     for pixels in (64_000, 10**6):
-        ((_, (face,), landmarks),) = find_faces(
-            photos, FileLandmarks(photos), FaceSettings(64, align_px=64, max_pixels=pixels)
-        )
+        monkeypatch.setattr(FaceSettings, "max_pixels", pixels)
+        ((_, (face,), landmarks),) = find_faces(photos, FileLandmarks(photos), FaceSettings(align_px=64), 64)
         found[pixels] = (face.frame.size_px, face.image.astype(int), list(landmarks))
     (half, small, key), (whole, image, other) = found.values()
     assert abs(half / whole - 0.5) < 0.01 and np.abs(small - image).mean() < 6 and key != other
 
 
-def test_landmarks_of_a_detector_are_of_what_it_sees(tmp_path):
+def test_landmarks_of_a_detector_are_of_what_it_sees(tmp_path, monkeypatch):
     class Sees:
         def find(self, image, name):
             assert image.shape == (160, 200, 3)
@@ -210,5 +209,6 @@ def test_landmarks_of_a_detector_are_of_what_it_sees(tmp_path):
     picture, _ = photograph(0, size=(400, 320))
     Image.fromarray(picture).save(tmp_path / "a.jpg")
     photos = open_photos(tmp_path)
-    ((_, (face,), _),) = find_faces(photos, Sees(), FaceSettings(16, align_px=32, max_pixels=64_000))
+    monkeypatch.setattr(FaceSettings, "max_pixels", 64_000)
+    ((_, (face,), _),) = find_faces(photos, Sees(), FaceSettings(align_px=32), 16)
     assert face.image.shape == (16, 16, 3)

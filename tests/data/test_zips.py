@@ -10,8 +10,7 @@ import torch
 from src.data import open_dataset
 from src.data.sources import ZipSource
 from src.errors import UserError
-from src.faces import find_faces, open_photos
-from src.faces.find import FaceSettings
+from src.faces import FaceSettings, find_faces, open_photos
 
 from ..prepare.trees import encoded, noise, run_prepare, write_files
 from .zips import with_password, write_zip
@@ -51,7 +50,7 @@ def test_members_of_one_name_share_its_label(tmp_path):
 def test_prepare_and_photographs_take_them_too(tmp_path):
     path = write_zip(tmp_path / "in.zip", [("a.png", A), ("a.png", B), ("b.png", C)])
     assert len(open_dataset(run_prepare(f"source={path}", f"out={tmp_path}/o.zip", "resolution=16"))) == 3
-    faces = [f.name for _, found, _ in find_faces(open_photos(path), None, FaceSettings(32)) for f in found]
+    faces = [f.name for _, found, _ in find_faces(open_photos(path), None, FaceSettings(), 32) for f in found]
     assert faces == ["a (1)", "a", "b"]
 
 
@@ -78,7 +77,7 @@ def test_a_password_is_one_reason_for_all(tmp_path):
     path = with_password(write_zip(tmp_path / "a.zip", {"a.png": A, "b.png": B, "c.png": C}))
     with pytest.raises(UserError, match=r"3 skipped: protected by a password: unpack the zip first 3\)"):
         open_dataset(path)
-    refused = [report.refused for report, _, _ in find_faces(open_photos(path), None, FaceSettings(32))]
+    refused = [report.refused for report, _, _ in find_faces(open_photos(path), None, FaceSettings(), 32)]
     assert refused == [["protected by a password: unpack the zip first"]] * 3
 
 

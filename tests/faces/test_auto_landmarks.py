@@ -17,7 +17,7 @@ from src.faces.photos import open_photos
 
 from .pictures import photograph
 
-SETTINGS = FaceSettings(resolution=32, align_px=64)
+SETTINGS = FaceSettings(align_px=64)
 TAKEOUT = json.dumps({"title": "IMG_1.jpg", "imageViews": "3", "photoTakenTime": {"timestamp": "1"}})
 
 
@@ -55,7 +55,7 @@ def save(folder, name, landmarks=None):
 
 def used(folder, provider="auto"):
     photos = open_photos(folder)
-    found = list(find_faces(photos, open_landmarks(provider, photos), SETTINGS))
+    found = list(find_faces(photos, open_landmarks(provider, photos), SETTINGS, 32))
     return {report.photo: report.used or report.refused for report, _, _ in found}
 
 

@@ -78,9 +78,9 @@ def test_photographs_become_aligned_faces(ours, trees, tmp_path):
         Image.fromarray(photograph(seed, degrees=10)[0]).save(tmp_path / f"{seed}.png")
     Image.new("RGB", (90, 90)).save(tmp_path / "dark.png")
     photos = open_photos(tmp_path)
-    settings = FaceSettings(resolution=64, align_px=128)
+    settings = FaceSettings(align_px=128)
     landmarks = open_landmarks("dlib", photos, weights_folder=WeightsFolder(trees.parent))
-    found = list(find_faces(photos, landmarks, settings))
+    found = list(find_faces(photos, landmarks, settings, 64))
     assert [face.name for _, faces, _ in found for face in faces] == ["3", "5"]
     assert {report.photo: report.refused for report, _, _ in found}["dark.png"] == ["no face found"]
     for seed, (_, faces, _) in zip((3, 5), found, strict=False):

@@ -15,7 +15,7 @@ from src.projection import Codes, save_codes
 
 from .pictures import Known, photograph
 
-SETTINGS = FaceSettings(resolution=32, align_px=64, which="all")
+SETTINGS = FaceSettings(align_px=64, which="all")
 LONG = "a" * 235 + ".png"
 JAPANESE = "写真" * 40 + ".png"
 NESTED = "/".join(["holiday in the mountains " * 4] * 3 + ["one.png"])
@@ -34,7 +34,7 @@ def names(folder, faces=1, only=None):
         def identity(self, name):
             return "same"
 
-    found = list(find_faces(photos, Same(), SETTINGS))
+    found = list(find_faces(photos, Same(), SETTINGS, 32))
     for report, _, _ in found:
         report.line().encode()
     return {report.photo: report.used for report, _, _ in found}
@@ -83,5 +83,5 @@ def test_faces_of_one_photograph_keep_apart_from_anothers_names(tmp_path):
 def test_ordinary_names_stay(tmp_path):
     put(tmp_path, "Zoë 写真.png")
     points = Known({"Zoë 写真.png": photograph(0)[1]})
-    ((_, (face,), _),) = find_faces(open_photos(tmp_path), points, SETTINGS)
+    ((_, (face,), _),) = find_faces(open_photos(tmp_path), points, SETTINGS, 32)
     assert face.name == "Zoë 写真"

@@ -14,11 +14,11 @@ from src.errors import UserError
 from src.faces import Face, FaceSettings, FileLandmarks, find_faces, open_landmarks
 from src.faces.landmarks import parse_landmarks
 from src.faces.photos import open_photos, picture_names
-from src.faces.quality import Limits, sharpness, yaw_degrees
+from src.faces.quality import sharpness, yaw_degrees
 
 from .pictures import Known, photograph
 
-SETTINGS = FaceSettings(resolution=32, align_px=64)
+SETTINGS = FaceSettings(align_px=64)
 
 
 def save(folder, name, picture, faces=None):
@@ -45,7 +45,7 @@ def folder(tmp_path):
 def look(folder, settings=SETTINGS, provider="files"):
     photos = open_photos(folder)
     chosen = open_landmarks(provider, photos) if isinstance(provider, str) else provider
-    found = list(find_faces(photos, chosen, settings))
+    found = list(find_faces(photos, chosen, settings, 32))
     return {report.photo: report for report, _, _ in found}, [face for _, faces, _ in found for face in faces]
 
 
@@ -62,7 +62,7 @@ def test_each_photograph_is_reported(folder):
 
 
 def test_all_faces_largest_first(folder):
-    _, faces = look(folder, FaceSettings(resolution=32, align_px=64, which="all"))
+    _, faces = look(folder, FaceSettings(align_px=64, which="all"))
     sizes = [face.quality.size_px for face in faces if face.photo == "two.png"]
     assert [face.name for face in faces] == ["one", "two", "two-2"]
     assert sizes[0] > sizes[1]
@@ -98,14 +98,14 @@ def test_small_blurred_turned_and_outside_faces_are_refused(tmp_path):
     turned[:17, 0] = turned[:17, 0].mean() + np.linspace(-40, -2, 17) + 40
     turned[30, 0] = turned[16, 0] + 10
     save(tmp_path, "turned.png", picture, [turned])
-    settings = FaceSettings(resolution=32, align_px=64, limits=Limits(min_px=20))
+    settings = FaceSettings(align_px=64, min_px=20)
     reports, faces = look(tmp_path, settings)
     assert [face.name for face in faces] == ["good"]
     for name in ("blurred", "outside", "turned"):
         assert name in reports[f"{name}.png"].refused[0], reports[f"{name}.png"]
-    reports, _ = look(tmp_path, FaceSettings(resolution=32, align_px=64, limits=Limits(min_px=500)))
+    reports, _ = look(tmp_path, FaceSettings(align_px=64, min_px=500))
     assert "too small (96 px, faces.min_px=500)" in reports["good.png"].refused[0]
-    _, faces = look(tmp_path, FaceSettings(32, align_px=64, limits=Limits(None, None, None, None)))
+    _, faces = look(tmp_path, FaceSettings(align_px=64, min_px=0, max_yaw=None, min_sharpness=None, max_outside=None))
     assert len(faces) == 4
 
 
@@ -132,7 +132,7 @@ def test_aligned_pictures_are_taken_as_they_are(tmp_path):
     save(tmp_path, "wide.png", photograph(1)[0])
     save(tmp_path, "tiny.png", picture[:16, :16])
     photos = open_photos(tmp_path)
-    found = list(find_faces(photos, None, SETTINGS))
+    found = list(find_faces(photos, None, SETTINGS, 32))
     reports = {report.photo: report for report, _, _ in found}
     assert [f.name for _, faces, _ in found for f in faces] == ["face"]
     assert (
@@ -194,10 +194,10 @@ def test_known_landmarks_are_not_looked_for_again(folder):
 
     photos = open_photos(folder)
     provider, known = Counting(photos), {}
-    for _, _, found in find_faces(photos, provider, SETTINGS):
+    for _, _, found in find_faces(photos, provider, SETTINGS, 32):
         known.update(found)
     before = Counting.calls
-    again = [face.name for _, faces, _ in find_faces(photos, provider, SETTINGS, known=known) for face in faces]
+    again = [face.name for _, faces, _ in find_faces(photos, provider, SETTINGS, 32, known=known) for face in faces]
     assert again == ["one", "two"]
     assert Counting.calls == before + 1  # the photograph that has no landmarks
 

@@ -13,7 +13,7 @@ from src.prepare.similarity import read_points
 
 from .pictures import photograph
 
-SETTINGS = FaceSettings(resolution=32, align_px=64)
+SETTINGS = FaceSettings(align_px=64)
 PICTURE, POINTS = photograph(0)
 SIZE = np.array([PICTURE.shape[1], PICTURE.shape[0]])
 MISTAKES = {
@@ -34,7 +34,7 @@ def look(folder, points, form="json", provider="files"):
     else:
         (folder / "a.txt").write_text("\n".join(f"{x} {y}" for x, y in points))
     photos = open_photos(folder)
-    ((report, faces, _),) = find_faces(photos, open_landmarks(provider, photos), SETTINGS)
+    ((report, faces, _),) = find_faces(photos, open_landmarks(provider, photos), SETTINGS, 32)
     return report, faces
 
 
@@ -71,7 +71,7 @@ def test_a_score_of_null_is_no_score(tmp_path):
     report, faces = look(tmp_path, POINTS)
     (tmp_path / "a.json").write_text(json.dumps([face]))
     photos = open_photos(tmp_path)
-    ((again, same, _),) = find_faces(photos, open_landmarks("auto", photos), SETTINGS)
+    ((again, same, _),) = find_faces(photos, open_landmarks("auto", photos), SETTINGS, 32)
     assert not report.refused and not again.refused and np.array_equal(same[0].image, faces[0].image)
 
 

@@ -15,7 +15,7 @@ from src.prepare.cascade import CascadeDetector
 
 from .pictures import photograph
 
-SETTINGS = FaceSettings(resolution=32, align_px=64)
+SETTINGS = FaceSettings(align_px=64)
 SHAPE = photograph(0)[1] - photograph(0)[1].mean(axis=0)  # 68 points about (0, 0)
 
 
@@ -121,13 +121,13 @@ def test_a_picture_on_its_side_gives_its_face_upright_and_says_so(tmp_path, turn
     picture = patches(160, 120, (70, 60))
     Image.fromarray(np.ascontiguousarray(np.rot90(picture, turns))).save(tmp_path / "a.png")
     detector = Upright()
-    ((report, (face,), _),) = find_faces(open_photos(tmp_path), detector, SETTINGS)
+    ((report, (face,), _),) = find_faces(open_photos(tmp_path), detector, SETTINGS, 32)
     assert report.turned_deg == degrees and report.as_dict().get("turned_deg") == degrees
     assert ("turned by" in report.line()) == (degrees is not None)
     assert detector.looked == {0: 1, 1: 3, 2: 4, 3: 2}[turns]
     upright = Image.fromarray(picture)
     upright.save(tmp_path / "a.png")
-    ((_, (wanted,), _),) = find_faces(open_photos(tmp_path), Upright(), SETTINGS)
+    ((_, (wanted,), _),) = find_faces(open_photos(tmp_path), Upright(), SETTINGS, 32)
     assert np.abs(face.image.astype(int) - wanted.image).mean() < 3
     if turns % 2:
         assert face.frame.size_px == pytest.approx(wanted.frame.size_px)
@@ -138,7 +138,7 @@ def test_a_picture_without_a_face_and_one_whose_file_says_none(tmp_path):
     (tmp_path / "a.json").write_text("[]")
     photos = open_photos(tmp_path)
     for provider in (Upright(), open_landmarks("files", photos)):
-        ((report, faces, _),) = find_faces(photos, provider, SETTINGS)
+        ((report, faces, _),) = find_faces(photos, provider, SETTINGS, 32)
         assert report.refused == ["no face found"] and not faces and report.turned_deg is None
 
 
@@ -151,7 +151,7 @@ def test_smaller_faces_are_one_reason_a_picture(tmp_path):
     for count, words in ((2, "one is not the largest face"), (6, "5 are not the largest face")):
         (tmp_path / "a.json").write_text(json.dumps(faces[:count]))
         photos = open_photos(tmp_path)
-        ((report, used, _),) = find_faces(photos, open_landmarks("files", photos), SETTINGS)
+        ((report, used, _),) = find_faces(photos, open_landmarks("files", photos), SETTINGS, 32)
         assert len(used) == 1 and report.refused == [f"{words} (faces.which=all takes all)"]
 
 
@@ -161,5 +161,5 @@ def test_equal_reasons_are_counted_in_the_line(tmp_path):
     far = (points + np.array([5000, 0])).tolist()
     (tmp_path / "a.json").write_text(json.dumps([far, far, far]))
     photos = open_photos(tmp_path)
-    ((report, _, _),) = find_faces(photos, open_landmarks("files", photos), SETTINGS)
+    ((report, _, _),) = find_faces(photos, open_landmarks("files", photos), SETTINGS, 32)
     assert "(3 times the face lies outside of the picture" in report.line() and report.line().count("outside") == 1

@@ -34,6 +34,14 @@ def test_a_file_is_fetched_once_and_recorded(server, folder, fetch):
     assert names(folder) == ["checksums.json", NAME]
 
 
+def test_user_and_password_are_those_of_netrc(server, folder, fetch, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    fetch(server.serve("/a", file(DATA)))
+    assert [headers["Authorization"] for _, headers in server.asked] == [requests.auth._basic_auth_str("me", "hunter2")]
+    assert "hunter2" not in (folder / "checksums.json").read_text()
+
+
 @pytest.mark.parametrize("digits", [8, 63, 64])
 def test_a_published_checksum_may_be_its_beginning(server, digits, fetch):
     assert fetch(server.serve("/a", file(DATA)), sha256=SHA[:digits]).read_bytes() == DATA
@@ -59,8 +67,19 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server, folder, fetch
     assert names(folder) == ["checksums.json", NAME]
 
 
-def test_ctrl_c_keeps_what_was_received(server, folder, fetch):
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as Python answers it, whatever answered it before."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_keeps_what_was_received(server, folder, fetch, ctrl_c):
     def press():
+        part, deadline = folder / f"{NAME}.part", time.monotonic() + 10
+        while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 110_000):
+            time.sleep(0.01)  # the last bytes may wait in the writer's buffer
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.3)
@@ -203,13 +222,13 @@ def test_a_folder_that_cannot_be_made_is_named(server, tmp_path, refusal):
 def test_a_full_disk_is_said(server, folder, monkeypatch, refusal):
     url = server.serve("/a", file(DATA))
     with monkeypatch.context() as patch:
-        patch.setattr("src.fetch.partial.Partial.begin", lambda self, origin: self.path.symlink_to("/dev/full"))
+        patch.setattr("src.fetch.transfer.Transfer.discard", lambda self: self.path.symlink_to("/dev/full"))
         message = refusal(url)
     assert "the disk is full" in message and "weights.folder" in message
     assert not (folder / NAME).exists()
     (folder / f"{NAME}.part").unlink()
     free = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("src.fetch.partial.shutil.disk_usage", lambda path: free)
+    monkeypatch.setattr("src.fetch.transfer.shutil.disk_usage", lambda path: free)
     assert "0 MB are free" in refusal(url)
 
 

@@ -150,7 +150,7 @@ def test_a_table_of_blends_shows_every_cell_and_frames_the_recommended_one(rende
             assert ((cell[0] == (214, 40, 57)).all()) == ((i, j) == (1, 0))  # the sweep's: 1 kimg at 8
     assert (sheet[side:, :side] == 255).all()  # the original stands once
     facts = json.loads(path.with_suffix(".json").read_text())
-    assert facts["recommended"] == [1, 0] and facts["columns"] == ["original", "1 kimg", "2 kimg"]
+    assert facts["recommended"] == [["8", "1 kimg"]] and facts["columns"] == ["original", "1 kimg", "2 kimg"]
 
 
 @pytest.mark.parametrize("kind", ["webp", "gif"])

@@ -118,7 +118,7 @@ def test_there_is_no_record_without_its_picture(render, tmp_path, monkeypatch, m
         "pairs": ["pairs.columns=best"],
     }.get(mode, [])
     with monkeypatch.context() as patch:
-        patch.setattr("src.generate.film._write_animation", lambda path, frames, shown: (next(frames), full()))
+        patch.setattr("src.generate.film._write_animation", lambda path, kind, frames, shown: (next(frames), full()))
         patch.setattr("src.generate.job.save_sheet", full)
         with pytest.raises(UserError, match="No space left"):
             render(*options)

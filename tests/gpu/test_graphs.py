@@ -3,16 +3,21 @@
 import pytest
 import torch
 
+from src.cuda_graphs import CudaRecorder
 from src.networks import TF32, Precision
-from src.training.graphs import CudaRecorder, PhaseGraphs
+from src.training.graphs import PhaseGraphs
 from src.training.settings import StepSettings
 from src.training.step import Batch
 from tests.gpu.whole import training_step
 from tests.training.test_graphs import BATCH, CASES, LAZY, PX, make, run
 
 
+def recorder(device):
+    return CudaRecorder(device, otherwise="this is a test")
+
+
 def on_graphs(step, device):
-    step.graphs = PhaseGraphs(CudaRecorder(device))
+    step.graphs = PhaseGraphs(recorder(device))
     return step
 
 
@@ -39,7 +44,7 @@ def test_cuda_graphs_draw_the_numbers_of_eager_phases(cuda):
     def work(batch, generator):
         return {"sum": torch.randn([7], device=cuda, generator=generator).sum() + batch.images.sum() * 0}
 
-    graphs = PhaseGraphs(CudaRecorder(cuda))
+    graphs = PhaseGraphs(recorder(cuda))
     batch = graphs.hold(Batch(torch.zeros([1, 3, PX, PX], device=cuda), None))
     for seed in range(8):
         found = graphs.run("test", work, step.optimizers["G"], batch, seed)["sum"]

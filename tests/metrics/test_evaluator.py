@@ -10,7 +10,8 @@ import torch.multiprocessing as mp
 
 from src.data import open_dataset
 from src.files import CACHE_VARIABLE
-from src.metrics import Evaluator, Shards
+from src.group import Group
+from src.metrics import Evaluator
 
 
 class Means:
@@ -106,12 +107,12 @@ def test_pictures_without_a_fingerprint_are_not_kept(own_cache):
     assert not own_cache.exists()
 
 
-def _measure(folder, cache, shards):
+def _measure(folder, cache, group):
     os.environ[CACHE_VARIABLE] = str(cache)
     extractor = Means()
     fakes = noise(13, 1)
-    evaluator = Evaluator(extractor, open_dataset(folder), seed=0, shards=shards)
-    mine = fakes[list(shards.share(13))]
+    evaluator = Evaluator(extractor, open_dataset(folder), seed=0, group=group)
+    mine = fakes[list(group.share(13))]
     seen = extractor.seen
     return seen, evaluator.evaluate(mine.split(4), psi=1).row
 
@@ -120,12 +121,12 @@ def _process(rank, port, folder, cache, results):
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=2)
-    torch.save([_measure(folder, cache, Shards.of_group()) for _ in range(2)], results / f"{rank}.pt")
+    torch.save([_measure(folder, cache, Group.joined()) for _ in range(2)], results / f"{rank}.pt")
     dist.destroy_process_group()
 
 
 def test_two_processes_measure_what_one_does(picture_folder, tmp_path, own_cache):
-    _, expected = _measure(picture_folder, own_cache.parents[1], Shards())
+    _, expected = _measure(picture_folder, own_cache.parents[1], Group())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -156,6 +157,6 @@ def test_mirror_images_of_training_pictures_are_memorised():
 
 
 def test_shares_are_consecutive_and_complete():
-    shares = [list(Shards(rank, 3).share(10)) for rank in range(3)]
+    shares = [list(Group(rank, 3).share(10)) for rank in range(3)]
     assert [i for share in shares for i in share] == list(range(10)) and {len(s) for s in shares} == {3, 4}
-    assert Shards.of_group() == Shards(0, 1)
+    assert Group.joined() == Group(0, 1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.networks import blend, blend_networks, blend_weights
+from src.networks import blend, blend_weights, mix_networks
 from tests.tiny import make_tiny
 
 #: 256 px, r = 32: unit, hard level 0, hard level 1, width 0.5, width 1, width 2.
@@ -102,7 +102,7 @@ def test_smooth_blend_mixes_each_unit_but_never_mapping_noise_maps_and_4x4_conv(
 def test_inputs_are_left_alone_and_units_can_be_chosen(pair):
     low, high = pair
     before = copy.deepcopy(low.state_dict())
-    result = blend_networks(low, high, weights={"8/conv1": 1.0, "4/const": 0.25})
+    result = mix_networks([low, high], {"8/conv1": (0, 1), "4/const": (0.75, 0.25)})
     assert all(torch.equal(before[key], value) for key, value in low.state_dict().items())
     changed = {key for key, side in taken_from(result, low, high).items() if side != "low"}
     parts = ("weight", "bias", "noise_strength", "affine.weight", "affine.bias")
@@ -123,7 +123,7 @@ def test_what_cannot_be_is_refused(pair):
     with pytest.raises(UserError, match="width"):
         blend(low, high, 8, width=-1.0)
     with pytest.raises(UserError, match="unknown blend unit"):
-        blend_networks(low, high, weights={"4/conv1": 1.0})
+        mix_networks([low, high], {"4/conv1": (0, 1)})
     wider, _ = make_tiny(0, 32, channel_base=512, channel_max=32)
     with pytest.raises(UserError, match=r"cannot be blended.*synthesis.b4.const is \[16, 4, 4\] and \[32, 4, 4\]"):
         blend(low, wider, 8)

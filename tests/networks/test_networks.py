@@ -125,6 +125,33 @@ def test_minibatch_stddev_groups_are_strided():
         minibatch_stddev(torch.zeros(6, 2, 4, 4), 4, 1)
 
 
+@pytest.mark.parametrize("c_dim", [0, 3])
+def test_batches_in_one_pass_are_scored_as_if_alone(c_dim):
+    """Logits, gradients and R1's gradients; without the batches their groups would be mixed."""
+    D = make_tiny(c_dim=c_dim)[1]
+    D.b4.mbstd_group_size = 3
+    both = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    both[6:] *= 3
+    c = torch.eye(3)[torch.arange(12) % 3] if c_dim else None
+
+    def derivatives(logits_of):
+        images = both.clone().requires_grad_()
+        logits = logits_of(images)
+        (g,) = torch.autograd.grad(logits.square().sum(), images, create_graph=True)
+        D.zero_grad()
+        g.square().sum().backward()
+        return [logits.detach(), g.detach(), *(p.grad.clone() for p in D.parameters() if p.grad is not None)]
+
+    def alone(images):
+        classes = (None, None) if c is None else c.chunk(2)
+        return torch.cat([D(part, its) for part, its in zip(images.chunk(2), classes, strict=True)])
+
+    together = derivatives(lambda images: D(images, c, batches=2))
+    for ours, theirs in zip(together, derivatives(alone), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5 * float(theirs.abs().max()))
+    assert not torch.allclose(together[0], D(both, c), rtol=1e-3)
+
+
 def test_freshly_made_networks_have_unit_scale(generator):
     torch.manual_seed(1)
     G, _ = make_tiny(1, z_dim=64, w_dim=64, num_mapping_layers=4, noise=0.0, **TINY)

@@ -28,6 +28,12 @@ def fresh(tmp_path, monkeypatch, library):
     return tmp_path / "cache" / "ops"
 
 
+@pytest.fixture
+def quickly(monkeypatch):
+    """Builds without optimisation, a third of the time: for tests that look at the building and not at the library."""
+    monkeypatch.setattr(build, "CPU_FLAGS", build.CPU_FLAGS.replace("-O3", "-O0"))
+
+
 def python(code, **changes):
     """Run `code` in a process of its own; a variable given as None is taken out of the environment."""
     env = {k: v for k, v in {**os.environ, **changes}.items() if v is not None}
@@ -44,15 +50,15 @@ def test_built_once_and_used_by_later_processes(fresh):
     assert first.stat().st_mtime_ns == made
 
 
-def test_processes_that_start_together_share_one_build(fresh):
-    code = "from src.ops.build import build; print(build('cpu').stat().st_ino)"
+def test_processes_that_start_together_share_one_build(fresh, quickly):
+    code = f"from src.ops import build; build.CPU_FLAGS = {build.CPU_FLAGS!r}; print(build.build('cpu').stat().st_ino)"
     command = [sys.executable, "-c", code]
     started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert len({process.communicate(timeout=120)[0] for process in started}) == 1
     assert len(list(fresh.iterdir())) == 1
 
 
-def test_a_killed_build_is_no_obstacle(fresh):
+def test_a_killed_build_is_no_obstacle(fresh, quickly):
     library = build.build("cpu")
     name = library.parent.name
     library.unlink()  # a folder without its library
@@ -65,7 +71,7 @@ def test_a_killed_build_is_no_obstacle(fresh):
     assert not old.exists() and new.exists(), "only a folder that no running build can own is swept"
 
 
-def test_a_changed_source_or_compiler_is_another_library(fresh, monkeypatch, tmp_path):
+def test_a_changed_source_or_compiler_is_another_library(fresh, quickly, monkeypatch, tmp_path):
     first = build.build("cpu")
     sources = tmp_path / "csrc"
     sources.mkdir()
@@ -115,7 +121,7 @@ def test_a_cache_that_cannot_be_written(fresh, monkeypatch, tmp_path):
     assert "reference" in backend_info()["reason"]
 
 
-def test_a_damaged_library_is_no_crash(fresh):
+def test_a_damaged_library_is_no_crash(fresh, quickly):
     build.build("cpu").write_bytes(b"not a library")
     assert "cannot be loaded" in backend_info()["reason"]
 

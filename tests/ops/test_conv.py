@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from src.networks import Discriminator, Generator
-from src.ops import conv2d, conv_transpose2d, grid_sample
+from src.ops import conv, conv2d, conv_transpose2d, grid_sample
 from src.training.losses import path_lengths, r1_penalty
 
 aten = torch.ops.aten
@@ -50,6 +50,21 @@ def test_second_derivatives_match_finite_differences(name):
     assert torch.autograd.gradgradcheck(CASES[name][0], operands(side=4))
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_filters_come_in_the_layout_of_the_picture_once(name, monkeypatch):
+    """As on a CUDA device: no kernel of value and gradients meets others; the numbers stay."""
+    monkeypatch.setattr(conv, "FILTERS_IN_LAYOUT", ("cpu",))
+    ours, theirs = CASES[name]
+    tensors = operands()
+    tensors[0] = tensors[0].detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    with Convolutions() as seen:
+        y = ours(*tensors)
+        torch.autograd.grad(y.square().sum(), tensors, allow_unused=True)
+    assert seen.layouts == [True, True]
+    for a, b in zip(derivatives(ours, tensors), derivatives(theirs, operands()), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-8)
+
+
 def test_operands_without_gradient_get_none():
     x, w, b = operands()
     assert not conv2d(x.detach(), w.detach(), b.detach()).requires_grad
@@ -62,12 +77,13 @@ class Convolutions(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.sides, self.groups = [], []
+        self.sides, self.groups, self.layouts = [], [], []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func in (aten.convolution.default, aten.convolution_backward.default):
             weight = args[2] if func is aten.convolution_backward.default else args[1]
             self.sides.append(max(weight.shape[2:]))
+            self.layouts.append(weight.is_contiguous(memory_format=torch.channels_last))
             self.groups.append(args[9] if func is aten.convolution_backward.default else args[8])
         return func(*args, **(kwargs or {}))
 

@@ -4,9 +4,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.ops import modulated_conv2d, setup_filter, upsample2d
+from src.ops import conv2d, demodulation, modulate, setup_filter, upsample2d, upsample_conv2d
 
 pytestmark = pytest.mark.usefixtures("policy")
+
+
+def modulated_conv2d(x, weight, styles, *, resample_filter=None, demodulate=True):
+    """As the synthesis layers compose it: one convolution with shared weights, upsampling where there is a filter."""
+    x = modulate(x, styles)
+    if resample_filter is None:
+        y = conv2d(x, weight, padding=weight.shape[2] // 2)
+    else:
+        y = upsample_conv2d(x, weight, resample_filter)
+    return modulate(y, demodulation(weight, styles)) if demodulate else y
 
 
 def by_the_paper(x, weight, styles, demodulate):
@@ -33,7 +43,7 @@ def test_upsampling_equals_upsample_then_convolve():
     torch.manual_seed(0)
     f = setup_filter([1, 3, 3, 1])
     x, weight, styles = torch.randn(2, 4, 6, 6), torch.randn(5, 4, 3, 3), torch.randn(2, 4)
-    got = modulated_conv2d(x, weight, styles, up=2, resample_filter=f, demodulate=False)
+    got = modulated_conv2d(x, weight, styles, resample_filter=f, demodulate=False)
     # weights act as a true convolution on the upsampled picture; the margin differs, where that is cropped first
     upsampled = upsample2d(x * styles[:, :, None, None], f)
     expected = F.conv2d(upsampled, weight.flip((2, 3)), padding=1)
@@ -49,12 +59,7 @@ def test_second_gradients():
     )
 
     def run(x, weight, styles):
-        return modulated_conv2d(x, weight, styles, up=2, resample_filter=f)
+        return modulated_conv2d(x, weight, styles, resample_filter=f)
 
     assert torch.autograd.gradcheck(run, (x, weight, styles))
     assert torch.autograd.gradgradcheck(run, (x, weight, styles), atol=1e-4)
-
-
-def test_other_factors_are_refused():
-    with pytest.raises(ValueError, match="up is"):
-        modulated_conv2d(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 3, 3), torch.zeros(1, 1), up=3)

@@ -6,7 +6,7 @@ from PIL import Image, ImageEnhance
 
 from src.data.decode import BadPicture
 from src.prepare.crop import FILTERS, content_size, crop_box, resize, to_square
-from src.prepare.duplicates import Duplicates, mean_colour, perceptual_hash
+from src.prepare.duplicates import mean_colour, near_duplicates, perceptual_hash
 from src.prepare.similarity import PLACES, fit_similarity, read_points, warp
 
 from .trees import noise
@@ -121,13 +121,15 @@ def test_hashes_of_near_duplicates_are_near_and_of_others_far():
 
 
 def test_the_first_of_two_is_kept_and_colour_counts():
-    search = Duplicates(3)
-    assert search.find(0b0000, (9, 9, 9)) is None
-    assert search.find(0b1111, (9, 9, 9)) is None
-    assert search.find(0b0111, (9, 9, 9)) == (0, 3)  # also near the second, and never kept itself
-    assert search.find(0b0000, (9, 99, 9)) is None
+    def found(hashes, colours):
+        pairs = enumerate(zip(hashes, colours, strict=True), 10)
+        records = {number: {"hash": f"{value:016x}", "colour": colour} for number, (value, colour) in pairs}
+        return near_duplicates(list(records), records, 3)
+
+    grey = (9, 9, 9)
+    # the third is near the second as well, and never kept itself: the last is near the third alone
+    assert found([0b0000, 0b1111, 0b0111, 0b0000, 0b110011], [grey, grey, grey, (9, 99, 9), grey]) == {12: (10, 3)}
     many = [int(v) for v in np.random.default_rng(0).integers(0, 2**63, 200)]
-    search = Duplicates(3)
-    assert [search.find(value, (0, 0, 0)) for value in many] == [None] * 200
-    assert [search.find(value ^ 5, (0, 0, 0)) for value in many] == [(i, 2) for i in range(200)]
+    copies = found([*many, *(value ^ 5 for value in many)], [(0, 0, 0)] * 400)
+    assert copies == {210 + i: (10 + i, 2) for i in range(200)}
     assert mean_colour(np.full([4, 4, 3], (1, 2, 3), np.uint8)) == (1, 2, 3)

@@ -36,7 +36,7 @@ def training(pretended, monkeypatch):
     Attributes of what it gives: `recorder`, `iterations` (waits within iterations, by function).
     """
     pretended.recorder, pretended.iterations = Recorder(pretended), Counter()
-    monkeypatch.setattr(training_device, "CudaRecorder", lambda _: pretended.recorder)
+    monkeypatch.setattr(training_device, "CudaRecorder", lambda *_, **__: pretended.recorder)
     monkeypatch.setattr(training_device, "PhaseGraphs", functools.partial(PhaseGraphs, eager_runs=1))
     monkeypatch.setattr(CPUAccelerator, "setup_device", lambda *_: None)
     monkeypatch.setattr(trainer, "RunTrainer", _trainer(trainer.RunTrainer))

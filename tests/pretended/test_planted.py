@@ -6,6 +6,7 @@ import torch
 from src.augment.ada import AdaController
 from src.augment.draws import AugmentDraws
 from src.augment.pipe import AugmentPipe
+from src.draws import Draws
 from src.networks.synthesis_layers import SynthesisLayer
 from src.training import losses
 from src.training.ema import GeneratorEma
@@ -70,7 +71,7 @@ def left_behind(original, *arguments):
 
 
 def other_generator(original, *arguments):
-    return original(*arguments[:-1], torch.Generator().manual_seed(0))
+    return original(*arguments[:-1], Draws(torch.Generator().manual_seed(0)))
 
 
 def moves_through_the_host(original, self, generator, nimg, batch):
@@ -92,7 +93,7 @@ PLANTED = {
     ),
     "a shape depends on data": (wrapped(AugmentPipe, "forward", picks_images), "boolean indexing"),
     "a tensor is left on the host": (wrapped(losses, "style_codes", left_behind), "tensors of both devices"),
-    "a generator is of the host": (wrapped(losses, "style_codes", other_generator), "with a generator of cpu"),
+    "a generator is of the host": (wrapped(losses, "style_codes", other_generator), "tensors of both devices"),
     "the device is asked for its size": (
         wrapped(losses, "r1_penalty", lambda f, y, x: f(y, x) / x.abs().sum().cpu()),
         "copy to the host",

@@ -28,10 +28,11 @@ BETWEEN = {
     "training/callbacks.py:_look",  # every 16th iteration, and before anything is written
     "training/callbacks.py:after",  # a row of the log
     "training/callbacks.py:save",  # a checkpoint
-    "training/run.py:_extra",  # a row of the log
-    "training/run.py:_fit",  # Lightning takes the optimisers from the device at the end
+    "device.py:on_host",  # its tensors, and those of a snapshot, all at once
+    "training/snapshots.py:sample_grid",
+    "training/fit.py:_extra",  # a row of the log
+    "training/fit.py:fit",  # Lightning takes the optimisers from the device at the end
     "training/snapshots.py:_fakes",  # a snapshot
-    "weights/native.py:stored",
 }
 FRESH = ["pretrained=none", "pretrained.source=null", "model=tiny", "loss=scratch", "dataset.resolution=16"]
 VARIANTS = {

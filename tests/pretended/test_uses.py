@@ -3,22 +3,26 @@
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from src.cli import compose_config
+from src.data import open_portraits
+from src.faces import NetworkLandmarks
 from src.generate.run import generate
-from src.metrics import Evaluator
+from src.metrics import Evaluator, Judge, locate
+from src.metrics.cariscore import References
 from src.metrics.inception_extractor import InceptionExtractor
-from src.projection import project, tune
+from src.projection import project, projector, tune
 from src.projection.schedule import ProjectionSettings
 from src.sweep.run import run_sweep
 from src.weights import load_network, save_network
-from tests.pretended.cuda import CUDA
+from tests.pretended.cuda import CUDA, Recorder
 from tests.sweep.conftest import make_network, take_plain_landmarks, write_run
 from tests.tiny import make_tiny
 
-FILES = {"weights/load.py:load_network", "weights/native.py:stored"}
+FILES = {"weights/load.py:load_network", "device.py:on_host"}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,7 @@ def test_files(pretended, tmp_path):
     path = save_network(
         tmp_path / "a.safetensors", G_ema=copy.deepcopy(G).to(CUDA), G=G.to(CUDA), D=D.to(CUDA), meta={}
     )
+    assert pretended.waits["copy to the host", "device.py:on_host"] == 1, "all tensors at once"
     loaded = load_network(path, device="cuda")
     assert all(t.is_cuda for network in (loaded.G, loaded.D, loaded.G_ema) for t in network.state_dict().values())
     z = torch.randn([2, 8], device=CUDA)
@@ -56,38 +61,62 @@ def test_evaluation(pretended):
     reals = [(x, None) for x in pictures(8, 16)]
     for extractor in (InceptionExtractor(network, sha256="0", resizer="none", device=CUDA), "embedded"):
         fakes = [(G(torch.randn([4, 8], device=CUDA)) * 127.5 + 128).clamp(0, 255).to(torch.uint8) for _ in range(2)]
-        row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0)
+        row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0).row
         assert isinstance(row["kid"], float) and row["protocol"]["float32"] == "ieee"
     assert pretended.waiting() <= {
         "metrics/inception_extractor.py:__call__",
-        "metrics/extractors.py:<listcomp>",
+        "metrics/extractors.py:__call__",
+        "metrics/extractors.py:__init__",
+        "metrics/extractors.py:<listcomp>",  # the reals, which lie on the host
         "a test",
     }
+
+
+def test_features_of_faces(pretended):
+    """Measured where the pictures are, by the network's landmarks: the numbers of the host."""
+    people, cartoons = (open_portraits(domain, 12, 64).images for domain in ("people", "cartoons"))
+    provider = NetworkLandmarks()
+    judge = Judge(References.of(locate(people, provider), locate(cartoons, provider), "cartoon_low"))
+    found = locate(people.to(CUDA), NetworkLandmarks(device=CUDA))
+    assert found.images.is_cuda and found.marks.is_cuda
+    ours, theirs = judge.rows(found), judge.rows(locate(people, provider))
+    for a, b in zip((*ours.axes, ours.looks, ours.found), (*theirs.axes, theirs.looks, theirs.found), strict=True):
+        assert np.allclose(a, b, rtol=1e-3, atol=1e-3)
 
 
 def test_a_sweep(pretended, run_dir, monkeypatch):
     take_plain_landmarks(monkeypatch)
     _, ranking = run_sweep(run_dir, (8, 16), base=str(run_dir / "base.safetensors"), n_latents=16, device="cuda")
     assert ranking["protocol"]["float32"] == "ieee"
-    chunks = {"sweep/pictures.py:render", "sweep/pictures.py:render_snapshot"}  # features are taken on the host
-    once = {"sweep/pictures.py:common_codes", "sweep/plan.py:_digest", "networks/kinship.py:kinship"}
+    chunks = {"metrics/cariscore/faces.py:locate", "sweep/features.py:add"}  # these landmarks are of the host
+    once = {
+        "sweep/run.py:<listcomp>",
+        "sweep/references.py:<listcomp>",
+        "sweep/pictures.py:common_codes",
+        "sweep/plan.py:_digest",
+        "networks/kinship.py:kinship",
+    }
     assert pretended.waiting() <= chunks | once | FILES
 
 
+@pytest.mark.parametrize("patience", [None, 6])
 @pytest.mark.parametrize("noise", [False, True])
-def test_a_projection(pretended, noise):
-    """Once a batch of pictures, never a step."""
+def test_a_projection(pretended, noise, patience, monkeypatch):
+    """Once a batch of pictures, never a step; with patience once in 16 steps."""
+    recorder = Recorder(pretended)
+    monkeypatch.setattr(projector, "CudaRecorder", lambda *_, **__: recorder)
     G = make_tiny()[0].to(CUDA)
-    settings = ProjectionSettings(steps=2, noise=noise)
+    settings = ProjectionSettings(steps=20, noise=noise, patience=patience)
     found = project(G, pictures(2, 16), settings=settings, progress=False)
-    assert found.codes.device.type == "cpu"
-    once = {"projection/perceptual.py:__init__", "projection/projector.py:_w_statistics"}
+    assert found.codes.device.type == "cpu" and recorder.captures == 1
+    once = {"metrics/extractors.py:__init__", "projection/projector.py:_w_statistics"}
     batch = {"projection/projector.py:_project_batch", "projection/projector.py:<listcomp>"}
-    maps = {"projection/noise_maps.py:<listcomp>"}
-    assert pretended.waiting() <= once | batch | maps | {"a test"}
+    look = {"projection/descent.py:_look"}
+    assert pretended.waiting() <= once | batch | look | {"a test"}
+    assert pretended.waits["tolist", *look] == (0 if patience is None else 2)
     first = sum(count for (_, where), count in pretended.waits.items() if where != "a test")
     pretended.waits.clear()
-    project(G, pictures(2, 16), settings=replace(settings, steps=4), progress=False)
+    project(G, pictures(2, 16), settings=replace(settings, steps=32), progress=False)
     assert sum(pretended.waits.values()) <= first, "more steps, no more waits"
 
 
@@ -97,7 +126,7 @@ def test_tuning(pretended):
     tuned = tune(G, pictures(2, 16), codes, steps=2, progress=False)
     assert tuned.steps == 2 and all(p.is_cuda for p in tuned.G.parameters())
     # a value a step: the mean distance, at which it stops
-    assert pretended.waiting() <= {"projection/tuning.py:tune", "projection/perceptual.py:__init__", "a test"}
+    assert pretended.waiting() <= {"projection/tuning.py:tune", "metrics/extractors.py:__init__", "a test"}
 
 
 def test_pictures_of_a_network(pretended, run_dir, tmp_path):

@@ -1,6 +1,7 @@
 """A whole sweep on a tiny run: cells, resuming, what is written, what is refused."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import yaml
 from omegaconf import OmegaConf
 
 from src.cli import CONF
+from src.clicks import Click, Side, append_click
 from src.errors import UserError
 from src.ops import backend
 from src.runs import Recipe
 from src.runs.find import find_base, find_run
-from src.sweep import plan
+from src.sweep import command_with_clicks, plan, recommend_again
 from src.sweep.features import load_pseudo
-from src.sweep.run import main, open_configured_sweep, prepare, run_sweep, score_snapshot
+from src.sweep.run import main, open_configured_sweeps, prepare, run_sweep, score_snapshot
 from src.sweep.table import CellTable
 from src.tracking import read_rows
 from src.weights import load_network, read_meta, save_network
@@ -68,7 +70,9 @@ def test_cells_ranking_and_best_network_are_written(swept, base):
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     best = ranking["recommended"]
     assert best["label"] in ranking["candidates"] and ranking["winner"]["cari"] >= best["cari"]
-    assert 0 < ranking["below_best"] < 0.1 and f"at most {ranking['below_best']:.3f} below" in ranking["sentence"]
+    alone = ranking["candidates"] == [best["label"]]
+    said = "better than every other blend" if alone else f"at most {ranking['below_best']:.3f} below"
+    assert 0 <= ranking["below_best"] < 0.1 and said in ranking["sentence"]
     assert (folder / "report.html").is_file() and ranking["not_measured"] == {}
     assert [entry["snapshot"] for entry in ranking["unblended"]] == [f"kimg-{k:09.2f}" for k in (1, 2)]
     landmarks = ranking["landmarks"]
@@ -80,9 +84,9 @@ def test_cells_ranking_and_best_network_are_written(swept, base):
 
 
 def test_all_resolutions_of_the_network_are_blended_unless_some_are_named(trained_run):
-    assert list(open_configured_sweep(config_of(trained_run, "all")).recipes) == [4, 8, 16]
+    assert list(open_configured_sweeps(config_of(trained_run, "all"))[0].recipes) == [4, 8, 16]
     wide = config_of(trained_run, "all", blend={"width": 1.0})
-    assert list(open_configured_sweep(wide).recipes) == [4, 8, 16, 32]
+    assert list(open_configured_sweeps(wide)[0].recipes) == [4, 8, 16, 32]
 
 
 def test_fewer_than_64_codes_recommend_nothing(swept, tmp_path):
@@ -90,6 +94,34 @@ def test_fewer_than_64_codes_recommend_nothing(swept, tmp_path):
     ranking = sweep(run_dir, (8,), snapshot=[1])
     assert ranking["recommended"] is None and "16 codes do not tell how sure" in ranking["sentence"]
     assert not (run_dir / "sweeps" / "cartoon-low" / "best.safetensors").exists()
+
+
+def test_clicks_say_the_weight_of_shape(swept, tmp_path):
+    """Of somebody who always takes the blend with more of the rendering, whatever its shape."""
+    run_dir = shutil.copytree(swept[0], tmp_path / "first")
+    folder = run_dir / "sweeps" / "cartoon-low"
+    low, high = (Side(name, name, {"s": s, "r": r}) for name, s, r in (("low", 0.8, 0.3), ("high", 0.4, 0.5)))
+    path = tmp_path / "clicks.jsonl"
+    for _ in range(40):
+        append_click(path, Click(low, high, "right", "anna"))
+    ranking = sweep(run_dir, clicks=path, **ENOUGH)
+    assert 0 < ranking["alpha"] < 0.3 and ranking["alpha"] == ranking["clicks"]["alpha"]
+    assert ranking["remarks"][0].startswith(f"40 clicks by anna speak for alpha {ranking['alpha']:.2f}")
+    assert recommend_again(folder, ranking["alpha"])["recommended"] == ranking["recommended"]
+    command = command_with_clicks(folder, tmp_path / "my clicks.jsonl")
+    options = [
+        f"run={run_dir}",
+        "blend.res=[8,16]",
+        "n_latents=64",
+        f"clicks={tmp_path}/my clicks.jsonl",
+        "gates=false",
+    ]
+    assert shlex.split(command) == ["python", "sweep.py", *options]
+    again = recommend_again(folder, 0.5)
+    assert again["sentence"] == swept[1]["sentence"] and again["notes"] == swept[1]["notes"]
+    for row in read_rows(folder / "cells.jsonl"):
+        alpha = ranking["alpha"]
+        assert row["cari"] == pytest.approx(max(row["s"], 0) ** alpha * max(row["r"], 0) ** (1 - alpha))
 
 
 def test_ending_the_run_earlier_or_a_wreck_changes_no_cell_at_all(swept, tmp_path):
@@ -214,11 +246,11 @@ def test_finished_cells_survive_a_failing_snapshot(run_dir, capsys):
 
 def test_a_snapshot_scored_alone_equals_the_sweep_in_one_process(swept, run_dir):
     config = config_of(run_dir, (8, 16), **ENOUGH)
-    prepare(open_configured_sweep(config))
+    prepare(open_configured_sweeps(config)[0])
     for chosen, new in ((["kimg-000000.00"], 2), (["kimg-000001.00"], 2), ([1], 0)):
-        one = open_configured_sweep({**config, "snapshot": chosen})
-        assert [score_snapshot(one, snapshot) for snapshot in one.snapshots] == [new]
-    mine = open_configured_sweep(config).rows()
+        one = open_configured_sweeps({**config, "snapshot": chosen})[0]
+        assert [score_snapshot(one, snapshot, list(one.recipes)) for snapshot in one.snapshots] == [new]
+    mine = [row["key"] for row in open_configured_sweeps(config)[0].rows()]
     theirs = CellTable(swept[0] / "sweeps" / "cartoon-low")
     assert {key.rsplit("-", 1)[0] for key in mine} == {f"kimg-00000{k}.00-res{r:03d}" for k in (0, 1) for r in (8, 16)}
     for key in mine:
@@ -232,7 +264,7 @@ def test_a_torn_row_does_not_take_the_next_one_with_it(tmp_path):
     table.kept_path.parent.mkdir()
     table.kept_path.write_text('{"key": "torn", "resol')
     table.append({"key": "whole"})
-    assert read_rows(table.kept_path) == [{"key": "whole"}]
+    assert [row["key"] for row in read_rows(table.kept_path)] == ["whole"]
 
 
 def test_the_other_direction_has_its_own_folder_and_base_codes(run_dir):
@@ -302,7 +334,7 @@ def test_what_cannot_be_is_one_clear_line_and_nothing_is_written(trained_run, op
 )
 def test_paths_and_runs_of_a_wrong_type_are_refused(run_dir, given, message):
     with pytest.raises(UserError, match=message):
-        open_configured_sweep({**config_of(run_dir, (8,)), **given})
+        open_configured_sweeps({**config_of(run_dir, (8,)), **given})[0]
 
 
 def test_a_damaged_snapshot_can_be_left_out(run_dir, capsys):
@@ -335,8 +367,11 @@ def test_missing_runs_snapshots_and_bases_are_named(run_dir, tmp_path):
     config = {**config_of(run_dir, (8,)), "paths": {"runs": str(tmp_path / "none")}, "run": "latest"}
     with pytest.raises(UserError, match="no run with snapshots in"):
         main(config)
-    (run_dir / "snapshots" / "kimg-000000.00.safetensors").unlink()
-    with pytest.raises(UserError, match=r"base\.safetensors"):
+    at_start = run_dir / "snapshots" / "kimg-000000.00.safetensors"
+    kept = at_start.rename(run_dir / "base.safetensors")
+    assert find_base(run_dir, "auto").path == kept
+    kept.unlink()
+    with pytest.raises(UserError, match=r"base\.safetensors is missing: name .* with base=FILE"):
         sweep(run_dir)
     run_config = yaml.safe_load((run_dir / "config.yaml").read_text())
     run_config["pretrained"]["source"] = None
@@ -358,7 +393,7 @@ def test_latest_is_the_run_written_to_last(run_dir):
     other = shutil.copytree(run_dir, run_dir.with_name("second"))
     os.utime(run_dir / "run.json", (1, 1))
     config = {**config_of(run_dir, (8,)), "run": "latest", "paths": {"runs": str(run_dir.parent)}}
-    assert open_configured_sweep(config).run_dir == other
+    assert open_configured_sweeps(config)[0].run_dir == other
 
 
 def test_latest_counts_the_snapshots_where_a_run_has_nothing_else(run_dir):

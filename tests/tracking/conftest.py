@@ -48,10 +48,9 @@ def run(tmp_path):
                 "turn": {"value": None, "threshold": 0.0, "passed": None, "reason": "too few faces"},
             }
             scores = {"s": 0.51, "r": 0.83, "c": 0.27, "cari": 0.6 + r / 100, "share": 0.25}
-            scores |= {"gates": gates, "eligible": kimg == 1}
-            cells.append(
-                {"label": label, "kimg": kimg, "resolution": r, **scores, "picture": shown, "protocol": PROTOCOL}
-            )
+            scores |= {"gates": gates, "eligible": kimg == 1, "protocol": PROTOCOL}
+            which = {"label": label, "snapshot": f"kimg-{kimg:g}", "kimg": kimg, "resolution": r, "level": 0}
+            cells.append({**which, "direction": "cartoon_low", "width": None, **scores, "picture": shown})
     jsonl(sweep / "cells.jsonl", cells)
     recommended = {"label": "kimg-1/16", "kimg": 1.0, "resolution": 16, "snapshot": "kimg-1"}
     ranking = {"recommended": {**recommended, "picture": "cells/1-16.jpg"}, "candidates": ["kimg-1/16"]}
@@ -62,7 +61,8 @@ def run(tmp_path):
     ranking["cartoons"] = {"name": "training pictures", "count": 24}
     ranking["remarks"] = ["Landmarks by network.", "The score still rises at the last snapshot: <train> longer."]
     picture(sweep / "cells/base.jpg", 1)
-    picture(sweep / "cells/kimg-1.jpg", 2)
+    for kimg in (1, 2):
+        picture(sweep / f"cells/kimg-{kimg}.jpg", 1 + kimg)
     ranking |= {"sentence": "Use kimg-1 at 16, it is best.", "protocol": PROTOCOL}
     (sweep / "ranking.json").write_text(json.dumps(ranking))
     return folder

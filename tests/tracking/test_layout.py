@@ -54,7 +54,7 @@ def test_a_badge_stands_at_its_snapshot(reports, browser):
 def test_a_sweep_of_few_blends_fills_the_page(reports, browser):
     browser.open(reports["sweep"], 1280)
     page = browser.box("h1")
-    for last in (".trio figure:last-child", ".row > :last-child", ".cards figure:last-child"):
+    for last in (".trio figure:last-child", ".row > :last-child", ".tools .keys", "details"):
         assert browser.box(last)["right"] > page["left"] + 0.9 * page["width"], last
     heat, plane = browser.box(".row > :first-child"), browser.box(".row > :nth-child(2)")
     assert heat["top"] == plane["top"] and heat["right"] < plane["left"]
@@ -64,5 +64,6 @@ def test_a_phone_shows_what_belongs_together_side_by_side(reports, browser):
     browser.open(reports["sweep"], 390)
     tops = browser.evaluate("[...document.querySelectorAll('.trio img')].map(e => e.getBoundingClientRect().top)")
     assert len(tops) == 3 and len(set(tops)) == 1
+    browser.open(reports["run"], 390)
     sheet, window = browser.box(".sheet img"), browser.box(".sheet")
     assert sheet["width"] / 2 == pytest.approx(window["width"], abs=1)  # one face of two, in its three pictures

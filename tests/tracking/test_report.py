@@ -44,11 +44,11 @@ def test_the_recommended_blend_stands_beside_what_it_is_made_of(run):
 
 
 def test_every_axis_of_the_score_is_listed_whatever_it_is(run):
-    text = write_run_report(run).read_text()
+    text = write_sweep_report(run / "sweeps" / "s").read_text()
     assert '<th class="num">cartoon shape adopted</th>' in text and '<th class="num">colour kept</th>' in text
     assert text.count('data-name="colour kept">0.27</td>') == 4
     assert "S<sup>0.5</sup> R<sup>0.25</sup> C<sup>0.25</sup>" in text
-    assert "CariScore 0.76, S 0.51, R 0.83, C 0.27</figcaption>" in text
+    assert text.count('<span class="axes">S 0.51 · R 0.83 · C 0.27</span>') == 4
     assert "kimg-1/16: CariScore 0.760, S 0.51, R 0.83, C 0.27, best in 25%</title>" in text
     assert "kimg-2/16: CariScore 0.760, S 0.51, R 0.83, C 0.27, best in 25%; fails correspondence</title>" in text
 
@@ -77,7 +77,7 @@ def test_it_needs_nothing_from_outside(run):
         text = path.read_text()
         assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
         assert not re.search(r"url\((?!#hatch\))", text)
-        assert all(src.startswith("data:image/jpeg;base64,") for src in re.findall(r'<img src="([^"]+)"', text))
+        assert all(re.match("data:image/(jpeg|webp);base64,", src) for src in re.findall(r'<img src="([^"]+)"', text))
 
 
 def test_what_comes_from_files_is_escaped(run):
@@ -87,10 +87,11 @@ def test_what_comes_from_files_is_escaped(run):
 
 
 def test_every_link_to_a_cell_has_its_target(run):
-    text = write_run_report(run).read_text()
-    links, targets = set(re.findall(r'href="#([^"]+)"', text)), set(re.findall(r'<figure id="([^"]+)"', text))
-    assert links == targets
-    assert len(links) == 4
+    page = write_sweep_report(run / "sweeps" / "s")
+    targets = set(re.findall(r'<figure id="([^"]+)"', page.read_text()))
+    assert len(targets) == 4 and set(re.findall(r'href="#([^"]+)"', page.read_text())) == targets
+    links = re.findall(r'<a href="([^"#]+)#([^"]+)"', write_run_report(run).read_text())
+    assert {run / path for path, _ in links} == {page} and {name for _, name in links} == targets
 
 
 def test_missing_parts_are_left_out(run, tmp_path):

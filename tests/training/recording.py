@@ -6,7 +6,7 @@ on the host happens at the capture only. Reading a value back, or a shape that d
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 READS_BACK = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
@@ -43,16 +43,27 @@ class StandIn:
 
     def __init__(self):
         self.eager_runs, self.captures, self.replays = 0, 0, 0
+        self._operations = None  # while work is being captured
 
     def eager(self, work):
         self.eager_runs += 1
         return work()
 
+    def outside(self, step):
+        if self._operations is None:
+            step()
+            return
+        self._operations.done.append((lambda: step() and None, (), {}, []))
+        with _disable_current_modes():
+            step()
+
     def capture(self, work, generator):
         self.captures += 1
         operations, fresh = _Operations(), True
+        self._operations = operations
         with operations:
             result = work()
+        self._operations = None
 
         def replay():
             nonlocal fresh

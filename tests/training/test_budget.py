@@ -5,16 +5,16 @@ import json
 import pytest
 
 from experiments.gpu import predict
-from experiments.gpu.counting import count_iteration
+from experiments.gpu.counting import count_iteration, count_projection
 from experiments.gpu.predict import CARDS, seconds, summary
 from src.networks import TF32, Precision
 
 # of a phase at batch 4: launches, GB
 BOUNDS = {
-    "G_main": (1350, 7.7),
-    "G_reg": (2000, 15.0),
-    "D_main": (1300, 8.7),
-    "D_reg": (800, 13.5),
+    "G_main": (1250, 7.7),
+    "G_reg": (1900, 15.0),
+    "D_main": (760, 8.7),
+    "D_reg": (680, 13.5),
     "average": (10, 0.5),
 }
 
@@ -52,6 +52,12 @@ def test_launches_and_bytes_of_a_phase(counted, phase):
     found = counted[0][phase]
     assert launches / 2 < sum(launch.launches for launch in found) <= launches
     assert gigabytes / 4 < sum(launch.bytes for launch in found) / 1e9 <= gigabytes
+
+
+def test_launches_and_bytes_of_a_projection_step():
+    found = count_projection("bf16", batch=4)
+    assert 400 < sum(launch.launches for launch in found) <= 850
+    assert sum(launch.bytes for launch in found) / 1e9 <= 3.6
 
 
 def test_a_prediction_is_printed_and_written(counted, monkeypatch, tmp_path, capsys):

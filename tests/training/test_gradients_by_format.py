@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from src.draws import Draws
 from src.networks import FP32, TF32, Precision, computing_in
 from src.ops import backend, set_policy
 from src.training.settings import StepSettings
@@ -71,7 +72,7 @@ def gradient(step, phase, batch, precision):
     parameters = [p.requires_grad_(True) for p in getattr(step, phase.network).parameters()]
     step.pl_mean.fill_(MEAN_LENGTH)
     with computing_in(precision, step.G.synthesis, step.D), TensorCores() if precision == TF32 else nullcontext():
-        loss, _ = phase.objective(batch, torch.Generator().manual_seed(1))
+        loss, _ = phase.objective(batch, Draws(torch.Generator().manual_seed(1)))
         found = torch.autograd.grad(loss, parameters, allow_unused=True)
     for p in parameters:
         p.requires_grad_(False)

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from src.errors import UserError
-from src.signals import Stopped
+from src.signals import Stopped, answer, answer_as, stop
 from src.tracking import read_rows
 from src.training.callbacks import CheckpointCallback
+from src.training.checkpoint import AtomicCheckpointIO
 from src.training.snapshots import Snapshotter
 from src.training.step import TrainingStep
+from src.training.trainer import RunTrainer, make_trainer
 from tests.scripts import begin, signalled, start
 from tests.training.conftest import run, tensors
 
@@ -30,6 +33,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(options):
 
 
 def test_divergence_names_the_last_good_state(options, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
     whole = TrainingStep.run
 
     def breaks(self, batch, nimg):
@@ -41,6 +45,7 @@ def test_divergence_names_the_last_good_state(options, monkeypatch):
         run(options, "snapshot.kimg=[0,0.4]", "run=nan")
     checkpoint = torch.load(str(error.value).split("last good state is ")[1].split(". ")[0], weights_only=True)
     assert checkpoint["nimg"] == 40
+    assert signal.getsignal(signal.SIGINT) is before, "nobody listens any more"
 
 
 def test_real_divergence_is_noticed(options):
@@ -99,6 +104,22 @@ def test_nothing_is_loaded_that_the_run_did_not_choose(options, tmp_path, monkey
     assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60, 80]
 
 
+def test_lightning_passes_no_signal_on_to_the_others(tmp_path, monkeypatch):
+    passed = []
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "broadcast", lambda *_, **__: passed.append(1))
+    monkeypatch.setattr(RunTrainer, "world_size", 2)
+    before = answer(stop)
+    try:
+        trainer = make_trainer(torch.device("cpu"), tmp_path, AtomicCheckpointIO(lambda: None, None), [])
+        trainer._signal_connector.register_signal_handlers()
+        with pytest.raises(Stopped, match="SIGTERM"):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        answer_as(before)
+    assert not passed
+
+
 @pytest.mark.script
 def test_a_second_signal_stops_at_once(options, tmp_path):
     log = tmp_path / "stopped" / "log.jsonl"
@@ -152,7 +173,7 @@ def test_the_state_is_saved_before_a_signals_snapshot_is_evaluated(options, tmp_
         run(options, "snapshot.kimg=[0,0.024,1]", "run=signal")
     assert stopped.value.exit_code == 143
     folder = tmp_path / "signal"
-    assert order == ["snapshot", "snapshot", "state"], "the mark of this very iteration is the signal's snapshot too"
+    assert order == ["snapshot", "state", "snapshot", "state"], "the mark of this very iteration is the signal's too"
     assert len(list((folder / "snapshots").iterdir())) == 2
     order.clear()
     with pytest.raises(Stopped):

@@ -20,9 +20,8 @@ def left(folder):
     return sorted(int(path.stem.removeprefix("kimg-")) for path in folder.glob("kimg-*"))
 
 
-def prune(folder, **options):
-    settings = {"keep_best": None, "max_gb": None, "newest": "kimg-4.safetensors", **options}
-    return prune_snapshots(folder, settings.pop("kids", KIDS), **settings)
+def prune(folder, *, kids=KIDS, keep_best=None, max_gb=None, beside=None):
+    return prune_snapshots(folder, kids, keep_best=keep_best, max_gb=max_gb, beside=beside)
 
 
 def test_nothing_goes_without_a_limit(folder):
@@ -30,22 +29,33 @@ def test_nothing_goes_without_a_limit(folder):
     assert left(folder) == [0, 1, 2, 3, 4]
 
 
-def test_the_best_stay_beside_the_first_and_the_newest(folder):
-    assert prune(folder, keep_best=1) == ["kimg-1.safetensors", "kimg-3.safetensors"]
-    assert left(folder) == [0, 2, 4]
+def test_the_best_stay_beside_the_first_and_the_last_two(folder):
+    assert prune(folder, keep_best=1) == ["kimg-1.safetensors"]
+    assert left(folder) == [0, 2, 3, 4]
     assert (folder / "notes.txt").exists()
 
 
-def test_the_budget_takes_the_worst_first(folder):
-    assert prune(folder, max_gb=4 * SIZE / BYTES_PER_GB) == ["kimg-1.safetensors"]
-    prune(folder, max_gb=1e-9)
-    assert left(folder) == [0, 4]
+def test_the_budget_takes_the_worst_first_and_never_the_best_the_first_or_the_last_two(folder):
+    (folder / "kimg-5.safetensors").write_bytes(bytes(SIZE))
+    kids = KIDS | {"kimg-5.safetensors": 0.6}
+    assert prune(folder, kids=kids, max_gb=5 * SIZE / BYTES_PER_GB) == ["kimg-1.safetensors"]
+    prune(folder, kids=kids, max_gb=1e-9)
+    assert left(folder) == [0, 2, 4, 5]
+
+
+def test_checkpoints_count_into_the_budget(folder, tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / "last.ckpt").write_bytes(bytes(SIZE))
+    assert prune(folder, max_gb=5 * SIZE / BYTES_PER_GB) == []
+    assert prune(folder, max_gb=5 * SIZE / BYTES_PER_GB, beside=checkpoints) == ["kimg-1.safetensors"]
 
 
 def test_both_limits_together(folder):
-    prune(folder, keep_best=2, max_gb=3 * SIZE / BYTES_PER_GB)
-    assert left(folder) == [0, 2, 4]
+    prune(folder, keep_best=2, max_gb=4 * SIZE / BYTES_PER_GB)
+    assert left(folder) == [0, 2, 3, 4]
 
 
 def test_without_a_score_the_older_goes_first(folder):
-    assert prune(folder, kids={}, keep_best=1) == ["kimg-1.safetensors", "kimg-2.safetensors"]
+    (folder / "kimg-5.safetensors").write_bytes(bytes(SIZE))
+    assert prune(folder, kids={}, keep_best=3) == ["kimg-1.safetensors", "kimg-2.safetensors"]

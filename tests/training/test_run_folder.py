@@ -1,18 +1,21 @@
 """Whose a run's folder is: one process at a time, one training, the same run wherever its network lies."""
 
 import json
+import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+import src.training.opened_run
 import src.training.run
 from src.cli import compose_config
 from src.data import open_dataset
 from src.errors import UserError
-from src.files import remove_partials
+from src.files import MACHINE, remove_partials
 from src.tracking import read_rows
 from src.training.identity import open_run_folder
 from src.training.step import TrainingStep
@@ -139,7 +142,7 @@ def test_one_process_at_a_time_and_killed_ones_leave_nothing(options, tmp_path):
         process.kill()
         process.wait()
     for place in ("checkpoints/.last.ckpt", "snapshots/.kimg-000001.00.safetensors", "samples/.kimg-000001.00.jpg"):
-        (folder / f"{place}.{process.pid}.partial").write_bytes(b"x" * 100)
+        (folder / f"{place}.{MACHINE}-{process.pid}.partial").write_bytes(b"x" * 100)
     (folder / "checkpoints/mine.partial").write_text("mine")
     run(options, "snapshot.kimg=[0,0.02]", "run=busy")
     assert sorted(path.name for path in folder.rglob("*.partial")) == ["mine.partial"]
@@ -151,28 +154,23 @@ def test_a_folder_is_free_again_after_a_refusal(options, monkeypatch):
         raise UserError("not today")
 
     with monkeypatch.context() as patch:
-        patch.setattr(src.training.run, "find_checkpoint", breaks)
+        patch.setattr(src.training.opened_run, "find_checkpoint", breaks)
         with pytest.raises(UserError, match="not today"):
             run(options, "snapshot.kimg=[0.02]", "run=free")
     assert (run(options, "snapshot.kimg=[0.02]", "run=free") / "checkpoints/last.ckpt").is_file()
 
 
-def test_without_locks_it_says_so(options, monkeypatch, capsys):
-    import fcntl
-
-    def no_locks(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    run(options, "snapshot.kimg=[0.02]", "run=lockless")
-    assert "has no locks; train it with one process at a time" in capsys.readouterr().out
-
-
 def test_only_partials_of_ours_are_removed(tmp_path):
-    for name in (".a.ckpt.12.partial", ".a.partial", "a.12.partial", ".a.ckpt.12.partial.txt"):
+    ours, dead = f"{MACHINE}-{os.getpid()}", subprocess.Popen(["true"])
+    dead.wait()
+    others = [f".a.ckpt.{MACHINE}-1.partial.txt", ".a.partial", f"a.{MACHINE}-1.partial"]
+    writing = [f".a.ckpt.{ours}.partial", ".a.ckpt.0123abcd-1.partial"]
+    for name in (*others, *writing, f".a.ckpt.{MACHINE}-{dead.pid}.partial"):
         (tmp_path / name).touch()
     remove_partials(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.ckpt.12.partial.txt", ".a.partial", "a.12.partial"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, *writing]), "what a process may be writing"
+    remove_partials(tmp_path, alone=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
     remove_partials(tmp_path / "none")
 
 
@@ -192,6 +190,32 @@ def test_nothing_to_train_opens_no_log(options, monkeypatch, capsys):
         run(options, "snapshot.kimg=[0.02]", "run=idle")
     assert len(opened) == 1
     assert capsys.readouterr().out.count("already at 0.02 kimg") == 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_run_that_was_killed_before_it_was_known_begins(options, tmp_path, monkeypatch, again):
+    """Before the first run.json, and while a run that begins again replaces it."""
+
+    class Killed(BaseException):
+        pass
+
+    def dies(source, target):
+        if Path(target).name == "run.json":
+            raise Killed
+        return rename(source, target)
+
+    rename = os.replace
+    if again:
+        run(options, "snapshot.kimg=[0]", "total_kimg=0", "run=early")
+        (tmp_path / "early/checkpoints/last.ckpt").unlink(missing_ok=True)
+        edit(tmp_path / "early", checkpointed=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dies)
+        with pytest.raises(Killed):
+            run(options, "snapshot.kimg=[0,0.02]", "run=early")
+    (tmp_path / f"early/.run.json.{MACHINE}-1.partial").touch()
+    folder = run(options, "snapshot.kimg=[0,0.02]", "run=early")
+    assert (folder / "checkpoints/last.ckpt").is_file() and not list(folder.rglob("*.partial"))
 
 
 def test_a_file_is_no_run_folder(options, tmp_path):

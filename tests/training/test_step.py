@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from src.augment.pipe import AugmentPipe
+from src.draws import Draws
 from src.errors import UserError
 from src.training.losses import path_lengths, r1_penalty, style_codes
 from src.training.settings import StepSettings
@@ -44,6 +45,15 @@ def test_continuing_from_saved_state_is_bit_equal():
         if isinstance(a, torch.Tensor):
             assert torch.equal(a, b), key
     assert float(whole.ada.p) == float(second.ada.p) != pytest.approx(0.3)
+
+
+def test_a_fixed_probability_is_that_of_the_options_whatever_the_state_has():
+    adaptive = make(StepSettings(augment_p=0.3), AugmentPipe.preset("bgc"))
+    fixed = make(StepSettings(augment_p=0.5, ada_target=None), AugmentPipe.preset("bgc"))
+    fixed.load_state_dict(adaptive.state_dict())
+    assert (float(fixed.ada.p), float(fixed.augment.p)) == (0.5, 0.5)
+    adaptive.load_state_dict(fixed.state_dict())
+    assert (float(adaptive.ada.p), float(adaptive.augment.p)) == (0.5, 0.5)
 
 
 def test_everything_moves_with_the_networks():
@@ -145,7 +155,7 @@ def test_path_length_of_a_linear_map_is_its_row_norm():
 
 def test_mixing_takes_codes_from_two_latents():
     G = make(StepSettings()).G
-    ws = style_codes(G, 64, None, 1.0, torch.Generator().manual_seed(0))
+    ws = style_codes(G, 64, None, 1.0, Draws(torch.Generator().manual_seed(0)))
     assert not torch.equal(ws[:, 0], ws[:, -1])
-    alone = style_codes(G, 8, None, 0.0, torch.Generator().manual_seed(0))
+    alone = style_codes(G, 8, None, 0.0, Draws(torch.Generator().manual_seed(0)))
     assert torch.equal(alone[:, 0], alone[:, -1])

@@ -1,12 +1,12 @@
 """CariScore: shape and rendering of blends against base and training cartoons, gates, and the decision from them."""
 
-from .axis import Axis, Place
+from .axis import Axis, AxisName, Named, Place
 from .comparison import LEVEL, Comparison, combine, compare, joint
 from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
 from .detectors import Detector, choose_detector, open_detector
 from .faces import MIN_PX, Faces, locate, shrunk
 from .gates import Gate
-from .race import Race, looks, race
+from .race import Race, Standing, level_of_a_look, looks, race, standing
 from .ranking import rank_blends
 from .references import Judge, Judged, References, Rows
 from .score import DIRECTIONS, CariScore, Places, exponents, measure, open_axes
@@ -20,6 +20,7 @@ __all__ = [
     "MIN_CODES",
     "MIN_PX",
     "Axis",
+    "AxisName",
     "CariScore",
     "Cell",
     "Comparison",
@@ -29,12 +30,14 @@ __all__ = [
     "Gate",
     "Judge",
     "Judged",
+    "Named",
     "Note",
     "Place",
     "Places",
     "Race",
     "References",
     "Rows",
+    "Standing",
     "Trust",
     "check_detector",
     "choose_detector",
@@ -43,6 +46,7 @@ __all__ = [
     "decide",
     "exponents",
     "joint",
+    "level_of_a_look",
     "locate",
     "looks",
     "measure",
@@ -54,5 +58,6 @@ __all__ = [
     "recommendation",
     "remark",
     "shrunk",
+    "standing",
     "too_few_codes",
 ]

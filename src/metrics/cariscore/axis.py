@@ -41,16 +41,30 @@ class Scale(Protocol):
         ...
 
 
-class Axis(Protocol):
-    """One demand. Another one is a class of this form in a file of its own, named in `score.open_axes`.
+class Named(Protocol):
+    """An axis as far as a ranking or a table knows it."""
 
-    Attributes:
-        name: short, as in tables: `s`.
-        title: what 1 means: `cartoon shape adopted`.
-    """
+    @property
+    def name(self) -> str:
+        """Short, as in tables: `s`."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What 1 means: `cartoon shape adopted`."""
+        ...
+
+
+@dataclass(frozen=True)
+class AxisName:
+    """An axis of a sweep that has finished, by what its `ranking.json` says."""
 
     name: str
-    title: str
+    title: str = ""
+
+
+class Axis(Named, Protocol):
+    """One demand. Another one is a class of this form in a file of its own, named in `score.open_axes`."""
 
     def features(self, faces: Faces) -> Features:
         """What the axis looks at, float32 `[N, D]`; a row depends on its picture alone."""

@@ -28,24 +28,15 @@ class Comparison:
     """All blends against the best one.
 
     With probability `level`, at once for all: the best blend is a candidate, and each is at most its regret below it.
-
-    Attributes:
-        mean: scores `[C]`, without their bias in 1/N.
-        error: their standard errors `[C]`.
-        gap_error: standard errors of differences `[C, C]`.
-        critical: how many of them count as none, by the blend in front `[C]`.
-        candidate: which blends may be the best `[C]`.
-        regret: upper bounds on the best score less each `[C]`.
-        share: of the draws, how many each is the best of `[C]`.
     """
 
-    mean: Floats
-    error: Floats
-    gap_error: Floats
-    critical: Floats
-    candidate: NDArray[np.bool_]
-    regret: Floats
-    share: Floats = field(repr=False)
+    mean: Floats  # scores `[C]`, without their bias in 1/N
+    error: Floats  # their standard errors `[C]`
+    gap_error: Floats  # standard errors of differences `[C, C]`
+    critical: Floats  # how many of them count as none, by the blend in front `[C]`
+    candidate: NDArray[np.bool_]  # which blends may be the best `[C]`
+    regret: Floats  # upper bounds on the best score less each `[C]`
+    share: Floats = field(repr=False)  # of the draws, how many each is the best of `[C]`
 
 
 def compare(

@@ -87,6 +87,7 @@ def decide(
     delta: float = DELTA,
     level: float = LEVEL,
     resolutions: Sequence[int] = (),
+    grid: Sequence[Cell] | None = None,
     unblended: Floats | None = None,
     seed: int = 0,
 ) -> Decision | None:
@@ -99,6 +100,7 @@ def decide(
         delta: smallest difference that counts.
         level: of the statements.
         resolutions: at which the networks could be blended.
+        grid: `cells` and those that a race has left out, since they cannot be the best; None for no others.
         unblended: pseudo-values `[N, K, A]` of un-blended snapshots: never recommended, but told of when one may be
             as good as the best blend.
         seed: of the draws.
@@ -116,11 +118,12 @@ def decide(
     notes = []
     if regret > delta:
         notes.append(Note("more_codes", _codes_needed(values, pick, codes, delta)))
-    if scores.candidate.sum() >= max(len(cells) / 2, 3) and regret <= 2 * delta:
+    grid = cells if grid is None else grid
+    if scores.candidate.sum() >= max(len(grid) / 2, 3) and regret <= 2 * delta:
         notes.append(Note("flat", int(scores.candidate.sum())))
     if unblended is not None and _reaches(pseudo, unblended, weights, level, seed):
         notes.append(Note("unseparated"))
-    notes += _edges(values, pick, cells, resolutions)
+    notes += _edges(values, pick, cells, grid, resolutions)
     return Decision(
         pick=pick,
         below_best=float(scores.regret[pick]),
@@ -148,26 +151,30 @@ def _reaches(blends: Floats, unblended: Floats, weights: Sequence[float], level:
     return bool(everything.candidate[blends.shape[1] :].any())
 
 
-def _edges(values: Comparison, pick: int, cells: Sequence[Cell], resolutions: Sequence[int]) -> list[Note]:
+def _edges(
+    values: Comparison, pick: int, cells: Sequence[Cell], grid: Sequence[Cell], resolutions: Sequence[int]
+) -> list[Note]:
     """The best may lie outside of the grid: the pick is at its end, and the score is not known to fall towards it."""
     chosen, notes = cells[pick], []
-    sizes, kimgs = sorted({c.resolution for c in cells}), sorted({c.kimg for c in cells})
+    sizes, kimgs = sorted({c.resolution for c in grid}), sorted({c.kimg for c in grid})
+
+    def rises(kimg: float, inner: Sequence[int]) -> bool:
+        """Whether the pick is surely better than its neighbour inwards, where there is one."""
+        for cell in grid:
+            if cell.kimg == kimg and cell.resolution in inner:
+                if cell not in cells:
+                    return True  # a race has left it out
+                i = cells.index(cell)
+                return bool(values.mean[pick] - values.mean[i] > ONE_SIDED * values.gap_error[pick, i])
+        return False
+
     larger = [r for r in resolutions if r > sizes[-1]]
     smaller = [r for r in resolutions if r < sizes[0]]
     if larger and chosen.resolution == sizes[-1]:
-        notes.append(Note("add_resolution", min(larger), _rises(values, pick, cells, chosen.kimg, sizes[-2:-1])))
+        notes.append(Note("add_resolution", min(larger), rises(chosen.kimg, sizes[-2:-1])))
     if smaller and chosen.resolution == sizes[0]:
-        notes.append(Note("add_resolution", max(smaller), _rises(values, pick, cells, chosen.kimg, sizes[1:2])))
+        notes.append(Note("add_resolution", max(smaller), rises(chosen.kimg, sizes[1:2])))
     for end, inner, kind in ((-1, -2, "train_longer"), (0, 1, "earlier_snapshots")):
         if len(kimgs) > 1 and chosen.kimg == kimgs[end]:
-            rises = _rises(values, pick, cells, kimgs[inner], [chosen.resolution])
-            notes.append(Note(kind, sure=rises))
+            notes.append(Note(kind, sure=rises(kimgs[inner], [chosen.resolution])))
     return notes
-
-
-def _rises(values: Comparison, pick: int, cells: Sequence[Cell], kimg: float, resolutions: Sequence[int]) -> bool:
-    """Whether the pick is surely better than its neighbour inwards, where there is one."""
-    for i, cell in enumerate(cells):
-        if cell.kimg == kimg and cell.resolution in resolutions:
-            return bool(values.mean[pick] - values.mean[i] > ONE_SIDED * values.gap_error[pick, i])
-    return False

@@ -8,6 +8,7 @@ network again where nothing else is: it finds a photograph's face, though not it
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ...errors import UserError
@@ -15,7 +16,7 @@ from ...faces import DlibLandmarks, FaceAlignmentLandmarks, LandmarkProvider, Ne
 from .faces import Faces, locate
 
 MIN_FOUND = 0.5  # of a reference's faces; what is missed is left out of it
-_OPEN: dict[str, Callable[[], LandmarkProvider]] = {
+_OPEN: dict[str, Callable[..., LandmarkProvider]] = {
     "network": NetworkLandmarks,
     "face-alignment": FaceAlignmentLandmarks,
     "dlib": DlibLandmarks,
@@ -24,34 +25,31 @@ _OPEN: dict[str, Callable[[], LandmarkProvider]] = {
 
 @dataclass(frozen=True)
 class Detector:
-    """A detector that has found the references' faces.
+    """A detector that has found the references' faces."""
 
-    Attributes:
-        name: which.
-        provider: it.
-        base: the base's pictures with their landmarks.
-        cartoons: the cartoons' with theirs.
-    """
-
-    name: str
-    provider: LandmarkProvider
-    base: Faces
-    cartoons: Faces
+    name: str  # which
+    provider: LandmarkProvider  # it
+    base: Faces  # the base's pictures with their landmarks
+    cartoons: Faces  # the cartoons' with theirs
 
     def locate(self, images: Tensor) -> Faces:
         """Find the faces of pictures, uint8 `[N, 3, H, W]`."""
         return locate(images, self.provider)
 
 
-def open_detector(name: str) -> LandmarkProvider:
+def open_detector(name: str, device: torch.device | str = "cpu") -> LandmarkProvider:
     """Open a detector by its name.
+
+    Args:
+        name: which.
+        device: where it is to run, if it can; dlib's runs on the host.
 
     Raises:
         UserError: for an unknown name, or when it cannot be had.
     """
     if name not in _OPEN:
         raise UserError(f"landmarks={name}: choose auto, {', '.join(_OPEN)}")
-    return _OPEN[name]()
+    return _OPEN[name]() if name == "dlib" else _OPEN[name](device=str(device))
 
 
 def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:

@@ -18,17 +18,11 @@ EYES = (slice(36, 42), slice(42, 48))  # left and right in the picture (iBUG 300
 
 @dataclass(frozen=True)
 class Faces:
-    """N pictures and where their faces are.
+    """N pictures and where their faces are."""
 
-    Attributes:
-        images: uint8 `[N, 3, H, W]`.
-        marks: float32 `[N, 68, 2]` (x, y) in parts of the side; of no meaning where no face was found.
-        found: bool `[N]`.
-    """
-
-    images: Tensor
-    marks: Tensor
-    found: Tensor
+    images: Tensor  # uint8 `[N, 3, H, W]`
+    marks: Tensor  # float32 `[N, 68, 2]` (x, y) in parts of the side; of no meaning where no face was found
+    found: Tensor  # bool `[N]`
 
     def __len__(self) -> int:
         return len(self.images)
@@ -44,11 +38,7 @@ class Faces:
 
 
 def check_pictures(images: Tensor, name: str) -> None:
-    """Refuse anything but uint8 `[N, 3, H, W]` with N from 1 and H, W from 32.
-
-    Raises:
-        UserError: naming what was given.
-    """
+    """Refuse anything but uint8 `[N, 3, H, W]` with N from 1 and H, W from 32."""
     if not isinstance(images, Tensor):
         raise UserError(f"{name}: expected a uint8 tensor [N, 3, H, W], not {type(images).__name__}")
     fits = images.dtype == torch.uint8 and images.ndim == 4 and images.shape[1] == 3
@@ -65,7 +55,7 @@ def shrunk(images: Tensor, side: int = MAX_PX) -> Tensor:
         return images
     parts = [
         F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).add_(0.5).to(torch.uint8)
-        for part in images.cpu().split(64)
+        for part in images.split(64)
     ]
     return torch.cat(parts)
 
@@ -78,11 +68,12 @@ def locate(images: Tensor, provider: LandmarkProvider) -> Faces:
         provider: finds them; where it sees several faces the one nearest to the middle is taken.
 
     Returns:
-        The pictures with their landmarks.
+        The pictures with their landmarks, on the provider's device.
     """
     if isinstance(provider, NetworkLandmarks):  # it takes many at a time
         marks, apart = predict_landmarks(provider.network, images)
-        return Faces(images, marks, apart <= MAX_DISAGREEMENT)
+        return Faces(images.to(marks.device), marks, apart <= MAX_DISAGREEMENT)
+    images = images.cpu()
     marks, found = torch.zeros(len(images), 68, 2), torch.zeros(len(images), dtype=torch.bool)
     for i, image in enumerate(images):
         larger = _enlarged(image)

@@ -4,8 +4,8 @@ Thin-plate splines (Bookstein, PAMI 1989) from a fixed frame to each picture's l
 same for all pictures, so the dense map is one fixed matrix times the landmarks.
 """
 
+import functools
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,24 +18,19 @@ from .shape import normalised_shape
 MAX_PX = 128
 MULTIPLE = 8  # octaves are halved up to three times
 RADIUS = 0.36  # rms radius of the mean face, in parts of the frame's side
+BATCH = 32  # pictures at a time
 SMOOTHING = 1e-3  # of the splines: landmarks are not exact
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A mean face in a square.
+    """A mean face in a square."""
 
-    Attributes:
-        px: pixels a side.
-        points: `[68, 2]` (x, y) of the mean face in parts of the side.
-        usual: `[68, 2]` mean landmarks in the base's pictures: where a face that was not found is looked for.
-    """
+    px: int  # pixels a side
+    points: Tensor  # `[68, 2]` (x, y) of the mean face in parts of the side
+    usual: Tensor  # `[68, 2]` mean landmarks in the base's pictures: where a face that was not found is looked for
 
-    px: int
-    points: Tensor
-    usual: Tensor
-
-    @cached_property
+    @functools.cached_property
     def spline(self) -> Tensor:
         """`[px², 68]`, from the landmarks' coordinates in a picture to the frame's pixels' coordinates in it."""
         return thin_plate(self.points.double().numpy(), _pixels(self.px))
@@ -53,16 +48,27 @@ class Frame:
 
     def placed(self, faces: Faces) -> Faces:
         """The same with the usual landmarks where no face was found."""
-        return Faces(faces.images, torch.where(faces.found[:, None, None], faces.marks, self.usual), faces.found)
+        marks = torch.where(faces.found[:, None, None], faces.marks, self.usual.to(faces.marks.device))
+        return Faces(faces.images, marks, faces.found)
 
     def warp(self, faces: Faces) -> Tensor:
-        """Pictures in the frame, float32 `[N, 3, px, px]` in [0, 1]."""
+        """Pictures in the frame, float32 `[N, 3, px, px]` in [0, 1]; the last set's are kept for who else asks."""
+        return _warped(self, faces)
+
+    def _warp(self, faces: Faces) -> Tensor:
         faces = self.placed(faces)
-        images = faces.images.float() / 255
+        images = faces.images.float()
         if min(images.shape[2:]) > self.px:
             images = F.interpolate(images, (self.px, self.px), mode="bilinear", antialias=True)
-        grid = torch.einsum("pk,nkc->npc", self.spline, faces.marks).unflatten(1, (self.px, self.px))
+        images = images / 255
+        grid = torch.einsum("pk,nkc->npc", self.spline.to(images.device), faces.marks).unflatten(1, (self.px, self.px))
         return F.grid_sample(images, grid * 2 - 1, padding_mode="border", align_corners=False)
+
+
+@functools.lru_cache(maxsize=1)
+def _warped(frame: Frame, faces: Faces) -> Tensor:
+    parts = zip(*(x.split(BATCH) for x in (faces.images, faces.marks, faces.found)), strict=True)
+    return torch.cat([frame._warp(Faces(*part)) for part in parts])
 
 
 def thin_plate(points: np.ndarray, places: np.ndarray) -> Tensor:

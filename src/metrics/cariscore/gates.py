@@ -20,7 +20,7 @@ from .axis import Features, Floats
 from .energy import distances
 from .faces import Faces
 from .frame import Frame
-from .rendering import RenderingScale, whitening
+from .rendering import PART_SHRINKAGE, RenderingScale, whitening
 from .shape import normalised_shape
 from .texture import PLACES
 
@@ -71,18 +71,18 @@ class Looks:
     def __call__(self, faces: Faces) -> Floats:
         """Measure faces: `[N, 136 + 256]`."""
         flat = self._frame.warp(faces)
-        luma = torch.einsum("nchw,c->nhw", flat, torch.tensor(LUMA))[:, None]
+        luma = torch.einsum("nchw,c->nhw", flat, torch.tensor(LUMA, device=flat.device))[:, None]
         small = F.interpolate(luma, (LOOK_PX, LOOK_PX), mode="bilinear", antialias=True).flatten(1)
         small = F.layer_norm(small, small.shape[1:], eps=1e-4) / LOOK_PX
         marks = self._frame.placed(faces).marks
         shape = normalised_shape(marks).flatten(1) / np.sqrt(2 * marks.shape[1])
-        return np.asarray(torch.cat([shape, small], dim=1).double().numpy())
+        return np.asarray(torch.cat([shape, small], dim=1).double().cpu().numpy())
 
     def yaw(self, faces: Faces) -> Floats:
         """How far each face is turned: the nose's place between the jaw's ends, `[N]`; NaN without a face."""
         marks = normalised_shape(faces.marks)
         turn = marks[:, 27:36, 0].mean(dim=1) - marks[:, [1, 2, 14, 15], 0].mean(dim=1)
-        return np.asarray(torch.where(faces.found, turn, torch.nan).double().numpy())
+        return np.asarray(torch.where(faces.found, turn, torch.nan).double().cpu().numpy())
 
 
 def correspondence(base: Floats, blend: Floats, threshold: float = MIN_RANK) -> Gate:
@@ -134,7 +134,7 @@ class Evenness:
     def __init__(self, base: Features, target: Features) -> None:
         self._scales = []
         for b, t in zip(_by_place(base), _by_place(target), strict=True):
-            whiten = whitening(b, t)
+            whiten = whitening(b, t, least=PART_SHRINKAGE)
             self._scales.append(RenderingScale(whiten, b @ whiten, t @ whiten, kept=True))
 
     def __call__(self, blend: Features, threshold: float = MIN_EVENNESS) -> Gate:

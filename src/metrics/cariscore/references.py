@@ -5,7 +5,7 @@ processes. `Judge` measures blends against them: pictures come in parts, places 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from .gates import (
     spread,
 )
 from .score import CariScore, measure, open_axes
+
+_OTHERS = ("looks", "turn", "found")  # of a set's rows, besides those of the axes
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,24 @@ class Rows:
     def joined(cls, parts: Sequence["Rows"]) -> "Rows":
         """Several parts of one set, in order."""
         axes = tuple(np.concatenate(features) for features in zip(*(part.axes for part in parts), strict=True))
-        rest = (np.concatenate([getattr(part, name) for part in parts]) for name in ("looks", "turn", "found"))
-        return cls(axes, *rest)
+        return cls(axes, *(np.concatenate([getattr(part, name) for part in parts]) for name in _OTHERS))
+
+    def first(self, count: int) -> "Rows":
+        """Of the first pictures alone."""
+        return Rows(tuple(rows[:count] for rows in self.axes), *(getattr(self, name)[:count] for name in _OTHERS))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays by name, of which `from_arrays` makes an equal object; float32, as it was measured."""
+        return {
+            **{str(i): rows for i, rows in enumerate(self.axes)},
+            **{name: getattr(self, name).astype(np.float32) for name in _OTHERS},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Rows":
+        """Take what `arrays` gave."""
+        axes = tuple(arrays[str(i)] for i in range(len(arrays) - len(_OTHERS)))
+        return cls(axes, *(arrays[name].astype(np.float64) for name in _OTHERS))
 
 
 @dataclass(frozen=True)
@@ -91,25 +109,25 @@ class References:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays by name, of which `from_arrays` makes an equal object."""
-        named = {f"{which}.{i}": rows for which in ("base", "cartoons") for i, rows in enumerate(self._axes(which))}
-        base = {f"base.{name}": getattr(self.base, name) for name in ("looks", "turn", "found")}
+        base = {f"base.{name}": rows for name, rows in self.base.arrays().items()}
+        cartoons = {f"cartoons.{i}": rows for i, rows in enumerate(self.cartoons)}
         frame = {"points": self.frame.points.numpy(), "usual": self.frame.usual.numpy()}
         settings = {"px": np.array(self.frame.px), "direction": np.array(self.direction)}
-        return {**settings, **frame, **named, **base, "looks": self.looks, "mirrored": self.mirrored}
+        return {**settings, **frame, **base, **cartoons, "looks": self.looks, "mirrored": self.mirrored}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "References":
         """Take what `arrays` gave."""
         frame = Frame(int(arrays["px"]), *(torch.from_numpy(arrays[name]) for name in ("points", "usual")))
         direction = str(arrays["direction"])
-        count = range(len(open_axes(frame, direction)))
-        rest = (arrays[f"base.{name}"] for name in ("looks", "turn", "found"))
-        base = Rows(tuple(arrays[f"base.{i}"] for i in count), *rest)
-        cartoons = tuple(arrays[f"cartoons.{i}"] for i in count)
+        named = {name.removeprefix("base."): rows for name, rows in arrays.items() if name.startswith("base.")}
+        base = Rows.from_arrays(named)
+        cartoons = tuple(arrays[f"cartoons.{i}"] for i in range(len(base.axes)))
         return cls(frame, direction, base, cartoons, arrays["looks"], arrays["mirrored"])
 
-    def _axes(self, which: str) -> tuple[Features, ...]:
-        return self.base.axes if which == "base" else self.cartoons
+    def first(self, codes: int) -> "References":
+        """With the first of the base's codes alone."""
+        return replace(self, base=self.base.first(codes))
 
 
 @dataclass(frozen=True)
@@ -164,5 +182,5 @@ class Judge:
 
 
 def _rows(axes: Sequence[Axis], looks: Looks, faces: Faces) -> Rows:
-    found = faces.found.double().numpy()
+    found = faces.found.double().cpu().numpy()
     return Rows(tuple(measure(axes, faces)), looks(faces), looks.yaw(faces), found)

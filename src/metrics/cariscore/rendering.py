@@ -1,10 +1,10 @@
 """R: how much of the base's rendering a blend has kept, or how much of the cartoons' it has adopted.
 
-Statistics of the shape-free face (`texture.py`), whitened by their covariance within B and T (shrunk: Ledoit and Wolf
-2004). R = 1 less a distance from B in units of T's: 1 when the blend's faces are rendered as the base's, 0 when they
-are as far from them as the cartoons are, in whatever direction, since damage is no rendering kept. The distance is
-taken as a set (energy distance) and, a fifth of it, person by person (mean square of the difference to the base's
-face of the same code): what befalls single pictures, such as droplets or another person, hardly moves a set.
+Statistics of the shape-free face (`texture.py`), whitened part by part by their covariance within B and T (shrunk:
+Ledoit and Wolf 2004). R = 1 less a distance from B in units of T's: 1 when the blend's faces are rendered as the
+base's, 0 when they are as far from them as the cartoons are, in whatever direction, since damage is no rendering kept.
+The distance is taken as a set (energy distance) and, a fifth of it, person by person (mean square of the difference to
+the base's face of the same code): what befalls single pictures, such as droplets or another person, hardly moves a set.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ from .axis import Features, Floats, Place
 from .energy import between, between_paired, distances, energy, fixed, mean_of, mixture, ratio, within
 from .faces import Faces
 from .frame import Frame
-from .texture import BATCH, Texture
+from .texture import PARTS, PLACES, Texture
 
-MIN_SHRINKAGE = 0.01
+MIN_SHRINKAGE, PART_SHRINKAGE = 0.01, 0.1
 PAIR_SHARE = 0.2  # of the distance that is taken person by person
 
 
@@ -38,12 +38,11 @@ class RenderingAxis:
     @torch.inference_mode()
     def features(self, faces: Faces) -> Features:
         """Statistics `[N, D]`; where no face was found the place of the base's mean face is looked at."""
-        parts = zip(*(x.split(BATCH) for x in (faces.images, faces.marks, faces.found)), strict=True)
-        return torch.cat([self._texture(self._frame.warp(Faces(*part))) for part in parts]).numpy()
+        return self._texture(self._frame.warp(faces)).cpu().numpy()
 
     def between(self, base: Features, target: Features) -> "RenderingScale":
         """Fix the whitening and the distance from B to T."""
-        whiten = whitening(base, target)
+        whiten = whitening_by_part(base, target)
         b, t = base.astype(np.float64) @ whiten, target.astype(np.float64) @ whiten
         return RenderingScale(whiten, b, t, self.kept)
 
@@ -80,17 +79,39 @@ class RenderingScale:
         return Place(1 - far.value, 1 - far.without)
 
 
-def whitening(*sets: Features) -> Floats:
-    """Whitening matrix `[D, D]` of the pooled covariance within sets of rows, shrunk (Ledoit and Wolf 2004)."""
-    rest = np.concatenate([rows - rows.mean(axis=0) for rows in sets]).astype(np.float64)
-    n, d = rest.shape
-    variance = rest.var(axis=0)
+def whitening_by_part(*sets: Features) -> Floats:
+    """Whitening matrix `[D, D]` of statistics of texture, each part of the face by itself.
+
+    The whole face at once would take thousands of pictures to know: the scale itself then differs from one set of 256
+    codes to the next by more than the blends do, and a set of 64 has another one than 1,024.
+    """
+    whole = np.zeros([sets[0].shape[1]] * 2)
+    for part in PARTS:
+        index = np.flatnonzero(np.isin(np.arange(len(whole)) % PLACES, part))
+        whole[np.ix_(index, index)] = whitening(*(rows[:, index] for rows in sets), least=PART_SHRINKAGE)
+    return whole
+
+
+def whitening(*sets: Features, least: float = MIN_SHRINKAGE) -> Floats:
+    """Whitening matrix `[D, D]` of the mean covariance within sets of rows, shrunk (Ledoit and Wolf 2004).
+
+    Args:
+        sets: `[N, D]` each; they count alike, however many rows they have.
+        least: share of the shrinkage at least.
+    """
+    rest = [(rows - rows.mean(axis=0)).astype(np.float64) for rows in sets]
+    variance = sum(rows.var(axis=0) for rows in rest) / len(rest)
     unit = 1 / np.sqrt(variance + 1e-4 * variance.mean() + 1e-12)
-    rest = rest * unit
-    covariance = rest.T @ rest / n
+    rest = [rows * unit for rows in rest]
+    covariances = [rows.T @ rows / len(rows) for rows in rest]
+    covariance, d = sum(covariances) / len(rest), len(unit)
     level = float(np.trace(covariance)) / d
     distance = float(np.square(covariance).sum()) - d * level**2
-    noise = float(np.square(np.square(rest).sum(axis=1)).sum()) / n**2 - float(np.square(covariance).sum()) / n
-    share = min(max(noise / distance, MIN_SHRINKAGE), 1)
+    fourth = [float(np.square(np.square(rows).sum(axis=1)).mean()) for rows in rest]
+    noise = (
+        sum((m - float(np.square(c).sum())) / len(rows) for m, c, rows in zip(fourth, covariances, rest, strict=True))
+        / len(rest) ** 2
+    )
+    share = min(max(noise / distance, least), 1)
     values, vectors = np.linalg.eigh((1 - share) * covariance + share * level * np.eye(d))
     return np.asarray(unit[:, None] * vectors / np.sqrt(values))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import UserError
-from .axis import Axis, Features, Floats, Scale
+from .axis import Axis, Features, Floats, Named, Scale
 from .faces import Faces
 from .frame import Frame
 from .rendering import RenderingAxis
@@ -36,7 +36,7 @@ def open_axes(frame: Frame, direction: str = "cartoon_low") -> tuple[Axis, ...]:
     return ShapeAxis(kept=not low), RenderingAxis(frame, kept=low)
 
 
-def exponents(axes: Sequence[Axis], alpha: float) -> tuple[float, ...]:
+def exponents(axes: Sequence[Named], alpha: float) -> tuple[float, ...]:
     """Exponent of each axis: alpha of shape, the rest shared by the others.
 
     Raises:

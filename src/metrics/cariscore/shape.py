@@ -35,14 +35,10 @@ class ShapeAxis:
     def features(self, faces: Faces) -> Features:
         """Normalised landmarks `[N, 136]`; NaN where no face was found."""
         rows = normalised_shape(faces.marks).flatten(1)
-        return torch.where(faces.found[:, None], rows, torch.nan).numpy()
+        return torch.where(faces.found[:, None], rows, torch.nan).cpu().numpy()
 
     def between(self, base: Features, target: Features) -> "ShapeScale":
-        """Fix v.
-
-        Raises:
-            UserError: when faces were found in too few pictures, or the two mean shapes are one.
-        """
+        """Fix v."""
         b, t = (_seen(rows, name) for rows, name in ((base, "base"), (target, "cartoons")))
         scale = ShapeScale(_completed(base, b.mean(axis=0)), t.mean(axis=0), _error(t), self.kept)
         length, noise = scale.reference
@@ -53,19 +49,12 @@ class ShapeAxis:
 
 @dataclass(frozen=True)
 class ShapeScale:
-    """The displacement from base to cartoons.
+    """The displacement from base to cartoons."""
 
-    Attributes:
-        base: shapes of the base's faces, one without a face replaced by their mean `[N, 136]`.
-        target: the cartoons' mean shape.
-        target_error: squared standard error of that mean, summed over coordinates.
-        kept: see `ShapeAxis`.
-    """
-
-    base: Floats
-    target: Floats
-    target_error: float
-    kept: bool
+    base: Floats  # shapes of the base's faces, one without a face replaced by their mean `[N, 136]`
+    target: Floats  # the cartoons' mean shape
+    target_error: float  # squared standard error of that mean, summed over coordinates
+    kept: bool  # see `ShapeAxis`
 
     @property
     def reference(self) -> tuple[float, float]:

@@ -6,14 +6,14 @@ TIP 2012), log energy of the colours, correlation of magnitudes from octave to o
 2000: an edge is one at all scales, a ghost's is not), and the coarse colour itself.
 """
 
-import functools
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .frame import RADIUS, Frame
+from ...data import gaussian_blur
+from .frame import BATCH, RADIUS, Frame
 
 FINEST_PX = 0.6  # blur (standard deviation) below which nothing is asked for
 ENERGY_FLOOR = 1e-6  # about a quarter of a grey level, squared
@@ -21,7 +21,7 @@ WINDOW = 0.30  # standard deviation of a window, in radii of the face
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 #: Opponent colours: luminance, red - green, yellow - blue (rows) of red, green, blue.
 OPPONENT = torch.tensor([[0.299, 0.587, 0.114], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
-BATCH = 32
+PARTS = ((0, 1, 7), (2, 6), (3,), (4, 5))  # of the face, by their places: eyes and bridge, mouth and chin, nose, cheeks
 PLACES = 8  # about which everything is measured: eyes, mouth, nose, cheeks, chin, bridge; the fastest index of a row
 
 
@@ -41,11 +41,11 @@ class Texture:
         return torch.cat([self._measured(part) for part in pictures.split(BATCH)])
 
     def _measured(self, pictures: Tensor) -> Tensor:
-        level = torch.einsum("nchw,dc->ndhw", pictures, OPPONENT)
-        features, finer = [], None
+        level = torch.einsum("nchw,dc->ndhw", pictures, OPPONENT.to(pictures.device))
+        features, finer, places = [], None, self.places.to(pictures.device)
         for octave in range(self.octaves):
             coarse = _blurred(level, _sigma(octave))
-            band, window = level - coarse, _windows(level.shape[-1], self.places)
+            band, window = level - coarse, _windows(level.shape[-1], places)
             features += _statistics(band, window, lag=1 if octave == 0 else 2)
             if finer is not None:
                 features.append(_correlation(finer, band[:, :1].abs(), window))
@@ -53,7 +53,7 @@ class Texture:
             level = coarse
             if octave > 0:  # its blur is two octaves below the grid's finest by now
                 level, finer = F.avg_pool2d(level, 2), F.avg_pool2d(finer, 2)
-        features.append(_pooled(level, _windows(level.shape[-1], self.places)).flatten(1))
+        features.append(_pooled(level, _windows(level.shape[-1], places)).flatten(1))
         return torch.cat(features, dim=1)
 
 
@@ -71,7 +71,7 @@ def _statistics(band: Tensor, window: Tensor, *, lag: int) -> list[Tensor]:
         0.5 * (energy + ENERGY_FLOOR).log(),
         0.5 * (colour + ENERGY_FLOOR).log(),
         _pooled(luma.abs(), window).flatten(1) / power.sqrt(),
-        (_pooled(luma**3, window).flatten(1) / power**1.5).clamp(-5, 5),
+        (_pooled(luma * luma.square(), window).flatten(1) / power**1.5).clamp(-5, 5),
         *products,
     ]
 
@@ -93,17 +93,7 @@ def _sigma(octave: int) -> float:
 
 
 def _blurred(x: Tensor, sigma: float) -> Tensor:
-    kernel = _kernel(sigma).expand(x.shape[1], 1, 1, -1)
-    radius = kernel.shape[-1] // 2
-    x = F.pad(x, (radius,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(x, kernel, groups=x.shape[1]), kernel.transpose(2, 3), groups=x.shape[1])
-
-
-@functools.cache
-def _kernel(sigma: float) -> Tensor:
-    radius = math.ceil(3 * sigma)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma).square())
-    return (kernel / kernel.sum()).view(1, 1, 1, -1)
+    return gaussian_blur(x, sigma, reach=3, edges="replicate")
 
 
 def _places(points: Tensor) -> Tensor:
@@ -118,7 +108,7 @@ def _places(points: Tensor) -> Tensor:
 
 def _windows(px: int, places: Tensor) -> Tensor:
     """Gaussian windows about places, each of sum 1: `[px², W]`."""
-    axis = (torch.arange(px) + 0.5) / px
+    axis = (torch.arange(px, device=places.device) + 0.5) / px
     x, y = (torch.exp(-0.5 * ((axis - places[:, k, None]) / (WINDOW * RADIUS)).square()) for k in (0, 1))
     windows = (y[:, :, None] * x[:, None, :]).flatten(1)
     return (windows / windows.sum(dim=1, keepdim=True)).t()

@@ -23,15 +23,11 @@ EDGE = torch.tensor([(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if
 
 @dataclass(frozen=True)
 class Trust:
-    """Where a detector puts warped references.
+    """Where a detector puts warped references."""
 
-    Attributes:
-        shape: S of base pictures with the cartoons' shape; 1 by construction.
-        leak: S of cartoons with the base's shape; 0 by construction. Where no warped face is seen, the two the other
-            way round.
-    """
-
-    shape: float
+    shape: float  # S of base pictures with the cartoons' shape; 1 by construction
+    # S of cartoons with the base's shape; 0 by construction. Where no warped face is seen, the two the other way
+    # round
     leak: float
 
     @property

@@ -8,7 +8,8 @@ from src.errors import UserError
 from src.metrics.cariscore.axis import Features
 from src.metrics.cariscore.faces import Faces
 from src.metrics.cariscore.frame import Frame
-from src.metrics.cariscore.rendering import RenderingScale
+from src.metrics.cariscore.gates import Looks
+from src.metrics.cariscore.rendering import RenderingAxis, RenderingScale
 from src.metrics.cariscore.score import CariScore, exponents, measure, open_axes
 from src.metrics.cariscore.shape import ShapeAxis
 
@@ -87,6 +88,18 @@ def test_a_row_depends_on_its_picture_alone(world: World, features: dict[str, li
     one = Faces(base.images[7:8], base.marks[7:8], base.found[7:8])
     for axis, rows in zip(world.score.axes, features["base"], strict=True):
         assert np.allclose(axis.features(one)[0], rows[7], atol=1e-4)
+
+
+def test_pictures_are_warped_once_for_all_that_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the axes and the gates; another set is warped anew."""
+    base, warped = world.sets["base"], []
+    frame, warp = Frame.of(base), Frame._warp
+    monkeypatch.setattr(Frame, "_warp", lambda self, faces: warped.append(len(faces)) or warp(self, faces))
+    one = Faces(base.images[:8], base.marks[:8], base.found[:8])
+    rows, looks = RenderingAxis(frame).features(one), Looks(frame)(one)
+    assert warped == [8] and len(rows) == len(looks) == 8
+    other = Faces(one.images.flip(3), one.marks, one.found)
+    assert not np.allclose(Looks(frame)(other), looks) and warped == [8, 8]
 
 
 def test_cartoons_of_the_bases_shape_are_refused(world: World, features: dict[str, list[Features]]) -> None:

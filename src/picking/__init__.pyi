@@ -1,0 +1,2 @@
+from .run import main as main
+from .settings import PickSettings as PickSettings
