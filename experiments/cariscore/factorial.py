@@ -27,7 +27,7 @@ PARTS: Mapping[str, tuple[slice, tuple[str, ...]]] = {
     ),
     "brows": (slice(17, 27), ()),
     "nose": (slice(27, 36), ()),
-    "eyes": (slice(36, 48), ("pupils", "iris")),
+    "eyes": (slice(36, 48), ("pupils", "iris", "eye_size")),
     "mouth": (slice(48, 68), ()),
 }
 

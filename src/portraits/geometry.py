@@ -27,6 +27,7 @@ _WIDE = 0.07  # of a face's width, at an extreme
 _NARROWEST = -1.0  # face into which a caricature's eyes fit
 _YAW = 0.22  # radians at an extreme
 _ZOOM = 0.92  # of caricatures, about their eyes
+_WIDER, _HIGHER = 0.36, 1.35  # are a caricature's eyes
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Geometry:
     """A face placed in the unit square (0 to 1, x right, y down).
 
     landmarks [68, 2] in the iBUG 300-W order; outline [P, 2] is the closed curve jaw + skull; centre [2]
-    lies inside it; pupils [2, 2] left to right in the picture; iris is their radius; skull [2] and
-    skull_size [2] are the centre and half axes of the cranium; ears [2, 2] are their middles, ear_size their size
-    (about 1); neck and shoulders are half widths; puff is 1 where hair has a caricature's volume; scale is the frame's
-    scale (about 1 for "people").
+    lies inside it; pupils [2, 2] left to right in the picture; iris is their radius; eye_size [2] is how many times
+    as wide and as high as a person's the eyes are; skull [2] and skull_size [2] are the centre and half axes of the
+    cranium; ears [2, 2] are their middles, ear_size their size (about 1); neck and shoulders are half widths; puff is
+    1 where hair has a caricature's volume; scale is the frame's scale (about 1 for "people").
     """
 
     landmarks: Array
@@ -45,6 +46,7 @@ class Geometry:
     centre: Array
     pupils: Array
     iris: float
+    eye_size: Array
     skull: Array
     skull_size: Array
     ears: Array
@@ -55,16 +57,16 @@ class Geometry:
     scale: float
 
 
-def _gap(p: PortraitParams, big: float) -> float:
-    """Return how far apart the lips are."""
-    return 0.038 * max(p.mouth_open - 0.02, 0.0) + 0.014 * big * max(p.smile, 0.0)
+def _gap(p: PortraitParams) -> float:
+    """Return how far apart the lips are; a caricature's are closed where its person's are."""
+    return 0.038 * max(p.mouth_open - 0.02, 0.0)
 
 
 def _jaw(p: PortraitParams, big: float) -> Array:
     wide = 1.0 + _WIDE * p.face_width + 0.015 * p.build + 0.05 * big
     x = _JAW_X * wide * (1.0 + (0.125 * p.jaw + 0.055 * p.build + 0.03 * big) * _JAW_CORNER)
     x = x * (1.0 + (0.065 * p.cheeks + 0.06 * big) * _CHEEK)
-    drop = 0.028 * p.chin + 0.008 * p.build + 0.014 * max(p.mouth_open, -0.3) + (0.030 + 0.5 * _gap(p, big)) * big
+    drop = 0.028 * p.chin + 0.008 * p.build + 0.014 * max(p.mouth_open, -0.3) + (0.030 + 0.5 * _gap(p)) * big
     y = _JAW_Y + _CHIN * drop - 0.01 * p.jaw * _JAW_CORNER
     z = 0.02 - 0.22 * (_JAW_X / 0.262) ** 2
     half = np.stack([-x, y, z], axis=1)
@@ -101,8 +103,8 @@ def _nose(p: PortraitParams, big: float) -> Array:
 def _eyes(p: PortraitParams, big: float) -> tuple[Array, Array]:
     size = max(p.eye_size, -1.0)
     centre = 0.122 + 0.006 * p.eye_spacing + 0.013 * big
-    half = (0.055 + 0.0045 * size) * (1.0 + 0.36 * big)
-    open_ = (0.0235 + 0.0045 * size - 0.0022 * min(p.smile, 1.0) - 0.0015 * p.age) * (1.0 + 1.65 * big)
+    half = (0.055 + 0.0045 * size) * (1.0 + _WIDER * big)
+    open_ = (0.0235 + 0.0045 * size - 0.0022 * min(p.smile, 1.0) - 0.0015 * p.age) * (1.0 + _HIGHER * big)
     # From the outer corner over the upper lid to the inner corner, and back along the lower lid.
     x = centre + half * np.array([1.0, 0.45, -0.36, -1.0, -0.42, 0.42])
     y = open_ * np.array([-0.12, -1.0, -1.04, 0.22, 0.76, 0.80]) - 0.006 * p.eye_tilt * (x - centre) / half
@@ -117,7 +119,7 @@ def _eyes(p: PortraitParams, big: float) -> tuple[Array, Array]:
 def _mouth(p: PortraitParams, big: float) -> Array:
     half = (0.088 + 0.008 * p.mouth + 0.013 * p.smile) * (1.0 + 0.38 * big)
     full = 1.0 + 0.24 * p.lips - 0.14 * p.build + 0.10 * big
-    gap = _gap(p, big)
+    gap = _gap(p)
     corner = 0.270 - 0.014 * p.smile + 0.022 * big
     middle = 0.274 + 0.008 * p.smile + 0.016 * big
     s = np.array([-1.0, -0.62, -0.22, 0.0, 0.22, 0.62, 1.0])
@@ -203,7 +205,8 @@ def build_geometry(params: PortraitParams, cartoon: bool) -> Geometry:
     wide, high = _skull(p, big)
     return Geometry(
         landmarks=flat[:68], outline=outline, centre=flat[85], pupils=flat[80:82], iris=radius,
-        skull=flat[82], skull_size=np.array([wide, high - 0.03]) * scale, ears=flat[83:85],
+        eye_size=np.array([1.0 + _WIDER * big, 1.0 + _HIGHER * big]), skull=flat[82],
+        skull_size=np.array([wide, high - 0.03]) * scale, ears=flat[83:85],
         ear_size=(1.0 + 0.20 * p.ears + 0.45 * big) * scale, neck=(0.128 + 0.022 * p.build - 0.058 * big) * scale,
         shoulders=0.44 + 0.05 * p.build - 0.19 * big, puff=big, scale=scale,
     )  # fmt: skip

@@ -42,7 +42,7 @@ def _beard(canvas: Canvas, g: Geometry, p: PortraitParams, face: Field) -> Field
     across = np.minimum(np.abs(canvas.x - np.float32(mid)) / np.float32(half), 1.2)
     corner = float(mark[[48, 54], 1].mean())
     line = np.float32(corner + 0.004 * s) - np.float32(0.36 * s) * np.maximum(across - 0.42, 0) ** 1.5
-    width = 0.135 + 0.30 * soft_step(p.beard_width, -0.5, 0.1)
+    width = (0.135 + 0.30 * soft_step(p.beard_width, -0.5, 0.1)) * (1 + 0.3 * g.puff)
     rim = np.float32(0.045 * s)  # radius of its upper corners
     above, beside = line - canvas.y + rim, np.abs(canvas.x - np.float32(mid)) - np.float32(width * s) + rim
     field = np.hypot(np.maximum(above, 0), np.maximum(beside, 0)) + np.minimum(np.maximum(above, beside), 0) - rim
@@ -67,7 +67,8 @@ def _glasses(canvas: Canvas, g: Geometry, p: PortraitParams) -> Field | None:
     if p.glasses <= 0.7:
         return None
     mark, s = g.landmarks, g.scale
-    square, rx, ry = 2.2 + 3.0 * (p.glasses - 0.7) / 0.3, 0.091 * s, 0.070 * s
+    square = 2.2 + 3.0 * (p.glasses - 0.7) / 0.3
+    rx, ry = 0.091 * s * g.eye_size[0] ** 0.65, 0.070 * s * g.eye_size[1] ** 0.35  # round a caricature's eyes too
     middles = [mark[first : first + 6].mean(0) + np.array([0.0, 0.008 * s]) for first in (36, 42)]
     left, right = (float(middle[0]) for middle in middles)
     line = np.full_like(canvas.x, 1.0)

@@ -26,8 +26,9 @@ def _eye(canvas: Canvas, g: Geometry, p: PortraitParams, first: int, pupil: NDAr
     win = canvas.window(lo[0], lo[1], hi[0], hi[1])
     x, y, axis = canvas.x[win], canvas.y[win], canvas.axis[win[1]]
     base = skin_colour(p)
+    high = float(g.eye_size[1])  # edges and lines of large eyes are as soft and thick in their measure
     top, bottom = mark[[0, 1, 2, 3]], mark[[3, 4, 5, 0]]
-    inside = canvas.mask(between(canvas, win, top, bottom), 0.006)
+    inside = canvas.mask(between(canvas, win, top, bottom), 0.006 * high)
     ball = (y - np.float32(mark[1:3, 1].mean())) / np.float32(max(np.ptp(mark[:, 1]), 0.01))
     white = mix(rgb(0.93, 0.90, 0.87), base, 0.10)[:, None, None] * np.clip(0.66 + 0.55 * ball, 0, 1)
     canvas.paint(inside, np.asarray(white, np.float32), win)
@@ -35,16 +36,16 @@ def _eye(canvas: Canvas, g: Geometry, p: PortraitParams, first: int, pupil: NDAr
     iris = eye_colour(p)[:, None, None] * np.clip(
         0.65 + 0.5 * (y - np.float32(pupil[1])) / np.float32(g.iris), 0.35, 1.2
     )
-    canvas.paint(inside * canvas.mask(r - np.float32(1.04 * g.iris), 0.010), np.asarray(iris, np.float32), win)
-    canvas.paint(inside * canvas.mask(r - np.float32(0.50 * g.iris), 0.008), rgb(0.04, 0.03, 0.03), win)
+    canvas.paint(inside * canvas.mask(r - np.float32(1.04 * g.iris), 0.010 * high), np.asarray(iris, np.float32), win)
+    canvas.paint(inside * canvas.mask(r - np.float32(0.50 * g.iris), 0.008 * high), rgb(0.04, 0.03, 0.03), win)
     spark = np.hypot(x - np.float32(pupil[0] - 0.34 * g.iris * p.light), y - np.float32(pupil[1] - 0.36 * g.iris))
-    canvas.paint(inside * canvas.mask(spark - np.float32(0.24 * g.iris), 0.008), rgb(1, 0.99, 0.97), win)
+    canvas.paint(inside * canvas.mask(spark - np.float32(0.24 * g.iris), 0.008 * high), rgb(1, 0.99, 0.97), win)
     # Lash line, crease of the lid and the lower lid.
     lid = curve(axis, top)
     ends = canvas.mask(np.maximum(mark[:, 0].min() - axis, axis - mark[:, 0].max()), 0.012)
-    lash = np.exp(-(((y - lid) / np.float32((0.0078 - 0.0018 * p.build) * s)) ** 2)) * ends
+    lash = np.exp(-(((y - lid) / np.float32((0.0078 - 0.0018 * p.build) * s * high)) ** 2)) * ends
     crease = np.exp(-(((y - lid + np.float32(0.020 * s)) / np.float32(0.0085 * s)) ** 2)) * ends
-    low = np.exp(-(((y - curve(axis, bottom)) / np.float32(0.007 * s)) ** 2)) * ends
+    low = np.exp(-(((y - curve(axis, bottom)) / np.float32(0.007 * s * high)) ** 2)) * ends
     canvas.paint(np.asarray(0.40 * crease, np.float32), base * rgb(0.46, 0.32, 0.28), win)
     canvas.paint(np.asarray(0.36 * low, np.float32), base * rgb(0.48, 0.32, 0.29), win)
     canvas.paint(np.asarray(0.90 * lash, np.float32), mix(rgb(0.10, 0.06, 0.05), brow_colour(p), 0.25), win)
