@@ -8,16 +8,19 @@ Only the older pair of switches is used: PyTorch refuses to read it once the new
 Lightning and other libraries read it.
 """
 
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from .errors import UserError
+from .errors import UserError, is_out_of_memory
 
 PIECE_BYTES = 2**28  # of what comes from a device at a time
+GB = 2**30
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": GB}  # of PyTorch's messages
 
 
 def torch_device(name: str) -> torch.device:
@@ -56,6 +59,43 @@ def peak_memory(device: torch.device) -> int | None:
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return None
+
+
+@contextmanager
+def memory_advice(device: torch.device, advice: Callable[[float | None], str]) -> Iterator[None]:
+    """Where memory runs out while the block runs, say how much there is and what to lower.
+
+    Args:
+        device: that the block computes on.
+        advice: what to lower; given which share there is, at the most, of what the block needs beyond what was taken
+            before it. None where nobody has counted, on a processor.
+
+    Raises:
+        UserError: instead of the exception.
+    """
+    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if device.type != "cuda":
+            raise UserError(f"the machine has too little memory: {advice(None)}") from error
+        needed = torch.cuda.max_memory_allocated(device) + _asked(error)
+        free, total = torch.cuda.mem_get_info(device)
+        others = max(total - free - torch.cuda.memory_reserved(device), 0)
+        have = f"{total / GB:.1f} GB, of which other processes hold {others / GB:.1f} GB"
+        share = (total - others - before) / (needed - before)
+        raise UserError(
+            f"{torch.cuda.get_device_name(device)} has too little memory ({have}; {needed / GB:.1f} GB or more are "
+            f"needed): {advice(share)}"
+        ) from error
+
+
+def _asked(error: BaseException) -> int:
+    """Bytes that an allocation has asked for in vain, by PyTorch's message."""
+    found = re.search(r"Tried to allocate ([\d.]+) (bytes|KiB|MiB|GiB)", str(error))
+    return int(float(found[1]) * UNITS[found[2]]) if found else 0
 
 
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:

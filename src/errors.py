@@ -1,4 +1,4 @@
-"""The one exception that is the user's to read, and the secrets that are neither shown nor taken."""
+"""The one exception that is the user's to read; secrets that are neither shown nor taken; memory that runs out."""
 
 import re
 from collections.abc import Iterable
@@ -16,6 +16,12 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(_LOGIN.sub("***@", message))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory has run out, the machine's or, in PyTorch's words, a device's."""
+    by_name = {kind.__name__ for kind in type(error).__mro__} & {"MemoryError", "OutOfMemoryError"}
+    return bool(by_name) or "DefaultCPUAllocator" in str(error)
 
 
 def has_login(text: str) -> bool:

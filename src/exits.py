@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, is_out_of_memory
 from .signals import Stopped, answer, answer_as, stop
 
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
@@ -21,6 +21,12 @@ def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -
         return call()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).split(". ")[0] or "too little memory"
+        print(f"error: {reason}: end what else takes memory, or choose device=cpu", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except (Stopped, KeyboardInterrupt) as error:
         print(stopped, file=sys.stderr)

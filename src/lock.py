@@ -27,7 +27,7 @@ PATIENCE_SEC = 60.0  # without one
 
 
 @contextmanager
-def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> "Iterator[Claim]":
     """Hold the lock file `path` while the block runs; it is removed afterwards.
 
     The kernel gives the lock back when its process ends, however it ends: a lock file that lies about is not held.
@@ -36,30 +36,32 @@ def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iter
         path: of the lock file; its folder exists.
         waiting: called once when another process holds the lock and has shown a sign of life, before waiting for it.
 
+    Yields:
+        The claim on it.
+
     Raises:
         OSError: when the file cannot be made.
     """
-    with _attempt(path) or _waited(path, waiting):
-        yield
+    with _attempt(path) or _waited(path, waiting) as claim:
+        yield claim
 
 
 @contextmanager
-def attempt(path: Path) -> Iterator[bool]:
+def attempt(path: Path) -> "Iterator[Claim | None]":
     """Hold the lock file `path` while the block runs, unless another process holds it.
 
     Yields:
-        False when another process holds it.
+        The claim on it; None when another process holds it.
 
     Raises:
         OSError: as `exclusive`.
     """
-    held = _attempt(path)
-    with held or nullcontext():
-        yield held is not None
+    with _attempt(path) or nullcontext() as claim:
+        yield claim
 
 
 class Claim:
-    """A lock that this process holds, as it is now.
+    """A lock that this process has taken, made when it takes it: whether it still holds it.
 
     Args:
         path: of the lock file; where there is none (a file system without locks) nothing is ever found.
@@ -81,7 +83,7 @@ class Claim:
             )
 
 
-def _attempt(path: Path) -> AbstractContextManager[None] | None:
+def _attempt(path: Path) -> AbstractContextManager[Claim] | None:
     """Take the lock for a block, unless another process holds it."""
     lock = FileLock(path, fallback_to_soft=False)
     try:
@@ -93,7 +95,7 @@ def _attempt(path: Path) -> AbstractContextManager[None] | None:
             raise
         path.unlink(missing_ok=True)
         _note_no_locks(path.parent)
-        return nullcontext()
+        return nullcontext(Claim(path))
     return _kept(path, lock)
 
 
@@ -103,7 +105,7 @@ def _note_no_locks(folder: Path) -> None:
 
 
 @contextmanager
-def _kept(path: Path, lock: FileLock) -> Iterator[None]:
+def _kept(path: Path, lock: FileLock) -> Iterator[Claim]:
     """Show signs of life while the block runs, then give the lock back."""
     claim, ended = Claim(path), threading.Event()
 
@@ -116,7 +118,7 @@ def _kept(path: Path, lock: FileLock) -> Iterator[None]:
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        yield
+        yield claim
     finally:
         ended.set()
         thread.join()
@@ -126,7 +128,7 @@ def _kept(path: Path, lock: FileLock) -> Iterator[None]:
         lock.release()
 
 
-def _waited(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+def _waited(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[Claim]:
     """Wait for a lock that another process holds; without a sign of life its file is taken out of the way."""
     seen, silent, told, last = _state(path), 0.0, False, time.monotonic()
     while (held := _attempt(path)) is None:

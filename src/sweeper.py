@@ -6,8 +6,9 @@
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,32 +53,38 @@ class SnapshotSweeper(Sweeper):
         composed = self.context.config_loader.load_sweep_config(self.task_config, overrides)
         options = plain_task(composed)
         read(steps.SweepSettings, options)  # before torch and the metrics, which take seconds to import
-        own = [o for o in overrides if not _is_key(o, "run", "snapshot", "blend.res", "joint")]
+        own = [o for o in overrides if not _is_key(o, "run", "joint", "n_latents", *LISTS)]
         steps.sweep_all(steps.open_configured_sweeps(options), lambda sweep, reused: self._score(sweep, reused, own))
 
     def _score(self, sweep: "steps.Sweep", reused: int, overrides: list[str]) -> None:
         """Launch jobs until no cell lacks codes."""
-        shared = [f"run={quote(str(sweep.run_dir.resolve()))}", *overrides]
+        run, codes = quote(str(sweep.run_dir.resolve())), sweep.protocol["n_latents"]  # of which a GPU would take more
+        shared = [f"run={run}", f"n_latents={codes}", *overrides]
         lost: list[int] = []  # how many cells there were when a worker was
 
-        def score(jobs: Sequence["steps.Job"]) -> None:
+        def score(course: "steps.Course") -> None:
             asked = [
                 [*shared, f"snapshot=[{snapshot.name}]", f"blend.res=[{','.join(map(str, sizes))}]"]
-                for snapshot, sizes in jobs
+                for snapshot, sizes in course.jobs()
             ]
+            task = partial(score_job, codes=course.codes, protocol=sweep.protocol)
             try:
-                results = self._launch(asked, sweep.folder, sweep.settings.device)
+                results = self._launch(task, asked, sweep.folder, sweep.settings.device)
             except RuntimeError as error:  # of the launcher: what a job raises is in its result
                 lost.append(len(sweep.rows()))
                 if lost[-MAX_LOST:] == [lost[-1]] * MAX_LOST:
-                    raise
-                print(f"note       a worker was lost, its cells are made again ({type(error).__name__})", flush=True)
+                    raise UserError(
+                        f"workers are lost before they finish a cell: {_said(error)} (give each more memory or time: "
+                        "fewer at once with hydra.launcher.n_jobs, for Slurm mem_gb and timeout_min; or work without "
+                        "them, hydra/launcher=basic)"
+                    ) from error
+                print(f"note       a worker was lost, its cells are made again: {_said(error)}", flush=True)
             else:
                 _raise_failures(results, lambda: steps.scored_line(sweep, reused))
 
         steps.score_all(sweep, score)
 
-    def _launch(self, jobs: list[list[str]], folder: Path, device: str) -> Any:
+    def _launch(self, task: TaskFunction, jobs: list[list[str]], folder: Path, device: str) -> Any:
         """Launch jobs: of launchers that start processes here as many at once as there are GPUs or cores."""
         config = copy.deepcopy(self.task_config)
         kind = str(config.hydra.launcher._target_).rsplit(".", 1)[-1]
@@ -91,7 +98,7 @@ class SnapshotSweeper(Sweeper):
                     given = config.hydra.launcher.n_jobs
                     config.hydra.launcher.n_jobs = min(given, at_once) if given > 0 else at_once
             launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=self.context, task_function=score_job, config=config
+                hydra_context=self.context, task_function=task, config=config
             )
             return launcher.launch(jobs, initial_job_idx=0)
 
@@ -102,8 +109,13 @@ def _num_gpus() -> int:
     return torch.cuda.device_count()
 
 
-def score_job(config: DictConfig) -> str | None:
+def score_job(config: DictConfig, *, codes: int, protocol: Mapping[str, Any]) -> str | None:
     """One job: the named cells of the one snapshot that its `snapshot` names.
+
+    Args:
+        config: composed for it.
+        codes: with which its cells are rendered now.
+        protocol: of the sweep that it is part of.
 
     Returns:
         None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
@@ -111,11 +123,23 @@ def score_job(config: DictConfig) -> str | None:
     take_place()
     try:
         (sweep,) = steps.open_configured_sweeps(plain(config))
+        for name, ours in protocol.items():
+            if sweep.protocol[name] != ours:
+                raise UserError(
+                    f"{sweep.run_dir.name}: a worker on {sweep.base.G.mapping.w_avg.device} has {name} "
+                    f"{sweep.protocol[name]}, the sweep {ours}: set device and precision, so that all work alike"
+                )
         for snapshot in sweep.snapshots:
-            steps.score_snapshot(sweep, snapshot, list(sweep.recipes))
+            steps.score_snapshot(sweep, snapshot, list(sweep.recipes), codes)
     except UserError as error:
         return str(error)
     return None
+
+
+def _said(error: RuntimeError) -> str:
+    """What a launcher says of a worker that ended without a result: its first lines, as one; a log may follow."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(error).__name__
 
 
 def grouped(override: Override) -> str:

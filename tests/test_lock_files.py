@@ -11,7 +11,7 @@ import pytest
 
 from src import lock
 from src.errors import UserError
-from src.lock import Claim, attempt, exclusive
+from src.lock import attempt, exclusive
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +23,7 @@ def impatient(monkeypatch):
 
 def hold(path, told):
     """In a process of its own: hold a lock until told otherwise, then say whether it is still held."""
-    with exclusive(path):
-        claim = Claim(path)
+    with exclusive(path) as claim:
         told.send("held")
         told.recv()
         try:
@@ -94,8 +93,8 @@ def test_a_file_system_without_locks_is_said_once_and_used_without(tmp_path, mon
 
     monkeypatch.setattr(fcntl, "flock", flock)
     for name in ("a", "b"):
-        with exclusive(tmp_path / name):
-            Claim(tmp_path / name).check()
+        with exclusive(tmp_path / name) as claim:
+            claim.check()
         with attempt(tmp_path / name) as held:
             assert held
     said = f"note       {tmp_path}: the file system has no locks; work there with one process at a time\n"

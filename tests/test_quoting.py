@@ -8,7 +8,7 @@ from PIL import Image
 from src.cli import CONF, VERSION_BASE, check_overrides, compose_config, typed
 from src.data import open_dataset
 from src.files import expanded
-from src.training.identity import open_run_folder
+from src.training.run_folder import find_run_folder
 
 from .scripts import start
 
@@ -138,4 +138,4 @@ def test_runs_may_be_made_in_the_home_folder(monkeypatch, tmp_path, picture_fold
     dataset = open_dataset(picture_folder)
     for run, folder in (("a", "runs/a"), ("~/other/b", "other/b")):
         config = compose_config("train", ["paths.runs=~/runs", f"run={run}"])
-        assert open_run_folder(config, dataset) == tmp_path / folder
+        assert find_run_folder(config, dataset).path == tmp_path / folder

@@ -1,6 +1,7 @@
 """The scripts as a user starts them: what they print, write, and exit with."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from src.data import save_png
+from src.demo import draw_photographs
 from src.portraits import render_portraits
 
 from .scripts import ROOT, start
@@ -132,6 +134,42 @@ def test_wrong_trainings_say_so_in_one_line(options, tmp_path):
         assert "Traceback" not in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def read_only(trained, tmp_path):
+    """A copy of the run in which nothing can be written."""
+    folder = shutil.copytree(trained[0], tmp_path / "runs/a")
+    draw_photographs(tmp_path / "photos", 1)
+    places = [folder.parent, *(path for path in folder.rglob("*") if path.is_dir()), folder, tmp_path]
+    for place in places:
+        place.chmod(0o555)
+    yield tmp_path
+    for place in places:
+        place.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root writes everywhere")
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["train.py", "snapshot.kimg=[0,0.3]", "metrics.num_fakes=16", "run=a"], "runs/a"),
+        (["train.py", "snapshot.kimg=[0,0.3]", "metrics=none", "run=b"], "runs/b"),
+        (["sweep.py", "run=runs/a", "n_latents=64", "gates=false", "tracker=none", "blend.res=8"], "runs/a/sweeps"),
+        (["generate.py", "run=runs/a", "snapshot=0.2", "seeds=0-3"], "runs/a"),
+        (["caricature.py", "photos=photos", "run=runs/a", "snapshot=0.2", "blend.res=8"], "runs/a/caricatures"),
+        (["prepare.py", "source=photos", "out=made/set.zip", "resolution=16"], "made"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_one_line(options, read_only, command, place):
+    script, *given = command
+    given = [*options[:2], *options[3:], "paths.runs=runs", *given] if script == "train.py" else given
+    before = {path: path.stat().st_mtime_ns for path in read_only.rglob("*")}
+    done = start("-m", "tests.capabilities", ROOT / script, *given, cwd=read_only)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert place in done.stderr and "Permission denied" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in read_only.rglob("*")} == before
 
 
 def test_an_empty_snapshot_folder_is_one_line(options, tmp_path):

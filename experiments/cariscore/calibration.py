@@ -119,11 +119,17 @@ def raced(data: Measured, codes: int, truth: Floats) -> str:
     value, same, close, saved = truth - prices(data.cells), [], [], []
     for start in range(0, data.codes, codes):
         whole = decide(data.pseudo(slice(start, start + codes)), data.cells)
-        found = race(lambda n, alive, start=start: data.pseudo(slice(start, start + n), alive), data.cells, codes)
-        assert whole is not None
-        same.append(found.pick == whole.pick)
-        close.append(value.max() - value[found.pick] <= 0.01)
-        saved.append(found.rendered / (codes * len(data.cells)))
+        rendered = before = 0
+        for look, racing in race(
+            data.cells, looks(codes), lambda n, i, start=start: data.pseudo(slice(start, start + n), i)
+        ):
+            rendered, before = rendered + (look - before) * len(racing), look
+        found = decide(data.pseudo(slice(start, start + look), racing), [data.cells[i] for i in racing])
+        assert whole is not None and found is not None
+        pick = racing[found.pick]
+        same.append(pick == whole.pick)
+        close.append(value.max() - value[pick] <= 0.01)
+        saved.append(rendered / (codes * len(data.cells)))
     return f"| {codes} | {len(same)} | {np.mean(same):.2f} | {np.mean(close):.2f} | {np.mean(saved):.2f} |"
 
 

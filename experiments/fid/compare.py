@@ -27,7 +27,7 @@ from src.fetch import WeightsFolder
 from src.files import file_sha256
 from src.group import Group
 from src.metrics import Evaluator, FeatureExtractor, get_extractor, published
-from src.metrics.distances import frechet_distance
+from src.metrics.frechet import FrechetAccumulator
 from src.metrics.inception import FidInception, resize_like_tensorflow
 
 SEED, CHUNK = 0, 32
@@ -116,7 +116,7 @@ def compare(root: Path, num: int, px: int) -> dict[str, Any]:
         "pictures": {"fakes": num, "reals": num, "px": px},
         "numbers": both,
         "fid of torch-fidelity's features by our formula, relative": abs(
-            frechet_distance(*exact) / theirs_exact["fid"] - 1
+            FrechetAccumulator(exact[1]).distance_of(exact[0]) / theirs_exact["fid"] - 1
         ),
         "largest difference of a feature": float((ours_fakes - peer_fakes).abs().max()),
         "the same in torch's default memory layout": float((plain_features - peer_fakes[: 2 * CHUNK]).abs().max()),

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..data import Source, save_png
 from ..device import float32_format, torch_device
 from ..errors import UserError
 from ..faces import Face, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
-from ..files import file_sha256, write_text
+from ..files import write_text
 from ..networks import Generator
-from ..projection import Codes, Projection, find_code_files, project, read_codes, save_codes, structural_similarity
+from ..projection import Codes, find_code_files, read_codes
+from .projections import Projections, picture_of
 from .settings import CaricatureSettings
 
-LANDMARKS, PROJECTIONS = "landmarks.json", "projections.json"
+LANDMARKS = "landmarks.json"
 KEEP_SECONDS = 20.0  # how much of the search for faces may be lost when the machine stops
 
 
@@ -84,9 +84,13 @@ def gather(
     settings.strengths([face.name for face in faces])
     for face in faces:
         save_png(out / "faces" / f"{face.name}.png", face.image)
-    gathered = Gathered([], photos, reports)
-    _project(gathered, faces, settings, base, protocol, out, start)
-    return gathered
+    projections = Projections(out, protocol)
+    reused = projections.fill(faces, base, settings, start)
+    table = projections.rows()
+    subjects = [
+        Subject(face.name, projections.read(face, base), picture_of(face), face, table[face.name]) for face in faces
+    ]
+    return Gathered(subjects, photos, reports, reused)
 
 
 def _from_codes(path: Path, base: Generator, base_sha256: str) -> Gathered:
@@ -152,69 +156,6 @@ def _read_landmarks(cache: Path) -> dict[str, list[Face]]:
         return {}
 
 
-def _project(
-    gathered: Gathered,
-    faces: list[FoundFace],
-    settings: CaricatureSettings,
-    base: Generator,
-    protocol: Mapping[str, Any],
-    out: Path,
-    start: Tensor | None,
-) -> None:
-    """Fill in the subjects; codes of an earlier run are taken where picture and protocol are the same."""
-    pictures = torch.stack([torch.from_numpy(face.image.transpose(2, 0, 1).copy()) for face in faces])
-    keys = [digest_of({**protocol, "picture": hashlib.sha256(p.numpy().tobytes()).hexdigest()}) for p in pictures]
-    table = _read_table(out / PROJECTIONS)
-    folder = out / "codes"
-    missing = [
-        i
-        for i, face in enumerate(faces)
-        if table.get(face.name, {}).get("key") != keys[i] or not _is_whole(folder, face.name, table[face.name])
-    ]
-    gathered.reused = len(faces) - len(missing)
-
-    def keep(first: int, projection: Projection) -> None:
-        indices = missing[first : first + len(projection.codes)]
-        similarities = structural_similarity(projection.images, pictures[indices])
-        for k, index in enumerate(indices):
-            name = faces[index].name
-            facts = {**_facts(projection, k), "ssim": round(float(similarities[k]), 4)}
-            noise = None if projection.noise is None else tuple(maps[k] for maps in projection.noise)
-            meta = {**facts, "base_sha256": protocol["base_sha256"]}
-            path = save_codes(folder, Codes(name, projection.codes[k], noise, meta))
-            save_png(folder / f"{name}.png", projection.images[k].permute(1, 2, 0))
-            more = {"key": keys[index], "codes_sha256": file_sha256(path), "protocol": protocol}
-            table[name] = {**facts, "photo": faces[index].photo, **more}
-        write_text(out / PROJECTIONS, json.dumps(table, indent=2) + "\n")
-
-    if missing:
-        chosen = pictures[missing]
-        project(
-            base,
-            chosen,
-            settings=settings.projection.settings,
-            seed=settings.seed,
-            batch=settings.projection.batch,
-            start=start,
-            each=keep,
-            weights_folder=settings.weights,
-        )
-    for face, picture in zip(faces, pictures, strict=True):
-        (codes,) = read_codes(folder / f"{face.name}.safetensors", base)
-        gathered.subjects.append(Subject(face.name, codes, picture, face, table[face.name]))
-
-
-def _is_whole(folder: Path, name: str, row: Mapping[str, Any]) -> bool:
-    """Whether the codes of an earlier run are there, and as they were written."""
-    codes = folder / f"{name}.safetensors"
-    if not all((folder / f"{name}{suffix}").is_file() for suffix in (".npy", ".png", ".safetensors")):
-        return False
-    whole = file_sha256(codes) == row.get("codes_sha256")
-    if not whole:
-        print(f"note       {codes} is damaged: projected again", flush=True)
-    return whole
-
-
 def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | None) -> dict[str, Any]:
     """What decides the codes of a given picture."""
     from ..projection import perceptual_distance
@@ -226,32 +167,8 @@ def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | No
     return {**facts, **projection}
 
 
-def _facts(projection: Projection, index: int) -> dict[str, Any]:
-    return {
-        "quality": round(float(projection.quality()[index]), 4),
-        "distance": round(float(projection.distances[index]), 5),
-        "average_face": round(float(projection.start_distances[index]), 5),
-        "measure": projection.measure,
-        "steps": int(projection.steps[index]),
-    }
-
-
 def _start_codes(path: str, base: Generator) -> Tensor:
     found = read_codes(path, base)
     if len(found) != 1:
         raise UserError(f"projection.start={path}: codes of one picture are expected, not of {len(found)}")
     return found[0].ws[None]
-
-
-def _read_table(path: Path) -> dict[str, dict[str, Any]]:
-    """The projections of an earlier run; a damaged file is as good as none."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {k: v for k, v in table.items() if isinstance(v, dict)} if isinstance(table, dict) else {}
-
-
-def digest_of(facts: Mapping[str, Any]) -> str:
-    """Digest of plain data, by which it is seen that nothing has changed."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]

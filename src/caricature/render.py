@@ -13,7 +13,6 @@ from ..projection import stacked
 from .gather import Subject
 from .models import Models, dialled
 
-CHUNK_PIXELS = 16 * 256 * 256
 FACE_PX = 256  # of a picture on the page
 
 
@@ -34,10 +33,9 @@ def face_text(picture: Tensor) -> str:
 
 def render(G: Generator, subjects: Sequence[Subject]) -> Tensor:
     """Render the subjects' codes, with their own noise maps where they have some: uint8 `[N, 3, r, r]` on the CPU."""
-    chunk = max(min(CHUNK_PIXELS // G.resolution**2, 32), 1)
     images = []
-    for first in range(0, len(subjects), chunk):
-        ws, noise = stacked([subject.codes for subject in subjects[first : first + chunk]], G)
+    for first in range(0, len(subjects), G.chunk_size):
+        ws, noise = stacked([subject.codes for subject in subjects[first : first + G.chunk_size]], G)
         with torch.inference_mode():
             images.append(to_uint8(G.synthesis(ws, noise=noise)).cpu())
     return torch.cat(images)

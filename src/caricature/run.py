@@ -1,9 +1,14 @@
-"""From photographs (or codes) to caricatures, sheet, page and report, in one call."""
+"""From photographs (or codes) to caricatures, sheet, page and report, in one call.
 
+Processes that run the same command at the same time share the projections; one of them makes the rest.
+"""
+
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +20,12 @@ from torch import Tensor
 from ..data import Source, decode_picture, save_jpeg, save_png
 from ..errors import UserError
 from ..faces import LandmarkProvider, open_photos, paste_back
-from ..files import write_text
+from ..files import read_json, write_text
+from ..lock import exclusive
 from ..options import read
 from .gather import Gathered, Subject, gather
 from .models import Models, open_models
+from .projections import digest_of
 from .render import render, render_strengths
 from .report import PAGE_FACES, enlargements, page_of, report_of
 from .results import REPORT, open_photographs, remove_stale, results_folder
@@ -71,26 +78,37 @@ def _make(settings: CaricatureSettings, models: Models, out: Path, provider: Lan
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)
     gathered = gather(settings, models.base, models.base_sha256, out, photos=photos, provider=provider)
-    subjects = gathered.subjects
+    waited: list[bool] = []
+    with exclusive(out / ".results.lock", waiting=partial(waited.append, True)):
+        return _show(settings, models, gathered, out, others=bool(waited))
+
+
+def _show(settings: CaricatureSettings, models: Models, gathered: Gathered, out: Path, *, others: bool) -> Result:
+    """Render, paste, write sheets, page and report, unless others who were at it have just made the same."""
+    subjects, names = gathered.subjects, [subject.name for subject in gathered.subjects]
+    result = Result(out, out / _sheet_name(0), out / "index.html", names)
+    codes = [hashlib.sha256(subject.codes.ws.numpy().tobytes()).hexdigest() for subject in subjects]
+    made_of = digest_of({"settings": repr(settings), "rendered_in": models.description, "names": names, "codes": codes})
+    if others and (out / REPORT).is_file() and read_json(out / REPORT).get("made_of") == made_of:
+        print("rendered   by another process that runs the same command", flush=True)
+        return result
     if settings.tuning.steps:
         models = tuned_models(
             models, subjects, settings.tuning, settings.projection.distance, out, weights_folder=settings.weights
         )
-    before = f" ({gathered.reused} projected before)" if photos is not None else ""
+    before = f" ({gathered.reused} projected before)" if gathered.photos is not None else ""
     print(f"rendering  {len(subjects)} faces{before} in {models.description}", flush=True)
-    strengths = settings.strengths([subject.name for subject in subjects])
+    strengths = settings.strengths(names)
     sheets = _render(models, subjects, strengths, out)
     pasted = _paste(gathered, settings, out) if settings.paste else {}
     warnings = enlargements(gathered, models.base.resolution) if settings.paste else []
     for warning in warnings:
         print(f"note       {warning}", flush=True)
-    report = report_of(models, gathered, strengths, sheets)
+    report = {**report_of(models, gathered, strengths, sheets), "made_of": made_of}
     remove_stale(out, report, list(pasted))
+    write_text(result.page, page_of(settings, models, gathered, strengths, pasted, out, warnings=warnings))
     write_text(out / REPORT, json.dumps(report, indent=2) + "\n")
-    page = write_text(
-        out / "index.html", page_of(settings, models, gathered, strengths, pasted, out, warnings=warnings)
-    )
-    return Result(out, out / sheets[0], page, [subject.name for subject in subjects])
+    return result
 
 
 def _check_grid(settings: CaricatureSettings, models: Models) -> None:
@@ -110,9 +128,13 @@ def _render(models: Models, subjects: Sequence[Subject], strengths: Sequence[flo
         half, images = (render_strengths(models, some, [share * strength for strength in own]) for share in (0.5, 1))
         for subject, image in zip(some, images, strict=True):
             save_png(out / "caricatures" / f"{subject.name}.png", image.permute(1, 2, 0))
-        sheets.append(f"sheet-{len(sheets) + 1}.jpg" if sheets else "sheet.jpg")
+        sheets.append(_sheet_name(len(sheets)))
         save_jpeg(out / sheets[-1], arrange(_columns(some, render(models.base, some), half, images)), quality=92)
     return sheets
+
+
+def _sheet_name(index: int) -> str:
+    return f"sheet-{index + 1}.jpg" if index else "sheet.jpg"
 
 
 def _columns(subjects: Sequence[Subject], *rendered: Tensor) -> list[Tensor]:

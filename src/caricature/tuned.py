@@ -10,8 +10,9 @@ from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..projection import handed_on, stacked, tune
 from ..weights import load_network, read_meta, save_network
-from .gather import Subject, digest_of
+from .gather import Subject
 from .models import Models
+from .projections import digest_of
 from .settings import TuningSettings
 
 FILE = "tuned.safetensors"

@@ -44,14 +44,14 @@ def save_png(path: str | Path, image: Tensor | np.ndarray) -> Path:
     return _save(Path(path), image, "PNG")
 
 
-def jpeg_text(image: Tensor | np.ndarray, width: int, quality: int = 84) -> str:
-    """Encode uint8 `[H, W, 3]` as a JPEG at most so many px wide, in base64, for a page that is one file."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
+def jpeg_text(image: Tensor | np.ndarray | Image.Image, width: int, quality: int = 84, subsampling: int = 2) -> str:
+    """Encode a picture (an array is uint8 `[H, W, 3]`) as a JPEG at most so many px wide, in base64 for a page."""
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
     if picture.width > width:
         size = width, max(round(picture.height * width / picture.width), 1)
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    picture.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -12,7 +12,6 @@ from ..data import image_grid, save_jpeg, save_png, to_uint8
 from ..errors import UserError
 from ..networks import Generator
 
-CHUNK, CHUNK_PIXELS = 32, 32 * 256 * 256  # pictures at a time: 32 up to 256 px, fewer of larger ones
 MAX_JPEG_PX, MAX_SHEET_PIXELS = 65_500, 600_000_000
 GROUND, INK, FRAME = 255, 40, (214, 40, 57)
 
@@ -22,7 +21,7 @@ def render(G: Generator, ws: Tensor, noise: str) -> Iterator[Tensor]:
 
     Random noise is drawn for each picture from its number, so that a picture does not depend on its neighbours.
     """
-    size = 1 if noise == "random" else max(min(CHUNK, CHUNK_PIXELS // G.resolution**2), 1)
+    size = 1 if noise == "random" else G.chunk_size
     for i, codes in enumerate(ws.split(size)):
         with torch.inference_mode():
             generator = torch.Generator(device=ws.device).manual_seed(i) if noise == "random" else None

@@ -7,7 +7,6 @@ from .cariscore import (
     Cell as Cell,
     Decision as Decision,
     Judge as Judge,
-    Judged as Judged,
     Named as Named,
     References as References,
     Rows as Rows,
@@ -23,15 +22,15 @@ from .cariscore import (
     open_axes as open_axes,
     open_detector as open_detector,
     prices as prices,
+    race as race,
     rank_blends as rank_blends,
     recommendation as recommendation,
     remark as remark,
     shrunk as shrunk,
-    standing as standing,
     too_few_codes as too_few_codes,
 )
-from .choice import choose_metrics as choose_metrics
-from .distances import frechet_distance as frechet_distance, precision_recall as precision_recall
+from .choice import changed_metrics as changed_metrics, choose_metrics as choose_metrics
+from .cost import evaluation_cost as evaluation_cost
 from .evaluator import (
     KID_MEASURE as KID_MEASURE,
     MEASURE as MEASURE,
@@ -45,8 +44,6 @@ from .extractors import (
     get_extractor as get_extractor,
     resize_to_embedded as resize_to_embedded,
 )
-from .frechet import FrechetAccumulator as FrechetAccumulator
 from .kid import KernelDistance as KernelDistance, error_of as error_of, lowest as lowest
-from .lpips import Lpips as Lpips, load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
-from .published import INCEPTION_NVIDIA as INCEPTION_NVIDIA
+from .lpips import load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
 from .settings import MetricsSettings as MetricsSettings

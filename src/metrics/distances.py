@@ -1,27 +1,11 @@
-"""Distances between two sets of feature vectors: Fréchet distance, precision and recall, memorisation.
-
-The Fréchet distance (arXiv 1706.08500) is biased upwards at a few hundred pictures; it is not called FID unless the
-features are Inception's.
-"""
+"""Distances between two sets of feature vectors: precision and recall, memorisation."""
 
 import torch
 from torch import Tensor
 
-from .frechet import FrechetAccumulator
-
 NEIGHBOURS = 3
 PR_MAX = 2000
 TWIN = 0.25  # of the median distance: pictures nearer than that are one
-
-
-def frechet_distance(fakes: Tensor, reals: Tensor) -> float:
-    """Fréchet distance of Gaussians fitted to two feature sets, in float64.
-
-    Args:
-        fakes: features `[N, d]`, N at least 2.
-        reals: features `[M, d]`, M at least 2.
-    """
-    return FrechetAccumulator(reals).distance_of(fakes)
 
 
 def precision_recall(fakes: Tensor, reals: Tensor, *, seed: int, neighbours: int = NEIGHBOURS) -> tuple[float, float]:

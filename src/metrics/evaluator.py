@@ -23,6 +23,7 @@ KID_MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
 MEASURE = (*KID_MEASURE, "n_fake", "n_real")
 
 CHUNK = 64
+MAX_REALS = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Evaluator:
         reals: Any,
         *,
         seed: int,
-        max_reals: int = 10_000,
+        max_reals: int = MAX_REALS,
         group: Group = ALONE,
     ) -> None:
         self.extractor = get_extractor(extractor) if isinstance(extractor, str) else extractor

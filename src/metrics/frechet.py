@@ -1,8 +1,9 @@
 """Fréchet distance of Gaussians fitted to two feature sets (arXiv 1706.08500, Eq. 6); torchmetrics accumulates.
 
-Sums and second moments are float64 whatever the features are. torchmetrics' own `compute` takes the eigenvalues of the
-covariances' product, 4 s for 2048 features on one core. With C = FᵀF for the reals, those are the eigenvalues of the
-symmetric F C' Fᵀ, small when the reals are few (0.1 s for 400), and F is computed once.
+It is biased upwards at a few hundred pictures, and called FID only where the features are Inception's. Sums and second
+moments are float64 whatever the features are. torchmetrics' own `compute` takes the eigenvalues of the covariances'
+product, 4 s for 2048 features on one core. With C = FᵀF for the reals, those are the eigenvalues of the symmetric
+F C' Fᵀ, small when the reals are few (0.1 s for 400), and F is computed once.
 """
 
 import torch

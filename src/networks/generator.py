@@ -10,6 +10,8 @@ from .architecture import channels_per_resolution
 from .mapping import MappingNetwork
 from .synthesis import SynthesisNetwork
 
+CHUNK, CHUNK_PX = 32, 256  # so many pictures at a time up to this size
+
 
 class Generator(nn.Module):
     """Latents to images.
@@ -79,6 +81,11 @@ class Generator(nn.Module):
             "embed_features": embed_features,
             "label_layout": label_layout,
         }
+
+    @property
+    def chunk_size(self) -> int:
+        """How many pictures to render at a time, so that memory does not grow with their number or size."""
+        return max(min(CHUNK, CHUNK * CHUNK_PX**2 // self.resolution**2), 1)
 
     def forward(
         self,

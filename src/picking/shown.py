@@ -1,7 +1,5 @@
 """The blends of a finished sweep that a person is asked about, and their pictures."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..clicks import MIN_PLACE, Side
+from ..data import jpeg_text
 from ..errors import UserError
 from ..files import file_sha256, read_json
 from ..runs import CELL_COLUMNS, CELL_FACES, RANKING
@@ -85,9 +84,6 @@ def _faces(path: Path, changed: int) -> tuple[str, ...]:
     found = []
     for i in range(CELL_FACES):
         left, top = w * (i % CELL_COLUMNS), h * (i // CELL_COLUMNS)
-        face = grid.crop((left, top, left + w, top + h))
-        face.thumbnail((FACE_PX, FACE_PX), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        face.save(buffer, "JPEG", quality=92, subsampling=0)
-        found.append(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+        face = jpeg_text(grid.crop((left, top, left + w, top + h)), FACE_PX, quality=92, subsampling=0)
+        found.append(f"data:image/jpeg;base64,{face}")
     return tuple(found)

@@ -119,6 +119,7 @@ class Sitting:
             "alpha": verdict.alpha,
             "sentence": verdict.sentence,
             "recommendation": ranking["sentence"],
+            "codes": f"{ranking['codes']} codes",
             "faces": self._faces_of(choice["label"]) if choice else [],
             "original": self.blends.faces(None, CODES[:RESULT]),
             "others": self._others(),

@@ -12,7 +12,7 @@ from .perceptual import (
     PerceptualDistance as PerceptualDistance,
     perceptual_distance as perceptual_distance,
 )
-from .projector import Projection as Projection, project as project
+from .projector import Projection as Projection, Projector as Projector, project as project
 from .schedule import (
     ProjectionChoice as ProjectionChoice,
     ProjectionSettings as ProjectionSettings,

@@ -8,8 +8,11 @@ which others it shares a batch with, up to the rounding of batched arithmetic.
 """
 
 import hashlib
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,7 +20,7 @@ from tqdm import tqdm
 
 from ..cuda_graphs import CudaRecorder
 from ..data import to_uint8
-from ..device import send
+from ..device import memory_advice, send
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import Generator
@@ -48,6 +51,72 @@ class Projection:
         return 1 - self.distances / self.start_distances.clamp(min=1e-8)
 
 
+class Projector:
+    """Finds codes that render as pictures, a batch at a time; what batches share is set up once.
+
+    Within its block the generator is in evaluation mode, and its parameters take no gradient.
+
+    Args:
+        G: the *base* generator: real pictures lie in its range, not in a fine-tuned one's.
+        settings: schedule.
+        seed: of the noise, together with each picture's pixels.
+        batch: pictures at a time; None for 16, fewer above 256 px.
+        total: of pictures that are to be projected, for the bar; None shows none.
+        weights_folder: where the weights of LPIPS lie and come from.
+
+    Attributes:
+        batch: pictures at a time.
+
+    Raises:
+        UserError: without the weights of the distance.
+    """
+
+    def __init__(
+        self,
+        G: Generator,
+        *,
+        settings: ProjectionSettings | None = None,
+        seed: int = 0,
+        batch: int | None = None,
+        total: int | None = None,
+        weights_folder: WeightsFolder = DEFAULT_FOLDER,
+    ) -> None:
+        self.G, self.seed, self.batch = G, seed, batch or max(min(BATCH, BATCH_PIXELS // G.resolution**2), 1)
+        self._settings, self._total, self._device = settings or ProjectionSettings(), total, G.mapping.w_avg.device
+        self._distance = perceptual_distance(
+            self._settings.distance, device=self._device, weights_folder=weights_folder
+        )
+        self._block = ExitStack()
+
+    def __enter__(self) -> Self:
+        G, device = self.G, self._device
+        recorder = CudaRecorder(device, otherwise="project with device=cpu") if device.type == "cuda" else None
+        self._block.callback(G.train, G.training)
+        for parameter in [p for p in G.parameters() if p.requires_grad]:
+            self._block.callback(parameter.requires_grad_, True)
+        G.eval().requires_grad_(False)
+        self._frame = Frame(G, self._settings, self._distance, *_w_statistics(G), recorder)
+        self._bar = self._block.enter_context(
+            tqdm(
+                total=(self._total or 0) * self._settings.steps,
+                desc=f"projecting into the base network ({self._distance.name})",
+                unit="step",
+                disable=None if self._total else True,
+            )
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._block.close()
+
+    def __call__(self, targets: Tensor, start: Tensor | None = None) -> Projection:
+        """Project a batch; see `project`."""
+        _check(self.G, targets, start)
+        begin = None if start is None else start.expand(len(targets), -1, -1)
+        with memory_advice(self._device, partial(_what_to_lower, self.batch)):
+            return _project_batch(self._frame, targets, begin, self.seed, self._bar)
+
+
 def project(
     G: Generator,
     targets: Tensor,
@@ -56,22 +125,17 @@ def project(
     seed: int = 0,
     batch: int | None = None,
     start: Tensor | None = None,
-    each: Callable[[int, Projection], None] | None = None,
     progress: bool = True,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Projection:
     """Find codes that render as the targets.
 
     Args:
-        G: the *base* generator: real pictures lie in its range, not in a fine-tuned one's.
+        G: see `Projector`.
         targets: uint8 `[N, 3, H, W]`, aligned, at the generator's resolution.
-        settings: schedule.
-        seed: of the noise, together with each picture's pixels.
-        batch: pictures at a time; None for 16, fewer above 256 px.
+        settings: see `Projector`, as `seed`, `batch` and `weights_folder`.
         start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
-        each: called with the index of its first picture and its result as each batch is done.
         progress: show a bar.
-        weights_folder: where the weights of LPIPS lie and come from.
 
     Returns:
         The projection.
@@ -80,34 +144,11 @@ def project(
         UserError: for targets or start codes of another shape, settings that cannot be, or without the weights of the
             distance.
     """
-    settings = settings or ProjectionSettings()
     _check(G, targets, start)
-    batch = batch or max(min(BATCH, BATCH_PIXELS // G.resolution**2), 1)
-    device = G.mapping.w_avg.device
-    distance = perceptual_distance(settings.distance, device=device, weights_folder=weights_folder)
-    recorder = CudaRecorder(device, otherwise="project with device=cpu") if device.type == "cuda" else None
-    state, frozen = G.training, [p for p in G.parameters() if p.requires_grad]
-    G.eval().requires_grad_(False)
-    frame = Frame(G, settings, distance, *_w_statistics(G), recorder)
-    parts = []
-    try:
-        with tqdm(
-            total=len(targets) * settings.steps,
-            desc=f"projecting into the base network ({distance.name})",
-            unit="step",
-            disable=None if progress else True,
-        ) as bar:
-            for first in range(0, len(targets), batch):
-                chosen = targets[first : first + batch]
-                begin = None if start is None else start.expand(len(targets), -1, -1)[first : first + batch]
-                parts.append(_project_batch(frame, chosen, begin, seed, bar))
-                if each is not None:
-                    each(first, parts[-1])
-    finally:
-        G.train(state)
-        for parameter in frozen:
-            parameter.requires_grad_(True)
-    return _joined(parts)
+    total = len(targets) if progress else None
+    with Projector(G, settings=settings, seed=seed, batch=batch, total=total, weights_folder=weights_folder) as call:
+        starts = repeat(None) if start is None else start.expand(len(targets), -1, -1).split(call.batch)
+        return _joined([call(*batch) for batch in zip(targets.split(call.batch), starts)])  # noqa: B905
 
 
 def picture_seed(picture: Tensor, seed: int) -> int:
@@ -142,6 +183,13 @@ def _project_batch(frame: Frame, targets: Tensor, start: Tensor | None, seed: in
             torch.tensor([one.steps for one in found]),
             [m[:, 0].cpu() for m in maps] or None,
         )
+
+
+def _what_to_lower(batch: int, share: float | None) -> str:
+    if batch == 1:
+        return "projection.batch is 1 already: project with device=cpu"
+    fit = batch // 2 if share is None else min(max(int(batch * share), 1), batch - 1)
+    return f"projection.batch={fit} is the same with less at once"
 
 
 def _joined(parts: list[Projection]) -> Projection:

@@ -10,6 +10,7 @@ from .find import (
     find_snapshots as find_snapshots,
     run_argument as run_argument,
     run_config as run_config,
+    run_json as run_json,
 )
 from .recipe import Recipe as Recipe, recipes_of as recipes_of
 from .recommended import (

@@ -11,7 +11,7 @@ import yaml
 
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
-from ..files import expanded, file_sha256
+from ..files import expanded, file_sha256, read_json
 from ..networks import Generator
 from ..weights import load_network, read_meta, resolve_network
 from .settings import PathsSettings
@@ -159,6 +159,12 @@ def check_family(snapshots: Sequence[Snapshot], base: Base) -> None:
                 raise UserError(
                     f"{snapshot.path.name} was not fine-tuned from {base.path}: its {name} is {a}, the base's is {b}"
                 )
+
+
+def run_json(run_dir: Path) -> dict[str, Any]:
+    """What the run's `run.json` says; empty when there is none."""
+    path = run_dir / RUN_JSON
+    return read_json(path) if path.is_file() else {}
 
 
 def run_config(run_dir: Path) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 from .again import command_with_clicks as command_with_clicks, recommend_again as recommend_again
-from .course import Job as Job
+from .course import Course as Course
 from .finish import rank_sweep as rank_sweep
 from .plan import Sweep as Sweep, open_configured_sweeps as open_configured_sweeps, open_sweep as open_sweep
 from .run import (

@@ -20,16 +20,18 @@ from .table import CellTable
 
 
 def recommend_again(folder: Path, alpha: float) -> dict[str, Any]:
-    """Recommend a blend of a finished sweep with another weight of shape.
+    """Recommend a blend of a finished sweep with another weight of shape, by what it has measured already.
 
-    All blends are compared by the codes that all were rendered with: what a race has left out may be the best now.
+    What a race has left out may be the best now, so all blends are compared by the first codes that all of them have:
+    64 after a race. Gates are those of the sweep. A sweep with this alpha looks at more codes where these do not
+    decide, so it is surer, and may recommend another blend.
 
     Args:
         folder: of the sweep.
         alpha: weight of shape, between 0 and 1.
 
     Returns:
-        What its `ranking.json` would say of the decision; see `rank`.
+        The decision as in `ranking.json`, see `rank`; and `codes`, by how many it is.
 
     Raises:
         UserError: when the sweep has not finished, or its files are gone or of an earlier score.
@@ -52,7 +54,7 @@ def recommend_again(folder: Path, alpha: float) -> dict[str, Any]:
         )
     except (OSError, KeyError) as error:
         raise UserError(f"{folder} cannot be ranked again ({error}): run sweep.py once more") from error
-    return decided
+    return {**decided, "codes": common}
 
 
 def command_with_clicks(folder: Path, clicks: Path) -> str:

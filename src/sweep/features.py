@@ -15,7 +15,6 @@ from ..metrics import Judge, Rows, locate, shrunk
 from ..runs import CELL_COLUMNS, CELL_FACES
 
 SCORE_VERSION = 5  # raise when what is stored, or how it is measured, changes
-SHOWN, COLUMNS = 16, 4
 JPEG_END = b"\xff\xd9"
 ROW = "row."  # before the names of arrays that are features
 

@@ -5,7 +5,7 @@ spread between these (`metrics.cariscore.comparison.joint`). A cell counts that 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,55 +13,84 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import write_text
-from ..metrics import LEVEL, Cell, joint, prices
-from ..runs import run_config
-from ..tracking import read_rows
+from ..metrics import LEVEL, Cell, combine, exponents, joint, prices
+from ..runs import RUN_JSON, run_json
+from .features import load_pseudo
 from .plan import Sweep
 
 FILE = "joint.json"
-#: What trainings of one recipe may differ in: options, or their groups.
-OWN = ("run", "seed", "resume", "total_kimg", "snapshot", "log_kimg", "checkpoint_kimg")
-OWN_GROUPS = ("paths", "weights", "metrics", "tracker", "trainer", "experiment")
 
 
 def check_recipe(sweeps: Sequence[Sweep]) -> None:
     """Refuse sweeps that cannot be ranked together.
 
     Raises:
-        UserError: for one run alone, or one that differs from the first in its recipe or in how it is measured.
+        UserError: for one run alone, one that differs from the first in its recipe or in how it is measured, one that
+            did not begin by itself, or two of one seed.
     """
     first, *others = sweeps
     if not others:
         raise UserError(f"joint=true ranks several trainings of one recipe, not {first.run_dir.name} alone: run=a,b,c")
-    recipe = _recipe(first)
+    recipe, seeds = _recipe(first), {_seed(first): first}
     for sweep in others:
-        theirs = _recipe(sweep)
+        theirs, name = _recipe(sweep), sweep.run_dir.name
         different = [key for key in {**recipe, **theirs} if recipe.get(key) != theirs.get(key)]
         if different:
             key = different[0]
             raise UserError(
-                f"joint=true: {sweep.run_dir.name} is no training of {first.run_dir.name}'s recipe, its {key} is "
-                f"{theirs.get(key)}, not {recipe.get(key)}"
+                f"joint=true: {name} is no training of {first.run_dir.name}'s recipe, its {key} is {theirs.get(key)}, "
+                f"not {recipe.get(key)}"
+            )
+        twin = seeds.setdefault(_seed(sweep), sweep)
+        if twin is not sweep:
+            raise UserError(
+                f"joint=true: {twin.run_dir.name} and {name} have one seed, so they are one training: leave one out, "
+                "or train it with another seed"
+            )
+
+
+def check_references(sweeps: Sequence[Sweep]) -> None:
+    """Refuse sweeps whose cells are measured against different pictures, once they have their references.
+
+    Raises:
+        UserError: with the reason, as where the training pictures of one are gone.
+    """
+    first, *others = sweeps
+    for sweep in others:
+        if sweep.references.facts["identity"] != first.references.facts["identity"]:
+            reasons = {s.run_dir.name: s.references.facts["cartoons"]["reason"] for s in (first, sweep)}
+            said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
+            raise UserError(
+                f"joint=true: {' and '.join(reasons)} are measured against different pictures ({said}), so their "
+                "scores do not compare"
             )
 
 
 def rank_jointly(sweeps: Sequence[Sweep]) -> dict[str, Any]:
     """Rank finished sweeps together, print the recommendation, and write it to `joint.json` in the folder of each.
 
+    All cells are compared by the codes that all have: those of a race's first look, unless all went further.
+
     Raises:
         UserError: when no cell of a trained snapshot passes the gates in all of them.
     """
-    tables = [{(r["kimg"], r["resolution"]): r for r in read_rows(s.table.path) if r["kimg"] > 0} for s in sweeps]
+    tables = [{(r["kimg"], r["resolution"]): r for r in s.table.scored() if r["kimg"] > 0} for s in sweeps]
     shared = [key for key in tables[0] if all(key in table and table[key]["eligible"] for table in tables)]
     if not shared:
         raise UserError("joint=true: no blend is in all of these sweeps and passes the gates in each")
-    scores = np.array([[table[key]["cari"] for key in shared] for table in tables])
+    pseudo = [
+        [load_pseudo(sweep.table.features_path(table[key]["key"])) for key in shared]
+        for sweep, table in zip(sweeps, tables, strict=True)
+    ]
+    codes, weights = min(len(v) for own in pseudo for v in own), exponents(sweeps[0].references.axes, sweeps[0].alpha)
+    scores = np.array([[combine(values[:codes].mean(axis=0), weights) for values in own] for own in pseudo])
     cells = [Cell(f"{kimg:g} kimg blended at {resolution}", kimg, resolution) for kimg, resolution in shared]
     compare = partial(joint, scores, seed=sweeps[0].settings.seed)
     by_score, by_value = compare(), compare(price=prices(cells))
     pick, best = int(by_value.mean.argmax()), int(by_score.mean.argmax())
     result = {
         "runs": [sweep.run_dir.name for sweep in sweeps],
+        "codes": codes,
         "cells": [
             {"kimg": c.kimg, "resolution": c.resolution, "cari": float(mean), "of_runs": own.tolist(), "regret": bound}
             for c, mean, own, bound in zip(cells, by_score.mean, scores.T, by_score.regret.tolist(), strict=True)
@@ -71,7 +100,7 @@ def rank_jointly(sweeps: Sequence[Sweep]) -> dict[str, Any]:
         "candidates": int(by_score.candidate.sum()),
         "below_best": float(by_score.regret[pick]),
         "level": LEVEL,
-        "sentence": _sentence(cells[pick], scores[:, pick], float(by_score.regret[pick]), by_score.candidate),
+        "sentence": _sentence(cells[pick], scores[:, pick], float(by_score.regret[pick]), by_score.candidate, codes),
     }
     for sweep in sweeps:
         write_text(sweep.folder / FILE, json.dumps(result, indent=2, allow_nan=False) + "\n")
@@ -79,21 +108,32 @@ def rank_jointly(sweeps: Sequence[Sweep]) -> dict[str, Any]:
     return result
 
 
-def _sentence(cell: Cell, scores: np.ndarray, below_best: float, candidates: np.ndarray) -> str:
+def _sentence(cell: Cell, scores: np.ndarray, below_best: float, candidates: np.ndarray, codes: int) -> str:
     own = ", ".join(f"{score:.2f}" for score in scores)
     return (
-        f"Over {len(scores)} trainings: {cell.label}, CariScore {scores.mean():.2f} on average ({own}); for trainings "
-        f"of this recipe at most {below_best:.3f} below the best on average (95 %), {candidates.sum()} of "
-        f"{len(candidates)} blends may be the best."
+        f"Over {len(scores)} trainings, by the {codes} codes that all their blends have: {cell.label}, CariScore "
+        f"{scores.mean():.2f} on average ({own}); for trainings of this recipe at most {below_best:.3f} below the best "
+        f"on average (95 %), {candidates.sum()} of {len(candidates)} blends may be the best."
     )
 
 
 def _recipe(sweep: Sweep) -> dict[str, Any]:
-    """What trainings of one recipe have in common: options of the training, and how its sweep measures."""
-    config = {key: value for key, value in run_config(sweep.run_dir).items() if key not in (*OWN, *OWN_GROUPS)}
-    flat = {
-        f"{group}.{key}" if isinstance(values, Mapping) else group: value
-        for group, values in config.items()
-        for key, value in (values.items() if isinstance(values, Mapping) else [("", values)])
-    }
-    return {**flat, **sweep.protocol}
+    """What trainings of one recipe have in common: all that identifies them but the seed, and how they are measured."""
+    facts = run_json(sweep.run_dir)
+    if facts.get("forked"):
+        raise UserError(
+            f"joint=true: {sweep.run_dir.name} went on from the state of another run, so it is no training of one "
+            "recipe: leave it out"
+        )
+    return {key: value for key, value in _identity(sweep).items() if key != "seed"} | sweep.protocol
+
+
+def _seed(sweep: Sweep) -> Any:
+    return _identity(sweep).get("seed")
+
+
+def _identity(sweep: Sweep) -> dict[str, Any]:
+    identity = run_json(sweep.run_dir).get("identity")
+    if not isinstance(identity, dict):
+        raise UserError(f"{sweep.run_dir / RUN_JSON} does not say what the run is (no identity): leave it out of run=")
+    return identity

@@ -14,7 +14,6 @@ from ..data import to_uint8
 from ..networks import FP32, Generator, Precision, computing_in
 from ..runs import Recipe
 
-CHUNK, CHUNK_PIXELS = 32, 32 * 256 * 256  # pictures at a time: 32 up to 256 px, fewer of larger ones
 UNBLENDED = 0  # stands for the snapshot itself where blends go by their resolution
 
 
@@ -38,7 +37,7 @@ def common_codes(base: Generator, num_codes: int, psi: float, seed: int) -> Tens
 
 def render(G: Generator, ws: Tensor, precision: Precision = FP32) -> Iterator[Tensor]:
     """Render codes `[N, L, w_dim]`: chunks of uint8 `[n, 3, H, W]` on its device."""
-    for codes in ws.split(_chunk_size(G)):
+    for codes in ws.split(G.chunk_size):
         with torch.inference_mode(), computing_in(precision, G.synthesis):
             images = G.synthesis(codes)
         yield to_uint8(images)
@@ -65,7 +64,7 @@ def render_snapshot(
     if shared:
         low, _ = recipes[0].ordered(snapshot, base)
         tail = recipes[0].at(low.synthesis.resolutions[0]).blend(snapshot, base)
-        for codes in ws.split(_chunk_size(low)):
+        for codes in ws.split(low.chunk_size):
             with computing_in(precision, low.synthesis, tail.synthesis):
                 images = shared_prefix(low, tail, codes, shared, whole=low is snapshot)
             for r, image in images.items():
@@ -109,7 +108,3 @@ def shared_prefix(
             assert image is not None
             images[r] = image
     return images
-
-
-def _chunk_size(G: Generator) -> int:
-    return max(min(CHUNK, CHUNK_PIXELS // G.resolution**2), 1)

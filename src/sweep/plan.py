@@ -13,12 +13,11 @@ from torch import Tensor
 from ..clicks import Verdict, judge, read_enough_clicks
 from ..device import float32_format, torch_device
 from ..errors import UserError
-from ..files import read_json
 from ..metrics import MIN_PX, looks
 from ..networks import Generator, Precision, choose_precision
 from ..ops import start_ops
 from ..options import read
-from ..runs import Base, Recipe, Snapshot, check_family, find_base, find_run, find_snapshots, recipes_of
+from ..runs import Base, Recipe, Snapshot, check_family, find_base, find_run, find_snapshots, recipes_of, run_json
 from .features import SCORE_VERSION
 from .pictures import UNBLENDED, common_codes
 from .references import SweepReferences
@@ -137,7 +136,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     protocol = {
         "score": SCORE_VERSION,
         "landmarks": settings.landmarks,
-        "cartoons": _fingerprint(run_dir),
+        "cartoons": run_json(run_dir).get("dataset", {}).get("fingerprint"),
         "n_latents": settings.n_latents or (LATENTS_CPU if device.type == "cpu" else LATENTS_GPU),
         "psi": float(settings.psi),
         "seed": settings.seed,
@@ -155,13 +154,6 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
 def cell_name(snapshot: Snapshot, resolution: int) -> str:
     """`kimg-000016.00-res032`."""
     return f"{snapshot.name}-res{resolution:03d}"
-
-
-def _fingerprint(run_dir: Path) -> str | None:
-    """Of the pictures that the run was trained on, as it says."""
-    path = run_dir / "run.json"
-    facts = read_json(path).get("dataset") if path.is_file() else None
-    return str(facts["fingerprint"]) if facts else None
 
 
 def _digest(G: Generator) -> str:

@@ -4,8 +4,9 @@ References are the base network and the training cartoons, so no cell's score ha
 that fail a gate, and those of a snapshot at 0 kimg, are scored but never recommended.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,26 +63,17 @@ def rank(
         their order; and what `ranking.json` says of the decision.
     """
     weights = exponents(axes, alpha)
-    result = [row | _placed(pseudo[row["label"]], axes, weights) | {"share": 0.0} for row in rows]
-    for row in result:
-        row["eligible"] = _passes(row, gates)
-    grid = [row for row in result if row["eligible"] and row["kimg"] > 0]
+    result = [_scored(row, pseudo[row["label"]], axes, weights, gates=gates) for row in rows]
+    grid = [row for row in result if may_be_recommended(row, gates=gates)]
     ranked = [row for row in grid if row["label"] not in left_out]
-    cells = [as_cell(row) for row in ranked]
-    decision = None
-    if ranked and max(row["cari"] for row in ranked) > CARI_NOTHING:
-        stacked = np.stack([pseudo[row["label"]] for row in ranked], axis=1)
-        others = [values for values in unblended.values() if len(values) == len(stacked)]
-        decision = decide(
-            stacked,
-            cells,
-            weights=weights,
-            level=level,
-            resolutions=resolutions,
-            grid=[as_cell(row) for row in grid],
-            unblended=np.stack(others, axis=1) if others else None,
-            seed=seed,
-        )
+    decision = _compared(
+        ranked,
+        pseudo,
+        unblended,
+        partial(
+            decide, weights=weights, level=level, resolutions=resolutions, grid=list(map(_as_cell, grid)), seed=seed
+        ),
+    )
     facts = {
         "axes": [
             {"name": axis.name, "title": axis.title, "exponent": weight}
@@ -96,13 +88,28 @@ def rank(
         return result, _undecided(result, pseudo) | facts
     for row, share in zip(ranked, decision.scores.share, strict=True):
         row["share"] = float(share)
-    places = np.stack([[row[axis.name] for axis in axes] for row in ranked])
-    sentence = recommendation(decision, cells, places, [axis.title for axis in axes])
-    return result, _decided(ranked, decision, axes) | {"sentence": sentence} | facts
+    return result, _decided(ranked, decision, axes) | facts
 
 
-def as_cell(row: Row) -> Cell:
-    """A row as the decision sees it."""
+def _scored(row: Row, pseudo: Pseudo, axes: Sequence[Named], weights: Sequence[float], *, gates: bool) -> Row:
+    return row | _placed(pseudo, axes, weights) | {"share": 0.0, "eligible": _passes(row, gates)}
+
+
+def _compared(
+    ranked: Sequence[Row],
+    pseudo: Mapping[str, Pseudo],
+    unblended: Mapping[str, Pseudo],
+    decide: Callable[..., Decision | None],
+) -> Decision | None:
+    """The decision between blends; None where none of them has something of each demand."""
+    if max((row["cari"] for row in ranked), default=0) <= CARI_NOTHING:
+        return None
+    stacked = np.stack([pseudo[row["label"]] for row in ranked], axis=1)
+    others = [values for values in unblended.values() if len(values) == len(stacked)]
+    return decide(stacked, list(map(_as_cell, ranked)), unblended=np.stack(others, axis=1) if others else None)
+
+
+def _as_cell(row: Row) -> Cell:
     return Cell(f"{row['snapshot']} blended at {row['resolution']}", row["kimg"], row["resolution"])
 
 
@@ -127,6 +134,7 @@ def _decided(ranked: Sequence[Row], decision: Decision, axes: Sequence[Named]) -
     by_score = sorted(range(len(ranked)), key=lambda i: -decision.scores.mean[i])
     labels = [ranked[i]["label"] for i in by_score]
     candidates, equals = ({ranked[i]["label"] for i in chosen} for chosen in (decision.candidates, decision.equals))
+    places = np.stack([[row[axis.name] for axis in axes] for row in ranked])
     return {
         "recommended": _summary(ranked[decision.pick], axes),
         "winner": _summary(ranked[by_score[0]], axes),
@@ -137,6 +145,7 @@ def _decided(ranked: Sequence[Row], decision: Decision, axes: Sequence[Named]) -
         "level": LEVEL,
         "delta": DELTA,
         "notes": [{**asdict(note), "text": remark(note, decision)} for note in decision.notes],
+        "sentence": recommendation(decision, list(map(_as_cell, ranked)), places, [axis.title for axis in axes]),
     }
 
 

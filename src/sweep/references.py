@@ -12,11 +12,10 @@ from torch import Tensor
 
 from ..data import DatasetSettings, open_configured_dataset
 from ..errors import UserError
-from ..files import read_json
 from ..metrics import Axis, References, check_detector, choose_detector, open_axes, shrunk
 from ..networks import Generator
 from ..options import read
-from ..runs import Snapshot, find_snapshots, run_config
+from ..runs import Snapshot, find_snapshots, run_config, run_json
 from ..weights import load_network
 from .features import save_arrays, show
 from .pictures import common_codes, render
@@ -115,9 +114,7 @@ def find_cartoons(run_dir: Path, G: Generator, num_codes: int, psi: float, seed:
 
 def training_pictures(run_dir: Path) -> tuple[Cartoons | None, str]:
     """At most 500 of the run's training pictures, evenly spread, or None and the reason."""
-    path = run_dir / "run.json"
-    facts = read_json(path).get("dataset") if path.is_file() else None
-    settings = run_config(run_dir).get("dataset")
+    facts, settings = run_json(run_dir).get("dataset"), run_config(run_dir).get("dataset")
     if not facts or not settings:
         return None, f"{run_dir} does not say which pictures it was trained on"
     try:

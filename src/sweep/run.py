@@ -23,10 +23,10 @@ from ..networks import UNRELATED, kinship
 from ..options import read
 from ..runs import Snapshot, find_run
 from ..weights import load_network
-from .course import Job, course_of
+from .course import Course, course_of
 from .features import Collector, load_rows
 from .finish import finish_sweep
-from .joint import check_recipe, rank_jointly
+from .joint import check_recipe, check_references, rank_jointly
 from .pictures import UNBLENDED, render, render_snapshot
 from .plan import Sweep, cell_name, open_configured_sweeps, open_sweep
 from .references import SweepReferences, find_cartoons, measure_references, write_references
@@ -69,13 +69,16 @@ def sweep_all(sweeps: Sequence[Sweep], score: Callable[[Sweep, int], None]) -> N
         sweeps: of `open_configured_sweeps`.
         score: scores what is missing of a sweep, of which so many cells are there.
     """
-    if sweeps[0].settings.joint:
+    together = sweeps[0].settings.joint
+    if together:
         check_recipe(sweeps)
-    for sweep in sweeps:
-        reused = prepare(sweep)
+    prepared = [(sweep, prepare(sweep)) for sweep in sweeps]
+    if together:
+        check_references(sweeps)
+    for sweep, reused in prepared:
         score(sweep, reused)
         conclude(sweep, reused)
-    if sweeps[0].settings.joint:
+    if together:
         rank_jointly(sweeps)
 
 
@@ -126,35 +129,37 @@ def _measure_references(sweep: Sweep) -> None:
     write_references(table.features_path(key), table.picture_path(key), references, base)
 
 
-def score_all(sweep: Sweep, score: Callable[[list[Job]], None] | None = None) -> None:
+def score_all(sweep: Sweep, score: Callable[[Course], None] | None = None) -> None:
     """Have scored what is missing. Processes that sweep the same at this time share the work: each takes what no other
     has, and what one leaves unfinished goes to the others.
 
     Args:
         sweep: the sweep.
-        score: scores jobs, or some of them; None to do it in this process.
+        score: scores what is pending, or some of it; None to do it in this process.
     """
-    while jobs := course_of(sweep).jobs():
+    while (course := course_of(sweep)).pending:
         if score is None:
-            for snapshot, resolutions in jobs:
-                score_snapshot(sweep, snapshot, resolutions)
+            for snapshot, resolutions in course.jobs():
+                score_snapshot(sweep, snapshot, resolutions, course.codes)
         else:
-            score(jobs)
+            score(course)
         for snapshot, _ in course_of(sweep).jobs()[:1]:
             said = f"waiting for another process that scores {snapshot.name}"
             with exclusive(_lock_path(sweep, snapshot), waiting=partial(print, said, flush=True)):
                 pass
 
 
-def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> int:
+def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], codes: int) -> int:
     """Render cells of one snapshot with the codes that they lack at the next look; write a row as each is finished.
 
-    Where another process is at this snapshot it is left to that one.
+    Where another process is at this snapshot it is left to that one. What others have made since is not gone beyond:
+    which cells race on is known when all have come as far.
 
     Args:
         sweep: the sweep.
         snapshot: of the cells.
         resolutions: of the cells.
+        codes: with which they are rendered now, one of `sweep.looks`.
 
     Returns:
         How many cells were rendered.
@@ -162,17 +167,16 @@ def score_snapshot(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int])
     Raises:
         UserError: when the snapshot does not belong with the base network.
     """
-    with attempt(_lock_path(sweep, snapshot)) as ours:
-        return _score(sweep, snapshot, resolutions) if ours else 0
+    with attempt(_lock_path(sweep, snapshot)) as claim:
+        return 0 if claim is None else _score(sweep, snapshot, resolutions, codes, claim)
 
 
 def _lock_path(sweep: Sweep, snapshot: Snapshot) -> Path:
     return sweep.table.lock_path(sweep.key(snapshot, UNBLENDED, sweep.protocol["n_latents"]))
 
 
-def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> int:
-    claim = Claim(_lock_path(sweep, snapshot))
-    before, codes, missing = _next_look(sweep, snapshot, resolutions)
+def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: int, claim: Claim) -> int:
+    before, codes, missing = _next_look(sweep, snapshot, resolutions, most)
     if not missing:
         return 0
     started = time.perf_counter()
@@ -223,13 +227,14 @@ def scored_line(sweep: Sweep, reused: int) -> str:
     return f"scored {len(sweep.rows()) - reused} new cells, {reused} reused"
 
 
-def _next_look(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int]) -> tuple[int, int, list[int]]:
+def _next_look(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: int) -> tuple[int, int, list[int]]:
     """The codes that cells of a snapshot have, those of the first look that some lack, and which these are.
 
     The un-blended snapshot (`UNBLENDED`, first) goes along with its blends.
     """
-    before, rows = 0, sweep.table.rows(sweep.key(snapshot, r, n) for r in resolutions for n in sweep.looks)
-    for codes in sweep.looks:
+    looks = [codes for codes in sweep.looks if codes <= most]
+    before, rows = 0, sweep.table.rows(sweep.key(snapshot, r, n) for r in resolutions for n in looks)
+    for codes in looks:
         missing = [r for r in resolutions if sweep.key(snapshot, r, codes) not in rows]
         if not sweep.table.has(sweep.key(snapshot, UNBLENDED, codes)):
             missing = [UNBLENDED, *missing]

@@ -1,7 +1,5 @@
 """Pages of one file each: jinja2 templates, escaped, with style, scripts and pictures inside."""
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-JPEG_QUALITY = 82
+from ..data import jpeg_text
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -35,15 +34,7 @@ def picture(path: Path, width: int, alt: str) -> Markup:
     """A picture file as an <img> with a data URI, at most `width` px wide; a missing or broken file gives nothing."""
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
-            if image.width > width:
-                image = image.resize(
-                    (width, max(round(image.height * width / image.width), 1)), Image.Resampling.LANCZOS
-                )
-            buffer = io.BytesIO()
-            image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-            size = image.size
+            data, shown = jpeg_text(file.convert("RGB"), width), min(file.width, width)
     except OSError:
         return Markup()
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return Markup('<img src="data:image/jpeg;base64,{}" width="{}" height="{}" alt="{}">').format(data, *size, alt)
+    return Markup('<img src="data:image/jpeg;base64,{}" width="{}" alt="{}">').format(data, shown, alt)

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 from ..errors import UserError
+from .artifacts import MAX_TAG, fitted
 from .wandb_record import WandbRecord
 from .wandb_session import FINISH_TIMEOUT_SEC, WandbSession, shortened
 
@@ -210,9 +211,10 @@ def open_wandb_run(
     try:
         session = WandbSession()
         known = record(None if one_of_many else session.given_id)
-        chosen = {"id": known.id, "config": dict(config), **({"name": name} if one_of_many else {})}
+        usual = {"name": fitted(name), "group": fitted(f"{name}-{known.id}"), **usual}
+        usual["tags"] = [fitted(tag, MAX_TAG) for tag in usual.get("tags", ()) if tag]
+        chosen = {"id": known.id, "config": dict(config), **({"name": usual["name"]} if one_of_many else {})}
         chosen |= {} if project is None else {"project": project}
-        usual = {"name": name, "group": f"{name}-{known.id}", **usual}
         return _open(session, known, folder, mode, chosen, {k: v for k, v in usual.items() if k not in chosen})
     except UserError:
         raise

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ..device import on_host
 from ..errors import UserError
 from ..files import atomic_write, damage_of_zip
+from ..lock import Claim
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -49,13 +50,11 @@ class AtomicCheckpointIO(CheckpointIO):
         saved: called when the first one of this sitting is whole.
         found: the checkpoint from which Lightning goes on, already read. Where that is `previous.ckpt` the last one
             is damaged, and never takes its place.
-        check: called before a checkpoint takes its place; raises when the run is not this process's any more.
+        claim: on the run's folder: seen to before a checkpoint takes its place.
     """
 
-    def __init__(
-        self, saved: Callable[[], None], found: Checkpoint | None, check: Callable[[], None] = lambda: None
-    ) -> None:
-        self._saved, self._told, self._found, self._check = saved, False, found, check
+    def __init__(self, saved: Callable[[], None], found: Checkpoint | None, claim: Claim | None = None) -> None:
+        self._saved, self._told, self._found, self._claim = saved, False, found, claim
         self._last_is_whole = found is None or found.path.name == LAST
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -63,7 +62,8 @@ class AtomicCheckpointIO(CheckpointIO):
         path = Path(path)
         with atomic_write(path) as partial:
             torch.save(_on_host(checkpoint), partial)
-            self._check()
+            if self._claim is not None:
+                self._claim.check()
             if path.exists() and self._last_is_whole:
                 os.replace(path, path.with_name(PREVIOUS))
         self._last_is_whole = True

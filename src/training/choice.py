@@ -1,9 +1,12 @@
-"""When to stop: the sweep's recommendation after each snapshot, until it has not moved for some snapshots.
+"""When to stop: the sweep's recommendation after each snapshot, until snapshots have not moved it for some time.
 
-The cells are those of `python sweep.py`, in the run's own folder, which so finds them made.
+The cells are those of `python sweep.py`, in the run's own folder, which so finds them made. Snapshots that were pruned
+count, and the one that is the choice is not pruned: what is left to sweep later is judged beside it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -26,23 +29,48 @@ class ChoiceWatch:
     def __init__(self, run_dir: Path, patience: int, *, device: str, weights: WeightsFolder) -> None:
         self.run_dir, self.patience = run_dir, patience
         self.settings = SweepSettings(run=str(run_dir), device=device, weights=weights)
+        self._newest = ""  # snapshot of the last look
+        self._choice: Mapping[str, Any] | None = None  # what was recommended then
 
     def over(self) -> bool:
-        """Sweep what is new, and tell whether the recommended blend has been the same one for `patience` snapshots.
+        """Whether `patience` snapshots have been taken after the one that the recommended blend is made of.
 
         Raises:
             UserError: when the run's pictures cannot be scored.
         """
-        if not any(snapshot.kimg > 0 for snapshot in find_snapshots(self.run_dir)):
+        choice = self._look()
+        if choice is None:
             return False
+        files = (*self.run_dir.glob("snapshots/kimg-*.safetensors"), *self.run_dir.glob("samples/kimg-*.jpg"))
+        taken = {path.stem for path in files}  # of each its samples stay; names are in the order of training
+        if sum(name > choice["snapshot"] for name in taken) < self.patience:
+            return False
+        tqdm.write(f"snapshot.stop={self.patience}: {choice['label']} is still the choice, so training ends here")
+        return True
+
+    def chosen(self) -> str | None:
+        """Name of the snapshot that the recommended blend is made of, as of the last look; None without one.
+
+        Raises:
+            UserError: when there was none, and the run's pictures cannot be scored.
+        """
+        choice = self._choice if self._newest else self._look()
+        return None if choice is None else str(choice["snapshot"])
+
+    def _look(self) -> Mapping[str, Any] | None:
+        """The recommended blend, swept anew when there is a new snapshot."""
+        newest = find_snapshots(self.run_dir)[-1]
+        if newest.name != self._newest:
+            self._choice = self._swept() if newest.kimg > 0 else None
+            self._newest = newest.name
+        return self._choice
+
+    def _swept(self) -> Mapping[str, Any] | None:
         try:
             sweep = open_sweep(self.run_dir, self.settings)
             prepare(sweep)
             score_all(sweep)
         except UserError as error:
             raise UserError(f"snapshot.stop={self.patience}: {error}") from error
-        choice = rank_sweep(sweep)[1]["recommended"]
-        if choice is None or sum(s.kimg > choice["kimg"] for s in sweep.snapshots) < self.patience:
-            return False
-        tqdm.write(f"snapshot.stop={self.patience}: {choice['label']} is still the choice, so training ends here")
-        return True
+        recommended: Mapping[str, Any] | None = rank_sweep(sweep)[1]["recommended"]
+        return recommended

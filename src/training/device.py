@@ -25,14 +25,14 @@ class Compute:
     ops: str  # which op implementations serve, and why
     keeps_memory: bool  # whether the allocator keeps freed memory
 
-    def summary(self) -> str:
-        """One line for the run header."""
+    def summary(self, threads: int) -> str:
+        """One line for the run header; `threads` are those of this process."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "processor"
         scope = f" from {self.precision.lowest} px up" if self.precision.lowest else ""
         own = self.regularizer_precision != self.precision
         regular = f", regularisers {self.regularizer_precision.name}" if own else ""
         kept = ", freed memory is kept" if self.keeps_memory else ""
-        return f"{name}, {self.precision.name}{scope}{regular}, {torch.get_num_threads()} threads{kept}"
+        return f"{name}, {self.precision.name}{scope}{regular}, {threads} threads{kept}"
 
 
 def device_of(trainer: TrainerSettings) -> torch.device:

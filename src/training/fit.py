@@ -8,18 +8,18 @@ from typing import Any
 import torch
 
 from ..data import PictureDataModule
-from ..device import peak_memory
-from ..lock import Claim
+from ..device import memory_advice, peak_memory
 from ..signals import Stopped
 from ..tracking import Tracker
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO
 from .device import device_of
 from .header import print_end
-from .identity import LOCK, update_run_json
+from .memory import what_to_lower
 from .module import GanModule
 from .opened_run import Run
 from .profiling import ProfileCallback, check_profile
+from .run_folder import update_run_json
 from .snapshots import Snapshotter
 from .trainer import make_trainer
 
@@ -38,16 +38,15 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     signals = cb.SignalCallback(group)
     snapshots = cb.SnapshotCallback(run.marks, snapshotter.take, partial(_found_taken, run))
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
-    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, _watch(run))
-    claim = Claim(folder / LOCK)
+    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, _watch(run, snapshotter))
     silent = tracker is None or not settings.trainer.progress
     trainer = make_trainer(
         device_of(settings.trainer),
         folder,
-        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint, claim.check),
+        AtomicCheckpointIO(lambda: update_run_json(folder, checkpointed=True), run.checkpoint, run.claim),
         [
             signals,
-            *([] if tracker is None else [cb.HeldGuard(claim, [log, checkpoint, stop])]),
+            *([] if run.claim is None else [cb.HeldGuard(run.claim, [log, checkpoint, stop])]),
             cb.FiniteGuard(folder, [log, checkpoint, stop]),
             log,
             checkpoint,
@@ -62,7 +61,8 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
         path = None if run.checkpoint is None else run.checkpoint.path
-        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
+        with memory_advice(run.compute.device, partial(what_to_lower, settings, run.start.D, group.world)):
+            trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     if tracker is not None:
         snapshotter.finish()
     print_end(run, log.img_per_sec, signals.stopped)
@@ -86,7 +86,7 @@ def _pictures(run: Run) -> PictureDataModule:
     return data
 
 
-def _watch(run: Run) -> Callable[[], bool] | None:
+def _watch(run: Run, snapshotter: Snapshotter) -> Callable[[], bool] | None:
     """What tells after a snapshot whether the best choice has long been passed; None where nobody asks."""
     patience = run.settings.snapshot.stop
     if patience is None:
@@ -94,6 +94,7 @@ def _watch(run: Run) -> Callable[[], bool] | None:
     from .choice import ChoiceWatch  # and with it all that a sweep needs
 
     watch = ChoiceWatch(run.folder, patience, device=run.compute.device.type, weights=run.settings.weights)
+    snapshotter.chosen = watch.chosen
     group = run.processes.group
     return lambda: bool(group.largest(int(group.is_first and watch.over())))
 
@@ -119,7 +120,8 @@ def _extra(module: GanModule) -> dict[str, float]:
 
 def _profile_facts(run: Run) -> list[str]:
     """Lines for the head of a profile."""
+    computes = f"{run.compute.summary(run.processes.threads)}, torch {torch.__version__}"
     return [
         f"Profile of {run.folder.name}: {run.start.G.resolution} px, batch {run.module.step.batch_size}",
-        f"{run.compute.summary()}, torch {torch.__version__}; phases: {run.acceleration.summary()}; {run.compute.ops}",
+        f"{computes}; phases: {run.acceleration.summary()}; {run.compute.ops}",
     ]

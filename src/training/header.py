@@ -3,6 +3,7 @@
 import torch
 
 from ..files import read_json
+from ..metrics import evaluation_cost
 from ..signals import Stopped
 from .fork import fork_line
 from .module import GanModule
@@ -20,12 +21,14 @@ def print_header(run: Run, tracking: str) -> None:
         f"networks   {G.resolution} px, G {count[0]:.2f} M, D {count[1]:.2f} M parameters, from {start}",
         f"training   to {run.total_kimg:g} kimg, batch {run.module.step.batch_size}{_parts(run.module)}, "
         f"{len({*run.marks, run.total_kimg})} snapshots",
-        f"computes   {run.compute.summary()}, torch {torch.__version__}",
+        f"computes   {run.compute.summary(run.processes.threads)}, torch {torch.__version__}",
         f"phases     {run.acceleration.summary()}",
         f"ops        {run.compute.ops}",
         f"metrics    {run.measures}",
-        f"tracking   {tracking}",
     ]
+    if run.settings.metrics.extractor is not None:
+        lines.append(f"cost       {evaluation_cost(run.settings.metrics, len(run.dataset), run.compute.device)}")
+    lines.append(f"tracking   {tracking}")
     lines += fork_line(read_json(run.folder / "run.json"))
     if run.start.facts.get("fresh"):
         lines.append(f"fresh      {', '.join(run.start.facts['fresh'])}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import PictureDataset
+from ..lock import Claim
 from .checkpoint import Checkpoint, find_checkpoint
 from .device import Acceleration, Compute
 from .module import GanModule
@@ -28,8 +29,9 @@ class Run:
     compute: Compute
     acceleration: Acceleration
     processes: Processes
-    measures: str
+    measures: str  # which metrics, and why
     folder: Path = Path()
+    claim: Claim | None = None  # on the folder; the first process's
     checkpoint: Checkpoint | None = None
 
     @property

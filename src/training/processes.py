@@ -103,6 +103,12 @@ class Processes:
             self._join(_store(self.environment))
         return self
 
+    @property
+    def threads(self) -> int:
+        """Threads of this process when all have come together: one that starts the others shares its own with them."""
+        threads = torch.get_num_threads()
+        return max(threads // self.group.world, 1) if self._starts and not self._workers else threads
+
     def start(self, config: Mapping[str, Any]) -> None:
         """Start the others and come together with them, unless somebody has started them.
 
@@ -113,7 +119,7 @@ class Processes:
             return
         world = self.group.world
         store = TCPStore(LOCALHOST, 0, world, is_master=True, timeout=MEETING, wait_for_workers=False)
-        threads = max(torch.get_num_threads() // world, 1)
+        threads = self.threads
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         for rank in range(1, world):
             own = {WORKER: f"{rank}/{world}/{store.port}", "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}

@@ -9,25 +9,25 @@ from typing import Any
 
 import torch
 
-from ..data import PictureDataset, image_grid, save_jpeg
+from ..data import image_grid, save_jpeg
 from ..errors import UserError
 from ..metrics import choose_metrics
 from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
-from .checkpoint import has_checkpoint
 from .device import accelerate, choose_acceleration, device_of, open_compute
 from .fit import fit
 from .header import print_header
-from .identity import open_run_folder, run_facts, run_folder
+from .identity import run_facts
 from .module import GanModule
 from .opened_run import Run
 from .origin import find_origin, keep_origin, load_origin
 from .processes import Processes
+from .run_folder import find_run_folder
 from .schedule import mark_name, passed_marks
 from .settings import TrainSettings
 from .setup import build_dataset, build_networks, build_step
-from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor, measured_on
+from .snapshots import GRID_COLUMNS, GRID_ROWS, Snapshotter, configured_extractor
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -56,13 +56,13 @@ def _train(config: Mapping[str, Any], settings: TrainSettings, processes: Proces
     acceleration = choose_acceleration(settings.trainer, device_of(settings.trainer))
     origin = find_origin(settings)
     dataset = build_dataset(settings, origin)
-    if origin is not None and origin.is_kept and not _goes_on(config, dataset, origin.sha256):
+    if origin is not None and origin.is_kept and not find_run_folder(config, dataset, origin.sha256).goes_on:
         origin = load_origin(settings)
     start = build_networks(settings, dataset, origin)
+    place = find_run_folder(config, dataset, start.facts.get("sha256"))
     compute = open_compute(settings.trainer, start.G.resolution)
-    before = measured_on(run_folder(config, dataset, start.facts.get("sha256")))
     metrics, measures = choose_metrics(
-        settings.metrics, start.G.resolution, settings.weights, compute.device, before=before
+        settings.metrics, start.G.resolution, settings.weights, compute.device, place.protocol
     )
     settings = replace(settings, metrics=metrics)
     configured_extractor(metrics, settings.weights)  # its weights are at hand before anything is written
@@ -71,15 +71,10 @@ def _train(config: Mapping[str, Any], settings: TrainSettings, processes: Proces
     run = Run(config, settings, dataset, start, GanModule(step), compute, acceleration, processes, measures)
     with ExitStack() as held:
         if processes.group.is_first:
-            parent = start.facts.get("sha256")
-            run.folder = open_run_folder(config, dataset, parent, ops=compute.ops, held=held)
+            run.folder, run.claim = place.path, place.open(ops=compute.ops, held=held)
             keep_origin(run.folder, origin, settings.pretrained.source)
-        return run.folder, _go_on(run)
-
-
-def _goes_on(config: Mapping[str, Any], dataset: PictureDataset, parent: str) -> bool:
-    """Whether there is a state of this run, or of the one that it is a fork of."""
-    return has_checkpoint(run_folder(config, dataset, parent) / "checkpoints") or config["resume"] == "fork"
+        stopped = _go_on(run)
+        return run.folder, stopped  # which another process than the first knows by now
 
 
 def _go_on(run: Run) -> Stopped | None:
@@ -136,7 +131,12 @@ def _restored(run: Run, tracker: Tracker) -> Snapshotter:
 
 def _meets(run: Run) -> bool:
     """Let the first process tell the others what they train, and in which folder; False when there is nothing to."""
-    facts = {"pictures": run.dataset.fingerprint, "network": run.start.facts.get("sha256")}
+    metrics = run.settings.metrics
+    facts = {
+        "pictures": run.dataset.fingerprint,
+        "network": run.start.facts.get("sha256"),
+        "choice of metrics": [metrics.extractor, metrics.num_fakes],
+    }
     told = run.processes.told(json.dumps({**facts, "folder": str(run.folder.resolve()), "nimg": run.nimg}))
     if told == "" or run.processes.group.is_first:
         return told != ""

@@ -96,7 +96,7 @@ def build_dataset(settings: TrainSettings, origin: Origin | None) -> PictureData
 
 def build_step(settings: TrainSettings, start: Start, compute: Compute, group: Group) -> TrainingStep:
     """Make the training step; null settings take StyleGAN2-ADA's heuristics for one GPU."""
-    batch, rounds = settings.batch, _rounds(settings, start.D, group.world)
+    batch, rounds = settings.batch, rounds_of(settings, start.D, group.world)
     usual = {
         "r1_gamma": R1_HEURISTIC * start.G.resolution**2 / batch,
         "ema_kimg": batch * EMA_KIMG_PER_BATCH,
@@ -124,7 +124,7 @@ def build_step(settings: TrainSettings, start: Start, compute: Compute, group: G
     )
 
 
-def _rounds(settings: TrainSettings, D: Discriminator, world: int) -> int:
+def rounds_of(settings: TrainSettings, D: Discriminator, world: int) -> int:
     """Into how many rounds each of `world` processes divides its share of the batch: whole groups in each.
 
     Raises:

@@ -1,45 +1,29 @@
-"""Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row.
-
-`evaluations/<snapshot>.npy` holds KID's pseudo-values. All snapshots render the same codes, so differences of snapshots
-are judged in pairs: which may be the lowest, and when the lowest is surely past.
-"""
+"""Taking a snapshot: the light network file, the fixed-z sample grid, the evaluation row."""
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
 from ..errors import UserError
 from ..fetch import WeightsFolder
-from ..files import atomic_write
 from ..group import ALONE, Group
-from ..metrics import (
-    KID_MEASURE,
-    Evaluation,
-    Evaluator,
-    FeatureExtractor,
-    MetricsSettings,
-    error_of,
-    get_extractor,
-    lowest,
-)
+from ..metrics import Evaluation, Evaluator, FeatureExtractor, MetricsSettings, get_extractor
 from ..networks import Generator
 from ..runs import find_snapshots
 from ..tracking import Tracker, read_rows
 from ..weights import read_meta, save_network
+from .evaluations import Evaluations
 from .schedule import mark_name
 from .seeds import seeded_generator
 
 GRID_COLUMNS, GRID_ROWS = 8, 4
-CHUNK = 32
 BYTES_PER_GB = 2**30
 
 
@@ -68,7 +52,7 @@ class Snapshotter:
         tracker: where rows and pictures go.
         meta: header facts shared by all snapshots of the run (dataset, parent, …).
         metrics: how snapshots are evaluated, with nothing left to `auto`.
-        measures: the same in words, for the protocol.
+        measures: which features these are and why, for the protocol.
         weights_folder: where the extractor's weights lie and come from.
         dtype: of the stored tensors.
         grid_psi: truncation of the sample grids.
@@ -101,41 +85,20 @@ class Snapshotter:
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
         self.measures, self.weights_folder = measures, weights_folder
         self.evaluator: Evaluator | None = None
-        self.history: dict[str, NDArray[np.float64]] = {}  # pseudo-values of KID by name of the snapshot
+        self.evaluations = Evaluations(run_dir, metrics, seed=seed)
         self.keep_best, self.max_gb = keep_best, max_gb
-        self._kids: dict[str, float] = {}
+        self.chosen: Callable[[], str | None] = lambda: None  # name of a snapshot that is not to be pruned
         self._prunes = keep_best is not None or max_gb is not None
         self._waiting: list[dict[str, Any]] = []  # rows of snapshots that are not stored yet
 
     def restore(self, rows: list[dict[str, Any]], *, unstored: Sequence[dict[str, Any]] = ()) -> None:
-        """Take up the evaluations made before a resume, as far as they were measured in the same way.
+        """Take up the evaluations made before a resume.
 
         Args:
-            rows: they.
+            rows: they, measured as those to come.
             unstored: those of snapshots that may not be stored as artifacts.
-
-        Raises:
-            UserError: when `keep_best` would have to compare KIDs of different measures.
         """
-        scored = [row for row in rows if row.get("kid") is not None]
-        extractor = configured_extractor(self.metrics, self.weights_folder)
-        if extractor is not None:
-            ours = {
-                "extractor": extractor.name,
-                "extractor_sha256": extractor.sha256,
-                "resizer": extractor.resizer,
-                "psi": float(self.metrics.psi),
-            }
-            others = [row for row in scored if _measure(row) != _measure({"protocol": ours})]
-            if others and self.keep_best is not None:
-                raise UserError(
-                    f"snapshot.keep_best={self.keep_best} compares KIDs, and {others[-1].get('snapshot')} was measured "
-                    "with other features, weights or psi: set metrics as before, or snapshot.keep_best=null"
-                )
-            scored = [row for row in scored if row not in others]
-        self._kids = {row["snapshot"]: float(row["kid"]) for row in scored}
-        known = {Path(name).stem: self._pseudo_values(Path(name).stem, kid) for name, kid in self._kids.items()}
-        self.history = {name: kid for name, kid in known.items() if kid is not None}
+        self.evaluations.restore({row["snapshot"]: float(row["kid"]) for row in rows if row.get("kid") is not None})
         for row in unstored:
             self._store(row)
 
@@ -144,19 +107,19 @@ class Snapshotter:
         found = None if self.metrics.extractor is None else self._measure()
         if not self.group.is_first:
             return
-        row: dict[str, Any] = {} if found is None else self._compared(name, found)
-        meta = {**self.meta, "kimg": kimg, "nimg": nimg, "metrics": _numbers(row)}
         path = self.run_dir / "snapshots" / f"{name}.safetensors"
+        row: dict[str, Any] = {} if found is None else self._row(path.name, found)
+        meta = {**self.meta, "kimg": kimg, "nimg": nimg, "metrics": _numbers(row)}
         save_network(path, G_ema=self.G_ema, meta=meta, dtype=self.dtype)
         sample = self.run_dir / "samples" / f"{name}.jpg"
         save_jpeg(sample, self.sample_grid())
         row = {**row, "snapshot": path.name, "sample": f"samples/{sample.name}", "time": _now()}
         self.tracker.snapshot(row, kimg, nimg)
-        if "kid" in row:
-            self._kids[path.name] = row["kid"]
         self._store({**row, "kimg": kimg})
-        beside = self.run_dir / "checkpoints"
-        prune_snapshots(path.parent, self._kids, keep_best=self.keep_best, max_gb=self.max_gb, beside=beside)
+        if self._prunes:
+            beside = self.run_dir / "checkpoints"
+            limits: dict[str, Any] = {"keep_best": self.keep_best, "max_gb": self.max_gb}
+            prune_snapshots(path.parent, self.evaluations.kids, **limits, beside=beside, chosen=self.chosen())
 
     def finish(self) -> None:
         """Where snapshots are pruned, store those that have stayed, and have no others stored."""
@@ -194,31 +157,10 @@ class Snapshotter:
         assert count is not None
         return self.evaluator.evaluate(self._fakes(count, psi, "evaluation", self.group), psi=psi)
 
-    def _compared(self, name: str, found: Evaluation) -> dict[str, Any]:
-        """The row of an evaluation, beside those before it."""
-        path = self._pseudo_path(name)
-        with atomic_write(path) as partial, open(partial, "wb") as file:
-            np.save(file, found.kid)
-        self.history = {key: kid for key, kid in self.history.items() if key != name} | {name: found.kid}
-        found.row["protocol"]["chosen"] = self.measures
-        return found.row | compared(list(self.history.values()), patience=self.metrics.patience, seed=self.seed)
-
-    def _pseudo_values(self, name: str, kid: float) -> NDArray[np.float64] | None:
-        """Of an earlier evaluation; None where they are not there, or are not those of its row."""
-        path = self._pseudo_path(name)
-        if not path.is_file():
-            return None
-        try:
-            values = np.load(path, allow_pickle=False)
-            if np.isclose(values.mean(), kid, rtol=1e-9, atol=0):
-                return values if len(values) == self.metrics.num_fakes else None
-        except (OSError, ValueError, EOFError, TypeError):
-            pass
-        print(f"note       {path} is damaged: later snapshots are not compared with {name}", flush=True)
-        return None
-
-    def _pseudo_path(self, name: str) -> Path:
-        return self.run_dir / "evaluations" / f"{name}.npy"
+    def _row(self, snapshot: str, found: Evaluation) -> dict[str, Any]:
+        """The row of an evaluation: what was found, beside those before it, and why it was measured so."""
+        protocol = {**found.row["protocol"], "chosen": self.measures}
+        return {**found.row, "protocol": protocol, **self.evaluations.add(snapshot, found.kid)}
 
     def _fakes(self, count: int, psi: float, stream: str, group: Group = ALONE) -> Iterator[Tensor]:
         """Yield a process's share of pictures of latents that are the same at every snapshot, uint8 `[n, 3, H, W]`."""
@@ -227,8 +169,8 @@ class Snapshotter:
         latents = torch.randn([count, self.G_ema.z_dim], generator=generator)
         classes = torch.randint(max(self.G_ema.c_dim, 1), [count], generator=generator)
         mine = group.share(count)
-        for i in range(mine.start, mine.stop, CHUNK):
-            chosen = slice(i, min(i + CHUNK, mine.stop))
+        for i in range(mine.start, mine.stop, self.G_ema.chunk_size):
+            chosen = slice(i, min(i + self.G_ema.chunk_size, mine.stop))
             c = F.one_hot(classes[chosen], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
             yield to_uint8(self.G_ema(latents[chosen].to(device), c, psi=psi))
 
@@ -245,53 +187,24 @@ def is_taken(run_dir: Path, kimg: float, *, measured: bool) -> bool:
     return any(row.get("snapshot") == name for row in read_rows(run_dir / "metrics.jsonl"))
 
 
-def measured_on(run_dir: Path) -> str | None:
-    """Extractor of a run's newest evaluation; None where there is none."""
-    protocols = (row.get("protocol") or {} for row in reversed(read_rows(run_dir / "metrics.jsonl")))
-    return next((protocol.get("extractor") for protocol in protocols), None)
-
-
-def compared(history: Sequence[NDArray[np.float64]], *, patience: int, seed: int) -> dict[str, Any]:
-    """What the newest snapshot's KID says beside those before it, from pseudo-values of common codes.
-
-    Args:
-        history: pseudo-values `[N]` of each evaluation, the newest last.
-        patience: evaluations that are all surely above the lowest KID before it is past.
-        seed: of the draws.
-
-    Returns:
-        `best` (lowest so far), `kid_change` to the lowest of those before with `kid_change_error`, its paired standard
-        error (None for the first), `past_best`.
-    """
-    *before, newest = history
-    first = min(before, key=np.mean, default=None)
-    change = None if first is None else newest - first
-    candidates = np.flatnonzero(lowest(np.stack(history, axis=1), seed=seed).candidate)
-    return {
-        "kid_change": None if change is None else float(change.mean()),
-        "kid_change_error": None if change is None else error_of(change),
-        "best": change is None or bool(change.mean() < 0),
-        "past_best": bool(len(history) - 1 - candidates.max() >= patience),
-    }
-
-
-def _measure(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    protocol = row.get("protocol") or {}
-    return tuple(protocol.get(key) for key in KID_MEASURE)
-
-
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     return {k: v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
 def prune_snapshots(
-    folder: Path, kids: Mapping[str, float], *, keep_best: int | None, max_gb: float | None, beside: Path | None = None
+    folder: Path,
+    kids: Mapping[str, float],
+    *,
+    keep_best: int | None,
+    max_gb: float | None,
+    beside: Path | None = None,
+    chosen: str | None = None,
 ) -> list[str]:
     """Delete snapshots that are not to be kept.
 
-    The first (the original network, which every blend needs), the last two and the one with the lowest KID always stay.
-    Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is room. Without a KID
-    the older goes first.
+    The first (the original network, which every blend needs), the last two, the one with the lowest KID and the chosen
+    one always stay. Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is
+    room. Without a KID the older goes first.
 
     Args:
         folder: `runs/<name>/snapshots`.
@@ -299,6 +212,7 @@ def prune_snapshots(
         keep_best: how many of lowest KID stay; None for all.
         max_gb: what snapshots and checkpoints may take in GiB; None for no limit.
         beside: folder of the checkpoints.
+        chosen: name of the snapshot that the sweep recommends.
 
     Returns:
         Names of the deleted files.
@@ -307,7 +221,7 @@ def prune_snapshots(
     names = sorted(files)
     worst_first = sorted(names, key=lambda n: (-kids.get(n, float("inf")), n))
     best = [name for name in reversed(worst_first) if name in kids]
-    fixed = {*names[:1], *names[-2:], *best[:1]}
+    fixed = {*names[:1], *names[-2:], *best[:1], f"{chosen}.safetensors"}
     loose = [name for name in worst_first if name not in fixed]
     doomed = [] if keep_best is None else [name for name in loose if name not in worst_first[-keep_best:]]
     if max_gb is not None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from src.caricature import gather
+from src.caricature.projections import Projections
 from src.caricature.run import caricature
 from src.caricature.settings import CaricatureSettings, PageSettings
 from src.cli import compose_config
@@ -110,7 +111,7 @@ def test_damaged_codes_are_made_anew(settings, run_dir):
     [({"strength": [1.0]}, "1 values for 3 faces"), ({"strength": {"anna": 1.0}}, "no such face; faces are person-00")],
 )
 def test_strengths_are_checked_before_anything_is_projected(settings, run_dir, monkeypatch, changes, words):
-    monkeypatch.setattr(gather, "project", lambda *_, **__: pytest.fail("projected"))
+    monkeypatch.setattr(Projections, "fill", lambda *_, **__: pytest.fail("projected"))
     with pytest.raises(UserError, match=words):
         make(settings, run_dir, **changes)
 

@@ -4,15 +4,37 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import torch
+
+
+def pictures(count: int = 5, side: int = 16, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Noise, uint8 `[count, channels, side, side]`."""
+    return np.random.default_rng(seed).integers(0, 256, [count, channels, side, side], dtype=np.uint8)
+
+
+def one_hot(classes: list[int], count: int = 3) -> np.ndarray:
+    return np.eye(count, dtype=np.float32)[classes]
+
+
+def stacked(dataset) -> np.ndarray:
+    """All pictures of a data set."""
+    return torch.stack([image for image, _ in dataset]).numpy()
+
+
+def of_a_byte(crc: int) -> int:
+    """Bit by bit, from the definition."""
+    for _ in range(8):
+        crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc
+
+
+TABLE = [of_a_byte(byte) for byte in range(256)]
 
 
 def crc32c(data: bytes) -> int:
-    """Bit by bit, from the definition."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+        crc = (crc >> 8) ^ TABLE[(crc ^ byte) & 255]
     return crc ^ 0xFFFFFFFF
 
 

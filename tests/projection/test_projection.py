@@ -1,5 +1,6 @@
 """The projector: its schedule, that it finds its own pictures, that pictures do not see each other."""
 
+import copy
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from src.data import to_uint8
 from src.errors import UserError
-from src.projection import PerceptualDistance, ProjectionSettings, project, recipe
+from src.projection import PerceptualDistance, ProjectionSettings, Projector, project, recipe
 from src.projection.noise_maps import not_noise
 from src.projection.schedule import descent_start, learning_rate, noise_scale, noise_unit
 from src.weights import load_network
@@ -154,19 +155,13 @@ def test_bf16_finds_nearly_the_same(base, own_pictures):
     assert (half.codes != full.codes).any()
 
 
-def test_each_batch_is_handed_over_as_it_is_done(base, own_pictures):
-    seen = []
-    settings = ProjectionSettings(steps=2)
-    whole = project(
-        base,
-        own_pictures,
-        settings=settings,
-        batch=2,
-        each=lambda i, p: seen.append((i, len(p.codes))),
-        progress=False,
-    )
-    assert seen == [(0, 2), (2, 1)]
-    assert len(whole.codes) == 3
+def test_the_generator_is_afterwards_as_it_was(base, own_pictures):
+    G = copy.deepcopy(base).train().requires_grad_(True)
+    frozen = next(iter(G.parameters())).requires_grad_(False)
+    with Projector(G, settings=ProjectionSettings(steps=2), batch=2) as projector:
+        assert not G.training and not any(p.requires_grad for p in G.parameters())
+        assert [len(projector(part).codes) for part in own_pictures.split(projector.batch)] == [2, 1]
+    assert G.training and [p for p in G.parameters() if not p.requires_grad] == [frozen]
 
 
 def test_what_cannot_be_is_refused(base):

@@ -1,4 +1,4 @@
-"""A run folder with a tiny base network and snapshots that drift from it, made once."""
+"""A run folder with a tiny base network and snapshots that drift from it, and a sweep of it, made once."""
 
 import copy
 import json
@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 
+from src.cli import CONF
 from src.data import save_png
 from src.faces import Face
 from src.metrics.cariscore import detectors, faces
@@ -19,11 +21,14 @@ from src.options import read
 from src.portraits import render_portrait
 from src.sweep import SweepSettings
 from src.sweep.pictures import common_codes, render
+from src.sweep.run import run_sweep
 from src.weights import save_network
 
 from ..tiny import make_tiny
 
 RESOLUTION = 32
+FAST = {"n_latents": 16, "gates": False}
+ENOUGH = {"n_latents": 64}  # codes for a recommendation
 USUAL = render_portrait("people", 0, 64).landmarks / 64
 DATASET = {
     "name": "demo",
@@ -51,14 +56,20 @@ def drifted(base: Generator, amount: float) -> Generator:
     return G
 
 
-def write_run(folder: Path, base: Generator, amounts: dict[float, float], settings: dict[str, Any] = DATASET) -> Path:
+def write_run(
+    folder: Path, base: Generator, amounts: dict[float, float], settings: dict[str, Any] = DATASET, *, seed: int = 0
+) -> Path:
     from src.data import DatasetSettings, open_configured_dataset
 
     for kimg, amount in amounts.items():
         G = base if kimg == 0 else drifted(base, amount)
         save_network(folder / "snapshots" / f"kimg-{kimg:09.2f}.safetensors", G_ema=G, meta={"kimg": kimg})
     dataset = open_configured_dataset(read(DatasetSettings, settings))
-    facts = {"name": folder.name, "dataset": {"fingerprint": dataset.fingerprint, "resolution": base.resolution}}
+    facts = {
+        "name": folder.name,
+        "identity": {"seed": seed, "batch": 16, "dataset.fingerprint": dataset.fingerprint},
+        "dataset": {"fingerprint": dataset.fingerprint, "resolution": base.resolution},
+    }
     (folder / "run.json").write_text(json.dumps(facts))
     config = {"dataset": settings, "pretrained": {"name": "file", "source": "base.safetensors"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -68,6 +79,22 @@ def write_run(folder: Path, base: Generator, amounts: dict[float, float], settin
 def settings_of(resolutions, *, blend=None, **options) -> SweepSettings:
     """Settings of a sweep by the names of the options; `blend` are those of the group."""
     return read(SweepSettings, {"blend": {"res": resolutions, **(blend or {})}, **options})
+
+
+def config_of(run_dir, resolutions, *, blend=None, **options) -> dict[str, Any]:
+    """The plain configuration of such a sweep."""
+    file = OmegaConf.to_container(OmegaConf.load(CONF / "sweep.yaml"), resolve=False)
+    blend = {**file["blend"], "res": resolutions if resolutions == "all" else list(resolutions), **(blend or {})}
+    file = {key: value for key, value in file.items() if key not in ("defaults", "hydra")}
+    tracker = {"mode": "disabled", "project": None}
+    return {**file, **FAST, **options, "blend": blend, "run": str(run_dir), "tracker": tracker}
+
+
+def sweep(run_dir, resolutions=(8, 16), **options) -> dict[str, Any]:
+    """Sweep a run; the ranking."""
+    folder, ranking = run_sweep(run_dir, resolutions, **{**FAST, **options})
+    assert folder.parent == run_dir / "sweeps"
+    return ranking
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +156,10 @@ def trained_run(base, tmp_path_factory) -> Path:
 @pytest.fixture
 def run_dir(trained_run, tmp_path) -> Path:
     return Path(shutil.copytree(trained_run, tmp_path / "runs" / "first"))
+
+
+@pytest.fixture(scope="package")
+def swept(trained_run, plain_landmarks, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
+    """A run with a finished sweep, and its ranking; not to be changed."""
+    run_dir = shutil.copytree(trained_run, tmp_path_factory.mktemp("swept") / "first")
+    return run_dir, sweep(run_dir, **ENOUGH)

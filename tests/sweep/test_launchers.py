@@ -1,21 +1,25 @@
 """Several processes at one sweep: the same cells, each once, whoever makes them and whoever dies."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 
 from src import lock, slots
+from src.errors import UserError
 from src.sweep import run
 from src.sweep.plan import open_sweep
 from src.sweep.run import score_all, score_snapshot
+from src.sweeper import SnapshotSweeper, score_job
 from src.tracking import read_rows
 from src.weights import load_network
 
 from ..scripts import ROOT, start
-from .conftest import DATASET, settings_of, write_run
+from .conftest import DATASET, config_of, settings_of, write_run
 
 
 def opened(run_dir):
@@ -34,44 +38,50 @@ def test_what_another_process_scores_is_left_to_it_and_waited_for(run_dir, capsy
     first, *_ = sweep.snapshots
     score, other = run._score, opened(run_dir)
 
-    def beside(sweep, snapshot, resolutions):
+    def beside(sweep, snapshot, resolutions, codes, claim):
         """While this process is at it another comes, and finds it taken."""
         if sweep is not other:
-            assert score_snapshot(other, snapshot, resolutions) == 0
-        return score(sweep, snapshot, resolutions)
+            assert score_snapshot(other, snapshot, resolutions, codes) == 0
+        return score(sweep, snapshot, resolutions, codes, claim)
 
     monkeypatch.setattr(run, "_score", beside)
     with lock.exclusive(run._lock_path(sweep, first)):  # as a process has it that dies
-        assert score_snapshot(sweep, first, [8, 16]) == 0 and labels(sweep) == []
+        assert score_snapshot(sweep, first, [8, 16], 16) == 0 and labels(sweep) == []
     score_all(sweep)
     assert labels(sweep) == sorted(f"{s.name}/{r}" for s in sweep.snapshots for r in (8, 16))
     score_all(other)
     assert len(labels(sweep)) == 6, "each once"
 
 
-@pytest.mark.parametrize("damage", ["row", "features", "picture"])
-def test_a_damaged_cell_is_said_and_made_again(run_dir, capsys, damage):
+def test_damaged_cells_are_said_and_made_again(run_dir, capsys):
     sweep = opened(run_dir)
     score_all(sweep)
     keys = [row["key"] for row in sweep.rows()]
-    key = keys[3]
-    path = {"row": sweep.table.kept_path, "features": sweep.table.features_path(key)}.get(damage)
-    before = {p.name: p.read_bytes() for p in (sweep.folder / "features").glob("*.npz")}
-    if path is None:
-        path = sweep.table.picture_path(key)
-        path.write_bytes(path.read_bytes()[:-20])
-    else:
+    table, folder = sweep.table, sweep.folder / "features"
+    before = {p.name: p.read_bytes() for p in folder.glob("*.npz")}
+    in_row, in_features, in_picture = keys[1], keys[3], keys[4]
+    for path, place in (
+        (table.kept_path, table.kept_path.read_bytes().index(b'"found"', _place_of(table.kept_path, in_row)) + 10),
+        (table.features_path(in_features), len(table.features_path(in_features).read_bytes()) // 2),
+    ):
         data = bytearray(path.read_bytes())
-        place = data.index(b'"found"', data.index(key.encode())) + 10 if damage == "row" else len(data) // 2
         data[place] ^= 1
         path.write_bytes(data)
+    cut = (table.picture_path(in_picture), *folder.glob("kimg-000002.00-????????????.npz"), *folder.glob("base-*.npz"))
+    assert len(cut) == 3
+    for path in cut:
+        path.write_bytes(path.read_bytes()[:-20])
     capsys.readouterr()
     sweep = opened(run_dir)
-    assert f"damaged or unfinished, and made again: {key}\n" in capsys.readouterr().out
-    assert [row["key"] for row in sweep.rows()] == [k for k in keys if k != key]
+    assert f"damaged or unfinished, and made again: {in_row} and 2 more\n" in capsys.readouterr().out
+    assert [row["key"] for row in sweep.rows()] == [k for k in keys if k not in (in_row, in_features, in_picture)]
     score_all(sweep)
     assert [row["key"] for row in sweep.rows()] == keys
-    assert {p.name: p.read_bytes() for p in (sweep.folder / "features").glob("*.npz")} == before
+    assert {p.name: p.read_bytes() for p in folder.glob("*.npz")} == before
+
+
+def _place_of(path, key):
+    return path.read_bytes().index(key.encode())
 
 
 def test_processes_of_a_launcher_have_a_gpu_each(tmp_path, monkeypatch):
@@ -97,6 +107,38 @@ def test_without_gpus_the_threads_are_divided(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     with slots.places(2, num_gpus=0):
         assert os.environ["OMP_NUM_THREADS"] == "3", "as set"
+
+
+def test_a_worker_that_would_measure_otherwise_makes_nothing(run_dir):
+    """A worker with a GPU by itself takes more codes than its sweep on a machine without."""
+    sweep = opened(run_dir)
+    config = OmegaConf.create(config_of(run_dir, (8, 16), n_latents=32))
+    said = score_job(config, codes=16, protocol=sweep.protocol)
+    assert "a worker on cpu has n_latents 32, the sweep 16" in said
+    assert labels(sweep) == []
+
+
+def test_lost_workers_are_said_in_the_launchers_words_and_not_for_ever(run_dir, capsys, monkeypatch):
+    sweep = opened(run_dir)
+    words = "A worker was terminated, perhaps by the system.\n\nThe exit codes of the workers are {SIGKILL(-9)}\nLog"
+    sweeper = SnapshotSweeper()
+    asked = []
+
+    def launch(task, jobs, folder, device):
+        asked.append(jobs)
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(sweeper, "_launch", launch)
+    line = "A worker was terminated, perhaps by the system. The exit codes of the workers are {SIGKILL(-9)}"
+    with pytest.raises(UserError, match=f"before they finish a cell: {re.escape(line)} .*hydra.launcher.n_jobs"):
+        sweeper._score(sweep, 0, ["alpha=0.4"])
+    assert capsys.readouterr().out.count(f"note       a worker was lost, its cells are made again: {line}\n") == 2
+    assert asked[0] == asked[2] and asked[0][1][1:] == [
+        "n_latents=16",
+        "alpha=0.4",
+        "snapshot=[kimg-000001.00]",
+        "blend.res=[8,16]",
+    ]
 
 
 @pytest.mark.script

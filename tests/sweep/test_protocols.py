@@ -7,16 +7,13 @@ import pytest
 
 from src.errors import UserError
 from src.sweep import run
-from src.sweep.run import run_sweep
 from src.tracking import read_rows
 
-from .conftest import settings_of
-
-FAST = {"n_latents": 64, "gates": False}
+from .conftest import ENOUGH, FAST, settings_of, sweep as swept_with
 
 
 def sweep(run_dir, resolutions=(8, 16), **options):
-    return run_sweep(run_dir, resolutions, **{**FAST, **options})[1]
+    return swept_with(run_dir, resolutions, **{**ENOUGH, **options})
 
 
 def shown(folder):
@@ -35,42 +32,35 @@ def scored(capsys):
     return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("scored"))
 
 
-@pytest.fixture(scope="module")
-def finished(trained_run, tmp_path_factory):
-    run_dir = shutil.copytree(trained_run, tmp_path_factory.mktemp("protocols") / "first")
-    sweep(run_dir)
-    return run_dir
-
-
 @pytest.fixture
-def swept(finished, tmp_path):
+def copied(swept, tmp_path):
     """A run with a finished sweep, and the sweep's folder."""
-    run_dir = shutil.copytree(finished, tmp_path / "runs" / "first")
+    run_dir = shutil.copytree(swept[0], tmp_path / "runs" / "first")
     folder = run_dir / "sweeps" / "cartoon-low"
     page = folder / "report.html"
-    page.write_text(page.read_text().replace(str(finished), str(run_dir)))  # its commands name the run
+    page.write_text(page.read_text().replace(str(swept[0]), str(run_dir)))  # its commands name the run
     return run_dir, folder
 
 
-def test_all_pictures_are_those_of_the_present_settings_and_going_back_scores_nothing(swept, capsys):
-    run_dir, folder = swept
+def test_all_pictures_are_those_of_the_present_settings_and_going_back_scores_nothing(copied, capsys):
+    run_dir, folder = copied
     before = shown(folder)
     assert len([name for name in before if name.startswith("cells/")]) == 1 + 3 + 6
-    for options in ({"seed": 1}, {"psi": 0.5}):
-        sweep(run_dir, **options)
-        assert scored(capsys) == "scored 6 new cells, 0 reused"
-        other = shown(folder)
-        assert all(other[name] != before[name] for name in before)
-        sweep(run_dir)
-        assert scored(capsys) == "scored 0 new cells, 6 reused"
-        assert not differing(shown(folder), before)
-        sweep(run_dir, **options)
-        assert scored(capsys) == "scored 0 new cells, 6 reused"
-        assert not differing(shown(folder), other)
+    options = {"seed": 1, "psi": 0.5}
+    sweep(run_dir, **options)
+    assert scored(capsys) == "scored 6 new cells, 0 reused"
+    other = shown(folder)
+    assert all(other[name] != before[name] for name in before)
+    sweep(run_dir)
+    assert scored(capsys) == "scored 0 new cells, 6 reused"
+    assert not differing(shown(folder), before)
+    sweep(run_dir, **options)
+    assert scored(capsys) == "scored 0 new cells, 6 reused"
+    assert not differing(shown(folder), other)
 
 
-def test_pictures_of_cells_outside_the_grid_do_not_stay_beside_those_of_other_settings(swept, capsys):
-    run_dir, folder = swept
+def test_pictures_of_cells_outside_the_grid_do_not_stay_beside_those_of_other_settings(copied, capsys):
+    run_dir, folder = copied
     before = shown(folder)
     mine = folder / "cells" / "mine.jpg"
     mine.write_bytes(b"of the user")
@@ -83,10 +73,11 @@ def test_pictures_of_cells_outside_the_grid_do_not_stay_beside_those_of_other_se
     assert not differing(shown(folder), before)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, UserError("nothing to tell apart")])
-@pytest.mark.parametrize("step", ["score_snapshot", "finish_sweep"])
-def test_a_sweep_that_does_not_finish_leaves_the_last_one_whole(swept, step, error, monkeypatch, capsys):
-    run_dir, folder = swept
+@pytest.mark.parametrize(
+    ("step", "error"), [("score_snapshot", KeyboardInterrupt), ("finish_sweep", UserError("nothing to tell apart"))]
+)
+def test_a_sweep_that_does_not_finish_leaves_the_last_one_whole(copied, step, error, monkeypatch, capsys):
+    run_dir, folder = copied
     before = shown(folder)
 
     def fail(*arguments, **options):
@@ -103,8 +94,8 @@ def test_a_sweep_that_does_not_finish_leaves_the_last_one_whole(swept, step, err
     assert not differing(shown(folder), before)
 
 
-def test_a_failed_ranking_leaves_the_last_one_whole(swept, monkeypatch, capsys):
-    run_dir, folder = swept
+def test_a_failed_ranking_leaves_the_last_one_whole(copied, monkeypatch, capsys):
+    run_dir, folder = copied
     before = shown(folder)
     with monkeypatch.context() as patch:
         patch.setattr("src.sweep.finish.rank", _cannot_tell)
@@ -122,14 +113,14 @@ def _cannot_tell(*arguments, **options):
     raise UserError("its rendering cannot be told from the base's")
 
 
-def test_two_sweeps_at_once_end_with_one_whole_sweep(run_dir, finished, capsys):
+def test_two_sweeps_at_once_end_with_one_whole_sweep(run_dir, swept, capsys):
     """The other one starts and ends while this one is under way."""
-    one = run.open_sweep(run_dir, settings_of((8, 16), **FAST))
+    one = run.open_sweep(run_dir, settings_of((8, 16), **FAST | ENOUGH))
     reused = run.prepare(one)
     sweep(run_dir)
     run.score_all(one)
     run.conclude(one, reused)
-    assert not differing(*(shown(place / "sweeps" / "cartoon-low") for place in (run_dir, finished)))
+    assert not differing(*(shown(place / "sweeps" / "cartoon-low") for place in (run_dir, swept[0])))
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_before_anything_is_rendered(run_dir):

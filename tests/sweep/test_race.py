@@ -6,14 +6,13 @@ from functools import partial
 import pytest
 import yaml
 
-from src.metrics import standing
+from src.metrics import race
 from src.sweep import course
 from src.sweep.course import course_of
 from src.sweep.run import open_configured_sweeps, prepare, run_sweep, score_all, score_snapshot
 from src.tracking import read_rows
 
-from .conftest import write_run
-from .test_sweep import config_of
+from .conftest import config_of, write_run
 
 CODES = {"n_latents": 128, "gates": False}
 
@@ -22,7 +21,7 @@ CODES = {"n_latents": 128, "gates": False}
 def every_difference_counts():
     """Else two blends that hardly differ are soon known to be as good as each other."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(course, "standing", partial(standing, delta=1e-9))
+        patch.setattr(course, "race", partial(race, delta=1e-9))
         yield
 
 
@@ -74,14 +73,16 @@ def test_a_race_that_was_interrupted_goes_on(raced, close_run, tmp_path):
     run_dir = shutil.copytree(close_run, tmp_path / "first")
     one = open_configured_sweeps(config_of(run_dir, (4, 8, 16), **CODES))[0]
     prepare(one)
-    first = course_of(one).jobs()
-    assert [(s.kimg, sizes) for s, sizes in first] == [(k, [4, 8, 16]) for k in (0, 1, 2)]
-    for snapshot, sizes in first:
-        assert score_snapshot(one, snapshot, sizes) == 3
-    (snapshot, sizes), *others = course_of(one).jobs()  # the second look, of which one cell is made
-    assert course_of(one).codes == 128
-    assert sum(len(s) for _, s in [(snapshot, sizes), *others]) == raced[1]["race"]["stayed"]
-    score_snapshot(one, snapshot, sizes[:1])
+    first = course_of(one)
+    assert [(s.kimg, sizes) for s, sizes in first.jobs()] == [(k, [4, 8, 16]) for k in (0, 1, 2)]
+    for snapshot, sizes in first.jobs():
+        assert score_snapshot(one, snapshot, sizes, first.codes) == 3
+    second = course_of(one)
+    assert second.codes == 128 and len(second.pending) == raced[1]["race"]["stayed"]
+    for snapshot, sizes in first.jobs():  # as a process does that comes later than another
+        assert score_snapshot(one, snapshot, sizes, first.codes) == 0, "what is to race on is not known to it"
+    (snapshot, sizes), *_ = second.jobs()
+    score_snapshot(one, snapshot, sizes[:1], second.codes)
     assert run_sweep(run_dir, (4, 8, 16), **CODES)[1] == raced[1]
 
 

@@ -71,11 +71,13 @@ def test_a_failing_server_does_not_stop_the_run(tmp_path, capsys):
 
 
 def test_wandb_holds_the_same_rows_offline_without_asking(tmp_path, monkeypatch):
+    """Of a run whose names are longer than those that W&B takes."""
+    folder = tmp_path / ("run" * 50)
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     started = time.time()
-    tracker = open_tracker(tmp_path / "run", config={"seed": 0}, mode="auto")
+    tracker = open_tracker(folder, config={"seed": 0}, mode="auto", tags=["faces" * 20, ""])
     assert time.time() - started < 30
     assert "offline (no key" in tracker.status
     for kimg in (0.0, 1.0, 2.0):
@@ -83,7 +85,7 @@ def test_wandb_holds_the_same_rows_offline_without_asking(tmp_path, monkeypatch)
         tracker.snapshot(row, kimg, int(kimg * 1000))
     tracker.log({"loss/G": 1.25}, 2.0, 2000)
     tracker.finish()
-    (file,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
+    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     rows = [record["history"]["item"] for record in records(file) if record["type"] == "history"]
     theirs = [(r["kimg"], r["metrics/kid"], r["metrics/frechet"]) for r in rows if "metrics/kid" in r]
     ours = [(r["kimg"], r["kid"], r["frechet"]) for r in tracker.read_metrics()]

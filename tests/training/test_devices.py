@@ -1,6 +1,7 @@
 """A run on several devices is the run on one: its files, its state, how it goes on, ends and fails."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -9,17 +10,21 @@ import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from src.cli import compose_config
 from src.errors import UserError
+from src.group import Group
+from src.metrics import MetricsSettings
 from src.options import read
 from src.signals import Stopped, answer, answer_as, stop
 from src.tracking import read_rows
 from src.training import processes
 from src.training.processes import WORKER, Processes
+from src.training.run import _meets
 from src.training.settings import TrainerSettings
 from tests.scripts import begin, signalled
 from tests.training.conftest import run
@@ -162,6 +167,31 @@ def test_who_trains_may_wait_longer_than_for_the_others_to_come(monkeypatch):
     monkeypatch.setattr(processes.Processes, "_meet", lambda self: None)
     Processes(trainer(devices=2))._join(None)
     assert given["timeout"] >= timedelta(hours=12), "a sweep on a processor"
+
+
+def test_processes_that_choose_other_metrics_do_not_train_together(tmp_path):
+    """As `metrics=auto` may where the weights lie on one machine alone."""
+    facts = {"pictures": "f", "network": None}
+    theirs = {**facts, "choice of metrics": ["inception", 500], "folder": str(tmp_path), "nimg": -1}
+    asked = MetricsSettings(name="embedded", extractor="embedded", num_fakes=500)
+    second = SimpleNamespace(
+        dataset=SimpleNamespace(fingerprint="f"),
+        start=SimpleNamespace(facts={}),
+        settings=SimpleNamespace(metrics=asked),
+        processes=SimpleNamespace(group=Group(1, 2), told=lambda _: json.dumps(theirs)),
+        folder=Path(),
+        nimg=-1,
+    )
+    with pytest.raises(UserError, match="process 1 has another choice of metrics than the first: share the files"):
+        _meets(second)
+
+
+def test_threads_are_those_that_each_process_will_have(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert [Processes(trainer(devices=devices)).threads for devices in (1, 2, 4)] == [8, 4, 2]
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    assert Processes(trainer(devices=4)).threads == 8, "whoever has started them has divided"
 
 
 @pytest.mark.parametrize("variables", [TORCHRUN, SRUN])

@@ -5,16 +5,17 @@ import random
 import resource
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import src.training.run
 from src.errors import UserError
+from src.metrics import MetricsSettings
 from src.tracking import read_rows, tracker
 from src.training.checkpoint import find_checkpoint
-from src.training.snapshots import Snapshotter
+from src.training.evaluations import Evaluations
 from src.training.step import TrainingStep
 from tests.training.conftest import run, tensors
 
@@ -72,9 +73,9 @@ def test_a_run_that_was_killed_while_it_measured_measures_first(options, monkeyp
         f"snapshot.kimg=[0,0.04,{end}]" if end > 0.04 else "snapshot.kimg=[0,0.04]",
     ]
     whole = run(options, *more, "run=whole")
-    compared, trained = Snapshotter._compared, []
+    add, trained = Evaluations.add, []
     with monkeypatch.context() as patch:
-        patch.setattr(Snapshotter, "_compared", lambda *call: killed(compared, *call))
+        patch.setattr(Evaluations, "add", lambda *call: killed(add, *call))
         with pytest.raises(Killed):
             run(options, *more, "run=killed")
     step = TrainingStep.run
@@ -89,28 +90,49 @@ def test_a_run_that_was_killed_while_it_measured_measures_first(options, monkeyp
     )
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit", None])
-def test_a_damaged_evaluation_is_not_compared_with(tmp_path, capsys, damage):
-    path, values = tmp_path / "kimg.npy", np.linspace(0, 1, 8)
-    np.save(path, values)
-    if damage == "cut":
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("gone", "is missing"),
+        ("cut", "is damaged"),
+        ("bit", "does not hold the KID of its row"),
+        ("few", "does not hold the KID of its row"),
+        (None, None),
+    ],
+)
+def test_what_is_best_is_known_without_the_files_of_the_evaluations(tmp_path, capsys, damage, words):
+    """And a note says which of them is not compared with in pairs."""
+    metrics = MetricsSettings(name="embedded", extractor="embedded", num_fakes=8)
+    before, spread = Evaluations(tmp_path, metrics, seed=0), np.linspace(-0.01, 0.01, 8)
+    for name, kid in (("low", 0.1), ("high", 0.5)):
+        before.add(f"{name}.safetensors", kid + spread)
+    path = tmp_path / "evaluations/low.npy"
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
         path.write_bytes(path.read_bytes()[:-9])
     elif damage == "bit":
         flip(path, path.stat().st_size - 2, 3)
-    owner = SimpleNamespace(_pseudo_path=lambda name: path, metrics=SimpleNamespace(num_fakes=8))
-    found = Snapshotter._pseudo_values(owner, "kimg", float(values.mean()))
-    assert (found is None) == (damage is not None)
-    assert ("kimg.npy is damaged" in capsys.readouterr().out) == (damage is not None)
+    elif damage == "few":
+        np.save(path, np.full(7, 0.1))
+    after = Evaluations(tmp_path, metrics, seed=0)
+    after.restore(before.kids)
+    note = f"note       {path} {words}: no later snapshot is compared in pairs with this one\n"
+    assert capsys.readouterr().out == ("" if damage is None else note)
+    found = after.add("new.safetensors", 0.3 + spread)
+    assert found["best"] is False, "the lowest is that of the rows"
+    assert found["kid_change"] == pytest.approx(0.2 if damage is None else -0.2)
+    assert after.add("newer.safetensors", 0.05 + spread)["best"] is True
 
 
 class Killed(BaseException):
     """As good as kill -9: nobody catches it."""
 
 
-def killed(compared, self, name, found):
-    if name != "kimg-000000.00":
+def killed(add, self, snapshot, pseudo):
+    if snapshot != "kimg-000000.00.safetensors":
         raise Killed
-    return compared(self, name, found)
+    return add(self, snapshot, pseudo)
 
 
 def measured(folder):
@@ -156,3 +178,11 @@ def test_a_run_whose_folder_was_taken_over_writes_nothing_more(options, monkeypa
     assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40]
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] == 40
     assert json.loads((folder / "run.json").read_text())["checkpointed"]
+
+
+def test_a_folder_that_is_taken_over_before_training_begins_is_left_alone(options, monkeypatch, tmp_path):
+    lock = tmp_path / "lost/.training.lock"
+    monkeypatch.setattr(src.training.run, "print_header", lambda *_: (lock.rename(tmp_path / "old"), lock.touch()))
+    with pytest.raises(UserError, match="another process has taken over"):
+        run(options, "snapshot.kimg=[0.02]", "run=lost")
+    assert not (tmp_path / "lost/log.jsonl").exists() and not list((tmp_path / "lost").rglob("*.ckpt"))

@@ -1,4 +1,4 @@
-"""Runs with `metrics=fid`: what they log, what they refuse, and another extractor at the next sitting."""
+"""Runs with `metrics=fid`: what they log, what they refuse, and that the next sitting measures as the first."""
 
 import dataclasses
 
@@ -36,22 +36,28 @@ def inception(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
-def test_fid_is_logged_and_not_mixed_with_other_features(options, inception):
-    few = ["metrics.num_fakes=8", "run=fid"]
-    run(options, *few, "metrics=embedded", "snapshot.kimg=[0,0.02]")
-    folder = run(options, *inception, *few, "snapshot.kimg=[0,0.02,0.04]")
-    rows = read_rows(folder / "metrics.jsonl")
-    assert ["fid" in row for row in rows] == [False, False, True]
-    assert ["frechet" in row for row in rows] == [True, True, False]
-    protocol = rows[-1]["protocol"]
+def test_a_run_is_measured_in_one_way_and_a_fork_in_another(options, inception):
+    few = ["metrics.num_fakes=8", "run=mine"]
+    source = run(options, *few, "metrics=embedded", "snapshot.kimg=[0,0.02]")
+    with pytest.raises(UserError, match=r"metrics\.extractor was 'embedded', now 'inception'; give .* or resume=fork"):
+        run(options, *inception, *few, "snapshot.kimg=[0,0.02,0.04]")
+    with pytest.raises(UserError, match=r"metrics\.num_fakes was 8, now 9"):
+        run(options, "metrics=auto", "metrics.num_fakes=9", "run=mine", "snapshot.kimg=[0,0.02,0.04]")
+    before = read_rows(source / "metrics.jsonl")
+    fork = run(options, *inception, *few, "resume=fork", "snapshot.kimg=[0.04]")
+    assert read_rows(source / "metrics.jsonl") == before and [row["nimg"] for row in before] == [0, 20]
+    (row,) = read_rows(fork / "metrics.jsonl")
+    assert "fid" in row and "frechet" not in row and row["best"] is True
+    protocol = row["protocol"]
     assert protocol["extractor"] == "inception" and inception[-1].endswith(protocol["extractor_sha256"])
     assert (protocol["resizer"], protocol["n_fake"], protocol["n_real"]) == ("in-torchscript-file", 8, 24)
-    assert rows[-1]["kid"] > rows[0]["kid"] and rows[-1]["best"] is True  # the first of its series
-    report = (folder / "report.html").read_text()
-    assert ">FID</th>" in report and "Fréchet (embedded)" in report and report.count(">lowest KID<") == 1
-    assert "2 earlier evaluations were measured in another way" in report
-    with pytest.raises(UserError, match=r"snapshot\.keep_best=2 compares KIDs"):
-        run(options, "metrics=embedded", *few, "snapshot.kimg=[0,0.02,0.04,0.06]", "snapshot.keep_best=2")
+    assert ">FID</th>" in (fork / "report.html").read_text()
+    assert run(options, *inception, *few, "resume=fork", "snapshot.kimg=[0.06]") == fork
+    assert run(options, "metrics=auto", "run=mine", "snapshot.kimg=[0.04]") == source
+    for folder, nimgs in ((fork, [40, 60]), (source, [0, 20, 40])):
+        first, *others = rows = read_rows(folder / "metrics.jsonl")
+        assert [row["nimg"] for row in rows] == nimgs
+        assert all(row["protocol"] == first["protocol"] for row in others)
 
 
 def test_without_weights_nothing_is_begun(options, tmp_path, monkeypatch):

@@ -20,8 +20,8 @@ def left(folder):
     return sorted(int(path.stem.removeprefix("kimg-")) for path in folder.glob("kimg-*"))
 
 
-def prune(folder, *, kids=KIDS, keep_best=None, max_gb=None, beside=None):
-    return prune_snapshots(folder, kids, keep_best=keep_best, max_gb=max_gb, beside=beside)
+def prune(folder, *, kids=KIDS, keep_best=None, max_gb=None, **more):
+    return prune_snapshots(folder, kids, keep_best=keep_best, max_gb=max_gb, **more)
 
 
 def test_nothing_goes_without_a_limit(folder):
@@ -33,6 +33,11 @@ def test_the_best_stay_beside_the_first_and_the_last_two(folder):
     assert prune(folder, keep_best=1) == ["kimg-1.safetensors"]
     assert left(folder) == [0, 2, 3, 4]
     assert (folder / "notes.txt").exists()
+
+
+def test_what_the_sweep_recommends_stays(folder):
+    assert prune(folder, keep_best=1, chosen="kimg-1") == []
+    assert prune(folder, max_gb=1e-9, chosen="kimg-1") == []
 
 
 def test_the_budget_takes_the_worst_first_and_never_the_best_the_first_or_the_last_two(folder):

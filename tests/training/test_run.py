@@ -47,7 +47,7 @@ def test_two_and_two_is_four(options):
     assert len(rows[0]) == 4
 
 
-def test_what_a_run_writes(options, tiny_network):
+def test_what_a_run_writes(options, tiny_network, capsys):
     folder = run(options, "snapshot.kimg=[0,0.02]", "run=files", "metrics=embedded", "metrics.num_fakes=16")
     for name in ("config.yaml", "run.json", "reals.jpg", "log.jsonl", "checkpoints/last.ckpt", "report.html"):
         assert (folder / name).is_file(), name
@@ -68,6 +68,8 @@ def test_what_a_run_writes(options, tiny_network):
     assert networks.meta["kimg"] == 0
     facts = json.loads((folder / "run.json").read_text())
     assert facts["dataset"]["num_images"] == 24
+    said = capsys.readouterr().out
+    assert "\ncost       a snapshot features of 16 pictures (" in said and "the first those of 48 pictures (" in said
 
 
 def test_a_run_can_start_from_another(options, tmp_path):
@@ -150,7 +152,7 @@ def test_a_resumed_run_remembers_its_evaluations(options, monkeypatch):
     run(options, *usual, "snapshot.keep_best=1", "snapshot.kimg=[0.1]")
     kept = sorted(path.stem for path in (folder / "snapshots").iterdir())
     assert kept == ["kimg-000000.00", "kimg-000000.08", "kimg-000000.10"]
-    with pytest.raises(UserError, match=r"keep_best=1 compares KIDs, and kimg-.* measured with other features"):
+    with pytest.raises(UserError, match=r"made by another configuration: metrics\.psi was 1\.0, now 0\.5; give"):
         run(options, *usual, "metrics.psi=0.5", "snapshot.keep_best=1", "snapshot.kimg=[0.12]")
 
 

@@ -17,7 +17,7 @@ from src.data import open_dataset
 from src.errors import UserError
 from src.files import MACHINE, remove_partials
 from src.tracking import read_rows
-from src.training.identity import open_run_folder
+from src.training.run_folder import find_run_folder
 from src.training.step import TrainingStep
 from tests.scripts import begin, start
 from tests.training.conftest import run
@@ -112,7 +112,7 @@ def test_automatic_names_count_what_a_network_is_and_not_where_it_lies(picture_f
 
     def name(*options, parent="a" * 64):
         config = compose_config("train", [f"paths.runs={tmp_path}", *options])
-        return open_run_folder(config, dataset, parent).name
+        return find_run_folder(config, dataset, parent).path.name
 
     assert name("pretrained=none", "model=tiny", parent=None).startswith("demo-none-")
     one = name("pretrained=file", "pretrained.source=x.pkl")

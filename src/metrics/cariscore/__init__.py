@@ -6,16 +6,15 @@ from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
 from .detectors import Detector, choose_detector, open_detector
 from .faces import MIN_PX, Faces, locate, shrunk
 from .gates import Gate
-from .race import Race, Standing, level_of_a_look, looks, race, standing
+from .race import level_of_a_look, looks, race
 from .ranking import rank_blends
-from .references import Judge, Judged, References, Rows
-from .score import DIRECTIONS, CariScore, Places, exponents, measure, open_axes
+from .references import Judge, References, Rows
+from .score import CariScore, Places, exponents, measure, open_axes
 from .sentence import recommendation, remark, too_few_codes
-from .trust import Trust, check_detector
+from .trust import check_detector
 
 __all__ = [
     "DELTA",
-    "DIRECTIONS",
     "LEVEL",
     "MIN_CODES",
     "MIN_PX",
@@ -29,16 +28,12 @@ __all__ = [
     "Faces",
     "Gate",
     "Judge",
-    "Judged",
     "Named",
     "Note",
     "Place",
     "Places",
-    "Race",
     "References",
     "Rows",
-    "Standing",
-    "Trust",
     "check_detector",
     "choose_detector",
     "combine",
@@ -58,6 +53,5 @@ __all__ = [
     "recommendation",
     "remark",
     "shrunk",
-    "standing",
     "too_few_codes",
 ]

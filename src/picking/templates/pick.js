@@ -30,7 +30,7 @@ const answer=choice=>once(async()=>{
 async function result(){
  const found=(await ask('result')).result;
  if(!found)return;
- for(const id of ['sentence','recommendation','others','command'])$(id).textContent=found[id];
+ for(const id of ['sentence','recommendation','codes','others','command'])$(id).textContent=found[id];
  fill('before',found.original);fill('after',found.faces);$('after').parentElement.hidden=!found.faces.length;
  turn(false,true,false)}
 const undo=()=>once(async()=>{if(state.undo)show(await ask('undo'))});

@@ -1,0 +1,54 @@
+"""Several processes that run the same command: each face is projected once, and one of them makes the results."""
+
+import threading
+import time
+from dataclasses import replace
+
+from src.caricature.run import caricature
+from src.lock import attempt
+from src.projection import projector
+
+
+def in_thread(work):
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def times(folder, pattern):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob(pattern)}
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_another_process_is_at_is_left_to_it_and_taken_up_where_it_fails(settings, run_dir, capsys, monkeypatch):
+    batches, project = [], projector._project_batch
+    monkeypatch.setattr(projector, "_project_batch", lambda *a: batches.append(len(a[1])) or project(*a))
+    folder = settings.out / "codes"
+    folder.mkdir(parents=True)
+    with attempt(folder / ".person-01.lock"):
+        ours = in_thread(lambda: caricature(settings))
+        until(lambda: "waiting for another process that projects person-01" in capsys.readouterr().out)
+        assert sorted(times(folder, "*.npy")) == ["person-00.npy", "person-02.npy"]
+    ours.join(60)
+    assert sorted(times(folder, "*.npy")) == ["person-00.npy", "person-01.npy", "person-02.npy"]
+    assert batches == [2, 1] and not list(folder.glob(".*.lock"))
+
+
+def test_who_comes_second_does_not_render_again_what_is_the_same(settings, run_dir, capsys):
+    first = caricature(settings)
+    written = times(first.folder, "caricatures/*.png")
+    for changes, said in (({}, "rendered   by another"), ({"feather": 0.3}, "rendering  3 faces")):
+        with attempt(first.folder / ".results.lock"):
+            second = in_thread(lambda changes=changes: caricature(replace(settings, **changes)))
+            time.sleep(2.5)  # a sign of life of the first
+            assert second.is_alive()
+        capsys.readouterr()
+        second.join(60)
+        assert said in capsys.readouterr().out
+        assert (times(first.folder, "caricatures/*.png") == written) == (not changes)
