@@ -2,9 +2,9 @@
 
     python -m experiments.speed.fid --preset 256e --ada PATH --ours fp32 bf16 --batch 8 --out OUT
 
-Extractors are this project's shipped one and the Inception network of FID with random weights: its speed is that of the
-trained one, its features mean nothing. A peer generates (latent to uint8 picture) and does no more: its own Inception
-is a file that is not part of its checkout.
+Extractors are this project's shipped one, and with random weights the Inception network of FID and DINOv2: their speed
+is that of the trained ones, their features mean nothing. A peer generates (latent to uint8 picture) and does no more:
+its own Inception is a file that is not part of its checkout.
 """
 
 import argparse
@@ -17,24 +17,35 @@ from torch import Tensor
 
 from src.data import to_uint8
 from src.metrics import get_extractor
+from src.metrics.dinov2 import VisionTransformer, dinov2_extractor
 from src.metrics.inception import FidInception
-from src.metrics.inception_extractor import InceptionExtractor
+from src.metrics.inception_extractor import inception_extractor
+from src.metrics.network_extractor import NetworkExtractor
 
 from .common import Builder, Contender, Part, measure, report
 from .options import add_options, prepare
 from .peers import Peer, frozen, peers_of
 from .shapes import PRESETS, Shape, Variant, clamp_of, our_generator
 
-EXTRACTORS = ("embedded", "inception")
+EXTRACTORS = ("embedded", "inception", "dinov2")
 
 
-def random_inception(device: str) -> InceptionExtractor:
+def random_dinov2(device: str) -> NetworkExtractor:
+    """The extractor with the network's initial weights."""
+    network = VisionTransformer().eval().requires_grad_(False).to(device)
+    return dinov2_extractor(network, sha256="random", device=torch.device(device))
+
+
+def random_inception(device: str) -> NetworkExtractor:
     """The extractor with the network's initial weights, laid out as the loaded one's."""
     network = FidInception().eval().requires_grad_(False)
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return InceptionExtractor(network.to(device), sha256="random", resizer="tf1", device=torch.device(device))
+    return inception_extractor(network.to(device), sha256="random", resizer="tf1", device=torch.device(device))
+
+
+RANDOM = {"inception": random_inception, "dinov2": random_dinov2}
 
 
 def our_contender(variant: Variant, shape: Shape, args: argparse.Namespace) -> Contender:
@@ -49,7 +60,7 @@ def our_contender(variant: Variant, shape: Shape, args: argparse.Namespace) -> C
     with variant.active(shape, args.device, G.synthesis):
         pictures = generate()
     for name in args.extractors:
-        extract: Any = random_inception(args.device) if name == "inception" else get_extractor(name)
+        extract: Any = RANDOM[name](args.device) if name in RANDOM else get_extractor(name)
         runs[name] = partial(extract, pictures)
         runs[f"generate + {name}"] = partial(_generate_and_extract, generate, extract)
     parts = {name: Part(variant.wrap(run, shape, args.device, G.synthesis), args.batch) for name, run in runs.items()}

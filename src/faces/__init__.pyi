@@ -1,4 +1,5 @@
 from .align import AlignedFace as AlignedFace, Frame as Frame, align_face as align_face, ffhq_quad as ffhq_quad
+from .detectors import open_detector as open_detector
 from .dlib_landmarks import DlibLandmarks as DlibLandmarks
 from .face import Face as Face, LandmarkProvider as LandmarkProvider
 from .fan_landmarks import FaceAlignmentLandmarks as FaceAlignmentLandmarks

@@ -5,6 +5,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -19,9 +20,8 @@ from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import expanded
 from ..options import OptionError
 from .align import LEFT_EYE, MOUTH_CORNERS, NUM_LANDMARKS, RIGHT_EYE
-from .dlib_landmarks import DlibLandmarks
+from .detectors import DETECTORS, open_detector
 from .face import Face, LandmarkProvider
-from .fan_landmarks import FaceAlignmentLandmarks
 from .photos import NOT_PICTURES
 
 SUFFIXES = (".json", ".npy", ".txt")
@@ -128,7 +128,7 @@ def open_landmarks(
 
     Args:
         choice: `"auto"` (for each picture its landmark file where there is one, face-alignment for the others),
-            `"face-alignment"`, `"dlib"`, `"files"` (beside the pictures), or a folder or zip of landmark files.
+            the name of a detector, `"files"` (beside the pictures), or a folder or zip of landmark files.
         photos: the photographs.
         device: of the detector.
         weights_folder: where its weights lie and come from.
@@ -137,13 +137,12 @@ def open_landmarks(
         UserError: when it cannot be opened.
     """
     if choice == "auto":
-        return AutoLandmarks(photos, lambda: FaceAlignmentLandmarks(device=device, weights_folder=weights_folder))
+        detector = partial(open_detector, "face-alignment", device=device, weights_folder=weights_folder)
+        return AutoLandmarks(photos, detector)
     if choice == "files":
         return _beside(photos)
-    if choice == "face-alignment":
-        return FaceAlignmentLandmarks(device=device, weights_folder=weights_folder)
-    if choice == "dlib":
-        return DlibLandmarks(weights_folder=weights_folder)
+    if choice in DETECTORS:
+        return open_detector(choice, device=device, weights_folder=weights_folder)
     return _elsewhere(choice)
 
 
@@ -161,7 +160,7 @@ def _elsewhere(choice: str) -> FileLandmarks:
     path = expanded(choice)
     if not path.exists():
         raise UserError(
-            f"faces.landmarks={choice}: neither auto, files, face-alignment or dlib, nor a folder of landmark files"
+            f"faces.landmarks={choice}: neither auto, files, {', '.join(DETECTORS)}, nor a folder of landmark files"
         )
     if not path.is_dir() and not is_zipfile(path):
         raise UserError(f"faces.landmarks={choice}: neither a folder nor a zip of landmark files")

@@ -20,7 +20,6 @@ from .cariscore import (
     locate as locate,
     looks as looks,
     open_axes as open_axes,
-    open_detector as open_detector,
     prices as prices,
     race as race,
     rank_blends as rank_blends,
@@ -46,4 +45,4 @@ from .extractors import (
 )
 from .kid import KernelDistance as KernelDistance, error_of as error_of, lowest as lowest
 from .lpips import load_lpips as load_lpips, lpips_is_on_disk as lpips_is_on_disk
-from .settings import MetricsSettings as MetricsSettings
+from .settings import FRECHET_NAMES as FRECHET_NAMES, MetricsSettings as MetricsSettings

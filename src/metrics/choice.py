@@ -15,9 +15,14 @@ from .extractors import EMBEDDED_SHA256
 from .settings import EXTRACTORS, Features, MetricsSettings
 
 FID_PX = 128  # smaller pictures are mostly what Inception's enlargement makes of them
-#: Pictures that are usual with features; of Inception's 2048, more, so that the fakes' covariance has full rank.
-NUM_FAKES: dict[Features, int] = {"inception": 5000, "embedded": 1000}
-NUM_FAKES_CPU = 500  # on Inception's features
+#: Pictures that are usual: more than there are features, so that the fakes' covariance has full rank.
+NUM_FAKES: dict[Features, int] = {"inception": 5000, "dinov2": 5000, "embedded": 1000}
+NUM_FAKES_CPU: dict[Features, int] = {**NUM_FAKES, "inception": 500, "dinov2": 100}  # about a minute or two
+WHAT: dict[Features, str] = {
+    "inception": "FID and KID on Inception's features",
+    "dinov2": "FD-DINOv2 and KID on DINOv2's features",
+    "embedded": "KID on the shipped features",
+}
 #: Options by what a protocol calls them.
 RECORDED = {"extractor": "extractor", "num_fakes": "n_fake", "psi": "psi"}
 
@@ -54,11 +59,10 @@ def choose_metrics(
     if count is None and before is not None and before["extractor"] == extractor:
         count = before["n_fake"]
     elif count is None:
-        count = NUM_FAKES_CPU if extractor == "inception" and device.type == "cpu" else NUM_FAKES[extractor]
+        count = (NUM_FAKES_CPU if device.type == "cpu" else NUM_FAKES)[extractor]
     name = next((name for name, usual in EXTRACTORS.items() if usual == extractor), extractor)
     chosen = replace(settings, name=name, extractor=extractor, num_fakes=count)
-    what = {"inception": "FID and KID on Inception's features", "embedded": "KID on the shipped features"}[extractor]
-    words = f"{what}, {count} pictures ({why})"
+    words = f"{WHAT[extractor]}, {count} pictures ({why})"
     if before is not None and not changed_metrics(chosen, before):
         words = before.get("chosen", words)
     return chosen, words
@@ -102,4 +106,6 @@ def _sha256(settings: MetricsSettings, extractor: str) -> str | None:
     """Of the weights that an extractor is to have; None where it is not known beforehand."""
     if extractor == "embedded":
         return EMBEDDED_SHA256
+    if extractor == "dinov2":
+        return None
     return published.INCEPTION.sha256 if settings.weights_sha256 is None else settings.weights_sha256.lower()

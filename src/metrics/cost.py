@@ -6,7 +6,7 @@ from .evaluator import MAX_REALS
 from .settings import Features, MetricsSettings
 
 #: Seconds of one core of a processor for the features of a picture of 256 px, as measured (experiments/fid).
-CORE_SEC: dict[Features, float] = {"inception": 0.13, "embedded": 0.0018}
+CORE_SEC: dict[Features, float] = {"inception": 0.13, "dinov2": 1.3, "embedded": 0.0018}
 
 
 def evaluation_cost(settings: MetricsSettings, num_reals: int, device: torch.device) -> str:

@@ -2,7 +2,7 @@
 
 `embedded` is a small network of this project, shipped with it, so that every number can be computed offline. Its
 numbers compare snapshots of one run with each other; they are not comparable with published FID or KID. `inception` is
-the network that FID is defined on; its weights are a file of another project.
+the network that FID is defined on, `dinov2` one that knows photographs better; their weights are files of others.
 """
 
 import functools
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import file_sha256
+from .dinov2 import load_dinov2
 from .inception_extractor import load_inception
 from .pictures import check_uint8
 
@@ -30,7 +31,7 @@ class FeatureExtractor(Protocol):
     """What metrics ask of an extractor."""
 
     name: str  # as in `metrics.extractor=`
-    frechet_name: str  # what the Fréchet distance of its features is called: `"fid"` for Inception's alone
+    frechet_name: str  # what the Fréchet distance of its features is called: `"fid"` is Inception's alone
     sha256: str  # of its weights
     resizer: str  # how pictures are brought to its input size
     num_features: int  # length of a feature vector
@@ -147,11 +148,11 @@ def get_extractor(
     """Return an extractor by name, loaded once.
 
     Args:
-        name: `"embedded"` or `"inception"`.
+        name: `"embedded"`, `"inception"` or `"dinov2"`.
         weights: of `"inception"`: `"published"`, or `"nvidia"` for the TorchScript file.
         weights_sha256: of that TorchScript file.
         device: where it runs.
-        weights_folder: where the weights of `"inception"` lie and come from.
+        weights_folder: where published weights lie and come from.
 
     Raises:
         UserError: for a name that this version does not have, or when its weights cannot be had.
@@ -161,4 +162,6 @@ def get_extractor(
             return EmbeddedExtractor(device)
         if name == "inception":
             return load_inception(weights, weights_sha256, torch.device(device), weights_folder)
-    raise UserError(f"metrics.extractor={name}: there are embedded and inception")
+        if name == "dinov2":
+            return load_dinov2(torch.device(device), weights_folder)
+    raise UserError(f"metrics.extractor={name}: there are embedded, inception and dinov2")

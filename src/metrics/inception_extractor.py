@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..device import float32_in
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..files import file_sha256
@@ -22,43 +21,15 @@ from ..options import read
 from ..weights import load_matching, read_state_dict
 from . import published
 from .inception import INPUT_PX, NUM_FEATURES, UNUSED_TENSORS, FidInception
-from .pictures import check_uint8
+from .network_extractor import NetworkExtractor
 from .settings import MetricsSettings
 
-BATCH = 32
-Network = Callable[[Tensor], Tensor]
 
-
-class InceptionExtractor:
-    """A network of 2048 features as a `FeatureExtractor`; it runs in float32, without TF32.
-
-    Args:
-        network: maps uint8 `[N, 3, H, W]` to `[N, 2048]`, resizing by itself.
-        sha256: of its weights.
-        resizer: name of its resize.
-        device: where it is.
-    """
-
-    name = "inception"
-    frechet_name = "fid"
-    num_features = NUM_FEATURES
-
-    def __init__(self, network: Network, *, sha256: str, resizer: str, device: torch.device) -> None:
-        self.network, self.sha256, self.resizer, self.device = network, sha256, resizer, device
-
-    @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Tensor:
-        """Map uint8 `[N, 3, H, W]` to float32 `[N, 2048]` on the CPU.
-
-        Raises:
-            ValueError: for anything but uint8 pictures.
-        """
-        check_uint8(images)
-        parts = [torch.zeros([0, self.num_features])]
-        with float32_in(tf32=False):
-            for part in images.split(BATCH) if len(images) else ():
-                parts.append(self.network(part.to(self.device)).float().cpu())
-        return torch.cat(parts)
+def inception_extractor(
+    network: Callable[[Tensor], Tensor], *, sha256: str, resizer: str, device: torch.device
+) -> NetworkExtractor:
+    """The extractor of a network, whichever file it comes from."""
+    return NetworkExtractor("inception", "fid", network, NUM_FEATURES, sha256, resizer, device)
 
 
 def load_inception(
@@ -66,7 +37,7 @@ def load_inception(
     weights_sha256: str | None,
     device: torch.device,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
-) -> InceptionExtractor:
+) -> NetworkExtractor:
     """Load the extractor.
 
     Args:
@@ -85,11 +56,11 @@ def load_inception(
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         network = network.eval().requires_grad_(False).to(device)
         sha256 = published.INCEPTION.sha256 or file_sha256(path)
-        return InceptionExtractor(network, sha256=sha256, resizer=f"tf1-bilinear-{INPUT_PX}", device=device)
+        return inception_extractor(network, sha256=sha256, resizer=f"tf1-bilinear-{INPUT_PX}", device=device)
     return _load_torchscript(chosen.weights_sha256, device, weights_folder)
 
 
-def _load_torchscript(sha256: str, device: torch.device, weights_folder: WeightsFolder) -> InceptionExtractor:
+def _load_torchscript(sha256: str, device: torch.device, weights_folder: WeightsFolder) -> NetworkExtractor:
     path = weights_folder.fetch(dataclasses.replace(published.INCEPTION_NVIDIA, sha256=sha256.lower()))
     script = _read_torchscript(path, device)
 
@@ -99,7 +70,7 @@ def _load_torchscript(sha256: str, device: torch.device, weights_folder: Weights
             raise UserError(f"{path} gives {list(features.shape)} for {len(images)} pictures, not [N, {NUM_FEATURES}]")
         return features
 
-    return InceptionExtractor(network, sha256=sha256.lower(), resizer="in-torchscript-file", device=device)
+    return inception_extractor(network, sha256=sha256.lower(), resizer="in-torchscript-file", device=device)
 
 
 def _read_torchscript(path: Path, device: torch.device) -> torch.jit.ScriptModule:

@@ -22,6 +22,12 @@ INCEPTION_NVIDIA = RemoteFile(
     urls=("https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",),
     licence="Apache-2.0 for the network, from TensorFlow; NVIDIA states none for its file",
 )
+#: DINOv2's ViT-L/14. Nobody publishes its sha256; that of the file at hand travels with numbers.
+DINOV2 = RemoteFile(
+    name="dinov2_vitl14_pretrain.pth",
+    urls=("https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",),
+    licence="Apache-2.0",
+)
 #: ImageNet classification, from torchvision.
 VGG16 = RemoteFile(
     name="vgg16-397923af.pth",

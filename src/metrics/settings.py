@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 from ..options import Count, Options, Range, matching
 from .published import INCEPTION_NVIDIA
 
-Features = Literal["embedded", "inception"]
-EXTRACTORS = {"auto": "auto", "fid": "inception", "embedded": "embedded", "none": None}  # of each choice
+Features = Literal["embedded", "inception", "dinov2"]
+#: The Fréchet distances on features, by what a row of `metrics.jsonl` calls them.
+FRECHET_NAMES = {"fid": "FID", "fd_dinov2": "FD-DINOv2", "frechet": "Fréchet (embedded)"}
+#: Of each choice.
+EXTRACTORS = {"auto": "auto", "fid": "inception", "dinov2": "dinov2", "embedded": "embedded", "none": None}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data import DatasetSettings, open_configured_dataset
 from ..errors import UserError
+from ..fetch import WeightsFolder
 from ..metrics import Axis, References, check_detector, choose_detector, open_axes, shrunk
 from ..networks import Generator
 from ..options import read
@@ -64,7 +65,9 @@ class Cartoons:
     reason: str | None = None  # why they do; None where they do not
 
 
-def measure_references(base: Tensor, cartoons: Cartoons, landmarks: str, direction: str) -> SweepReferences:
+def measure_references(
+    base: Tensor, cartoons: Cartoons, landmarks: str, direction: str, weights_folder: WeightsFolder
+) -> SweepReferences:
     """Choose a detector and measure both references.
 
     Args:
@@ -72,8 +75,9 @@ def measure_references(base: Tensor, cartoons: Cartoons, landmarks: str, directi
         cartoons: the cartoons.
         landmarks: which detector, see `choose_detector`.
         direction: of the blends.
+        weights_folder: where detectors' weights lie and come from.
     """
-    detector = choose_detector(landmarks, base, cartoons.images)
+    detector = choose_detector(landmarks, base, cartoons.images, weights_folder=weights_folder)
     trust = check_detector(detector.base, detector.cartoons, detector.provider)
     identity = detector.provider.identity("")
     digest = hashlib.sha256(identity.encode() + cartoons.images.numpy().tobytes())

@@ -16,9 +16,10 @@ import torch
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..faces import open_detector
 from ..files import remove_partials
 from ..lock import Claim, attempt, exclusive
-from ..metrics import Judge, open_detector, shrunk
+from ..metrics import Judge, shrunk
 from ..networks import UNRELATED, kinship
 from ..options import read
 from ..runs import Snapshot, find_run
@@ -125,7 +126,9 @@ def _measure_references(sweep: Sweep) -> None:
         return
     base = torch.cat([shrunk(part).cpu() for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
     cartoons = find_cartoons(sweep.run_dir, sweep.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
-    references = measure_references(base, cartoons, protocol["landmarks"], protocol["direction"])
+    references = measure_references(
+        base, cartoons, protocol["landmarks"], protocol["direction"], sweep.settings.weights
+    )
     write_references(table.features_path(key), table.picture_path(key), references, base)
 
 
@@ -189,7 +192,11 @@ def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: i
         )
     references, table = sweep.references, sweep.table
     judge = Judge(references.measured.first(codes))
-    provider = open_detector(references.facts["landmarks"]["name"], G.mapping.w_avg.device)
+    provider = open_detector(
+        references.facts["landmarks"]["name"],
+        device=str(G.mapping.w_avg.device),
+        weights_folder=sweep.settings.weights,
+    )
     collectors: dict[int, Collector] = {}
     for r in missing:
         key = sweep.key(snapshot, r, before)

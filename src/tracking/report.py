@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ..errors import UserError
 from ..files import write_text
-from ..metrics import MEASURE
+from ..metrics import FRECHET_NAMES, MEASURE
 from ..runs import RANKING, finished_sweeps, recommending_sweep
 from .charts import heat_map, is_wide, line_chart, shape_rendering
 from .choice import choice_of
@@ -17,7 +17,6 @@ from .page import TEMPLATES, render_page
 from .tracker import kid_band, read_rows
 
 Row = Mapping[str, Any]
-FRECHET_NAMES = {"fid": "FID", "frechet": "Fréchet (embedded)"}  # by key in metrics.jsonl
 SHOWN_BAD = 40
 OTHER_SCORE = "Ranked by an earlier score that does not compare with that of today: run sweep.py again for its numbers."
 SHEET_ROW = 4  # faces in a row of a sheet of many

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import append_lines, write_text
+from ..metrics import FRECHET_NAMES
 from ..runs import RUN_JSON
 from .artifacts import snapshot_alias, snapshots_artifact
 from .wandb_record import TRAINING, WandbRecord, known_run
@@ -23,10 +24,8 @@ LOG, METRICS = "log.jsonl", "metrics.jsonl"
 #: Columns of W&B's table of snapshots beside the picture, by what a row of `metrics.jsonl` calls them.
 COLUMNS = {
     "kimg": "kimg",
-    "fid": "FID",
-    "fid_bias": "bias of FID",
-    "frechet": "Fréchet (embedded)",
-    "frechet_bias": "bias of Fréchet",
+    **FRECHET_NAMES,
+    **{f"{key}_bias": f"bias of {name}" for key, name in FRECHET_NAMES.items()},
     "kid": "KID",
     "kid_error": "KID ±",
     "precision": "precision",

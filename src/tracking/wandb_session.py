@@ -13,6 +13,8 @@ from urllib.parse import urlparse
 
 import requests
 
+from ..metrics import FRECHET_NAMES
+
 PROJECT = "caricature"
 PROBE_TIMEOUT_SEC = 3.0
 FINISH_TIMEOUT_SEC = 30.0  # for what is left to upload when a run ends; the next sitting sends the rest
@@ -102,7 +104,7 @@ class WandbSession:
             raise
         run.define_metric("kimg")
         run.define_metric("*", step_metric="kimg")
-        for name in ("kid", "fid", "frechet"):
+        for name in ("kid", *FRECHET_NAMES):
             run.define_metric(f"metrics/{name}", step_metric="kimg", summary="min")
         return run
 

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import UserError
 from ..exits import with_errors_as_lines
 from ..files import write_text
+from ..metrics import FRECHET_NAMES
 from ..options import Options, read
 from ..runs import RUN_JSON, PathsSettings, RunName, find_run
 from .artifacts import group_of
@@ -26,7 +27,7 @@ WRITTEN = "workspace.json"
 LINES = {
     "Which snapshot": {
         "KID, with its standard error": ["metrics/kid", "metrics/kid_low", "metrics/kid_high"],
-        "FID, or Fréchet distance": ["metrics/fid", "metrics/frechet"],
+        "FID, or Fréchet distance": [f"metrics/{name}" for name in FRECHET_NAMES],
         "Precision and recall": ["metrics/precision", "metrics/recall"],
         "Memorisation": ["metrics/memorisation"],
     },

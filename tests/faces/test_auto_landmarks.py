@@ -40,7 +40,7 @@ class Detector:
 
 @pytest.fixture
 def detector(monkeypatch):
-    monkeypatch.setattr("src.faces.landmarks.FaceAlignmentLandmarks", Detector)
+    monkeypatch.setattr("src.faces.detectors.FaceAlignmentLandmarks", Detector)
     monkeypatch.setattr(Detector, "opened", 0)
     monkeypatch.setattr(Detector, "asked", [])
     return Detector

@@ -13,7 +13,7 @@ from src.faces import NetworkLandmarks
 from src.generate.run import generate
 from src.metrics import Evaluator, Judge, locate
 from src.metrics.cariscore import References
-from src.metrics.inception_extractor import InceptionExtractor
+from src.metrics.inception_extractor import inception_extractor
 from src.projection import project, projector, tune
 from src.projection.schedule import ProjectionSettings
 from src.sweep.run import run_sweep
@@ -59,12 +59,12 @@ def test_evaluation(pretended):
         return images.float()[:, :, ::4, ::4].flatten(1) @ weight
 
     reals = [(x, None) for x in pictures(8, 16)]
-    for extractor in (InceptionExtractor(network, sha256="0", resizer="none", device=CUDA), "embedded"):
+    for extractor in (inception_extractor(network, sha256="0", resizer="none", device=CUDA), "embedded"):
         fakes = [(G(torch.randn([4, 8], device=CUDA)) * 127.5 + 128).clamp(0, 255).to(torch.uint8) for _ in range(2)]
         row = Evaluator(extractor, reals, seed=0).evaluate(fakes, psi=1.0).row
         assert isinstance(row["kid"], float) and row["protocol"]["float32"] == "ieee"
     assert pretended.waiting() <= {
-        "metrics/inception_extractor.py:__call__",
+        "metrics/network_extractor.py:__call__",
         "metrics/extractors.py:__call__",
         "metrics/extractors.py:__init__",
         "metrics/extractors.py:<listcomp>",  # the reals, which lie on the host

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from src.cli import CONF
 from src.data import save_png
-from src.faces import Face
+from src.faces import Face, detectors as opened
 from src.metrics.cariscore import detectors, faces
 from src.networks import Generator
 from src.options import read
@@ -124,8 +124,8 @@ class PlainLandmarks:
 
 def take_plain_landmarks(patch: pytest.MonkeyPatch) -> None:
     """Random networks draw no faces that a detector would find."""
-    patch.setitem(detectors._OPEN, "network", PlainLandmarks)
-    patch.setattr(detectors, "NetworkLandmarks", PlainLandmarks)
+    for module in (detectors, opened):
+        patch.setattr(module, "NetworkLandmarks", PlainLandmarks)
     patch.setattr(faces, "DETECTOR_PX", RESOLUTION)  # no need to enlarge pictures for it
 
 

@@ -3,7 +3,7 @@
 from .axis import Axis, AxisName, Named, Place
 from .comparison import LEVEL, Comparison, combine, compare, joint
 from .decision import DELTA, MIN_CODES, Cell, Decision, Note, decide, prices
-from .detectors import Detector, choose_detector, open_detector
+from .detectors import Detector, choose_detector
 from .faces import MIN_PX, Faces, locate, shrunk
 from .gates import Gate
 from .race import level_of_a_look, looks, race
@@ -46,7 +46,6 @@ __all__ = [
     "looks",
     "measure",
     "open_axes",
-    "open_detector",
     "prices",
     "race",
     "rank_blends",

@@ -5,22 +5,16 @@ portraits that it was trained on; else face-alignment, else dlib, as far as they
 network again where nothing else is: it finds a photograph's face, though not its shape as well.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ...errors import UserError
-from ...faces import DlibLandmarks, FaceAlignmentLandmarks, LandmarkProvider, NetworkLandmarks
+from ...faces import LandmarkProvider, NetworkLandmarks, open_detector
+from ...fetch import DEFAULT_FOLDER, WeightsFolder
 from .faces import Faces, locate
 
 MIN_FOUND = 0.5  # of a reference's faces; what is missed is left out of it
-_OPEN: dict[str, Callable[..., LandmarkProvider]] = {
-    "network": NetworkLandmarks,
-    "face-alignment": FaceAlignmentLandmarks,
-    "dlib": DlibLandmarks,
-}
 
 
 @dataclass(frozen=True)
@@ -37,28 +31,16 @@ class Detector:
         return locate(images, self.provider)
 
 
-def open_detector(name: str, device: torch.device | str = "cpu") -> LandmarkProvider:
-    """Open a detector by its name.
-
-    Args:
-        name: which.
-        device: where it is to run, if it can; dlib's runs on the host.
-
-    Raises:
-        UserError: for an unknown name, or when it cannot be had.
-    """
-    if name not in _OPEN:
-        raise UserError(f"landmarks={name}: choose auto, {', '.join(_OPEN)}")
-    return _OPEN[name]() if name == "dlib" else _OPEN[name](device=str(device))
-
-
-def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tensor) -> Detector:
+def choose_detector(
+    choice: str | LandmarkProvider, base: Tensor, cartoons: Tensor, *, weights_folder: WeightsFolder = DEFAULT_FOLDER
+) -> Detector:
     """Open a detector and find the references' faces.
 
     Args:
         choice: `"auto"`, a name, or a provider.
         base: the base's pictures, uint8 `[N, 3, H, W]`.
         cartoons: the cartoons'.
+        weights_folder: where detectors' weights lie and come from.
 
     Raises:
         UserError: for an unknown name, or when no detector finds the faces of both; the message says what each did.
@@ -66,14 +48,14 @@ def choose_detector(choice: str | LandmarkProvider, base: Tensor, cartoons: Tens
     if not isinstance(choice, str):
         return _found(type(choice).__name__, choice, base, cartoons)
     if choice != "auto":
-        return _found(choice, open_detector(choice), base, cartoons)
+        return _found(choice, open_detector(choice, weights_folder=weights_folder), base, cartoons)
     network = NetworkLandmarks()
     if network.knows(base) and network.knows(cartoons):
         return _found("network", network, base, cartoons)
     failures = []
     for name in ("face-alignment", "dlib", "network"):
         try:
-            return _found(name, open_detector(name), base, cartoons)
+            return _found(name, open_detector(name, weights_folder=weights_folder), base, cartoons)
         except UserError as error:
             failures.append(str(error))
     raise UserError("no landmarks for these pictures, so they cannot be scored: " + "; ".join(failures))

@@ -66,7 +66,7 @@ def test_mistakes_are_named(world: World, blends: dict[str, torch.Tensor]) -> No
         rank_blends(base, cartoons, {"x": base.float()})
     with pytest.raises(UserError, match="same codes, at least 3, not 60 of x, 10 of y"):
         rank_blends(base, cartoons, {"x": base, "y": base[:10]})
-    with pytest.raises(UserError, match="landmarks=eyes: choose auto, network"):
+    with pytest.raises(UserError, match="landmarks=eyes: choose auto, face-alignment"):
         rank_blends(base, cartoons, {"x": base}, landmarks="eyes")
 
 
