@@ -6,11 +6,12 @@ from src.cli import script
 
 
 @script("train")
-def main(config: dict[str, Any]) -> None:
-    """Train as `conf/train.yaml` and the command line say."""
-    from src.training import train  # after the options are checked: a wrong one is answered at once
+def main(config: dict[str, Any]) -> float | None:
+    """Train as `conf/train.yaml` and the command line say; the lowest KID is what Hydra's sweepers minimise."""
+    from src.tracking import lowest_kid  # after the options are checked: a wrong one is answered at once
+    from src.training import train
 
-    train(config)
+    return lowest_kid(train(config))
 
 
 if __name__ == "__main__":

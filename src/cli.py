@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -214,11 +214,13 @@ def _is_hydras(override: Override) -> bool:
 
 
 def _values(override: Override) -> list[str]:
-    """A swept override (`blend.res=8,16`) with each of its values; another one as it is."""
+    """A swept override (`blend.res=8,16`) with each of its values, of an interval its ends; another one as it is."""
     text = override.input_line or ""
     if not override.is_sweep_override():
         return [text]
-    key = text.split("=", 1)[0]
+    key, swept = text.split("=", 1)[0], override.value()
+    if isinstance(swept, IntervalSweep):
+        return [f"{key}={swept.start}", f"{key}={swept.end}"]
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 

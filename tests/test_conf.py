@@ -84,6 +84,15 @@ def test_wandbs_sweep_gives_train_options_that_there_are():
     assert sweep["command"][-1] == "${args_no_hyphens}" and (CONF.parent / sweep["program"]).is_file()
 
 
+def test_intervals_are_for_sweepers_that_draw_from_them():
+    drawn = ["-m", "hydra.sweep.dir=x", "loss.lr_g=tag(log,interval(0.0005,0.005))", "loss.freeze_d=choice(0,2)"]
+    check_overrides("train", drawn)
+    with pytest.raises(UserError, match=r"^unknown option loss\.lr_x: did you mean"):
+        check_overrides("train", ["-m", "loss.lr_x=interval(0.1,1)"])
+    with pytest.raises(UserError, match=r"a run for each: add -m"):
+        check_overrides("train", drawn[1:])
+
+
 @pytest.mark.parametrize("name", ROOTS)
 def test_every_root_is_as_declared(name):
     config = composed(name, *ROOTS[name])

@@ -1,21 +1,42 @@
 """`train.py -m`: a run for each value; one that fails does not stop the others, a signal does."""
 
+import json
 import shutil
 import signal
 
 import pytest
+
+from src.tracking import read_rows
 
 from .scripts import begin, signalled, start
 from .training.conftest import run_options
 
 pytestmark = pytest.mark.script
 
+#: train.py, with what its jobs hand to Hydra's sweeper in the last line.
+WITH_RESULTS = """
+import json, runpy
+from hydra.core.plugins import Plugins
+Plugins.instance()  # which loads them
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+sweep = BasicSweeper.sweep
+def told(self, arguments):
+    print(json.dumps([job.return_value for batch in sweep(self, arguments) for job in batch]))
+BasicSweeper.sweep = told
+runpy.run_path("train.py", run_name="__main__")
+"""
+
 QUICK = ["pretrained=demo", "dataset=demo", "dataset.num_images=8", "batch=4", "metrics=none", "tracker=none"]
 
 
-def test_a_failed_job_does_not_stop_the_others(tmp_path):
-    done = start("train.py", *QUICK, f"paths.runs={tmp_path}", "total_kimg=0.008", "loss.lr_g=0.001,-1,0.002", "-m")
+def test_a_failed_job_does_not_stop_the_others_and_each_hands_its_lowest_kid_to_the_sweeper(tmp_path):
+    quick = [*(option for option in QUICK if option != "metrics=none"), "metrics=embedded", "metrics.num_fakes=32"]
+    more = ["total_kimg=0.008", "loss.lr_g=0.01,-1,0.02", "-m"]
+    done = start("-c", WITH_RESULTS, *quick, f"paths.runs={tmp_path}", *more)
     assert done.returncode == 2
+    first, none, last = json.loads(done.stdout.splitlines()[-1])
+    measured = {min(row["kid"] for row in read_rows(path)) for path in tmp_path.glob("*/metrics.jsonl")}
+    assert none is None and {first, last} == measured
     assert done.stderr == "error: loss.lr_g=-1: give a number from 0 up (job 2; the others go on)\n"
     runs = sorted(path for path in tmp_path.iterdir() if path.is_dir())
     assert len(runs) == 2

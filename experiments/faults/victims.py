@@ -1,9 +1,10 @@
 """What is killed: a tiny training run, sweep, data set and caricature, each with what it has to end with."""
 
+import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from src.caricature import CaricatureSettings
 from src.cli import compose_config
 from src.data import DatasetSettings, open_configured_dataset
 from src.demo import draw_photographs
+from src.networks import Generator
 from src.options import read
 from src.weights import load_network, save_network
 
@@ -44,9 +46,8 @@ def victims(inputs: Path) -> dict[str, Victim]:
     Args:
         inputs: an empty folder for networks, pictures and photographs.
     """
-    base = load_network("demo")
-    _write_pictures(inputs / "pictures")
-    _write_run(inputs / "trained", base)
+    write_pictures(inputs / "pictures")
+    write_run(inputs / "trained", load_network("demo").G_ema, (0, 1, 2))
     draw_photographs(inputs / "photos", PHOTOS)
     return {
         "training": Victim(lambda folder: _train(inputs, folder), _of_training),
@@ -190,7 +191,8 @@ def _copied(run: Path, folder: Path) -> Path:
     return Path(shutil.copytree(run, folder / "run", dirs_exist_ok=True))
 
 
-def _write_pictures(folder: Path) -> None:
+def write_pictures(folder: Path) -> None:
+    """Pictures to train on: 16 px, of colours without meaning."""
     folder.mkdir(parents=True)
     draws = np.random.default_rng(0)
     for i in range(PICTURES):
@@ -198,19 +200,25 @@ def _write_pictures(folder: Path) -> None:
         Image.fromarray(small).resize((PX, PX), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
 
 
-def _write_run(folder: Path, base: Any) -> None:
-    """A run of three snapshots: the shipped network, and two that have drifted from it."""
+def write_run(folder: Path, G: Generator, marks: Iterable[float]) -> None:
+    """A run on drawn cartoons whose snapshots have drifted from a network, the further the later.
+
+    Args:
+        folder: of the run.
+        G: the network.
+        marks: of the snapshots, in kimg; at 0 it is the network itself.
+    """
     dataset = {"name": "demo", "kind": "portraits", "domain": "cartoons", "num_images": PICTURES, "mirror": False}
-    dataset |= {"resolution": base.G_ema.resolution}
+    dataset |= {"resolution": G.resolution}
     opened = open_configured_dataset(read(DatasetSettings, dataset))
     facts = {"name": folder.name, "dataset": {"fingerprint": opened.fingerprint, "resolution": opened.resolution}}
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
     config = {"dataset": dataset, "pretrained": {"name": "file", "source": "base.safetensors"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    for kimg in (0, 1, 2):
-        G, draws = load_network("demo").G_ema, torch.Generator().manual_seed(7)
+    for kimg in marks:
+        drifted, draws = copy.deepcopy(G), torch.Generator().manual_seed(7)
         with torch.no_grad():
-            for parameter in G.parameters():
+            for parameter in drifted.parameters():
                 parameter += 0.02 * kimg * parameter.std(correction=0) * torch.randn(parameter.shape, generator=draws)
-        save_network(folder / "snapshots" / f"kimg-{kimg:09.2f}.safetensors", G_ema=G, meta={"kimg": float(kimg)})
+        save_network(folder / "snapshots" / f"kimg-{kimg:09.2f}.safetensors", G_ema=drifted, meta={"kimg": float(kimg)})

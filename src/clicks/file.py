@@ -21,42 +21,25 @@ Answer = Literal["left", "right", "equal"]
 
 @dataclass(frozen=True)
 class Side:
-    """A blend as it stood when it was shown.
+    """A blend as it stood when it was shown."""
 
-    Attributes:
-        label: which, such as `kimg-000004.00/16`.
-        key: its identity in the sweep: snapshot file, resolution, protocol.
-        places: on the score's axes, by name.
-        kid: of its snapshot; None when it was not measured.
-    """
-
-    label: str
-    key: str
-    places: Mapping[str, float]
-    kid: float | None = None
+    label: str  # which, such as `kimg-000004.00/16`
+    key: str  # its identity in the sweep: snapshot file, resolution, protocol
+    places: Mapping[str, float]  # on the score's axes, by name
+    kid: float | None = None  # of its snapshot; None when it was not measured
 
 
 @dataclass(frozen=True)
 class Click:
-    """One answer.
-
-    Attributes:
-        left: the blend on the left.
-        right: the blend on the right.
-        answer: which was liked better.
-        who: gave it.
-        codes: numbers of the common codes whose pictures were shown.
-        id: of this click, in any file.
-        time: when, in UTC.
-    """
+    """One answer."""
 
     left: Side
     right: Side
-    answer: Answer
-    who: str
-    codes: tuple[int, ...] = ()
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    answer: Answer  # which was liked better
+    who: str  # gave it
+    codes: tuple[int, ...] = ()  # numbers of the common codes whose pictures were shown
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)  # of this click, in any file
+    time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))  # when, in UTC
 
     @property
     def pair(self) -> frozenset[str]:

@@ -24,15 +24,10 @@ CHOSEN = {"left": 1.0, "equal": 0.5, "right": 0.0}  # an equal is half a choice 
 
 @dataclass(frozen=True)
 class Taste:
-    """What is known of one alpha after some clicks.
+    """What is known of one alpha after some clicks."""
 
-    Attributes:
-        axes: names of the score's axes.
-        weight: probability of each (alpha, beta) of the grid `[A, B]`.
-    """
-
-    axes: tuple[str, ...]
-    weight: Floats
+    axes: tuple[str, ...]  # names of the score's axes
+    weight: Floats  # probability of each (alpha, beta) of the grid `[A, B]`
 
     @classmethod
     def of(cls, clicks: Sequence[Click], axes: Sequence[str]) -> "Taste":

@@ -16,21 +16,13 @@ BY = {"score": "the score", "kid": "the snapshots' KID", "chance": "guessing"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What clicks say.
+    """What clicks say."""
 
-    Attributes:
-        alpha: the weight of shape that they speak for.
-        interval: between which it lies with 95 %.
-        count: of clicks.
-        people: who gave how many.
-        agreement: with clicks that were left out of the fit, see `held_out`.
-    """
-
-    alpha: float
-    interval: tuple[float, float]
-    count: int
-    people: dict[str, int]
-    agreement: dict[str, Agreement]
+    alpha: float  # the weight of shape that they speak for
+    interval: tuple[float, float]  # between which it lies with 95 %
+    count: int  # of clicks
+    people: dict[str, int]  # who gave how many
+    agreement: dict[str, Agreement]  # with clicks that were left out of the fit, see `held_out`
 
     @property
     def sentence(self) -> str:

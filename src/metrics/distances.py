@@ -11,11 +11,7 @@ TWIN = 0.25  # of the median distance: pictures nearer than that are one
 def precision_recall(fakes: Tensor, reals: Tensor, *, seed: int, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
     """Improved precision and recall (arXiv 1904.06991, Eq. 1): share of one set inside the other's k-NN balls.
 
-    Args:
-        fakes: features `[N, d]`.
-        reals: features `[M, d]`.
-        seed: of the choice when a set has more than 2000 pictures.
-        neighbours: k.
+    Features are `[N, d]` and `[M, d]`; of a set of more than 2000 pictures `seed` chooses as many.
     """
     generator = torch.Generator().manual_seed(seed)
     fakes, reals = (x[torch.randperm(len(x), generator=generator)[:PR_MAX]] for x in (fakes, reals))
@@ -26,12 +22,8 @@ def memorisation(fakes: Tensor, reals: Tensor, mirrored: Tensor) -> float | None
     """Median distance of fakes to the nearest real or mirror image, over that of reals to their nearest other real.
 
     Around 1 or above for a model that invents; towards 0 for one that repeats its training pictures. Of reals that are
-    near duplicates one counts, since their distances would set the scale; None where all are one.
-
-    Args:
-        fakes: features `[N, d]`.
-        reals: of the training pictures `[M, d]`.
-        mirrored: of their mirror images.
+    near duplicates one counts, since their distances would set the scale; None where all are one. Features are
+    `[N, d]`, those of the training pictures and of their mirror images `[M, d]`.
     """
     among = torch.cdist(reals, reals)
     kept = without_twins(among)
@@ -43,10 +35,9 @@ def memorisation(fakes: Tensor, reals: Tensor, mirrored: Tensor) -> float | None
 
 
 def without_twins(among: Tensor) -> list[int]:
-    """Indices of points, one of each group of near duplicates.
+    """Indices of points, one of each group of near duplicates, from distances between them `[N, N]`.
 
-    Args:
-        among: distances between them `[N, N]`; two nearer than `TWIN` times the median of all are twins.
+    Two nearer than `TWIN` times the median of all are twins.
     """
     apart = ~torch.eye(len(among), dtype=torch.bool, device=among.device)
     limit = TWIN * float(among[apart].median()) if len(among) > 1 else 0.0

@@ -28,16 +28,12 @@ MAX_REALS = 10_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found of a snapshot.
+    """What was found of a snapshot."""
 
-    Attributes:
-        row: `kid`, `kid_error` (its standard error), `fid` (Inception's features) or `frechet` (any other) with
-            `fid_bias` or `frechet_bias` (of the number of fakes), `precision`, `recall`, `memorisation`, `protocol`.
-        kid: pseudo-values of KID `[N]`, a row a fake: those of snapshots of the same codes are compared in pairs.
-    """
-
+    # `kid`, `kid_error` (its standard error), `fid` (Inception's features) or `frechet` (any other) with `fid_bias` or
+    # `frechet_bias` (of the number of fakes), `precision`, `recall`, `memorisation`, `protocol`
     row: dict[str, Any]
-    kid: Floats
+    kid: Floats  # pseudo-values of KID `[N]`, a row a fake: those of snapshots of the same codes are compared in pairs
 
 
 class Evaluator:

@@ -124,11 +124,7 @@ class EmbeddedExtractor:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        """Map uint8 `[N, 3, H, W]` to float32 `[N, num_features]` on the CPU.
-
-        Raises:
-            ValueError: for anything but uint8 pictures.
-        """
+        """Map uint8 `[N, 3, H, W]` to float32 `[N, num_features]` on the CPU."""
         check_uint8(images)
         if not len(images):
             return torch.zeros([0, self.num_features])

@@ -22,16 +22,13 @@ VERSION = 1  # raise when an extractor's code changes what it gives
 
 
 def cached_features(facts: Mapping[str, Any], count: int, compute: Callable[[], Tensor], group: Group) -> Tensor:
-    """Read features from the cache, or compute and keep them.
+    """Read features from the cache, or compute and keep them; the first process of the group writes.
 
     Args:
         facts: everything that decides them, JSON values.
         count: how many rows there are.
         compute: makes them, `[count, d]` float32; called in all processes or in none.
-        group: the processes; the first one writes.
-
-    Returns:
-        The features.
+        group: the processes.
     """
     key = json.dumps({**facts, "version": VERSION}, sort_keys=True)
     path = cache_folder("features") / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"

@@ -25,11 +25,7 @@ class _Identity(nn.Module):
 
 
 class FrechetAccumulator:
-    """Takes reals once and fakes as often as wanted.
-
-    Args:
-        reals: features `[M, d]`, M at least 2.
-    """
+    """Takes reals, features `[M, d]` with M at least 2, once and fakes as often as wanted."""
 
     @torch.inference_mode()
     def __init__(self, reals: Tensor) -> None:
@@ -50,11 +46,7 @@ class FrechetAccumulator:
 
     @torch.inference_mode()
     def distance_of(self, fakes: Tensor) -> float:
-        """Measure the distance of fakes from the reals.
-
-        Args:
-            fakes: features `[N, d]`, N at least 2.
-        """
+        """Measure the distance of fakes, features `[N, d]` with N at least 2, from the reals."""
         self._metric.reset()
         self._add(fakes, real=False)
         mean, covariance = self._moments("fake")
@@ -65,10 +57,8 @@ class FrechetAccumulator:
     def bias_of(self, fakes: Tensor) -> float | None:
         """Estimate how much too large `distance_of` is because these are not infinitely many fakes.
 
-        The bias falls as 1 / N (Chong and Forsyth, arXiv 1911.07023), so it is what halves of the fakes have more.
-
-        Args:
-            fakes: features `[N, d]` in the order in which they were drawn; None for fewer than 4.
+        The bias falls as 1 / N (Chong and Forsyth, arXiv 1911.07023), so it is what halves of the fakes have more. They
+        are `[N, d]` in the order in which they were drawn; None for fewer than 4.
         """
         half = len(fakes) // 2
         if half < 2:

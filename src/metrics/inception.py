@@ -132,12 +132,7 @@ class FidInception(nn.Module):
 def resize_like_tensorflow(images: Tensor, size: int) -> Tensor:
     """Resize as TensorFlow 1's `resize_bilinear` does: output i reads at i · in / out, two neighbours, no antialiasing.
 
-    Args:
-        images: float `[N, C, H, W]`.
-        size: px a side of the result.
-
-    Returns:
-        `[N, C, size, size]`, also where the picture has that size already (then equal to it).
+    Float `[N, C, H, W]` to `[N, C, size, size]`; a picture that has that size already stays as it is.
     """
     for dim in (3, 2):
         length = images.shape[dim]

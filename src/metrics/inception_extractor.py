@@ -38,14 +38,7 @@ def load_inception(
     device: torch.device,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> NetworkExtractor:
-    """Load the extractor.
-
-    Args:
-        weights: `"published"` (state dict) or `"nvidia"` (TorchScript).
-        weights_sha256: of the TorchScript file; None for the state dict, whose sha256 is known.
-        device: where it runs.
-        weights_folder: where published files lie and come from.
-    """
+    """Load the extractor of `"published"` weights (state dict), or of `"nvidia"` ones (TorchScript, by its sha256)."""
     chosen = read(MetricsSettings, {"weights": weights, "weights_sha256": weights_sha256})
     if chosen.weights_sha256 is None:
         path = weights_folder.fetch(published.INCEPTION)

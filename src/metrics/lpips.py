@@ -37,11 +37,7 @@ class Lpips(nn.Module):
         return self.compare(images, self.describe(targets))
 
     def describe(self, targets: Tensor) -> list[Tensor]:
-        """What `compare` needs of targets: their five maps, of unit length at each place.
-
-        Raises:
-            UserError: for pictures below 16 px.
-        """
+        """What `compare` needs of targets of at least 16 px: their five maps, of unit length at each place."""
         if min(targets.shape[-2:]) < MIN_PX:
             raise UserError(f"LPIPS of {targets.shape[-1]} px pictures: its network needs {MIN_PX} px; use embedded")
         maps = self.vgg((targets - self.shift) / self.scale)

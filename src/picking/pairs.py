@@ -18,13 +18,7 @@ def next_pair(
     """Draw one of the pairs whose answer tells most of alpha, on random sides.
 
     Not always the very best one: it would be one of few blends again and again, whose own faults would then decide. No
-    pair is asked twice before all were.
-
-    Args:
-        taste: what is known so far.
-        sides: the blends, at least two.
-        asked: pairs that have an answer, by the keys of their blends.
-        rng: of the draw.
+    pair is asked twice before all were; those that have an answer are `asked`, by the keys of their blends.
     """
     pairs = list(combinations(sides, 2))
     new = [pair for pair in pairs if frozenset(side.key for side in pair) not in asked] or pairs

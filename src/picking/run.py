@@ -48,11 +48,7 @@ def open_server(sitting: Sitting, port: int = 0) -> PickServer:
 
 
 def find_sweep(run_dir: Path, name: str | None) -> Path:
-    """A run's sweep by name, or the one that recommends its blend, or the one that finished last.
-
-    Raises:
-        UserError: when there is none.
-    """
+    """A run's sweep by name, or the one that recommends its blend, or the one that finished last."""
     finished = finished_sweeps(run_dir)
     if name is None:
         folder = recommending_sweep(run_dir) or next(reversed(finished), None)

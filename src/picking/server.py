@@ -33,16 +33,7 @@ HEADERS = {
 
 
 class PickServer(ThreadingHTTPServer):
-    """Serves a sitting until the page says that it is done.
-
-    Args:
-        sitting: asks, and takes answers down.
-        page: HTML.
-        port: 0 for any that is free.
-
-    Raises:
-        UserError: when the port is taken.
-    """
+    """Serves the page of a sitting, on any port that is free for 0, until the page says that it is done."""
 
     daemon_threads = True
 
@@ -84,7 +75,6 @@ class PickServer(ThreadingHTTPServer):
 
         Raises:
             KeyError, ValueError: for another question.
-            UserError: when a click cannot be written.
         """
         with self._lock:
             if question == "click":

@@ -21,29 +21,17 @@ ORIGINAL = "cells/base.jpg"
 
 @dataclass(frozen=True)
 class Blends:
-    """What there is to choose from.
+    """What there is to choose from."""
 
-    Attributes:
-        folder: of the sweep.
-        axes: names of the score's axes.
-        sides: the blends.
-        pictures: of each blend, by its key: sixteen faces of common codes in one file.
-        ranked: SHA-256 of the ranking that this is read from.
-    """
-
-    folder: Path
-    axes: tuple[str, ...]
-    sides: list[Side]
-    pictures: dict[str, Path]
-    ranked: str
+    folder: Path  # of the sweep
+    axes: tuple[str, ...]  # names of the score's axes
+    sides: list[Side]  # the blends
+    pictures: dict[str, Path]  # of each blend, by its key: sixteen faces of common codes in one file
+    ranked: str  # SHA-256 of the ranking that this is read from
 
     @classmethod
     def of(cls, folder: Path) -> "Blends":
-        """Read a sweep: the blends that pass its gates and have something of each demand.
-
-        Raises:
-            UserError: when it was made by an earlier score, or has too few of them.
-        """
+        """Read a sweep: the blends that pass its gates and have something of each demand."""
         axes = tuple(axis["name"] for axis in read_json(folder / RANKING).get("axes", ()))
         if not axes:
             raise UserError(f"{folder} was ranked by an earlier score: run sweep.py again")
@@ -63,8 +51,7 @@ class Blends:
     def faces(self, key: str | None, codes: Sequence[int]) -> list[str]:
         """Pictures of some codes as data URIs: of a blend, or with None of the original network.
 
-        Raises:
-            UserError: when the sweep has been made anew since: its pictures may be those of other codes.
+        A sweep that has been made anew since is refused: its pictures may be those of other codes.
         """
         if file_sha256(self.folder / RANKING) != self.ranked:
             raise UserError(f"{self.folder} has been swept again: start pick.py again")

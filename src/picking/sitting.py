@@ -29,30 +29,18 @@ CODES = range(CELL_FACES)
 
 @dataclass(frozen=True)
 class Question:
-    """Two blends side by side.
+    """Two blends side by side."""
 
-    Attributes:
-        number: of the question in this sitting.
-        left: the blend on the left.
-        right: the blend on the right.
-        codes: whose pictures are shown.
-    """
-
-    number: int
+    number: int  # of the question in this sitting
     left: Side
     right: Side
-    codes: tuple[int, ...]
+    codes: tuple[int, ...]  # whose pictures are shown
 
 
 class Sitting:
-    """A person before the page.
+    """A person before the page; `rng` draws pairs, sides and codes.
 
     The file is the truth: what others append to it meanwhile counts for them, and is left alone.
-
-    Args:
-        blends: to choose from.
-        who: the person.
-        rng: of pairs, sides and codes.
     """
 
     def __init__(self, blends: Blends, who: str, rng: random.Random) -> None:
@@ -81,11 +69,7 @@ class Sitting:
         }
 
     def answer(self, number: int, answer: Answer) -> None:
-        """Take an answer down and ask the next question; one to another question (a double click) does nothing.
-
-        Raises:
-            UserError: when it cannot be written.
-        """
+        """Take an answer down and ask the next question; one to another question (a double click) does nothing."""
         question = self._question
         if number != question.number:
             return
@@ -95,11 +79,7 @@ class Sitting:
         self._question = self._ask(number + 1)
 
     def undo(self) -> None:
-        """Take the last answer of this sitting back, and ask its question again.
-
-        Raises:
-            UserError: when that cannot be written.
-        """
+        """Take the last answer of this sitting back, and ask its question again."""
         if self._given:
             click = self._given[-1]
             undo_click(self.path, click)

@@ -24,19 +24,12 @@ CELL_FACES, CELL_COLUMNS = 16, 4  # of a cell's picture, which shows the first o
 
 @dataclass(frozen=True)
 class Recommended:
-    """A blend that a sweep recommends.
+    """A blend that a sweep recommends."""
 
-    Attributes:
-        path: its file.
-        recipe: how it was made.
-        snapshot: file of the snapshot that it was made of; it may be gone.
-        kimg: of that snapshot.
-    """
-
-    path: Path
-    recipe: Recipe
-    snapshot: Path
-    kimg: float
+    path: Path  # its file
+    recipe: Recipe  # how it was made
+    snapshot: Path  # file of the snapshot that it was made of; it may be gone
+    kimg: float  # of that snapshot
 
     @property
     def sweep(self) -> str:

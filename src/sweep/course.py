@@ -21,17 +21,11 @@ Place = tuple[Snapshot, int]  # of a cell: its snapshot and resolution
 
 @dataclass(frozen=True)
 class Course:
-    """Where a sweep is.
+    """Where a sweep is."""
 
-    Attributes:
-        codes: with which its cells are rendered now.
-        racers: the cells that are in it.
-        pending: of those, the ones that lack codes; none when the sweep is over.
-    """
-
-    codes: int
-    racers: list[Place]
-    pending: list[Place]
+    codes: int  # with which its cells are rendered now
+    racers: list[Place]  # the cells that are in it
+    pending: list[Place]  # of those, the ones that lack codes; none when the sweep is over
 
     def jobs(self) -> list[tuple[Snapshot, list[int]]]:
         """What is to be rendered: snapshots, each with resolutions."""

@@ -22,10 +22,7 @@ ROW = "row."  # before the names of arrays that are features
 class Collector:
     """Measures the pictures of one set of the common codes chunk by chunk, and keeps the first 16 to show.
 
-    Args:
-        judge: measures them.
-        provider: finds their faces.
-        before: what was measured of the codes before these, and the picture that shows them.
+    `before` is what was measured of the codes before these, and the picture that shows them.
     """
 
     def __init__(self, judge: Judge, provider: LandmarkProvider, before: tuple[Rows, Path] | None = None) -> None:
@@ -43,13 +40,8 @@ class Collector:
     def save(self, features_path: Path, picture_path: Path, *, more: bool) -> dict[str, Any]:
         """Write the pseudo-values and the picture, each whole or not at all.
 
-        Args:
-            features_path: of the former.
-            picture_path: of the latter.
-            more: whether further codes may follow: the features of these are kept for it.
-
-        Returns:
-            What stands in the set's row: `codes`, `found` and `gates`.
+        With `more`, features are kept, as further codes may follow. Returned is what stands in the set's row: `codes`,
+        `found` and `gates`.
         """
         rows = Rows.joined(self._rows)
         judged = self._judge.judged(rows)

@@ -22,14 +22,7 @@ from .ranking import rank
 
 
 def finish_sweep(sweep: Sweep) -> dict[str, Any]:
-    """Rank a sweep whose cells are all made, write it down, and show it.
-
-    Args:
-        sweep: the sweep.
-
-    Returns:
-        The ranking, as written to `ranking.json`.
-    """
+    """Rank a sweep whose cells are all made, write it down, and show it; returned is what `ranking.json` says."""
     rows, ranking = rank_sweep(sweep)
     _write_best(sweep, ranking)  # the largest file and the slowest first: until then all is as it was
     _show_pictures(sweep, rows)

@@ -24,9 +24,8 @@ FILE = "joint.json"
 def check_recipe(sweeps: Sequence[Sweep]) -> None:
     """Refuse sweeps that cannot be ranked together.
 
-    Raises:
-        UserError: for one run alone, one that differs from the first in its recipe or in how it is measured, one that
-            did not begin by itself, or two of one seed.
+    One alone, or one that differs from the first in its recipe or in how it is measured, did not begin by itself, or
+    has the seed of another.
     """
     first, *others = sweeps
     if not others:
@@ -50,11 +49,7 @@ def check_recipe(sweeps: Sequence[Sweep]) -> None:
 
 
 def check_references(sweeps: Sequence[Sweep]) -> None:
-    """Refuse sweeps whose cells are measured against different pictures, once they have their references.
-
-    Raises:
-        UserError: with the reason, as where the training pictures of one are gone.
-    """
+    """Refuse sweeps that are measured against different pictures, as where the training pictures of one are gone."""
     first, *others = sweeps
     for sweep in others:
         if sweep.references.facts["identity"] != first.references.facts["identity"]:
@@ -70,9 +65,6 @@ def rank_jointly(sweeps: Sequence[Sweep]) -> dict[str, Any]:
     """Rank finished sweeps together, print the recommendation, and write it to `joint.json` in the folder of each.
 
     All cells are compared by the codes that all have: those of a race's first look, unless all went further.
-
-    Raises:
-        UserError: when no cell of a trained snapshot passes the gates in all of them.
     """
     tables = [{(r["kimg"], r["resolution"]): r for r in s.table.scored() if r["kimg"] > 0} for s in sweeps]
     shared = [key for key in tables[0] if all(key in table and table[key]["eligible"] for table in tables)]

@@ -19,13 +19,10 @@ UNBLENDED = 0  # stands for the snapshot itself where blends go by their resolut
 
 @torch.inference_mode()
 def common_codes(base: Generator, num_codes: int, psi: float, seed: int) -> Tensor:
-    """Style codes that every cell renders, from the base network's mapping.
+    """Style codes `[num_codes, L, w_dim]` that every cell renders, from the base network's mapping.
 
     The fine-tuned mapping has moved; photographs are projected to the base's W, and only codes of one mapping make
     pictures of different snapshots and of the base pairs. A conditional network's classes take turns.
-
-    Returns:
-        `[num_codes, L, w_dim]` on the network's device.
     """
     device = base.mapping.w_avg.device
     z = torch.randn([num_codes, base.z_dim], generator=torch.Generator().manual_seed(seed)).to(device)
@@ -46,18 +43,12 @@ def render(G: Generator, ws: Tensor, precision: Precision = FP32) -> Iterator[Te
 def render_snapshot(
     snapshot: Generator, base: Generator, ws: Tensor, recipes: Sequence[Recipe], precision: Precision = FP32
 ) -> Iterator[tuple[int, Tensor]]:
-    """Render a snapshot and its blends.
-
-    Args:
-        snapshot: the fine-tuned generator.
-        base: the network it was fine-tuned from.
-        ws: common codes `[N, L, w_dim]`.
-        recipes: of the blends, alike but for their resolutions.
-        precision: of the networks.
+    """Render a snapshot and its blends, whose recipes are alike but for their resolutions.
 
     Yields:
-        (resolution, uint8 `[n, 3, H, W]` on the device): each blend's pictures in the order of the codes, and the
-        snapshot's own under `UNBLENDED`. They equal those of whole blended generators up to rounding.
+        (resolution, uint8 `[n, 3, H, W]` on the device): each blend's pictures in the order of the codes `ws`
+        `[N, L, w_dim]`, and the snapshot's own under `UNBLENDED`. They equal those of whole blended generators up to
+        rounding.
     """
     shared = [recipe.resolution for recipe in recipes if recipe.shares_prefix]
     low = snapshot

@@ -29,26 +29,16 @@ LATENTS_CPU, LATENTS_GPU = 256, 512
 
 @dataclass(frozen=True)
 class Sweep:
-    """An open sweep.
+    """An open sweep."""
 
-    Attributes:
-        folder: `runs/<run>/sweeps/<name>`.
-        run_dir: the run.
-        settings: what was asked for.
-        base: the network that the run was fine-tuned from.
-        snapshots: to score, by kimg.
-        recipes: of the blends by resolution, increasing.
-        precision: in which networks render.
-        protocol: what decides a cell's pictures besides snapshot and resolution, and how they are measured.
-    """
-
-    folder: Path
-    run_dir: Path
-    settings: SweepSettings
-    base: Base
-    snapshots: list[Snapshot]
-    recipes: dict[int, Recipe]
-    precision: Precision
+    folder: Path  # `runs/<run>/sweeps/<name>`
+    run_dir: Path  # the run
+    settings: SweepSettings  # what was asked for
+    base: Base  # the network that the run was fine-tuned from
+    snapshots: list[Snapshot]  # to score, by kimg
+    recipes: dict[int, Recipe]  # of the blends by resolution, increasing
+    precision: Precision  # in which networks render
+    # what decides a cell's pictures besides snapshot and resolution, and how they are measured
     protocol: dict[str, Any]
 
     @property

@@ -4,9 +4,8 @@ References are the base network and the training cartoons, so no cell's score ha
 that fail a gate, and those of a snapshot at 0 kimg, are scored but never recommended.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,29 +65,16 @@ def rank(
     result = [_scored(row, pseudo[row["label"]], axes, weights, gates=gates) for row in rows]
     grid = [row for row in result if may_be_recommended(row, gates=gates)]
     ranked = [row for row in grid if row["label"] not in left_out]
-    decision = _compared(
-        ranked,
-        pseudo,
-        unblended,
-        partial(
-            decide, weights=weights, level=level, resolutions=resolutions, grid=list(map(_as_cell, grid)), seed=seed
-        ),
-    )
-    facts = {
-        "axes": [
-            {"name": axis.name, "title": axis.title, "exponent": weight}
-            for axis, weight in zip(axes, weights, strict=True)
-        ],
+    how: dict[str, Any] = {"weights": weights, "level": level, "resolutions": resolutions, "seed": seed}
+    decision = _compared(ranked, pseudo, unblended, grid=list(map(_as_cell, grid)), **how)
+    decided = _undecided(result, pseudo) if decision is None else _decided(ranked, decision, axes)
+    return result, decided | {
+        "axes": [{"name": a.name, "title": a.title, "exponent": w} for a, w in zip(axes, weights, strict=True)],
         "alpha": alpha,
         "gates": gates,
         "unblended": [{"snapshot": name, **_placed(rows, axes, weights)} for name, rows in unblended.items()],
         "not_measured": _not_measured(result),
     }
-    if decision is None:
-        return result, _undecided(result, pseudo) | facts
-    for row, share in zip(ranked, decision.scores.share, strict=True):
-        row["share"] = float(share)
-    return result, _decided(ranked, decision, axes) | facts
 
 
 def _scored(row: Row, pseudo: Pseudo, axes: Sequence[Named], weights: Sequence[float], *, gates: bool) -> Row:
@@ -96,17 +82,15 @@ def _scored(row: Row, pseudo: Pseudo, axes: Sequence[Named], weights: Sequence[f
 
 
 def _compared(
-    ranked: Sequence[Row],
-    pseudo: Mapping[str, Pseudo],
-    unblended: Mapping[str, Pseudo],
-    decide: Callable[..., Decision | None],
+    ranked: Sequence[Row], pseudo: Mapping[str, Pseudo], unblended: Mapping[str, Pseudo], **how: Any
 ) -> Decision | None:
-    """The decision between blends; None where none of them has something of each demand."""
+    """The decision between blends; None where none has something of each demand."""
     if max((row["cari"] for row in ranked), default=0) <= CARI_NOTHING:
         return None
     stacked = np.stack([pseudo[row["label"]] for row in ranked], axis=1)
     others = [values for values in unblended.values() if len(values) == len(stacked)]
-    return decide(stacked, list(map(_as_cell, ranked)), unblended=np.stack(others, axis=1) if others else None)
+    beside = np.stack(others, axis=1) if others else None
+    return decide(stacked, list(map(_as_cell, ranked)), unblended=beside, **how)
 
 
 def _as_cell(row: Row) -> Cell:
@@ -131,6 +115,9 @@ def _placed(pseudo: Pseudo, axes: Sequence[Named], weights: Sequence[float]) -> 
 
 
 def _decided(ranked: Sequence[Row], decision: Decision, axes: Sequence[Named]) -> dict[str, Any]:
+    """What is said of a decision; the rows learn their shares of the draws."""
+    for row, share in zip(ranked, decision.scores.share, strict=True):
+        row["share"] = float(share)
     by_score = sorted(range(len(ranked)), key=lambda i: -decision.scores.mean[i])
     labels = [ranked[i]["label"] for i in by_score]
     candidates, equals = ({ranked[i]["label"] for i in chosen} for chosen in (decision.candidates, decision.equals))

@@ -68,15 +68,7 @@ class Cartoons:
 def measure_references(
     base: Tensor, cartoons: Cartoons, landmarks: str, direction: str, weights_folder: WeightsFolder
 ) -> SweepReferences:
-    """Choose a detector and measure both references.
-
-    Args:
-        base: the base network's pictures of the common codes, uint8 `[N, 3, H, W]`.
-        cartoons: the cartoons.
-        landmarks: which detector, see `choose_detector`.
-        direction: of the blends.
-        weights_folder: where detectors' weights lie and come from.
-    """
+    """Choose a detector and measure both references; `base` are pictures of the common codes, uint8 `[N, 3, H, W]`."""
     detector = choose_detector(landmarks, base, cartoons.images, weights_folder=weights_folder)
     trust = check_detector(detector.base, detector.cartoons, detector.provider)
     identity = detector.provider.identity("")
@@ -98,15 +90,7 @@ def measure_references(
 
 
 def find_cartoons(run_dir: Path, G: Generator, num_codes: int, psi: float, seed: int) -> Cartoons:
-    """The run's training pictures; where they cannot be read, pictures of its last snapshot.
-
-    Args:
-        run_dir: the run.
-        G: the base network.
-        num_codes: pictures of the snapshot, of codes that no cell renders.
-        psi: their truncation.
-        seed: of the sweep.
-    """
+    """The run's training pictures; where they cannot be read, pictures of its last snapshot of other codes."""
     found, reason = training_pictures(run_dir)
     if found is not None:
         return found

@@ -21,11 +21,7 @@ CHECKSUM = "crc32"  # of a row without it
 
 
 class CellTable:
-    """The rows of one sweep folder.
-
-    Args:
-        folder: of the sweep.
-    """
+    """The rows of one sweep folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,14 +34,7 @@ class CellTable:
         return {key: known[key] for key in keys if key in known and self.has(key)}
 
     def open(self, protocol: Mapping[str, Any]) -> int:
-        """Make the folder's beginnings.
-
-        Returns:
-            How many rows of another protocol there are.
-
-        Raises:
-            UserError: when the folder cannot be written to.
-        """
+        """Make the folder's beginnings; returned is how many rows of another protocol there are."""
         append_lines(self.kept_path, [])
         return sum(row["protocol"] != dict(protocol) for row in self._kept().values())
 

@@ -5,6 +5,7 @@ from .sweep_runs import show_sweep as show_sweep
 from .tracker import (
     Tracker as Tracker,
     lacks_rows as lacks_rows,
+    lowest_kid as lowest_kid,
     open_tracker as open_tracker,
     read_rows as read_rows,
 )

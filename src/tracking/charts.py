@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 WIDTH, HEIGHT = 460, 220
+MAX_POINTS = 1000  # of a curve
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
 COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
 WIDE_FROM = 7  # snapshots in a heat map
@@ -21,15 +22,7 @@ Scale = Callable[[float], float]
 def line_chart(
     series: Mapping[str, Sequence[Point]], *, bands: Mapping[str, Sequence[tuple[float, float, float]]] | None = None
 ) -> str:
-    """Curves over kimg.
-
-    Args:
-        series: name to points (kimg, value).
-        bands: name of a series to (kimg, low, high), drawn behind it.
-
-    Returns:
-        SVG, or an empty string when there is nothing to draw.
-    """
+    """SVG of curves over kimg, (kimg, value) by name, with bands (kimg, low, high) behind them; empty without."""
     bands = bands or {}
     points = [p for curve in series.values() for p in curve if math.isfinite(p[1])]
     if not points:
@@ -43,7 +36,7 @@ def line_chart(
         if name in bands:
             outline = [(k, high) for k, _, high in bands[name]] + [(k, low) for k, low, _ in reversed(bands[name])]
             parts.append(f'<path d="{_path(outline, x, y)}Z" fill="{colour}" opacity=".16"/>')
-        finite = [p for p in curve if math.isfinite(p[1])]
+        finite = _thinned([p for p in curve if math.isfinite(p[1])])
         parts.append(f'<path d="{_path(finite, x, y)}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for k, value in finite if len(finite) <= 60 else []:
             title = f"{escape(name)}: {value:.4g} at {k:g} kimg"
@@ -58,13 +51,7 @@ def line_chart(
 
 
 def heat_map(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any], page: str = "") -> str:
-    """CariScore of each snapshot (column) and resolution (row).
-
-    Args:
-        rows: of `cells.jsonl`.
-        ranking: `ranking.json`, for the score's axes, the recommended cell and those that may be the best.
-        page: where the cells' pictures are, for links; this one.
-    """
+    """CariScore of each snapshot (column) and resolution (row), with links to the cells' pictures on `page`."""
     kimgs = sorted({row["kimg"] for row in rows})
     resolutions = sorted({row["resolution"] for row in rows}, reverse=True)
     room, most = (WIDE_PX, WIDE_CELL_PX) if is_wide(rows) else (NARROW_PX, CELL_PX)
@@ -95,10 +82,7 @@ def is_wide(rows: Sequence[Mapping[str, Any]]) -> bool:
 def shape_rendering(rows: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any], page: str = "") -> str:
     """The score's first axis (shape) against its second (rendering), with curves of equal score and the Pareto front.
 
-    Args:
-        rows: of `cells.jsonl`.
-        ranking: `ranking.json`, for the axes and the recommended cell.
-        page: where the cells' pictures are, for links; this one.
+    Links go to the cells' pictures, which are on `page`.
     """
     size, margin = 360, 44
     across, up = ranking["axes"][:2]
@@ -220,6 +204,13 @@ def _axes(x: Scale, x_ticks: list[float], y: Scale, y_ticks: list[float]) -> str
         parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{tick:g}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT}" text-anchor="end" class="axis">kimg</text>')
     return "".join(parts)
+
+
+def _thinned(points: Sequence[Point]) -> list[Point]:
+    """Means of neighbours, where a curve has more points than a chart can show."""
+    step = math.ceil(len(points) / MAX_POINTS) or 1
+    parts = [points[i : i + step] for i in range(0, len(points), step)]
+    return [(sum(p[0] for p in part) / len(part), sum(p[1] for p in part) / len(part)) for part in parts]
 
 
 def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:

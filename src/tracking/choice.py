@@ -15,11 +15,7 @@ RECIPE = ("direction", "level", "width")
 
 
 def choice_of(sweep_dir: Path, rows: Sequence[Row]) -> dict[str, Any]:
-    """What `choose.html` shows.
-
-    Args:
-        sweep_dir: `runs/<run>/sweeps/<name>`.
-        rows: of its blends.
+    """What `choose.html` shows of a sweep's blends.
 
     Returns:
         `cards` (the blends), how many are `failing` a gate, and the sheets of what is `unblended`: the original network

@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from ..errors import UserError
 from ..files import write_text
-from ..metrics import FRECHET_NAMES, MEASURE
+from ..metrics import FRECHET_NAMES
 from ..runs import RANKING, finished_sweeps, recommending_sweep
 from .charts import heat_map, is_wide, line_chart, shape_rendering
 from .choice import choice_of
 from .page import TEMPLATES, render_page
-from .tracker import kid_band, read_rows
+from .tracker import comparable, kid_band, read_rows
 
 Row = Mapping[str, Any]
 SHOWN_BAD = 40
@@ -33,8 +33,8 @@ def write_run_report(run_dir: Path) -> Path:
     """
     metrics, log = read_rows(run_dir / "metrics.jsonl"), read_rows(run_dir / "log.jsonl")
     metrics = [row for row in metrics if row.get("kimg") is not None]
-    comparable = _comparable(metrics)
-    scored = [row for row in comparable if row.get("kid") is not None]
+    compared = comparable(metrics)
+    scored = [row for row in compared if row.get("kid") is not None]
     sweep_dir = _shown_sweep(run_dir)
     frechet = {key: name for key, name in FRECHET_NAMES.items() if any(row.get(key) is not None for row in metrics)}
     text = render_page(
@@ -48,8 +48,8 @@ def write_run_report(run_dir: Path) -> Path:
         measures={**frechet, **{name: name for name in ("precision", "recall", "memorisation")}},
         number=_number,
         protocol=next((row["protocol"] for row in reversed(metrics) if row.get("protocol")), None),
-        others=len(metrics) - len(comparable),
-        charts=_charts(comparable, log),
+        others=len(metrics) - len(compared),
+        charts=_charts(compared, log),
         run_facts=_run_facts(_read_json(run_dir / "run.json")),
     )
     return write_text(run_dir / "report.html", text)
@@ -81,11 +81,7 @@ def _shown_sweep(run_dir: Path) -> Path | None:
 def _sweep(sweep_dir: Path, page: str = "") -> dict[str, Any]:
     """What `sweep.html` shows; of a ranking by another score nothing but its sentence and its pictures.
 
-    Snapshots at 0 kimg are left out: their blends are the original network.
-
-    Args:
-        sweep_dir: of the sweep.
-        page: where its blends' pictures are; the same page.
+    Snapshots at 0 kimg are left out: their blends are the original network. The blends' pictures are on `page`.
     """
     ranking = _read_json(sweep_dir / RANKING)
     rows, axes = read_rows(sweep_dir / "cells.jsonl"), ranking.get("axes") or []
@@ -167,12 +163,6 @@ def _run_facts(run: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("pretrained", _joined(run.get("pretrained"))),
         ("forked from", _joined(run.get("forked"))),
     ]
-
-
-def _comparable(metrics: Sequence[Row]) -> list[Row]:
-    """Rows measured in the way of the newest: numbers of different features are no series."""
-    measures = [tuple((row.get("protocol") or {}).get(key) for key in MEASURE) for row in metrics]
-    return [row for row, measure in zip(metrics, measures, strict=True) if measure == measures[-1]]
 
 
 def _chart(rows: Sequence[Row], names: Mapping[str, str]) -> str:

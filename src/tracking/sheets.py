@@ -15,14 +15,9 @@ ROOM = 0.95  # of the budget that is aimed at
 
 
 def sheets_within(paths: Mapping[str, Path], budget: int) -> dict[str, str]:
-    """Read pictures as data URIs (WebP), as large as the budget allows.
+    """Read picture files as data URIs (WebP) that are together no longer than `budget` bytes, as large as that allows.
 
-    Args:
-        paths: files by name; a missing or broken one is left out.
-        budget: bytes of all together, as they stand in the page.
-
-    Returns:
-        The data URIs by name.
+    A missing or broken file is left out.
     """
     pictures = {name: picture for name, path in paths.items() if (picture := _opened(path)) is not None}
     if not pictures:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import append_lines, write_text
-from ..metrics import FRECHET_NAMES
+from ..metrics import FRECHET_NAMES, MEASURE
 from ..runs import RUN_JSON
 from .artifacts import snapshot_alias, snapshots_artifact
 from .wandb_record import TRAINING, WandbRecord, known_run
@@ -198,6 +198,18 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             with contextlib.suppress(ValueError):
                 rows.append(json.loads(line))
     return [row for row in rows if isinstance(row, dict)]
+
+
+def comparable(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows of `metrics.jsonl` measured in the way of the newest: numbers of different features are no series."""
+    measures = [tuple((row.get("protocol") or {}).get(key) for key in MEASURE) for row in metrics]
+    return [row for row, measure in zip(metrics, measures, strict=True) if measure == measures[-1]]
+
+
+def lowest_kid(run_dir: Path) -> float | None:
+    """The lowest KID of a run's snapshots, of those that compare with the newest; None where none was measured."""
+    rows = comparable(read_rows(run_dir / METRICS))
+    return min((float(row["kid"]) for row in rows if row.get("kid") is not None), default=None)
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:

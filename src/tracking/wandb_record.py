@@ -24,17 +24,11 @@ LOG_HEADER_BYTES = 7  # before the first record
 
 @dataclass(frozen=True)
 class Place:
-    """Where a folder is. Copied it is another one; moved, or seen from another machine, it is the same.
+    """Where a folder is. Copied it is another one; moved, or seen from another machine, it is the same."""
 
-    Attributes:
-        inode: of the folder.
-        path: of the folder, absolute.
-        host: name of the machine.
-    """
-
-    inode: int
-    path: str
-    host: str
+    inode: int  # of the folder
+    path: str  # of the folder, absolute
+    host: str  # name of the machine
 
     @classmethod
     def of(cls, folder: Path) -> "Place":
@@ -90,13 +84,7 @@ class WandbRecord:
         self.first = max(self.first, first) if self._last.get("mode") == "offline" else first
 
     def opened(self, mode: str, log: str, path: str | None) -> None:
-        """Note a sitting that begins.
-
-        Args:
-            mode: `"online"` or `"offline"`.
-            log: file of W&B's that rows are written to.
-            path: `entity/project/id` on the server, None where that is not known.
-        """
+        """Note a sitting that begins: its log of W&B's, and `entity/project/id` on the server where that is known."""
         self._last = {"mode": mode, "log": log, "path": path or self._last.get("path")}
         self._write()
 

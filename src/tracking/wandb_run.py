@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import UserError
 from .artifacts import MAX_TAG, fitted
 from .wandb_record import WandbRecord
-from .wandb_session import FINISH_TIMEOUT_SEC, WandbSession, shortened
+from .wandb_session import FINISH_TIMEOUT_SEC, WandbSession, abandon, shortened
 
 API_TIMEOUT_SEC = 10
 GRACE_SEC = 5.0  # beyond the time that W&B itself takes to give up
@@ -125,11 +125,7 @@ class WandbRun:
         self._mirror(lambda run: run.summary.update(finite(values)))
 
     def finish(self) -> bool:
-        """Close it; what could not be uploaded by then is sent by the next sitting.
-
-        Returns:
-            Whether W&B has taken all of it; False where there is no run.
-        """
+        """Close it, and tell whether W&B has taken all; what could not be uploaded is sent by the next sitting."""
 
         def end(run: Any) -> None:
             run.finish()
@@ -138,12 +134,18 @@ class WandbRun:
 
         if self._run is None:
             return False
-        self._mirror(end)
-        self._calls.put(None)
+        for last in (end, None):
+            self._calls.put(last)
         self._worker.join(FINISH_TIMEOUT_SEC + GRACE_SEC)
         self._run = None
         if self._worker.is_alive():
             self._warn("its server does not answer")
+            self._calls = SimpleQueue()  # what waits is given up
+            for last in (end, None):
+                self._calls.put(last)
+        if self._warned:
+            abandon()
+            self._worker.join(GRACE_SEC)
         return not self._warned
 
     def _online(self, call: Callable[[Any], None], otherwise: str) -> None:
@@ -173,7 +175,8 @@ class WandbRun:
     def _warn(self, reason: str) -> None:
         if not self._warned:
             self._warned = True
-            print(f"tracker: Weights & Biases failed ({reason}); the local files go on", flush=True)
+            later = "the local files go on, and the same command sends the rest later"
+            print(f"tracker: Weights & Biases failed ({reason}); {later}", flush=True)
 
 
 def open_wandb_run(

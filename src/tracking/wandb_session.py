@@ -7,6 +7,7 @@ login`, netrc); an option of the command line stands above them. Nothing prompts
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -82,16 +83,9 @@ class WandbSession:
         self._probe()
 
     def start(self, folder: Path, mode: str, *, chosen: Mapping[str, Any], usual: Mapping[str, Any]) -> Any:
-        """Open a run.
+        """Open a run, with kimg as x axis of everything; W&B's files are in `folder`, unless another is set for it.
 
-        Args:
-            folder: where W&B keeps its files, unless another is set for it.
-            mode: `"online"` or `"offline"`.
-            chosen: arguments of `wandb.init` that stand above what is set for W&B.
-            usual: arguments that are taken as far as they are not set for W&B.
-
-        Returns:
-            W&B's run, with kimg as x axis of everything.
+        Of the arguments of `wandb.init`, those `chosen` stand above what is set for W&B, and the `usual` ones below.
         """
         folder.mkdir(parents=True, exist_ok=True)
         usual = {"dir": str(folder), "project": PROJECT, "resume": "allow", **usual}
@@ -121,6 +115,16 @@ class WandbSession:
             socket.create_connection((self.host, port), timeout=PROBE_TIMEOUT_SEC).close()
         except OSError as error:
             raise NotReached(f"{self.host} does not answer: {shortened(error)}") from error
+
+
+def abandon() -> None:
+    """End W&B's own process at once: at exit its client waits for it, and it for a server that does not answer."""
+    import wandb
+
+    with suppress(Exception, SystemExit):  # of a process that is gone
+        session: Any = wandb.setup()
+        session._connection._proc._process.kill()  # there is no public way
+        wandb.teardown()
 
 
 def shortened(error: BaseException) -> str:

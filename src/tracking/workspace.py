@@ -53,11 +53,7 @@ class WorkspaceSettings(Options):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Save workspace and report of a run, or write them to its folder.
-
-    Raises:
-        UserError: for a wrong option, no such run, or when wandb-workspaces is missing.
-    """
+    """Save workspace and report of a run, or write them to its folder."""
     settings = read(WorkspaceSettings, _config(arguments))
     run_dir = find_run(settings.run, Path(settings.paths.runs))
     path = str(known_run(run_dir / RUN_JSON).get("path") or f"/{PROJECT}/")

@@ -30,7 +30,10 @@ QUICK = [
     "snapshot.keep_best=null",
     "run=run",
 ]
-pytestmark = pytest.mark.skipif("OPENWANDB" not in os.environ, reason="make test-wandb")
+pytestmark = [
+    pytest.mark.skipif("OPENWANDB" not in os.environ, reason="make test-wandb"),
+    pytest.mark.timeout(1200),  # several trainings
+]
 
 
 @pytest.fixture(scope="module")

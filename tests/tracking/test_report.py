@@ -35,6 +35,14 @@ def test_a_whole_report(run):
     assert text.count("url(#hatch)") == 2
 
 
+def test_a_page_does_not_grow_with_the_length_of_the_log(run):
+    sizes = []
+    for count in (2000, 20_000):
+        jsonl(run / "log.jsonl", [{"kimg": 0.2 * i, "loss/G": i % 7, "loss/D": i % 5} for i in range(count)])
+        sizes.append(write_run_report(run).stat().st_size)
+    assert sizes[1] < 1.1 * sizes[0]
+
+
 def test_the_recommended_blend_stands_beside_what_it_is_made_of(run):
     text = write_run_report(run).read_text()
     trio = re.search(r'<div class="trio">(.*?)</div>', text, re.DOTALL)[1]

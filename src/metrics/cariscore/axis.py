@@ -17,15 +17,10 @@ Features = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a set of pictures stands on an axis.
+    """Where a set of pictures stands on an axis."""
 
-    Attributes:
-        value: 1 where the demand is met, 0 where it is not at all; not clipped.
-        without: the same without each picture `[N]` (and, in a paired base set, without the one of its code).
-    """
-
-    value: float
-    without: Floats
+    value: float  # 1 where the demand is met, 0 where it is not at all; not clipped
+    without: Floats  # the same without each picture `[N]` (and, in a paired base set, without the one of its code)
 
     def pseudo_values(self) -> Floats:
         """Jackknife pseudo-values `[N]` (Quenouille 1956): their mean is the value without its bias in 1/N."""

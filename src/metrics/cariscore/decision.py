@@ -21,57 +21,34 @@ ONE_SIDED = 1.645  # standard errors of a one-sided 95 % statement
 
 @dataclass(frozen=True)
 class Cell:
-    """A blend of a sweep.
-
-    Attributes:
-        label: which.
-        kimg: training of its snapshot, above 0.
-        resolution: at which the two networks meet.
-    """
+    """A blend of a sweep."""
 
     label: str
-    kimg: float
-    resolution: int
+    kimg: float  # training of its snapshot, above 0
+    resolution: int  # at which the two networks meet
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something to be said beside the recommendation.
+    """Something to be said beside the recommendation."""
 
-    Attributes:
-        kind: `more_codes`, `flat`, `unseparated`, `add_resolution`, `train_longer`, `earlier_snapshots`.
-        value: the number of codes, the resolution, or the number of blends that it speaks of; 0 for none.
-        sure: whether the score is known to rise there, at 95 %, rather than not known to fall.
-    """
-
-    kind: str
-    value: int = 0
-    sure: bool = True
+    kind: str  # `more_codes`, `flat`, `unseparated`, `add_resolution`, `train_longer`, `earlier_snapshots`
+    value: int = 0  # the number of codes, the resolution, or the number of blends that it speaks of; 0 for none
+    sure: bool = True  # whether the score is known to rise there, at 95 %, rather than not known to fall
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A recommendation; `level` holds for all its statements at once.
+    """A recommendation; `level` holds for all its statements at once."""
 
-    Attributes:
-        pick: index of the recommended blend.
-        below_best: its score is at most so much below the best one's.
-        regret: the same of the score less its price.
-        candidates: indices of the blends that may have the best score.
-        equals: indices of the blends that are surely less than `DELTA` below it.
-        share: of the draws in which the same rule picks it.
-        scores: all blends, by score.
-        notes: what to say beside it.
-    """
-
-    pick: int
-    below_best: float
-    regret: float
-    candidates: list[int]
-    equals: list[int]
-    share: float
-    scores: Comparison
-    notes: list[Note]
+    pick: int  # index of the recommended blend
+    below_best: float  # its score is at most so much below the best one's
+    regret: float  # the same of the score less its price
+    candidates: list[int]  # indices of the blends that may have the best score
+    equals: list[int]  # indices of the blends that are surely less than `DELTA` below it
+    share: float  # of the draws in which the same rule picks it
+    scores: Comparison  # all blends, by score
+    notes: list[Note]  # what to say beside it
 
 
 def prices(cells: Sequence[Cell], delta: float = DELTA) -> Floats:

@@ -31,19 +31,12 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Gate:
-    """One check of a blend.
-
-    Attributes:
-        name: which.
-        value: measured; None where it could not be.
-        threshold: smallest value that passes.
-        reason: why it could not be measured.
-    """
+    """One check of a blend."""
 
     name: str
-    value: float | None
-    threshold: float
-    reason: str = ""
+    value: float | None  # measured; None where it could not be
+    threshold: float  # smallest value that passes
+    reason: str = ""  # why it could not be measured
 
     @property
     def passed(self) -> bool | None:
@@ -58,11 +51,7 @@ class Gate:
 
 
 class Looks:
-    """What each face looks like: its landmarks, and its shape-free luminance less brightness and contrast.
-
-    Args:
-        frame: of the base's mean face.
-    """
+    """What each face looks like: its landmarks, and its shape-free luminance less brightness and contrast."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
@@ -88,15 +77,7 @@ class Looks:
 def correspondence(base: Floats, blend: Floats, threshold: float = MIN_RANK) -> Gate:
     """How well a blend's faces are recognised as the base's of the same codes: the mean rank of the right one.
 
-    What the style does to all faces alike is taken out; 1 is always first, 0.5 chance.
-
-    Args:
-        base: looks `[N, D]`.
-        blend: looks of the same codes.
-        threshold: smallest value that passes.
-
-    Raises:
-        UserError: unless both are of the same codes, at least two.
+    What the style does to all faces alike is taken out; 1 is always first, 0.5 chance. Both are looks `[N, D]`.
     """
     if base.shape != blend.shape or len(base) < 2:
         raise UserError(f"correspondence: looks of the same codes are needed, not {len(base)} and {len(blend)}")
@@ -110,13 +91,7 @@ def correspondence(base: Floats, blend: Floats, threshold: float = MIN_RANK) -> 
 
 
 def same_turn(base: Floats, blend: Floats, threshold: float = MIN_YAW) -> Gate:
-    """Correlation of the faces' turn with the base's: below 0 for mirror images.
-
-    Args:
-        base: yaw `[N]`, NaN without a face.
-        blend: of the same codes.
-        threshold: smallest value that passes.
-    """
+    """Correlation of the faces' turn, yaw `[N]` (NaN without a face), with the base's: below 0 for mirror images."""
     both = np.isfinite(base) & np.isfinite(blend)
     if both.sum() < 3 or base[both].std() == 0 or blend[both].std() == 0:
         return Gate("turn", None, threshold, "too few faces were found, or all look the same way")
@@ -126,9 +101,7 @@ def same_turn(base: Floats, blend: Floats, threshold: float = MIN_YAW) -> Gate:
 class Evenness:
     """Whether a blend's rendering is of one kind all over the face: composites of person and cartoon are not.
 
-    Args:
-        base: B's features of rendering (`RenderingAxis`).
-        target: T's.
+    It is told by features of rendering (`RenderingAxis`) of base and cartoons.
     """
 
     def __init__(self, base: Features, target: Features) -> None:
@@ -157,10 +130,7 @@ def faces_found(blend: float, base: float, threshold: float = MIN_FOUND) -> Gate
 def spread(base: Floats, blend: Floats, threshold: float = MIN_SPREAD) -> Gate:
     """How far each face is from the one nearest to it, over the same in the base: 0 for a few faces repeated.
 
-    Args:
-        base: looks `[N, D]`.
-        blend: looks of the same codes.
-        threshold: smallest value that passes.
+    Both are looks `[N, D]` of the same codes.
     """
     reference = _nearest(distances(base, base))
     if reference == 0:
@@ -171,11 +141,7 @@ def spread(base: Floats, blend: Floats, threshold: float = MIN_SPREAD) -> Gate:
 def memorisation(blend: Floats, training: Floats, mirrored: Floats, threshold: float = MIN_DISTANCE) -> Gate:
     """How far each face is from the nearest training picture or its mirror image, over the same among these.
 
-    Args:
-        blend: looks `[N, D]`.
-        training: looks of the training pictures `[M, D]`.
-        mirrored: looks of their mirror images.
-        threshold: smallest value that passes; copies are near 0, new faces near 1 or above.
+    All are looks `[N, D]`. Copies are near 0, new faces near 1 or above.
     """
     if len(training) < 2:
         return Gate("memorisation", None, threshold, "the training pictures are not known")

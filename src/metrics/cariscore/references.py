@@ -31,19 +31,12 @@ _OTHERS = ("looks", "turn", "found")  # of a set's rows, besides those of the ax
 
 @dataclass(frozen=True)
 class Rows:
-    """Features of pictures, a row a picture.
+    """Features of pictures, a row a picture."""
 
-    Attributes:
-        axes: on each axis of the score.
-        looks: see `Looks`.
-        turn: likewise, NaN without a face.
-        found: whether there is a face.
-    """
-
-    axes: tuple[Features, ...]
-    looks: Floats
-    turn: Floats
-    found: Floats
+    axes: tuple[Features, ...]  # on each axis of the score
+    looks: Floats  # see `Looks`
+    turn: Floats  # likewise, NaN without a face
+    found: Floats  # whether there is a face
 
     @classmethod
     def joined(cls, parts: Sequence["Rows"]) -> "Rows":
@@ -71,23 +64,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class References:
-    """Features of both references.
+    """Features of both references."""
 
-    Attributes:
-        frame: of the base's mean face.
-        direction: see `open_axes`.
-        base: the base's pictures.
-        cartoons: the training cartoons' features on each axis, of those with a face.
-        looks: the training cartoons' `[M, D]`, of none where these are not known.
-        mirrored: of their mirror images.
-    """
-
-    frame: Frame
-    direction: str
-    base: Rows
-    cartoons: tuple[Features, ...]
-    looks: Floats
-    mirrored: Floats
+    frame: Frame  # of the base's mean face
+    direction: str  # see `open_axes`
+    base: Rows  # the base's pictures
+    cartoons: tuple[Features, ...]  # the training cartoons' features on each axis, of those with a face
+    looks: Floats  # the training cartoons' `[M, D]`, of none where these are not known
+    mirrored: Floats  # of their mirror images
 
     @classmethod
     def of(cls, base: Faces, cartoons: Faces, direction: str, *, trained_on: bool = True) -> "References":
@@ -132,17 +116,11 @@ class References:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found about a blend.
+    """What was found about a blend."""
 
-    Attributes:
-        pseudo: its jackknife pseudo-values `[N, A]`, see `Places`.
-        found: part of its pictures with a face.
-        gates: of the blend.
-    """
-
-    pseudo: Floats
-    found: float
-    gates: list[Gate]
+    pseudo: Floats  # its jackknife pseudo-values `[N, A]`, see `Places`
+    found: float  # part of its pictures with a face
+    gates: list[Gate]  # of the blend
 
 
 class Judge:

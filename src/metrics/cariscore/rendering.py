@@ -21,12 +21,7 @@ PAIR_SHARE = 0.2  # of the distance that is taken person by person
 
 
 class RenderingAxis:
-    """Rendering.
-
-    Args:
-        frame: of the base's mean face.
-        kept: ask for the base's rendering, instead of the cartoons' (blends whose fine layers are the cartoons').
-    """
+    """Rendering: the base's where it is to be `kept`, or the cartoons' (blends whose fine layers are the cartoons')."""
 
     name = "r"
 
@@ -48,14 +43,7 @@ class RenderingAxis:
 
 
 class RenderingScale:
-    """The distance from base to cartoons.
-
-    Args:
-        whiten: `[D, D]`.
-        base: whitened rows of B.
-        target: whitened rows of T.
-        kept: see `RenderingAxis`.
-    """
+    """The distance from base to cartoons, of whitened rows of both."""
 
     def __init__(self, whiten: Floats, base: Floats, target: Floats, kept: bool) -> None:
         self._whiten, self._base, self._target, self._kept = whiten, base, target, kept
@@ -93,11 +81,9 @@ def whitening_by_part(*sets: Features) -> Floats:
 
 
 def whitening(*sets: Features, least: float = MIN_SHRINKAGE) -> Floats:
-    """Whitening matrix `[D, D]` of the mean covariance within sets of rows, shrunk (Ledoit and Wolf 2004).
+    """Whitening matrix `[D, D]` of the mean covariance within sets of rows `[N, D]`, shrunk (Ledoit and Wolf 2004).
 
-    Args:
-        sets: `[N, D]` each; they count alike, however many rows they have.
-        least: share of the shrinkage at least.
+    Sets count alike, however many rows they have; `least` is the smallest share of the shrinkage.
     """
     rest = [(rows - rows.mean(axis=0)).astype(np.float64) for rows in sets]
     variance = sum(rows.var(axis=0) for rows in rest) / len(rest)

@@ -50,15 +50,10 @@ def exponents(axes: Sequence[Named], alpha: float) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a set stands on every axis.
+    """Where a set stands on every axis."""
 
-    Attributes:
-        values: `[A]`, not clipped.
-        pseudo: jackknife pseudo-values `[N, A]`; their means are the values without their bias in 1/N.
-    """
-
-    values: Floats
-    pseudo: Floats
+    values: Floats  # `[A]`, not clipped
+    pseudo: Floats  # jackknife pseudo-values `[N, A]`; their means are the values without their bias in 1/N
 
 
 class CariScore:

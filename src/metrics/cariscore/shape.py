@@ -20,11 +20,7 @@ MIN_DISTANCE = 3.0  # of the mean shapes in standard errors
 
 
 class ShapeAxis:
-    """Shape.
-
-    Args:
-        kept: ask for the base's shape (blends whose coarse layers are the base's) instead of the cartoons'.
-    """
+    """Shape: the cartoons', or the base's where it is to be `kept` (blends whose coarse layers are the base's)."""
 
     name = "s"
 

@@ -26,11 +26,7 @@ PLACES = 8  # about which everything is measured: eyes, mouth, nose, cheeks, chi
 
 
 class Texture:
-    """Statistics of pictures in a frame.
-
-    Args:
-        frame: of the mean face.
-    """
+    """Statistics of pictures in a frame."""
 
     def __init__(self, frame: Frame) -> None:
         self.octaves = max(2, round(math.log2(frame.px / 64)) + 4)

@@ -79,12 +79,8 @@ def check_detector(base: Faces, cartoons: Faces, provider: LandmarkProvider) -> 
 def warped(faces: Faces, move: Tensor) -> Tensor:
     """Move every face's landmarks by one displacement of its normalised shape.
 
-    Args:
-        faces: with landmarks found.
-        move: `[68, 2]` in rms radii, along and across the line through the eyes.
-
-    Returns:
-        uint8 pictures like `faces.images`; their edges stay where they are.
+    It is `[68, 2]` in rms radii, along and across the line through the eyes. Pictures are uint8, like `faces.images`;
+    their edges stay where they are.
     """
     result = []
     height, width = faces.images.shape[2:]
