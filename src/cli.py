@@ -54,12 +54,8 @@ TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
 def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
     """Make an entry script of a function that takes the plain configuration `conf/<name>.yaml`.
 
-    Args:
-        name: of the root configuration file.
-
-    Returns:
-        A decorator; the decorated function takes no arguments, reads the command line, and exits with 0, or with 2
-        and one line on stderr for a `UserError` or a wrong option.
+    The decorated function takes no arguments, reads the command line, and exits with 0, or with 2 and one line on
+    stderr for a `UserError` or a wrong option.
     """
 
     def decorate(function: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
@@ -124,11 +120,7 @@ def _composing(name: str, job: Callable[[], Any]) -> Any:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """Resolve to plain containers, naming a value that is still missing.
-
-    Raises:
-        UserError: for a missing (`???`) or unresolvable value.
-    """
+    """Resolve to plain containers; a UserError names a value that is missing (`???`) or unresolvable."""
     missing = sorted(str(key) for key in _resolving(lambda: OmegaConf.missing_keys(config)))
     if missing:
         raise UserError(f"{missing[0]} is not set: add {missing[0]}=... to the command")
@@ -138,11 +130,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Compose `conf/<name>.yaml` with overrides, as a command line would, to plain containers.
-
-    Raises:
-        UserError: for a wrong override or a missing value.
-    """
+    """Compose `conf/<name>.yaml` with overrides, as a command line would, to plain containers."""
     try:
         with initialize_config_dir(config_dir=str(CONF), **VERSION_BASE):
             return plain(compose(config_name=name, overrides=typed(name, overrides)))
@@ -155,9 +143,8 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 def check_overrides(name: str, arguments: list[str]) -> None:
     """Compose once with the command line's overrides, to find mistakes before Hydra prints its own.
 
-    Raises:
-        UserError: for an override that does not parse, an unknown key, an unknown choice of a group, or a file of the
-            configuration that holds an address with user or password.
+    Such are an override that does not parse, an unknown key, an unknown choice of a group, and a file of the
+    configuration that holds an address with user or password.
     """
     line = CommandLine.read(arguments)
     if not line.is_plain:

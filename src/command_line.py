@@ -28,9 +28,8 @@ class CommandLine:
     def read(cls, arguments: Sequence[str]) -> "CommandLine":
         """Take apart what was typed: flags may stand between the overrides.
 
-        Raises:
-            UserError: for a flag that Hydra does not have, flags that do not go together, or an address with user or
-                password, which Hydra would write to multirun.yaml.
+        Refused are a flag that Hydra does not have, flags that do not go together, and an address with user or
+        password, which Hydra would write to multirun.yaml.
         """
         refuse_logins(arguments)
         found = _Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args(list(arguments))

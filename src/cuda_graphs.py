@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .errors import UserError
+from .errors import UserError, lacking_memory
 
 EAGER_RUNS = 3
 
@@ -36,9 +36,7 @@ class Recorder(Protocol):
 class CudaRecorder:
     """Captures with `torch.cuda.CUDAGraph`; all graphs share one pool of memory, as none needs another's results.
 
-    Args:
-        device: a CUDA device.
-        otherwise: what a user can do where CUDA refuses to capture.
+    `otherwise` is what a user can do where CUDA refuses to capture.
     """
 
     def __init__(self, device: torch.device | str, *, otherwise: str) -> None:
@@ -59,11 +57,7 @@ class CudaRecorder:
     def capture(
         self, work: Callable[[], Tensor], generator: torch.Generator | None
     ) -> tuple[Callable[[], None], Tensor]:
-        """Capture work; replays run on the stream that is current then.
-
-        Raises:
-            UserError: when CUDA refuses something in it.
-        """
+        """Capture work; replays run on the stream that is current then."""
         steps: list[Callable[[], object]] = []
         try:
             with ExitStack() as capturing:
@@ -87,6 +81,8 @@ class CudaRecorder:
                 begin()
                 result = work()
         except RuntimeError as error:
+            if lacking_memory(error):
+                raise
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"this work cannot be captured in a CUDA graph ({reason}): {self.otherwise}") from error
         finally:
@@ -138,14 +134,7 @@ class Repeated:
         return self._captured is not None
 
     def __call__(self, work: Callable[[], Tensor]) -> Tensor:
-        """Run once.
-
-        Args:
-            work: the same each time.
-
-        Returns:
-            Its result, which stays as it is when the work runs again.
-        """
+        """Run once, the same work each time; its result stays as it is when the work runs again."""
         if self._captured is None:
             self._runs += 1
             if self._runs <= self._eager_runs:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from .errors import UserError, is_out_of_memory
+from .errors import UserError, lacking_memory
 
 PIECE_BYTES = 2**28  # of what comes from a device at a time
 GB = 2**30
@@ -24,13 +24,9 @@ UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": GB}  # of PyTorch's mess
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of the option `device`.
+    """The device of the option `device`: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
 
-    Args:
-        name: `"auto"` (CUDA where there is a device), `"cpu"`, `"cuda"` or `"cuda:1"`.
-
-    Raises:
-        UserError: when it is not there.
+    A UserError when it is not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -53,7 +49,8 @@ def peak_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "linux":
-        return 1024 * int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
+        found = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
+        return None if found is None else 1024 * int(found[1])
     if sys.platform == "darwin":
         import resource
 
@@ -61,31 +58,34 @@ def peak_memory(device: torch.device) -> int | None:
     return None
 
 
+def memory_in_use(device: torch.device) -> int:
+    """Bytes of this process's tensors on a CUDA device; 0 on a processor, where nobody counts."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+
 @contextmanager
-def memory_advice(device: torch.device, advice: Callable[[float | None], str]) -> Iterator[None]:
-    """Where memory runs out while the block runs, say how much there is and what to lower.
+def memory_advice(device: torch.device, advice: Callable[[float | None], str], *, at_rest: int) -> Iterator[None]:
+    """Where memory runs out while the block runs, say in a UserError how much there is and what to lower.
 
     Args:
         device: that the block computes on.
-        advice: what to lower; given which share there is, at the most, of what the block needs beyond what was taken
-            before it. None where nobody has counted, on a processor.
-
-    Raises:
-        UserError: instead of the exception.
+        advice: what to lower; given the share that there is, at the most, of what the block needs beyond `at_rest`,
+            None where nobody has counted.
+        at_rest: bytes that stay in use whatever is lowered, see `memory_in_use`.
     """
-    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        whose = lacking_memory(error)
+        if whose is None:
             raise
-        if device.type != "cuda":
+        if whose == "machine" or device.type != "cuda":
             raise UserError(f"the machine has too little memory: {advice(None)}") from error
-        needed = torch.cuda.max_memory_allocated(device) + _asked(error)
+        needed = memory_in_use(device) + _asked(error)  # the traceback keeps what the block has made
         free, total = torch.cuda.mem_get_info(device)
         others = max(total - free - torch.cuda.memory_reserved(device), 0)
-        have = f"{total / GB:.1f} GB, of which other processes hold {others / GB:.1f} GB"
-        share = (total - others - before) / (needed - before)
+        have = f"{total / GB:.1f} GB, {others / GB:.1f} GB of it in other hands"
+        share = (total - others - at_rest) / (needed - at_rest) if needed > at_rest else None
         raise UserError(
             f"{torch.cuda.get_device_name(device)} has too little memory ({have}; {needed / GB:.1f} GB or more are "
             f"needed): {advice(share)}"

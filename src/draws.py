@@ -13,16 +13,11 @@ class Draws:
 
     Such a part holds whole groups of the minibatch standard deviation, where there are as many groups as parts or a
     multiple.
-
-    Attributes:
-        generator: source of the numbers, in the same state for every part.
-        index: of the part.
-        of: how many parts there are.
     """
 
-    generator: torch.Generator
-    index: int = 0
-    of: int = 1
+    generator: torch.Generator  # in the same state for every part
+    index: int = 0  # of the part
+    of: int = 1  # how many parts there are
 
     def normal(self, shape: Sequence[int], dim: int = 0) -> Tensor:
         """Standard normal numbers for a part of `shape`, whose samples lie along `dim`, on the generator's device."""

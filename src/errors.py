@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 
-_LOGIN = re.compile(r"(?<=://)[^/?#\n]*@")
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
 NO_LOGIN = "no user or password in an address: it would be written to config.yaml and W&B; put it into ~/.netrc"
 
 
@@ -18,10 +19,12 @@ class UserError(Exception):
         super().__init__(_LOGIN.sub("***@", message))
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory has run out, the machine's or, in PyTorch's words, a device's."""
-    by_name = {kind.__name__ for kind in type(error).__mro__} & {"MemoryError", "OutOfMemoryError"}
-    return bool(by_name) or "DefaultCPUAllocator" in str(error)
+def lacking_memory(error: BaseException) -> Literal["device", "machine"] | None:
+    """Whose memory has run out, by an exception of Python's or PyTorch's; None where it says something else."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "OutOfMemoryError" in names or "CUDA error: out of memory" in str(error):
+        return "device"
+    return "machine" if "MemoryError" in names or "DefaultCPUAllocator" in str(error) else None
 
 
 def has_login(text: str) -> bool:

@@ -1,13 +1,16 @@
 """How a program ends: a mistake of the user's and a signal are one line each, with their exit codes."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from .errors import UserError, is_out_of_memory
+from .errors import UserError, lacking_memory
+from .files import FULL, unwritable
 from .signals import Stopped, answer, answer_as, stop
 
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, *FULL)  # what a file system does not let us do
 
 
 def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -> Any:
@@ -22,11 +25,19 @@ def with_errors_as_lines(call: Callable[[], Any], *, stopped: str = "stopped") -
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except OSError as error:
+        if error.errno not in DENIED or error.filename is None:
             raise
-        reason = str(error).split(". ")[0] or "too little memory"
-        print(f"error: {reason}: end what else takes memory, or choose device=cpu", file=sys.stderr)
+        full = error.errno in FULL
+        line = unwritable(str(error.filename), error) if full else f"{error.filename}: {error.strerror}"
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except (RuntimeError, MemoryError) as error:
+        whose = lacking_memory(error)
+        if whose is None:
+            raise
+        what = "use the processor" if whose == "device" else "use a machine with more"
+        print(f"error: the {whose} has too little memory: end what else takes it, or {what}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except (Stopped, KeyboardInterrupt) as error:
         print(stopped, file=sys.stderr)

@@ -33,13 +33,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path beside the target to write to; afterwards that file takes the target's place, or nothing has changed.
 
-    The target's folder is made; a link stays a link; the file can be read by whom the umask allows.
-
-    Args:
-        path: of the target.
-
-    Raises:
-        UserError: when it cannot be written, or is something else than a file.
+    The target's folder is made; a link stays a link; the file can be read by whom the umask allows. A UserError when it
+    cannot be written, or is something else than a file.
     """
     try:
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -76,15 +71,10 @@ def unwritable(path: Path | str, error: OSError) -> UserError:
 
 
 def remove_partials(folder: Path, *, alone: bool = False) -> None:
-    """Delete what killed processes left of files that `atomic_write` was writing.
+    """Delete what killed processes left in a folder of files that `atomic_write` was writing.
 
-    Args:
-        folder: where they lie.
-        alone: whether no other process may be writing there now; else what a process of another machine, or one that
-            lives, has there stays.
-
-    Raises:
-        UserError: when one cannot be deleted.
+    Unless this process is `alone` in writing there, what one of another machine, or one that lives, has there stays. A
+    UserError when one cannot be deleted.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
         match = PARTIAL.fullmatch(path.name)
@@ -109,11 +99,7 @@ def _lives(process: int) -> bool:
 
 
 def damage_of_zip(path: Path) -> str | None:
-    """Compare a zip (`torch.save`, `np.savez`) with the checksums in it, which their readers do not look at.
-
-    Returns:
-        What is wrong, None for a whole file.
-    """
+    """What is wrong with a zip (`torch.save`, `np.savez`) by its checksums, which readers ignore; None if whole."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = archive.testzip()
@@ -143,30 +129,17 @@ def cache_folder(name: str) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all.
-
-    Returns:
-        The path.
-
-    Raises:
-        UserError: when it cannot be written.
-    """
+    """Write a text file, whole or not at all, and return its path; a UserError when it cannot be written."""
     with atomic_write(path) as partial:
         partial.write_text(text)
     return path
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines to a text file in a single write, so that those of several processes do not mix.
+    """Append lines, without their ends, to a text file in one write, so that those of several processes do not mix.
 
-    The file and its folder are made, also for no line; a last line that a crash cut short is ended first.
-
-    Args:
-        path: of the file.
-        lines: without their ends.
-
-    Raises:
-        UserError: when it cannot be written.
+    The file and its folder are made, also for no line; a last line that a crash cut short is ended first. A UserError
+    when they cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,18 +153,17 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 def save_array(path: Path, array: NDArray) -> Path:
-    """Write a .npy file, whole or not at all.
-
-    Raises:
-        UserError: when it cannot be written.
-    """
+    """Write a .npy file, whole or not at all, and return its path; a UserError when it cannot be written."""
     with atomic_write(path) as partial, open(partial, "wb") as file:
         np.save(file, array)
     return path
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    """Copy a file, whole or not at all; one that has the content already stays as it is.
+
+    A UserError when it cannot be written.
+    """
     if not target.is_file() or target.read_bytes() != source.read_bytes():
         with atomic_write(target) as partial:
             shutil.copyfile(source, partial)
@@ -204,11 +176,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        UserError: when the file cannot be read, or is something else.
-    """
+    """Read a JSON object; a UserError when the file cannot be read, or is something else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -221,8 +189,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def update_json(path: Path, **entries: Any) -> None:
     """Set entries of a JSON object in a file, which is made where there is none.
 
-    Raises:
-        UserError: when the file cannot be read or written.
+    A UserError when it cannot be read or written.
     """
     known = read_json(path) if path.exists() else {}
     write_text(path, json.dumps({**known, **entries}, indent=2) + "\n")

@@ -9,15 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Group:
-    """Processes of `torch.distributed`'s default group; the default is a process by itself.
-
-    Attributes:
-        rank: of this process.
-        world: how many there are; all of them must make the same calls in the same order.
-    """
+    """Processes of `torch.distributed`'s default group; the default is a process by itself."""
 
     rank: int = 0
-    world: int = 1
+    world: int = 1  # how many there are; all of them must make the same calls in the same order
 
     @classmethod
     def joined(cls) -> "Group":
@@ -36,13 +31,9 @@ class Group:
         return range(self.rank * count // self.world, (self.rank + 1) * count // self.world)
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Put the rows of all processes together, in the order of their ranks.
+        """Put the rows `[n, d]` of all processes together, in the order of their ranks.
 
-        Args:
-            rows: `[n, d]` on the CPU; n may differ between processes.
-
-        Returns:
-            `[sum of n, d]` on the CPU, the same in every process.
+        Returned are `[sum of n, d]`, the same in every process. Both are on the CPU; n may differ between processes.
         """
         if self.world == 1:
             return rows
@@ -80,9 +71,6 @@ class Group:
         texts = [text]
         dist.broadcast_object_list(texts, src=0)
         return texts[0]
-
-
-ALONE = Group()  # a process by itself
 
 
 ALONE = Group()  # a process by itself

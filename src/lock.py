@@ -28,19 +28,11 @@ PATIENCE_SEC = 60.0  # without one
 
 @contextmanager
 def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> "Iterator[Claim]":
-    """Hold the lock file `path` while the block runs; it is removed afterwards.
+    """Hold the lock file `path`, in a folder that exists, while the block runs; it is removed afterwards.
 
-    The kernel gives the lock back when its process ends, however it ends: a lock file that lies about is not held.
-
-    Args:
-        path: of the lock file; its folder exists.
-        waiting: called once when another process holds the lock and has shown a sign of life, before waiting for it.
-
-    Yields:
-        The claim on it.
-
-    Raises:
-        OSError: when the file cannot be made.
+    The kernel gives the lock back when its process ends, however it ends: a lock file that lies about is not held. When
+    another process holds it and has shown a sign of life, `waiting` is called once, before waiting for it. Yielded is
+    the `Claim`, which knows whether it is still held. An OSError when the file cannot be made.
     """
     with _attempt(path) or _waited(path, waiting) as claim:
         yield claim
@@ -48,14 +40,7 @@ def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> "Ite
 
 @contextmanager
 def attempt(path: Path) -> "Iterator[Claim | None]":
-    """Hold the lock file `path` while the block runs, unless another process holds it.
-
-    Yields:
-        The claim on it; None when another process holds it.
-
-    Raises:
-        OSError: as `exclusive`.
-    """
+    """Hold the lock file `path` as `exclusive` does, unless another process holds it: then yield None."""
     with _attempt(path) or nullcontext() as claim:
         yield claim
 
@@ -63,19 +48,14 @@ def attempt(path: Path) -> "Iterator[Claim | None]":
 class Claim:
     """A lock that this process has taken, made when it takes it: whether it still holds it.
 
-    Args:
-        path: of the lock file; where there is none (a file system without locks) nothing is ever found.
+    Where there is no lock file (a file system without locks) nothing is ever found.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self._inode = path, _inode(path)
 
     def check(self) -> None:
-        """See that the lock is still this process's.
-
-        Raises:
-            UserError: when another has taken it over.
-        """
+        """See that the lock is still this process's; a UserError when another has taken it over."""
         if self._inode is not None and _inode(self.path) != self._inode:
             raise UserError(
                 f"{self.path.parent}: another process has taken over, as this one showed no sign of life for "

@@ -137,11 +137,7 @@ Device = Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda")]
 
 
 def kind_of(hint: Any) -> Kind:
-    """What the type of a field says.
-
-    Raises:
-        KeyError: for the type of no option.
-    """
+    """What the type of a field says; a KeyError for the type of no option."""
     origin, given = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return given[1] if isinstance(given[1], Kind) else _annotated(kind_of(given[0]), given[1])
@@ -194,14 +190,13 @@ def _instance(group: "type[Options]", value: Any) -> "Options":
 class Options:
     """Base of the settings classes.
 
-    Raises:
-        OptionError: by a constructor, naming the first option that cannot be, or that would have no effect.
+    A constructor's OptionError names the first option that cannot be, or that would have no effect.
     """
 
     def __post_init__(self) -> None:
         for name, kind in kinds(type(self)).items():
             given = getattr(self, name)
-            if has_login(str(given)):
+            if kind.group is None and has_login(str(given)):  # a group looks at its own
                 raise OptionError(name, given, NO_LOGIN)
             try:
                 object.__setattr__(self, name, kind.accept(given))
@@ -235,8 +230,7 @@ class Options:
     def refuse_changed(self, reason: str, *names: str) -> None:
         """Refuse those options, of a group all by `group.`, that are not the class's defaults.
 
-        Raises:
-            OptionError: naming the first.
+        An OptionError names the first, with the reason.
         """
         for name in self.changed():
             if name.startswith(names):
@@ -284,14 +278,9 @@ S = TypeVar("S", bound=Options)
 
 
 def read(settings: type[S], config: Mapping[str, Any]) -> S:
-    """Make a settings object of a plain configuration; what the configuration leaves out has its default.
+    """Make a settings object of a plain configuration, groups as mappings; what it leaves out has its default.
 
-    Args:
-        settings: its class.
-        config: options by name, groups as mappings.
-
-    Raises:
-        OptionError: naming the first option that is unknown, missing, cannot be, or would have no effect.
+    An OptionError names the first option that is unknown, missing, cannot be, or would have no effect.
     """
     known, values = kinds(settings), dict(config)
     for field in fields(settings):  # type: ignore[arg-type]

@@ -14,14 +14,10 @@ from hydra.errors import HydraException
 def quoted(argument: str, texts: Mapping[str, str], *, swept: bool = False) -> str:
     """Put the value of `key=value` in quotes where it is a text, or where Hydra's grammar does not take it as it is.
 
-    So that `photos=2024.10`, `dataset.path=~/my pictures (1)` and `dataset.background=#ff0000` mean what they say.
-    null stays null, and what is in quotes already stays as it is.
-
-    Args:
-        argument: as typed.
-        texts: the script's free texts, see `options.texts`.
-        swept: whether there is a job for each of several values: then a comma separates texts too, unless it stands in
-            quotes, and `${seed}` in a text is the job's.
+    So that `photos=2024.10`, `dataset.path=~/my pictures (1)` and `dataset.background=#ff0000` mean what they say. null
+    stays null, and what is in quotes already stays as it is. `texts` are the script's free ones, see `options.texts`.
+    With `swept` there is a job for each of several values: then a comma separates texts too, unless it stands in
+    quotes, and `${seed}` in a text is the job's.
     """
     key, equals, value = argument.partition("=")
     if not equals or not value or argument.startswith("-"):

@@ -13,12 +13,9 @@ STOPPING = tuple(
 
 
 class Stopped(BaseException):
-    """A signal has stopped the program.
+    """A signal, by its number, has stopped the program.
 
     No KeyboardInterrupt, which Lightning answers with exit code 1, and no Exception, after which other jobs go on.
-
-    Args:
-        number: of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -36,11 +33,7 @@ def stop(number: int, frame: FrameType | None = None) -> NoReturn:
 
 
 def answer(handler: Handler) -> dict[int, Any]:
-    """Have `handler` called for every signal that asks to stop.
-
-    Returns:
-        What answered them before, for `answer_as`.
-    """
+    """Have `handler` called for every signal that asks to stop; returns what answered them before, for `answer_as`."""
     return {number: signal.signal(number, handler) for number in STOPPING}
 
 

@@ -32,15 +32,10 @@ def environment(**values: str) -> Iterator[None]:
 
 @contextmanager
 def places(num_jobs: int, *, num_gpus: int) -> Iterator[int]:
-    """Set the environment of processes that are started while the block runs.
+    """Set the environment of processes that are started while the block runs; yields how many jobs run at once.
 
-    Args:
-        num_jobs: how many jobs there are.
-        num_gpus: how many GPUs they may take; 0 for the cores of the processor, whose threads are divided, unless
-            `OMP_NUM_THREADS` is set.
-
-    Yields:
-        How many jobs run at once.
+    They take `num_gpus` GPUs, or with 0 the cores of the processor, whose threads are divided, unless `OMP_NUM_THREADS`
+    is set.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     visible = os.environ.get(VISIBLE)

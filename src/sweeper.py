@@ -110,15 +110,9 @@ def _num_gpus() -> int:
 
 
 def score_job(config: DictConfig, *, codes: int, protocol: Mapping[str, Any]) -> str | None:
-    """One job: the named cells of the one snapshot that its `snapshot` names.
+    """One job: the named cells, with so many codes, of the one snapshot that its `snapshot` names.
 
-    Args:
-        config: composed for it.
-        codes: with which its cells are rendered now.
-        protocol: of the sweep that it is part of.
-
-    Returns:
-        None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
+    Returned is None, or the message of a `UserError`, so that the sweep can go on and say it once at the end.
     """
     take_place()
     try:
@@ -143,11 +137,7 @@ def _said(error: RuntimeError) -> str:
 
 
 def grouped(override: Override) -> str:
-    """A swept `blend.res=8,16` as the list `blend.res=[8,16]`; nothing else takes several values.
-
-    Raises:
-        UserError: when another key is given several values.
-    """
+    """A swept `blend.res=8,16` as the list `blend.res=[8,16]`; nothing else takes several values."""
     text = override.input_line or ""
     if not override.is_sweep_override():
         return text
@@ -160,10 +150,7 @@ def grouped(override: Override) -> str:
 def as_lists(arguments: list[str]) -> list[str]:
     """A command line for which Hydra takes `blend.res=[8,16]` alone: with `hydra.mode=RUN`, or a flag such as `--cfg`.
 
-    Another one stays as it is.
-
-    Raises:
-        UserError: when another key is given several values.
+    Another one stays as it is. A UserError when another key is given several values.
     """
     line = CommandLine.read(arguments)
     if "hydra.mode=RUN" not in line.overrides and not line.shows:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from src.cli import compose_config
+from src.cuda_graphs import CudaRecorder
 from src.device import GB, memory_advice
 from src.errors import UserError
 from src.exits import EXIT_USER_ERROR, with_errors_as_lines
@@ -31,29 +32,30 @@ def fails(*_, **__):
 
 
 def test_figures_are_the_devices_own(monkeypatch):
-    taken = iter([GB])
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: next(taken))
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 6 * GB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 6 * GB)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 6.5 * GB)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0.5 * GB, 8 * GB))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Card")
-    shares = []
-    words = (
-        r"Card has too little memory \(8.0 GB, of which other processes hold 1.0 GB; 7.5 GB or more are needed\): less"
-    )
-    with (
-        pytest.raises(UserError, match=words),
-        memory_advice(torch.device("cuda"), lambda s: shares.append(s) or "less"),
-    ):
-        fails()
-    assert shares == [pytest.approx((8 - 1 - 1) / (7.5 - 1))]
+    device, shares = torch.device("cuda"), []
+
+    def runs_out(error, at_rest):
+        with memory_advice(device, lambda share: shares.append(share) or "less", at_rest=at_rest):
+            raise error
+
+    words = r"Card has too little memory \(8.0 GB, 1.0 GB of it in other hands; 7.5 GB or more are needed\): less"
+    for at_rest in (GB, 8 * GB):
+        with pytest.raises(UserError, match=words):
+            runs_out(FULL, at_rest)
+    with pytest.raises(UserError, match="the machine has too little memory: less"):
+        runs_out(MemoryError(), GB)  # while pictures are pinned for it
+    assert shares == [pytest.approx((8 - 1 - 1) / (7.5 - 1)), None, None]
 
 
 @pytest.mark.parametrize("error", [FULL, MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
 def test_a_processor_counts_nothing(error):
-    with pytest.raises(UserError, match="the machine has too little memory: None"), memory_advice(CPU, str):
+    with pytest.raises(UserError, match="the machine has too little memory: None"), memory_advice(CPU, str, at_rest=0):
         raise error
-    with pytest.raises(RuntimeError, match="another"), memory_advice(CPU, str):
+    with pytest.raises(RuntimeError, match="another"), memory_advice(CPU, str, at_rest=0):
         raise RuntimeError("another")
 
 
@@ -82,7 +84,10 @@ def test_a_training_that_follows_the_advice_goes_on(options, monkeypatch):
     assert (run(options, "batch=8", "snapshot.kimg=[0.016]", "run=large", advice) / "checkpoints/last.ckpt").is_file()
 
 
-@pytest.mark.parametrize(("batch", "words"), [(6, "projection.batch=3 is"), (1, "projection.batch is 1 already")])
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [(6, "projection.batch=3 is"), (1, "a single picture: project with device=cpu"), (16, "projection.batch=3 is")],
+)
 def test_a_projection_says_which_batch_to_take(batch, words, monkeypatch):
     monkeypatch.setattr("src.projection.projector._project_batch", fails)
     G, _ = make_tiny(0, TINY_PX)
@@ -91,8 +96,32 @@ def test_a_projection_says_which_batch_to_take(batch, words, monkeypatch):
         project(G, targets, settings=ProjectionSettings(distance="embedded"), batch=batch, progress=False)
 
 
-def test_elsewhere_it_is_one_line_too(capsys):
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (FULL, "the device has too little memory: end what else takes it, or use the processor"),
+        (RuntimeError("CUDA error: out of memory"), "the device has too little memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate"), "the machine has too little memory: end"),
+        (PermissionError(13, "Permission denied", "/photos/a.jpg"), "/photos/a.jpg: Permission denied\n"),
+        (
+            OSError(28, "No space left on device", "/runs/a"),
+            "/runs/a: cannot be written (No space left on device): make",
+        ),
+    ],
+)
+def test_elsewhere_it_is_one_line_too(error, line, capsys):
+    def fails():
+        raise error
+
     with pytest.raises(SystemExit) as end:
         with_errors_as_lines(fails)
-    assert end.value.code == EXIT_USER_ERROR
-    assert capsys.readouterr().err == "error: CUDA out of memory: end what else takes memory, or choose device=cpu\n"
+    err = capsys.readouterr().err
+    assert end.value.code == EXIT_USER_ERROR and err.startswith(f"error: {line}") and err.count("\n") == 1
+
+
+def test_a_capture_that_lacks_memory_is_no_work_that_cannot_be_captured(monkeypatch):
+    recorder = CudaRecorder.__new__(CudaRecorder)
+    recorder.pool = recorder.stream = None
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", fails)
+    with pytest.raises(torch.OutOfMemoryError):
+        recorder.capture(lambda: None, None)

@@ -101,6 +101,7 @@ class Painting(Options):
         ("hand", 3, "hand=3: there is no such option"),
         ("name", "https://me:pw@host/x", "name=https://***@host/x: no user or password in an address"),
         ("place", "https://me@host", "place=https://***@host: no user or password"),
+        ("tools", {"brush": {"shape": "https://pw@h"}}, "tools.brush.shape=https://***@h: no user"),
         ("facts", {"urls": ["https://h", "https://pw@h"]}, "facts={urls:[https://h,https://***@h]}: no user"),
     ],
 )

@@ -31,13 +31,15 @@ def test_a_password_is_in_no_output_and_in_no_file(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("text", ["https://token@host", "s3://me:a b@host/x", "[http://h/a,'http://me@h']"])
+@pytest.mark.parametrize("text", ["https://token@host", "s3://me:a,b@host/x", "[http://h/a,'http://me@h']"])
 def test_no_form_of_it_is_taken(text):
     with pytest.raises(UserError, match=NO_LOGIN):
         CommandLine.read(["seed=1", f"base={text}"])
 
 
-@pytest.mark.parametrize("text", ["https://host/net@1.0", "https://host?to=me@host", "me@host:net.pkl", "C:/@x"])
+@pytest.mark.parametrize(
+    "text", ["https://host/net@1.0", "https://host?to=me@host", "me@host:net.pkl", "C:/@x", "'https://host or me@host'"]
+)
 def test_what_else_has_the_sign_is_taken(text):
     assert CommandLine.read([f"base={text}"]).overrides == (f"base={text}",)
 

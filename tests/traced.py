@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIMIZED = 1  # CO_OPTIMIZED: the code of a function, not of a module or class body
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # which module bodies have too
 
 
 def entered_files(commands: list[list[str]]) -> list[str]:
@@ -21,7 +22,8 @@ def entered_files(commands: list[list[str]]) -> list[str]:
 
     def note(frame, event, argument):
         code = frame.f_code
-        if event == "call" and code.co_flags & OPTIMIZED and code.co_filename.startswith(source):
+        is_function = code.co_flags & OPTIMIZED and code.co_name not in COMPREHENSIONS
+        if event == "call" and is_function and code.co_filename.startswith(source):
             seen.setdefault(code.co_filename)
 
     threading.setprofile(note)

@@ -22,8 +22,8 @@ class AdaController:
         device: where the numbers live (D's device).
 
     Attributes:
-        p: scalar float32 tensor, updated in place.
-        rt: scalar float32 tensor, r_t of the last completed interval (0 before the first).
+        p: scalar float32 tensor in [0, 1], updated in place.
+        rt: scalar float32 tensor, r_t of the last completed interval (0 before the first), updated in place.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class AdaController:
             sum_: puts the sum over the processes that observe together in a tensor's place.
 
         Returns:
-            True when an interval ended (rt is new and p has moved, unless it is fixed).
+            Whether an interval ended: rt is new then, and p has moved unless it is fixed.
 
         Raises:
             RuntimeError: when an interval ends without any output.
@@ -89,11 +89,9 @@ class AdaController:
 
     @torch.no_grad()
     def settle(self, sum_: Callable[[Tensor], None], *, holds: bool) -> None:
-        """Between two iterations, let one process hold the sum that all of them have: its state is then the whole.
+        """Between two iterations, let the one process that `holds` have the sum of all: its state is then the whole.
 
-        Args:
-            sum_: as of `end_batch`.
-            holds: whether this process is the one.
+        `sum_` is as of `end_batch`.
         """
         sum_(self._sign_sum)
         if not holds:
@@ -110,11 +108,7 @@ class AdaController:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue exactly where `state_dict` was taken.
-
-        Raises:
-            KeyError: when an entry is missing.
-        """
+        """Continue exactly where `state_dict` was taken; a KeyError when an entry is missing."""
         self.p.copy_(state["p"])
         self.rt.copy_(state["rt"])
         self._sign_sum.copy_(state["sign_sum"])

@@ -82,7 +82,7 @@ class AugmentDraws(nn.Module):
         self.post_gate = gates.index("rotate_post")
 
     def forward(self, num: int, p: Tensor, draws: Draws, fixed_percentile: float | None = None) -> dict[str, Tensor]:
-        """Draw.
+        """Draw one float tensor `[N]` per name in PARAMETERS, on p's device.
 
         Args:
             num: number of images N.
@@ -93,9 +93,6 @@ class AugmentDraws(nn.Module):
                 percentile of its distribution. Normal numbers follow the convention of the published
                 implementation, erfinv(2q - 1), which is the percentile divided by sqrt 2; the second of the
                 two rotations stays 0, as there.
-
-        Returns:
-            One float tensor [N] per name in PARAMETERS, on p's device.
         """
         if fixed_percentile is not None:
             q = torch.tensor(float(fixed_percentile), device=p.device)

@@ -66,9 +66,9 @@ class AugmentPipe(nn.Module):
 
     Args:
         settings: multipliers and widths.
-        static: shapes never depend on data and nothing is read back from the device (needed for CUDA graphs).
-            The result is the same; by default False on a CPU, where only the images and the area that a batch
-            needs are computed, and True elsewhere.
+        static: shapes never depend on data and nothing is read back from the device (needed for CUDA graphs). The
+            result is the same; by default False on a CPU, where only the images and the area that a batch needs are
+            computed, and True elsewhere.
     """
 
     p: Tensor  # scalar float32 buffer in [0, 1], whose state is `AdaController`'s; starts at 0. Set it in place
@@ -104,19 +104,15 @@ class AugmentPipe(nn.Module):
     def forward(
         self, images: Tensor, *, generator: torch.Generator | Draws, fixed_percentile: float | None = None
     ) -> Tensor:
-        """Augment.
+        """Augment images `[N, 3, H, W]` float32 (or float64) in [-1, 1]; a ValueError for others.
 
         Args:
-            images: [N, 3, H, W] float32, in [-1, 1].
             generator: source of every random number; `Draws` where the images are a part of a batch.
             fixed_percentile: for tests and pictures: every augmentation whose multiplier is above 0 happens,
                 at this percentile of its distribution (see `AugmentDraws`).
 
         Returns:
             Like `images`, not clamped. At p = 0 on a CPU the input itself.
-
-        Raises:
-            ValueError: when the images are not [N, 3, H, W] float32 (or float64).
         """
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"expected float32 images [N, 3, H, W], got {images.dtype} {list(images.shape)}")

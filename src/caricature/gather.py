@@ -57,13 +57,9 @@ def gather(
 ) -> Gathered:
     """Find the faces and their codes.
 
-    Args:
-        settings: which pictures, which faces, how to project.
-        base: network to project into.
-        base_sha256: of its file; codes are reused while it stays the same.
-        out: folder of the results: gets `faces/`, `codes/`, `landmarks.json`, `projections.json`.
-        photos: opened; None with codes.
-        provider: of landmarks; None for the one that the settings name.
+    The folder `out` gets `faces/`, `codes/`, `landmarks.json` and `projections.json`; codes there are reused while the
+    base's file stays the same. `photos` are opened ones, None with codes; no provider is the one that the settings
+    name.
     """
     if photos is None:
         assert settings.codes is not None
@@ -86,10 +82,8 @@ def gather(
         save_png(out / "faces" / f"{face.name}.png", face.image)
     projections = Projections(out, protocol)
     reused = projections.fill(faces, base, settings, start)
-    table = projections.rows()
-    subjects = [
-        Subject(face.name, projections.read(face, base), picture_of(face), face, table[face.name]) for face in faces
-    ]
+    found = zip(faces, projections.read(faces, base), strict=True)
+    subjects = [Subject(face.name, codes, picture_of(face), face, facts) for face, (codes, facts) in found]
     return Gathered(subjects, photos, reports, reused)
 
 

@@ -12,6 +12,7 @@ from ..files import file_sha256
 from ..networks import UNRELATED, Generator, kinship
 from ..ops import start_ops
 from ..runs import Base, Recipe, Recommended, find_base, find_run, find_snapshots, recommended_blend
+from ..tracking import shown_blend
 from ..weights import load_network, resolve_network
 from .settings import BlendChoice, CaricatureSettings
 
@@ -29,6 +30,7 @@ class Models:
     recipe: Recipe | None = None  # of the network that renders; None for a network file
     # the fine-tuned network, for blends at other resolutions; None for a network file, or when it is gone
     snapshot: Generator | None = None
+    artifact: str | None = None  # what W&B calls the network that renders; None where it has not been shown
 
     def at(self, resolution: int) -> Generator:
         """The blend at another resolution."""
@@ -71,7 +73,8 @@ def _recommended(best: Recommended | None, base: Base, run_dir: Path) -> Models 
     else:
         what += f" ({best.snapshot.name} itself is gone: no other blends)"
     _check_kin(base.G, chosen, str(best.path), str(base.path))
-    return Models(base.G, base.path, file_sha256(base.path), chosen, what, run_dir, best.recipe, snapshot)
+    artifact = shown_blend(best.path.parent)
+    return Models(base.G, base.path, file_sha256(base.path), chosen, what, run_dir, best.recipe, snapshot, artifact)
 
 
 def _blended(settings: CaricatureSettings, best: Recommended | None, base: Base, run_dir: Path) -> Models:

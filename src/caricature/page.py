@@ -29,7 +29,7 @@ def write_page(
     warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> str:
-    """Make the page.
+    """Make the page, HTML.
 
     Args:
         title: of it.
@@ -42,9 +42,6 @@ def write_page(
         photos: rows (photograph, faces, why not) of the report, as text.
         warnings: sentences that nobody should miss.
         notes: what the page does not show, sentences.
-
-    Returns:
-        HTML.
     """
     everywhere = sorted({stop for stops in grid.stops for stop in stops})
     return render_page(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..data import save_png
+from ..errors import UserError
 from ..faces import FoundFace
 from ..files import file_sha256, write_text
 from ..lock import attempt, exclusive
@@ -27,36 +28,29 @@ Rows = dict[str, dict[str, Any]]
 
 
 class Projections:
-    """Those of one folder of results.
-
-    Args:
-        out: the folder.
-        protocol: what decides the codes of a given picture.
-    """
+    """Those of one folder of results; `protocol` is what decides the codes of a given picture."""
 
     def __init__(self, out: Path, protocol: Mapping[str, Any]) -> None:
         self.folder, self.protocol, self._path = out / "codes", protocol, out / ROWS
+        self._rows_lock = out / f".{ROWS}.lock"
         self._keys: dict[str, str] = {}  # by name, of faces that were asked for
+        self._damaged: set[str] = set()  # names of faces whose row is there, their files not as written
+        self._made: set[str] = set()  # names of faces that this process has projected
 
     def fill(
         self, faces: Sequence[FoundFace], base: Generator, settings: CaricatureSettings, start: Tensor | None
     ) -> int:
         """Project the faces whose codes are not there, of this picture and protocol, as they were written.
 
-        Args:
-            faces: of all photographs.
-            base: network to project into.
-            settings: how, and where weights are.
-            start: codes to begin with, `[1, L, w_dim]`; None for the average code.
-
-        Returns:
-            How many were there.
+        They begin with codes `start` `[1, L, w_dim]`, None for the average code; returned is how many were there.
         """
+        self._remove_left_locks()
         rows = self.rows()
-        missing = [face for face in faces if not self._has(rows, face) or not _is_whole(self.folder, face.name, rows)]
+        there = [face for face in faces if self._has(rows, face)]
+        self._damaged = {face.name for face in there if not _is_whole(self.folder, face.name, rows)}
+        missing = [face for face in faces if not self._has(rows, face)]
         if not missing:
             return len(faces)
-        self._update({face.name: {} for face in missing if self._has(rows, face)})  # of damaged files
         with Projector(
             base,
             settings=settings.projection.settings,
@@ -78,10 +72,15 @@ class Projections:
             return {}
         return {k: v for k, v in rows.items() if isinstance(v, dict)} if isinstance(rows, dict) else {}
 
-    def read(self, face: FoundFace, base: Generator) -> Codes:
-        """A face's codes."""
-        (codes,) = read_codes(self.folder / f"{face.name}.safetensors", base)
-        return codes
+    def read(self, faces: Sequence[FoundFace], base: Generator) -> list[tuple[Codes, dict[str, Any]]]:
+        """The codes of faces that have been projected, and what is known of them."""
+        rows, found = self.rows(), []
+        for face in faces:
+            if not self._has(rows, face):
+                raise self._contested(face.name)
+            (codes,) = read_codes(self.folder / f"{face.name}.safetensors", base)
+            found.append((codes, rows[face.name]))
+        return found
 
     def _shares(self, faces: Sequence[FoundFace], size: int) -> Iterator[list[FoundFace]]:
         """Batches of faces that no other process is at; then those that another has left undone."""
@@ -97,9 +96,18 @@ class Projections:
                     yield mine
             rows = self.rows()
             faces = [face for face in faces if not self._has(rows, face)]
+            if again := [face.name for face in faces if face.name in self._made]:
+                raise self._contested(again[0])
             if faces and not batch:
                 said = f"waiting for another process that projects {faces[0].name}"
                 with exclusive(self._lock(faces[0]), waiting=partial(print, said, flush=True)):
+                    pass
+
+    def _remove_left_locks(self) -> None:
+        """Those of killed processes: taking a lock that nobody holds and giving it back removes it."""
+        for path in [*self.folder.glob(".*.lock"), self._rows_lock]:
+            if path.exists():
+                with attempt(path):
                     pass
 
     def _lock(self, face: FoundFace) -> Path:
@@ -107,7 +115,13 @@ class Projections:
         return self.folder / f".{face.name}.lock"
 
     def _has(self, rows: Rows, face: FoundFace) -> bool:
-        return rows.get(face.name, {}).get("key") == self._key(face)
+        return face.name not in self._damaged and rows.get(face.name, {}).get("key") == self._key(face)
+
+    def _contested(self, name: str) -> UserError:
+        return UserError(
+            f"{self.folder}: another process has projected {name} otherwise meanwhile, by other options or pictures: "
+            "give each its own out="
+        )
 
     def _key(self, face: FoundFace) -> str:
         if face.name not in self._keys:
@@ -126,11 +140,10 @@ class Projections:
             save_png(self.folder / f"{face.name}.png", projection.images[k].permute(1, 2, 0))
             more = {"key": self._key(face), "codes_sha256": file_sha256(path), "protocol": self.protocol}
             rows[face.name] = {**facts, "photo": face.photo, **more}
-        self._update(rows)
-
-    def _update(self, rows: Rows) -> None:
-        with exclusive(self._path.with_name(f".{ROWS}.lock")):
+        with exclusive(self._rows_lock):
             write_text(self._path, json.dumps(self.rows() | rows, indent=2) + "\n")
+        self._made |= rows.keys()
+        self._damaged -= rows.keys()
 
 
 def picture_of(face: FoundFace) -> Tensor:

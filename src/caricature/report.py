@@ -41,6 +41,7 @@ def report_of(models: Models, gathered: Gathered, strengths: Sequence[float], sh
         ],
         "sheets": list(sheets),
         "rendered_in": models.description,
+        "artifact": models.artifact,
         "base": str(models.base_path),
         "base_sha256": models.base_sha256,
         "reused": gathered.reused,
@@ -127,6 +128,7 @@ def _description(settings: CaricatureSettings, models: Models) -> list[tuple[str
         ]
     return [
         ("rendered in", models.description),
+        *([] if models.artifact is None else [("in Weights & Biases", models.artifact)]),
         *how,
         ("strength", settings.strength),
         ("base sha256", models.base_sha256),

@@ -21,12 +21,8 @@ SOURCE, REPORT = "source.json", "report.json"
 def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterator[Path]:
     """Make the folder of the results, and note in it what they are made from; without results the note goes again.
 
-    Args:
-        settings: `out` is used, and what is rendered.
-        run_dir: in which results lie by default, each under its source's name; None for the current folder.
-
-    Yields:
-        The folder; never one that holds the results of other photographs or codes.
+    By default it lies in `run_dir`, or the current folder, under its source's name; it is never one that holds the
+    results of other photographs or codes.
     """
     given = settings.photos or settings.codes
     assert given is not None

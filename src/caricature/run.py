@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +51,7 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | None = None) -> Result:
-    """Turn photographs into caricatures.
-
-    Args:
-        settings: what to do.
-        provider: of landmarks; None for the one that the settings name.
+    """Turn photographs into caricatures; without a provider of landmarks, by the one that the settings name.
 
     Returns:
         Where the results are: `caricatures/*.png`, `photos/*.jpg` (pasted back; transparent ones `*.png`), `codes/`,
@@ -78,8 +73,13 @@ def _make(settings: CaricatureSettings, models: Models, out: Path, provider: Lan
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)
     gathered = gather(settings, models.base, models.base_sha256, out, photos=photos, provider=provider)
-    waited: list[bool] = []
-    with exclusive(out / ".results.lock", waiting=partial(waited.append, True)):
+    waited: list[str] = []
+
+    def waiting() -> None:
+        waited.append("waiting for another process that renders into this folder")
+        print(waited[-1], flush=True)
+
+    with exclusive(out / ".results.lock", waiting=waiting):
         return _show(settings, models, gathered, out, others=bool(waited))
 
 

@@ -147,8 +147,7 @@ class CaricatureSettings(Options):
     def strengths(self, names: Sequence[str]) -> list[float]:
         """Strength of each face; it takes nothing but their names, so that it can be asked before anything is computed.
 
-        Raises:
-            UserError: for a list of another length, or a name that no face has.
+        A UserError for a list of another length, or a name that no face has.
         """
         if isinstance(self.strength, Mapping):
             unknown = [name for name in self.strength if name not in (*names, "default")]

@@ -33,11 +33,7 @@ class Backdrop:
 
 
 def parse_backdrop(option: str) -> Backdrop:
-    """Make the background of `own`, a colour name, `#rrggbb`, or the path of a picture.
-
-    Raises:
-        ValueError: when it is none of these, or the picture cannot be used.
-    """
+    """Make the background of `own`, a colour name, `#rrggbb`, or a usable picture's path; a ValueError for others."""
     if option == OWN:
         return Backdrop(option, None)
     path = expanded(option)

@@ -21,7 +21,7 @@ def gaussian_blur(x: Tensor, sigma: float, *, reach: float, edges: Edges) -> Ten
         x: float32 `[N, C, H, W]`.
         sigma: standard deviation in px.
         reach: how far the kernel reaches, in standard deviations.
-        edges: what lies beyond them.
+        edges: what lies beyond them: the outermost pixel (`"replicate"`), or the picture mirrored (`"reflect"`).
 
     Returns:
         The same shape.

@@ -20,18 +20,18 @@ DEVICE_SHARE = 4  # pictures take at most 1 / DEVICE_SHARE of a device's free me
 
 
 class PictureDataModule(pl.LightningDataModule):
-    """Serves `{"images": uint8 [B, 3, H, W], "labels": int64 [B]}` for ever.
+    """Serves `{"images": uint8 [B, 3, H, W], "labels": int64 [B]}` for ever; no labels for a set without.
 
     Args:
         dataset: pictures.
-        batch: real images an iteration.
+        batch: real images an iteration, of all processes together.
         seed: of the order and the flips.
         mirror: flip each showing left to right with probability ½.
         device: where training happens; the batches are the same whatever it is.
         group: the processes that train together; each is served its pictures of a batch.
 
     Attributes:
-        start_nimg: position that the next loader starts at; set before `train_dataloader` is called.
+        start_nimg: position, in images, that the next loader starts at; set before `train_dataloader` is called.
     """
 
     def __init__(

@@ -49,11 +49,11 @@ class PictureDataset:
     Attributes:
         name: of the set.
         resolution: px a side.
+        images: uint8 `[N, 3, H, W]` when the set is in memory, else None.
         labels: class of each picture, or None.
         fingerprint: SHA-256 over names, contents and settings.
         contents: name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
         report: what the check found.
-        images: uint8 `[N, 3, H, W]` when the set is in memory, else None.
     """
 
     def __init__(
@@ -136,12 +136,8 @@ def open_dataset(
         memory_limit_mb: a decoded set up to this size is kept in memory.
         name: of the set; None for the path's stem.
 
-    Returns:
-        The data set.
-
     Raises:
-        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, damaged
-            TFRecords.
+        UserError: for a missing path, no usable picture, sizes that differ without `resolution`, damaged TFRecords.
     """
     path = expanded(path)
     if on_bad not in ("skip", "error"):
@@ -165,10 +161,8 @@ def open_dataset(
         file, reason = next(iter(report.skipped.items()))
         raise OptionError("dataset.path", path, f"{file}: {reason} ({len(report.skipped)} bad pictures, on_bad=error)")
     if report.used < MIN_PICTURES:
-        reasons = f"; {report.summary()}" if report.skipped else ""
-        raise OptionError(
-            "dataset.path", path, f"{report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}"
-        )
+        lack = f"{report.used} usable pictures, at least {MIN_PICTURES} needed"
+        raise OptionError("dataset.path", path, f"{lack}{report.details()}")
     final = check.resolution_of_all()
     found = read_labels(source, everything).of(list(check.contents))
     labels = None if found.classes is None else list(found.classes.values())

@@ -46,15 +46,11 @@ Background = tuple[int, int, int] | Image.Image | None
 
 
 class BadPicture(Exception):
-    """A picture that cannot be used; the message is the reason.
-
-    Attributes:
-        is_damage: whether a decoder failed on its data.
-    """
+    """A picture that cannot be used; the message is the reason."""
 
     def __init__(self, reason: str, *, is_damage: bool = False) -> None:
         super().__init__(reason)
-        self.is_damage = is_damage
+        self.is_damage = is_damage  # whether a decoder failed on its data
 
 
 @dataclass(frozen=True)
@@ -68,11 +64,7 @@ class DecodedPicture:
 
 
 def parse_background(name: str) -> tuple[int, int, int]:
-    """RGB of a colour name or `#rrggbb`.
-
-    Raises:
-        ValueError: for an unknown colour, saying what is expected.
-    """
+    """RGB of a colour name or `#rrggbb`; a ValueError says what is expected."""
     try:
         rgb = ImageColor.getrgb(name)
     except ValueError as error:
@@ -90,9 +82,6 @@ def decode_picture(
         background: behind transparent parts: RGB, a picture (resized and cropped to cover), or None to drop the alpha.
         max_pixels: larger pictures are refused before they are decoded, but JPEG files of up to four times as many
             are decoded at half their size. Decoding takes up to 14 bytes a pixel.
-
-    Returns:
-        The picture and notes on what was converted.
 
     Raises:
         BadPicture: with the reason.
@@ -180,11 +169,7 @@ def _decode(picture: Image.Image, background: Background, max_pixels: int) -> De
 
 
 def _reduction(picture: Image.Image, max_pixels: int) -> int:
-    """How many times smaller a picture is to be decoded.
-
-    Raises:
-        BadPicture: for one that is too large.
-    """
+    """How many times smaller a picture is to be decoded; a BadPicture for one that is too large."""
     width, height = picture.size
     if width * height <= max_pixels:
         return 1

@@ -15,11 +15,7 @@ PREPARED = {
 
 
 def open_configured_dataset(settings: DatasetSettings) -> PictureDataset:
-    """Open the data set that settings describe.
-
-    Raises:
-        UserError: as the opener raises, or with the command that makes the data set.
-    """
+    """Open the data set that settings describe; where it is missing, a UserError has the command that makes it."""
     if settings.kind == "portraits":
         assert settings.domain is not None and settings.num_images is not None
         return open_portraits(

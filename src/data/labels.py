@@ -41,11 +41,9 @@ class Labels:
 
 
 def read_labels(source: Source, names: Sequence[str]) -> Labels:
-    """Read the labels of a source's pictures.
+    """Read the labels of a source's pictures, given the names of all its files.
 
-    Args:
-        source: which may have a `dataset.json`, or one in each of several folders, for the pictures below it.
-        names: of all files in the source.
+    It may have a `dataset.json`, or one in each of several folders, for the pictures below it.
     """
     if isinstance(source, TFRecordSource) and source.labels_problem:
         return Labels(problem=source.labels_problem)

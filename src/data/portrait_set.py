@@ -29,7 +29,7 @@ def open_portraits(
     first_seed: int = 0,
     name: str | None = None,
 ) -> PictureDataset:
-    """Open `num_images` portraits of one domain, seeds `first_seed` on.
+    """Open `num_images` portraits of one domain, seeds `first_seed` on, as an in-memory data set.
 
     Args:
         domain: `"people"` or `"cartoons"`.
@@ -38,9 +38,6 @@ def open_portraits(
         background: `"own"`, `"black"`, or None for the domain's usual one (see `render_portrait`).
         first_seed: seed of the first; `HELD_OUT_SEED` for held-out ones.
         name: of the set; None for the domain.
-
-    Returns:
-        An in-memory data set.
 
     Raises:
         UserError: for an unknown domain or background, an unusable resolution, no portraits, seeds on both sides of

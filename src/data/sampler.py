@@ -40,13 +40,9 @@ class PictureOrder:
 
 
 class BatchPositions:
-    """Endless batch sampler: yields the positions of each batch, from position `start` on, for one of several ranks.
+    """Endless batch sampler: yields the positions of each batch, from position `start` (the run's nimg) on.
 
-    Args:
-        batch: positions a batch, over all ranks.
-        start: first position (the run's nimg).
-        rank: of this process; rank k of n takes every n-th position.
-        num_ranks: number of processes.
+    Of `batch` positions over all ranks, rank k of n takes every n-th.
     """
 
     def __init__(self, batch: int, *, start: int = 0, rank: int = 0, num_ranks: int = 1) -> None:

@@ -31,22 +31,15 @@ class Source(Protocol):
         """Names of all pictures: visible files in natural order, records in their own."""
 
     def read(self, name: str) -> bytes:
-        """Bytes of one file.
-
-        Raises:
-            BadPicture: when it cannot be read.
-        """
+        """Bytes of one file; a BadPicture when it cannot be read."""
 
 
 class FolderSource:
     """The files of a folder and its subfolders, hidden ones, an operating system's own and link loops left out.
 
     A subfolder that cannot be listed is among the names, with a slash at its end, and reading it gives the reason: so
-    every report of bad pictures names it.
-
-    Args:
-        path: of the folder.
-        left_out: subfolders that are not looked into, as beginnings of names, with a slash at the end.
+    every report of bad pictures names it. `left_out` are subfolders that are not looked into, as beginnings of names,
+    with a slash at the end.
     """
 
     def __init__(self, path: Path, left_out: Sequence[str] = ()) -> None:
@@ -55,8 +48,7 @@ class FolderSource:
     def names(self) -> list[str]:
         """Relative names of all files, `img2` before `img10`, and of subfolders that cannot be listed (`sub/`).
 
-        Raises:
-            UserError: when the folder itself cannot be listed.
+        A UserError when the folder itself cannot be listed.
         """
         found: list[str] = []
         seen: set[tuple[int, int]] = set()
@@ -102,14 +94,11 @@ class FolderSource:
 
 
 class ZipSource:
-    """The members of a zip; each thread and process reads through a handle of its own.
+    """The members of a zip; each thread and process reads through a handle of its own. A UserError for another file.
 
     Names are as in a folder: with `/` also where Windows wrote `\\`, without `./`, `../` and a leading `/`. Of members
     with one name, as zips have them that were added to, each has a name of its own: `a (1).png`, `a (2).png`, and the
     last, which programs take by the name, `a.png`.
-
-    Raises:
-        UserError: for another file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -196,14 +185,10 @@ def _member_name(written: str) -> str:
 
 
 def open_source(path: Path, resolution: int | None = None) -> Source:
-    """Open TFRecords, a folder, or a zip.
+    """Open TFRecords, a folder, or a zip; a UserError for a missing path, or one that no kind can use.
 
-    Args:
-        path: folder or file.
-        resolution: px a side that is wanted, for kinds that hold each picture in several sizes; None for the largest.
-
-    Raises:
-        UserError: for a missing path, or one that no kind can use.
+    `resolution` is the px a side that is wanted, for kinds that hold each picture in several sizes; None for the
+    largest.
     """
     if not path.exists():
         raise OptionError("dataset.path", path, "no such folder or file")

@@ -20,8 +20,7 @@ class NotAnExample(Exception):
 def parse_example(data: bytes) -> dict[str, list[bytes] | list[int] | None]:
     """Parse an Example: each feature by name, as byte strings or whole numbers; None for floats and an empty one.
 
-    Raises:
-        NotAnExample: when it is something else.
+    What is something else is NotAnExample.
     """
     try:
         example = _example_class().FromString(data)

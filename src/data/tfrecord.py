@@ -21,21 +21,11 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x78\x01": "zlib", b"\x78\x9c": "zlib", b"
 
 
 class RecordFile:
-    """One TFRecord file.
-
-    A checksum over data is computed when a record is first read, and not again.
-
-    Args:
-        path: of the file.
-
-    Attributes:
-        offsets: where each record's data begins, int64 `[N]`.
-        lengths: bytes of each, int64 `[N]`.
-    """
+    """One TFRecord file. A checksum over data is computed when a record is first read, and not again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.offsets, self.lengths = _scan(path)
+        self.offsets, self.lengths = _scan(path)  # int64 `[N]`: where each record's data begins, and its bytes
         self._verified = np.zeros(len(self.offsets), bool)
 
     def __len__(self) -> int:

@@ -43,22 +43,14 @@ class _Picture:
 class TFRecordSource:
     """The records of a TFRecord file or of all shards of a set, named `FILE/00000012`, in their order.
 
-    Raw pictures are handed out as PPM or PGM (the same bytes, interleaved), encoded ones as they are; labels as the
-    `dataset.json` of a folder would hold them.
-
-    Args:
-        paths: of the file, or of the shards.
-        labels: a file of labels, or None.
-
-    Attributes:
-        labels: class of each record, or None.
-        labels_problem: why the file of labels cannot be used, or None.
+    Raw pictures are handed out as PPM or PGM (the same bytes, interleaved), encoded ones as they are; labels, of a file
+    of their own, as the `dataset.json` of a folder would hold them.
     """
 
     def __init__(self, paths: Sequence[Path], labels: Path | None = None) -> None:
         self.files = {path.name: RecordFile(path) for path in paths}
-        self.labels: list[int] | None = None
-        self.labels_problem: str | None = None
+        self.labels: list[int] | None = None  # class of each record
+        self.labels_problem: str | None = None  # why the file of labels cannot be used
         try:
             self.labels = None if labels is None else read_labels(labels)
         except UserError as error:
@@ -111,14 +103,7 @@ def open_tfrecords(path: Path, resolution: int | None = None) -> TFRecordSource 
 
 
 def read_labels(path: Path) -> list[int] | None:
-    """Read a file of one-hot labels.
-
-    Returns:
-        The class of each record; None for labels of no classes.
-
-    Raises:
-        UserError: when it is damaged, of another form, or not one-hot.
-    """
+    """Read a file of one-hot labels: the class of each record; None for labels of no classes."""
     try:
         table = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
@@ -201,11 +186,7 @@ def _size(file: Path) -> int:
 
 
 def _picture(record: bytes) -> _Picture:
-    """The picture of an Example.
-
-    Raises:
-        NotAnExample: when there is none.
-    """
+    """The picture of an Example; NotAnExample when there is none."""
     features = parse_example(record)
     encoded = next((found for key in ENCODED if (found := _bytes(features.get(key))) is not None), None)
     if encoded is None and not {"shape", "data"} <= set(features):

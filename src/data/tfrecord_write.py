@@ -25,7 +25,7 @@ def write_tfrecords(
     *,
     progress: bool = True,
 ) -> Path:
-    """Write pictures as TFRecords: a file a resolution from their own down to 4 px, and the labels.
+    """Write pictures as TFRecords: a file a resolution from their own down to 4 px, and the labels; returns the folder.
 
     A level is the 2x2 box mean of the level above before that one was rounded; each is rounded half to even. The files
     are made in a hidden folder beside the target, which takes its name when all is written.
@@ -35,9 +35,6 @@ def write_tfrecords(
         images: uint8 `[3, H, H]` or `[1, H, H]` each, all of one shape, H a power of two from 8 up; read once.
         labels: class of each picture; None writes no labels.
         progress: show a bar.
-
-    Returns:
-        The folder.
 
     Raises:
         UserError: for a folder that holds something, pictures of another form, none, or labels that do not fit.

@@ -55,10 +55,7 @@ class AlignedFace:
 
 
 def ffhq_quad(landmarks: NDArray) -> tuple[Points, float]:
-    """The square that FFHQ cuts out around a face.
-
-    Args:
-        landmarks: `[68, 2]` (x, y) in pixels, iBUG 300-W order.
+    """The square that FFHQ cuts out around a face of landmarks `[68, 2]` (x, y) in pixels, iBUG 300-W order.
 
     Returns:
         Corners `[4, 2]`: top left, bottom left, bottom right, top right; and the side's length in pixels.
@@ -98,9 +95,6 @@ def align_face(
         output_size: px a side of the result.
         transform_size: px a side of the bilinear warp that is then reduced, antialiased.
         padding: continue the photograph beyond its edges by a blurred mirror image; otherwise black.
-
-    Returns:
-        The crop and its frame.
 
     Raises:
         UserError: as `ffhq_quad`, or for sizes that cannot be.

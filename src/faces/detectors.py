@@ -16,10 +16,10 @@ def open_detector(
     """Open a detector.
 
     Args:
-        name: `"face-alignment"`; `"dlib"`; `"network"`, this project's, for pictures of one aligned face each that are
-            drawn as the built-in portraits.
-        device: where it is to run, if it can; dlib's runs on the host.
-        weights_folder: where published weights lie and come from.
+        name: `"face-alignment"`, `"dlib"`, which runs on the host, or `"network"`, this project's, for pictures of one
+            aligned face each that are drawn as the built-in portraits.
+        device: where it runs: `"cpu"`, `"cuda"`, …
+        weights_folder: where its weights lie and come from.
 
     Raises:
         UserError: for an unknown name, or when it cannot be had.

@@ -36,7 +36,7 @@ class FaceAlignmentLandmarks:
     """Landmarks by face-alignment 1.5, on a processor or GPU.
 
     Args:
-        device: `"cpu"`, `"cuda"`, …
+        device: where it runs: `"cpu"`, `"cuda"`, …
         weights_folder: where its weights lie and come from.
 
     Raises:

@@ -79,16 +79,13 @@ def find_faces(
         photos: see `open_photos`.
         provider: of landmarks; None for pictures that are aligned already.
         settings: which faces.
-        resolution: px a side of the faces: the network's.
+        resolution: px a side of the faces: the network's; a UserError where they would be cut out smaller.
         backdrop: behind transparent photographs.
         known: landmarks found earlier, by `landmark_key`.
 
     Yields:
         A photograph's report, its usable faces, and the landmarks found under their key. A photograph that cannot be
         used is a report with its reason, never an exception.
-
-    Raises:
-        UserError: when faces would be cut out smaller than the network's.
     """
     if settings.align_px < resolution:
         raise UserError(

@@ -127,8 +127,8 @@ def open_landmarks(
     """Open what `faces.landmarks` names.
 
     Args:
-        choice: `"auto"` (for each picture its landmark file where there is one, face-alignment for the others),
-            the name of a detector, `"files"` (beside the pictures), or a folder or zip of landmark files.
+        choice: `"auto"` (for each picture its landmark file where there is one, face-alignment for the others), the
+            name of a detector, `"files"` (beside the pictures), or a folder or zip of landmark files.
         photos: the photographs.
         device: of the detector.
         weights_folder: where its weights lie and come from.
@@ -184,11 +184,7 @@ def _is_picture(photos: Source, name: str) -> bool:
 
 
 def read_landmarks(source: Source, file: str) -> list[Face]:
-    """Read the faces in a landmark file.
-
-    Raises:
-        BadPicture: when they are none, or no faces in pixels as pictures have them.
-    """
+    """Read the faces in a landmark file; a BadPicture for none, or for no faces in pixels as pictures have them."""
     faces = parse_landmarks(source.read(file), file)
     for face in faces:
         if reason := why_no_face(face.landmarks):
@@ -212,11 +208,7 @@ def why_no_face(landmarks: NDArray[np.float64]) -> str | None:
 
 
 def parse_landmarks(data: bytes, name: str) -> list[Face]:
-    """Read the faces in a landmark file's bytes.
-
-    Raises:
-        BadPicture: when they are none.
-    """
+    """Read the faces in a landmark file's bytes; a BadPicture when they are none."""
     try:
         if name.lower().endswith(".npy"):
             return _faces(np.load(io.BytesIO(data), allow_pickle=False).tolist())

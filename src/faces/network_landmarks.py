@@ -74,7 +74,10 @@ class NetworkLandmarks:
     """The shipped network as a provider of landmarks, for pictures that hold one aligned face each.
 
     Args:
-        device: where it is to run.
+        device: where it runs.
+
+    Raises:
+        UserError: when its file is not the shipped one.
     """
 
     def __init__(self, *, device: torch.device | str = "cpu") -> None:

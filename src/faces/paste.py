@@ -15,19 +15,13 @@ FEATHER = 0.15
 def paste_back(
     photo: NDArray[np.uint8], face: NDArray[np.uint8], frame: Frame, *, feather: float = FEATHER
 ) -> NDArray[np.uint8]:
-    """Put a face where its crop came from.
+    """Put a face where its crop came from: a new photograph, whose pixels outside of the square are the old ones.
 
     Args:
         photo: uint8 `[H, W, 3]`, upright.
         face: uint8 `[S, S, 3]`, any size.
         frame: of the crop, as `align_face` returns it.
-        feather: share of the square's side over which the face fades in at each edge, 0 to 0.5.
-
-    Returns:
-        A new photograph; pixels outside of the square are the old ones.
-
-    Raises:
-        UserError: for another feather.
+        feather: share of the square's side over which the face fades in at each edge, 0 to 0.5; a UserError for others.
     """
     if not 0 <= feather <= 0.5:
         raise UserError(f"feather={feather}: a share from 0 to 0.5 of the face's side is expected")

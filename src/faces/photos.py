@@ -29,11 +29,7 @@ class FileSource:
 
 
 def open_photos(path: str | Path) -> Source:
-    """Open photographs.
-
-    Raises:
-        UserError: when there are none at the path.
-    """
+    """Open photographs; a UserError when there are none at the path."""
     path = expanded(path)
     if not path.exists():
         raise UserError(f"photos={path}: no such file, folder or zip")

@@ -42,11 +42,7 @@ class RemoteFile(Options):
 
 
 def scheme_of(url: str) -> str:
-    """Return the scheme of a URL, http, https or file.
-
-    Raises:
-        ValueError: for another.
-    """
+    """Return the scheme of a URL, http, https or file; a ValueError for another."""
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:  # an unfinished [IPv6] address

@@ -81,14 +81,9 @@ class Transfer:
         self.note.unlink(missing_ok=True)
 
     def run(self, url: str) -> bool:
-        """Fetch the whole file.
+        """Fetch the whole file; returns whether its beginning is from an earlier attempt.
 
-        Returns:
-            Whether its beginning is from an earlier attempt.
-
-        Raises:
-            Failed: with the reason, when the URL does not give the file.
-            UserError: when the disk does not take it.
+        Failed has the reason when the URL does not give the file.
         """
         failures, reached = 0, False
         with Session() as session:
@@ -184,9 +179,7 @@ class Transfer:
     def copy(self, source: Path) -> bool:
         """Take the bytes from a file of this machine, from its beginning (False, as `run` says it).
 
-        Raises:
-            Failed: when it cannot be read.
-            UserError: when the disk does not take it.
+        Failed has the reason when it cannot be read.
         """
         try:
             opened = open(source, "rb")  # noqa: SIM115 (closed below)
@@ -252,11 +245,7 @@ def _continues(response: requests.Response, origin: Origin, start: int) -> bool:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """The body as it arrives; where it ends before its stated length, that is the end.
-
-    Raises:
-        Interrupted: when the connection is lost in another way.
-    """
+    """The body as it arrives; it may end before its stated length. A connection lost in another way is Interrupted."""
     response.raw.enforce_content_length = False
     while True:
         try:

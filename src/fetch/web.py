@@ -19,27 +19,20 @@ WEB_PAGE = "a web page instead of the file"
 
 
 class Failed(Exception):
-    """A URL does not give the file; the message is the reason in a few words.
-
-    Attributes:
-        page: the web page that came with it.
-    """
+    """A URL does not give the file; the message is the reason in a few words."""
 
     def __init__(self, reason: str, *, page: str = "") -> None:
         super().__init__(reason)
-        self.page = page
+        self.page = page  # the web page that came with it
 
 
 class Interrupted(Failed):
-    """A URL does not give the file now; the same request may succeed later.
-
-    Attributes:
-        retry_after_sec: what the server asks for, or 0.
-        reached: whether there was a connection: without one, another try is worth it only where there was one before.
-    """
+    """A URL does not give the file now; the same request may succeed later."""
 
     def __init__(self, reason: str, *, page: str = "", retry_after_sec: float = 0.0, reached: bool = True) -> None:
         super().__init__(reason, page=page)
+        #: What the server asks for, or 0; whether there was a connection: without one, another try is worth it only
+        #: where there was one before.
         self.retry_after_sec, self.reached = retry_after_sec, reached
 
 
@@ -52,11 +45,7 @@ class Session(requests.Session):
         self.max_redirects = MAX_REDIRECTS
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Where a response leads.
-
-        Raises:
-            Failed: when that is not to be opened.
-        """
+        """Where a response leads; Failed when that is not to be opened."""
         target = super().get_redirect_target(resp)
         if target is not None:
             scheme = urlsplit(urljoin(resp.url, target)).scheme
@@ -67,9 +56,7 @@ class Session(requests.Session):
     def open(self, url: str, timeout_sec: float, headers: Mapping[str, str] | None = None) -> requests.Response:
         """Send a GET request and return the response, its body unread, of any status below 400 or 416.
 
-        Raises:
-            Failed: when asking again would not help.
-            Interrupted: when it may.
+        Failed when asking again would not help, Interrupted when it may.
         """
         try:
             response = self.get(url, headers=headers, timeout=timeout_sec, stream=True)

@@ -25,19 +25,11 @@ from .web import SNIFFED, WEB_PAGE, Failed, is_web_page
 
 @dataclass(frozen=True)
 class WeightsFolder(Options):
-    """Where published files lie, and where they are looked for first: the options `weights`.
+    """Where published files lie, and where they are looked for first: the options `weights`."""
 
-    Attributes:
-        folder: of downloaded files and of those put there by hand; a relative one starts at the current directory.
-        mirror: None, or a folder, or the base of http, https or file URLs: `<mirror>/<name>` is tried first.
-        patience: with servers.
-
-    Raises:
-        UserError: naming the option that cannot be.
-    """
-
+    # of downloaded files and of those put there by hand; a relative one starts at the current directory
     folder: Path = Path("weights")
-    mirror: str | None = None
+    mirror: str | None = None  # a folder, or the base of http, https or file URLs: `<mirror>/<name>` is tried first
     patience: Patience = field(default_factory=Patience)
 
     def check(self) -> None:

@@ -29,15 +29,8 @@ def seed_codes(
 ) -> Codes:
     """Codes of seeds: seed i is the latent `numpy.random.RandomState(i).randn(1, z_dim)`, as in NVIDIA's scripts.
 
-    Args:
-        G: the network whose mapping is used.
-        seeds: each up to 2³² - 1.
-        psi: truncation.
-        cutoff: truncate the first layers only; None for all.
-        classes: of a conditional network, taking turns; None for all of them.
-
-    Returns:
-        Codes named `seed0007`.
+    Seeds are up to 2³² - 1, and name the codes `seed0007`. `cutoff` truncates the first layers only, None all;
+    `classes` of a conditional network take turns, None for all of them.
     """
     check_layers(G, "cutoff", cutoff, G.num_ws)
     device = G.mapping.w_avg.device

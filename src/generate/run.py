@@ -28,16 +28,9 @@ BLENDS_PX = 128  # of a picture in the table of blends, at least
 
 
 def generate(config: Mapping[str, Any]) -> Path:
-    """Render as `config` says.
+    """Render as a plain mapping composed from `conf/generate.yaml` says; returns the folder of the pictures.
 
-    Args:
-        config: plain nested mapping, as composed from `conf/generate.yaml`.
-
-    Returns:
-        The folder of the pictures.
-
-    Raises:
-        UserError: for everything that the user can put right; nothing is written before all is checked.
+    A UserError for everything that the user can put right; nothing is written before all is checked.
     """
     settings = read(GenerateSettings, config)
     job = _open(settings)

@@ -31,7 +31,6 @@ from .cariscore import (
 from .choice import changed_metrics as changed_metrics, choose_metrics as choose_metrics
 from .cost import evaluation_cost as evaluation_cost
 from .evaluator import (
-    KID_MEASURE as KID_MEASURE,
     MEASURE as MEASURE,
     Evaluation as Evaluation,
     Evaluator as Evaluator,

@@ -71,6 +71,9 @@ def choose_metrics(
 def changed_metrics(settings: MetricsSettings, before: Mapping[str, Any] | None) -> dict[str, str]:
     """What is asked for and is not as it was, in words by option; what is left open changes nothing.
 
+    Inception's weights are never left open: others than the published ones, which run a program, are taken when they
+    are named alone.
+
     Args:
         settings: what is asked for.
         before: protocol of the run's newest evaluation; None for none.

@@ -17,10 +17,8 @@ from .feature_cache import cached_features
 from .frechet import FrechetAccumulator
 from .kid import MIN_FAKES, KernelDistance, error_of
 
-#: Entries of a row's `protocol` that two KIDs share when they can be compared. KID is unbiased: not the counts.
-KID_MEASURE = ("extractor", "extractor_sha256", "resizer", "psi")
-#: Likewise for two Fréchet distances, which depend on how many pictures there are.
-MEASURE = (*KID_MEASURE, "n_fake", "n_real")
+#: Entries of a row's `protocol` that two Fréchet distances share when they can be compared.
+MEASURE = ("extractor", "extractor_sha256", "resizer", "psi", "n_fake", "n_real")
 
 CHUNK = 64
 MAX_REALS = 10_000
@@ -30,8 +28,8 @@ MAX_REALS = 10_000
 class Evaluation:
     """What was found of a snapshot."""
 
-    # `kid`, `kid_error` (its standard error), `fid` (Inception's features) or `frechet` (any other) with `fid_bias` or
-    # `frechet_bias` (of the number of fakes), `precision`, `recall`, `memorisation`, `protocol`
+    # `kid`, `kid_error` (its standard error), the Fréchet distance by its features' name (`FRECHET_NAMES`) with
+    # `<name>_bias` (of the number of fakes), `precision`, `recall`, `memorisation`, `protocol`
     row: dict[str, Any]
     kid: Floats  # pseudo-values of KID `[N]`, a row a fake: those of snapshots of the same codes are compared in pairs
 

@@ -34,6 +34,8 @@ class MetricsSettings(Options):
         usual = EXTRACTORS.get(self.name, self.extractor)
         if self.extractor != usual:
             raise self.wrong("extractor", f"metrics={self.name} measures on {usual}: leave it")
+        if self.weights != "published" and self.extractor not in ("auto", "inception"):
+            raise self.wrong("weights", f"has no effect with metrics={self.name}: they are of Inception")
         if self.weights == "published" and self.weights_sha256 is not None:
             raise self.wrong("weights_sha256", "has no effect with metrics.weights=published: its sha256 is known")
         if self.weights == "nvidia" and self.weights_sha256 is None:

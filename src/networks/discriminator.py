@@ -95,14 +95,11 @@ class DiscriminatorEpilogue(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to logits.
+    """Images to logits; widths as of `Generator`.
 
     Args:
         c_dim: number of classes, 0 for none.
-        resolution: of the images.
-        channel_base: as in `Generator`.
-        channel_max: as in `Generator`.
-        channels: explicit widths instead.
+        resolution: of the images, a power of two.
         architecture: `"resnet"`, `"skip"` or `"orig"`.
         cmap_dim: width of the mapped class; None for the 4x4 block's width.
         num_mapping_layers: depth of the class mapping.
@@ -222,15 +219,9 @@ class Discriminator(nn.Module):
 def minibatch_stddev(x: Tensor, group_size: int | None, num_channels: int, batches: int = 1) -> Tensor:
     """Append the standard deviation over each group of samples as feature maps (arXiv 1710.10196, Sec. 3).
 
-    Args:
-        x: `[N, C, H, W]`, of so many batches one after another; in a batch of B, sample b belongs to group
-            b mod (B / group size).
-        group_size: samples a group; the whole batch when it is smaller, or for None.
-        num_channels: feature maps to add; C is split into so many parts.
-        batches: see `x`.
-
-    Returns:
-        `[N, C + num_channels, H, W]`.
+    `x` `[N, C, H, W]` is of so many batches one after another. In a batch of B, sample b belongs to group
+    b mod (B / group size); a batch that is smaller than a group is one, and so it is for None. C is split into
+    `num_channels` parts, each of which adds a map.
     """
     c, h, w = x.shape[1:]
     n = len(x) // batches

@@ -8,16 +8,10 @@ UNRELATED = 0.1  # below: not fine-tuned from each other or from a common networ
 
 
 def kinship(a: Generator, b: Generator) -> float:
-    """Mean cosine of corresponding synthesis convolution weights.
+    """Mean cosine of corresponding synthesis convolution weights, in [-1, 1]; 0 when no layer corresponds.
 
     Two networks trained apart are near 0; a network and one fine-tuned from it for some dozen kimg are above 0.9.
-
-    Args:
-        a: a generator.
-        b: another; layers that only one of them has, or of other shapes, are left out.
-
-    Returns:
-        A number in [-1, 1]; 0 when no layer corresponds.
+    Layers that only one of them has, or of other shapes, are left out.
     """
     ours, theirs = dict(a.named_parameters()), dict(b.named_parameters())
     cosines = [

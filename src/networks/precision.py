@@ -58,18 +58,10 @@ def computing_in(precision: Precision, *networks: _Computes) -> Iterator[None]:
 
 
 def choose_precision(name: str, device: torch.device | str, resolution: int) -> Precision:
-    """What a precision means on a device.
+    """What a precision (one of `NAMES`) means on the device where a network of a resolution (px) runs.
 
     On a processor `auto` is float32, on a CUDA device bfloat16 (float16 on cards without it). bfloat16 covers all
     blocks; float16, whose range is short, the four highest resolutions.
-
-    Args:
-        name: one of `NAMES`.
-        device: where the network runs.
-        resolution: of its images.
-
-    Returns:
-        The precision.
 
     Raises:
         ValueError: for another name, or float16 on a processor.
@@ -95,7 +87,7 @@ def regularizer_precision(main: Precision, device: torch.device | str) -> Precis
 
     Returns:
         float32 on a processor, where they are a small share of the time, and for a float32 run; TF32 on a CUDA device
-        that has it, otherwise float16 as in StyleGAN2-ADA.
+        that has it, otherwise `main`: float16, as in StyleGAN2-ADA.
     """
     device = torch.device(device)
     if device.type != "cuda" or main == FP32:

@@ -160,7 +160,7 @@ class SynthesisNetwork(nn.Module):
         noise: str | Sequence[Tensor] = "const",
         generator: torch.Generator | None = None,
     ) -> SynthesisState:
-        """Run the blocks of resolutions `start` … `stop` (both included), continuing from `state`.
+        """Run the blocks of resolutions `start` … `stop` (both included), from `state` on.
 
         Args:
             ws: `[N, L, w_dim]`, the codes of the whole network.

@@ -66,10 +66,9 @@ class SynthesisLayer(nn.Module):
 
 
 def scaled_for_fp16(styles: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring styles and weights to where a convolution's sums fit float16 (2006.06676, App.
+    """Bring styles and weights to where a convolution's sums fit float16 (2006.06676, App. D); demodulation undoes it.
 
-    D); demodulation undoes it. Styles `[N, C_in]` are at most 1 then, weights `[C_out, C_in, k, k]` at most 1/sqrt(fan-
-    in), in magnitude.
+    Styles `[N, C_in]` are at most 1 then, weights `[C_out, C_in, k, k]` at most 1/sqrt(fan-in), in magnitude.
     """
     largest = weight.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-8) * math.sqrt(weight[0].numel())
     return styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8), weight / largest

@@ -40,10 +40,7 @@ _loading = threading.Lock()
 
 
 def set_policy(name: str) -> None:
-    """Choose the implementation from now on.
-
-    Args:
-        name: `"auto"`, `"reference"` or `"required"`.
+    """Choose the implementation from now on: `"auto"`, `"reference"` or `"required"`.
 
     Raises:
         ValueError: for another name.
@@ -84,9 +81,6 @@ def kernels_for(x: Tensor) -> Kernels | None:
 
 def backend_info(device: torch.device | str = "cpu") -> dict[str, str]:
     """Describe the implementations that serve a device; builds the kernels if they were never asked for.
-
-    Args:
-        device: where the networks run.
 
     Returns:
         One entry an op (`"cpu"` or `"cuda"` kernels, or `"reference"`: plain PyTorch), `torch`, `cuda` (`"none"` for

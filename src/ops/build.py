@@ -43,15 +43,10 @@ class BuildError(Exception):
 
 
 def build(kind: str, *, arch: str = "", runtime: str = "") -> Path:
-    """Return the shared library of a device kind, building it when there is none yet.
+    """Return the shared library of a device kind (`"cpu"` or `"cuda"`), building it when there is none yet.
 
-    Args:
-        kind: `"cpu"` or `"cuda"`.
-        arch: for CUDA, the device's compute capability (`"90"`).
-        runtime: whatever else a library depends on (versions of PyTorch and CUDA): part of its key.
-
-    Returns:
-        Path of the library.
+    `arch` is the compute capability of a CUDA device (`"90"`); `runtime` is whatever else a library depends on
+    (versions of PyTorch and CUDA), part of its key.
 
     Raises:
         BuildError: when a tool is missing or the compiler fails.

@@ -83,7 +83,9 @@ def kernel_taps(f: Tensor, dtype: torch.dtype) -> Taps:
     col, row = (None, None) if factors is None else ((ctypes.c_double * len(v))(*v.tolist()) for v in factors)
     found = Taps(taps, col, row)
     if version >= 0:
-        _known[key] = _Known(weakref.ref(owner, lambda _: _known.pop(key, None)), version, found)
+        for gone in [key for key, known in list(_known.items()) if known.owner() is None]:
+            _known.pop(gone, None)  # not by a callback of the reference, in which a signal's exception would be lost
+        _known[key] = _Known(weakref.ref(owner), version, found)
     return found
 
 

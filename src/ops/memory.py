@@ -21,15 +21,12 @@ _TOP_PAD_BYTES = 256 * 2**20
 
 
 def choose_allocator(name: str, device: torch.device | str, resolution: int) -> bool:
-    """Keep freed memory from now on, if the choice says so.
+    """Keep freed memory from now on, if the choice says so, and return whether it is kept.
 
     Args:
         name: `"keep"`, `"system"`, or `"auto"`: keep on a processor from 256 px up.
         device: where the networks run.
-        resolution: of the pictures.
-
-    Returns:
-        Whether freed memory is kept.
+        resolution: of their pictures, px a side.
 
     Raises:
         ValueError: for another name, or `"keep"` with an allocator that cannot be told so.

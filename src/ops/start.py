@@ -12,7 +12,7 @@ def start_ops(device: torch.device | str, resolution: int) -> None:
 
     Args:
         device: where the networks run.
-        resolution: of their pictures.
+        resolution: of their pictures, px a side.
 
     Raises:
         UserError: for a wrong `$CARICATURE_OPS` or `$CARICATURE_ALLOCATOR`, or required kernels that are not there.

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from ..clicks import MIN_PLACE, Side
 from ..data import jpeg_text
 from ..errors import UserError
-from ..files import file_sha256, read_json
+from ..files import read_json
 from ..runs import CELL_COLUMNS, CELL_FACES, RANKING
 from ..tracking import read_rows
 
@@ -27,7 +28,7 @@ class Blends:
     axes: tuple[str, ...]  # names of the score's axes
     sides: list[Side]  # the blends
     pictures: dict[str, Path]  # of each blend, by its key: sixteen faces of common codes in one file
-    ranked: str  # SHA-256 of the ranking that this is read from
+    protocol: dict[str, Any]  # of the sweep: which codes the pictures are of, among others
 
     @classmethod
     def of(cls, folder: Path) -> "Blends":
@@ -46,15 +47,15 @@ class Blends:
             )
         sides = [Side(r["label"], r["key"], {name: r[name] for name in axes}, kids.get(r["kimg"])) for r in rows]
         pictures = {row["key"]: folder / row["picture"] for row in rows}
-        return cls(folder, axes, sides, pictures, file_sha256(folder / RANKING))
+        return cls(folder, axes, sides, pictures, read_json(folder / RANKING)["protocol"])
 
     def faces(self, key: str | None, codes: Sequence[int]) -> list[str]:
         """Pictures of some codes as data URIs: of a blend, or with None of the original network.
 
-        A sweep that has been made anew since is refused: its pictures may be those of other codes.
+        A sweep that has been made anew since with other codes, or of another base, is refused.
         """
-        if file_sha256(self.folder / RANKING) != self.ranked:
-            raise UserError(f"{self.folder} has been swept again: start pick.py again")
+        if read_json(self.folder / RANKING)["protocol"] != self.protocol:
+            raise UserError(f"{self.folder} has been swept again otherwise: start pick.py again")
         path = self.folder / ORIGINAL if key is None else self.pictures[key]
         return [_faces(path, path.stat().st_mtime_ns)[code] for code in codes]
 

@@ -24,14 +24,11 @@ _USUAL_BACKGROUND = {"people": "own", "cartoons": "black"}
 
 @dataclass(frozen=True)
 class Portrait:
-    """A drawn portrait: image uint8 [H, W, 3], landmarks float32 [68, 2] in pixels (x, y), and its identity.
+    """A drawn portrait."""
 
-    A landmark (0, 0) is the middle of the top left pixel, as in the FFHQ alignment rule.
-    """
-
-    image: NDArray[np.uint8]
-    landmarks: NDArray[np.float32]
-    params: PortraitParams
+    image: NDArray[np.uint8]  # `[H, W, 3]`
+    landmarks: NDArray[np.float32]  # `[68, 2]` in pixels (x, y); (0, 0) is the middle of the top left one, as in FFHQ
+    params: PortraitParams  # its identity
 
 
 def _check(domain: str, resolution: int, background: str | None) -> None:
@@ -66,9 +63,6 @@ def render_portrait(domain: str, seed: int, resolution: int = 64, *, background:
         background: "own", a wall of the identity's own colour, or "black"; None for the domain's usual one: people
             have their own, cartoons are on black.
 
-    Returns:
-        The picture with its landmarks and parameters.
-
     Raises:
         UserError: unknown domain or background, negative seed or unusable resolution.
     """
@@ -84,20 +78,7 @@ def render_portrait(domain: str, seed: int, resolution: int = 64, *, background:
 def render_portraits(
     domain: str, seeds: Iterable[int], resolution: int = 64, *, background: str | None = None
 ) -> NDArray[np.uint8]:
-    """Draw several portraits.
-
-    Args:
-        domain: "people" or "cartoons".
-        seeds: the identities.
-        resolution: pixels a side, 16 to 1024.
-        background: as for `render_portrait`.
-
-    Returns:
-        uint8 [N, H, W, 3].
-
-    Raises:
-        UserError: as for `render_portrait`.
-    """
+    """Draw the portraits of several identities, uint8 `[N, H, W, 3]`; otherwise as `render_portrait`."""
     _check(domain, resolution, background)
     images = [render_portrait(domain, seed, resolution, background=background).image for seed in seeds]
     return np.stack(images) if images else np.zeros((0, resolution, resolution, 3), np.uint8)

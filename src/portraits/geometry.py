@@ -32,29 +32,22 @@ _WIDER, _HIGHER = 0.36, 1.35  # are a caricature's eyes
 
 @dataclass(frozen=True)
 class Geometry:
-    """A face placed in the unit square (0 to 1, x right, y down).
+    """A face placed in the unit square (0 to 1, x right, y down)."""
 
-    landmarks [68, 2] in the iBUG 300-W order; outline [P, 2] is the closed curve jaw + skull; centre [2]
-    lies inside it; pupils [2, 2] left to right in the picture; iris is their radius; eye_size [2] is how many times
-    as wide and as high as a person's the eyes are; skull [2] and skull_size [2] are the centre and half axes of the
-    cranium; ears [2, 2] are their middles, ear_size their size (about 1); neck and shoulders are half widths; puff is
-    1 where hair has a caricature's volume; scale is the frame's scale (about 1 for "people").
-    """
-
-    landmarks: Array
-    outline: Array
-    centre: Array
-    pupils: Array
-    iris: float
-    eye_size: Array
-    skull: Array
-    skull_size: Array
-    ears: Array
-    ear_size: float
-    neck: float
-    shoulders: float
-    puff: float
-    scale: float
+    landmarks: Array  # `[68, 2]` in the iBUG 300-W order
+    outline: Array  # `[P, 2]`, the closed curve jaw + skull
+    centre: Array  # `[2]`, inside it
+    pupils: Array  # `[2, 2]`, left to right in the picture
+    iris: float  # their radius
+    eye_size: Array  # `[2]`, how many times as wide and as high as a person's the eyes are
+    skull: Array  # centre `[2]` of the cranium
+    skull_size: Array  # its half axes `[2]`
+    ears: Array  # `[2, 2]`, their middles
+    ear_size: float  # about 1
+    neck: float  # half its width
+    shoulders: float  # half their width
+    puff: float  # 1 where hair has a caricature's volume
+    scale: float  # of the frame, about 1 for "people"
 
 
 def _gap(p: PortraitParams) -> float:

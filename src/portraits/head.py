@@ -12,12 +12,10 @@ from .parameters import PortraitParams, soft_step
 
 @dataclass(frozen=True)
 class Head:
-    """Signed fields [n, n] of a head's regions; face_ratio is 0 at the face's centre and 1 at its outline; beard,
-    moustache and glasses are None where there are none.
-    """
+    """Signed fields `[n, n]` of the regions of a head, shared by the two domains; None where there is none."""
 
     face: Field
-    face_ratio: Field
+    face_ratio: Field  # 0 centre, 1 outline
     hair: Hair
     ears: Field
     neck: Field

@@ -20,13 +20,9 @@ class FaceDetector(Protocol):
     default_min_score: float | None
 
     def __call__(self, image: NDArray[np.uint8]) -> ArrayLike:
-        """Find the faces of a picture; called from several threads at once.
+        """Find the faces of a picture uint8 RGB `[H, W, 3]`; called from several threads at once.
 
-        Args:
-            image: uint8 RGB `[H, W, 3]`.
-
-        Returns:
-            `[N, 5]`: left, top, right, bottom in px of the picture, and a score, larger for surer.
+        Returned are `[N, 5]`: left, top, right, bottom in px of the picture, and a score, larger for surer.
         """
 
     def identity(self) -> dict[str, Any]:

@@ -31,11 +31,7 @@ class FaceCutter:
         self.faces, self.resolution = settings.faces, settings.resolution
 
     def __call__(self, name: str, num_bytes: int = 0) -> tuple[Record, Sequence[Cut]]:
-        """Read and decode one picture, and cut out its faces.
-
-        Args:
-            name: in the source.
-            num_bytes: of the file where known: large ones are read one at a time.
+        """Read and decode one picture, and cut out its faces; large files, by `num_bytes`, are read one at a time.
 
         Returns:
             Of the picture: `sha256`, `size`, `notes`, `faces` (how many), or `reason` alone. Of each face, from left to

@@ -20,21 +20,12 @@ Make = Callable[[Iterable[Frame]], dict[int, str]]
 
 
 class FergChoice:
-    """A balanced choice of frames that settles on frames that can be used.
-
-    Args:
-        tree: to choose from.
-        count: how many pictures.
-        bad: index of a file in the source to why it cannot be used.
-
-    Attributes:
-        picks: frames chosen of each cell, by their numbers.
-        bad: as given, and what was found since.
-    """
+    """A balanced choice of frames that settles on frames that can be used."""
 
     def __init__(self, tree: Tree, count: int, bad: dict[int, str]) -> None:
+        #: `bad`: index of a file in the source to why it cannot be used, as given and as found since.
         self.tree, self.count, self.bad = tree, count, dict(bad)
-        self.picks: dict[Cell, list[Frame]] = {}
+        self.picks: dict[Cell, list[Frame]] = {}  # chosen of each cell
 
     def usable(self, cell: Cell) -> list[Frame]:
         """Frames of a cell that are not known to be bad."""

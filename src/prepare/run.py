@@ -33,8 +33,7 @@ _DROPPED = "in the drop list"
 def main(config: Mapping[str, Any]) -> None:
     """Prepare as a plain configuration composed from `conf/prepare.yaml` says.
 
-    Raises:
-        UserError: for everything that the user can put right.
+    A UserError for everything that the user can put right.
     """
     prepare(read(PrepareSettings, config))
 

@@ -16,18 +16,13 @@ CHECKSUM = "png_crc32"
 
 
 class Unfinished:
-    """Pictures made so far, in a hidden folder beside the target.
-
-    Attributes:
-        folder: that folder.
-        records: number of a picture to what was found and done; with `reason` it was left out, with `faces` it is one
-            that faces were cut out of, which have numbers of their own.
-        continued: pictures found from an earlier start.
-    """
+    """Pictures made so far, in a hidden folder beside the target."""
 
     def __init__(self, folder: Path, records: dict[int, Record], log: TextIO) -> None:
+        #: Number of a picture to what was found and done; with `reason` it was left out, with `faces` it is one that
+        #: faces were cut out of, which have numbers of their own.
         self.folder, self.records, self._log = folder, records, log
-        self.continued = len(records)
+        self.continued = len(records)  # pictures found from an earlier start
 
     def add(self, number: int, record: Record, png: bytes | None) -> None:
         """Keep a picture (or, without PNG, that it was left out)."""

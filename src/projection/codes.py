@@ -42,11 +42,11 @@ def read_codes(path: str | Path, G: Generator) -> list[Codes]:
     """Read a file of codes for a network.
 
     Args:
-        path: of the file; its suffix tells the format.
+        path: of the file; its suffix tells the format, see the head of this module.
         G: the network that is to render them.
 
     Returns:
-        Codes of one or several pictures; of several, the names are numbered.
+        Codes of one or several pictures; where several have one name, all names are numbered.
 
     Raises:
         UserError: when the file cannot be read, or its codes or noise maps do not fit the network.
@@ -79,10 +79,7 @@ def find_code_files(folder: str | Path) -> list[Path]:
     """Files of codes at a path: the file itself, or those in a folder; of one stem the one that holds the most.
 
     Where a `.npy` holds other codes than the `.safetensors` of its stem, somebody has edited it: it is taken, without
-    noise maps, and a line says so.
-
-    Raises:
-        UserError: when there are none, or the folder cannot be read.
+    noise maps, and a line says so. A UserError when there are none, or the folder cannot be read.
     """
     folder = expanded(folder)
     if folder.is_file():
@@ -125,13 +122,7 @@ def _differ(npy: Path, full: Path) -> bool:
 def save_codes(folder: str | Path, codes: Codes) -> Path:
     """Write `<name>.npy` (codes alone, as others read them) and `<name>.safetensors` (with noise maps and facts).
 
-    Each is written whole or not at all.
-
-    Returns:
-        Path of the safetensors file.
-
-    Raises:
-        UserError: when they cannot be written.
+    Each is written whole or not at all, or a UserError says why; returned is the path of the latter.
     """
     ws = codes.ws.detach().cpu().float().contiguous()
     tensors = {"ws": ws}

@@ -25,13 +25,8 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 class Frame:
     """What all pictures of a projection share.
 
-    Args:
-        G: the frozen generator.
-        settings: schedule.
-        distance: that is minimised.
-        w_avg: mean of W, `[w_dim]`.
-        w_std: standard deviation of a component of W.
-        recorder: what captures a step; None to take steps op by op.
+    `w_avg` is the mean of W `[w_dim]`, `w_std` the standard deviation of a component; `recorder` captures a step, None
+    takes steps op by op.
     """
 
     def __init__(
@@ -75,12 +70,9 @@ class Found:
 class Descent:
     """Pictures on their way.
 
-    Args:
-        frame: what they share.
-        described: the pictures, by the frame's distance.
-        codes: to begin with, `[n, 1 or L, w_dim]`.
-        maps: noise maps to begin with, `[n, 1, r, r]` a convolution; none where they are not optimised.
-        generators: the pictures' own, on the host, of the noise on their codes.
+    They are `described` by the frame's distance. The first codes are `[n, 1 or L, w_dim]`, the first noise maps `[n, 1,
+    r, r]` a convolution, or none where they are not optimised; `generators` are the pictures' own, on the host, of the
+    noise on codes.
     """
 
     def __init__(

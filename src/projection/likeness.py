@@ -9,14 +9,10 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def structural_similarity(images: Tensor, targets: Tensor) -> Tensor:
-    """Structural similarity (SSIM, Wang et al. 2004) of pairs of pictures, on luma.
+    """Structural similarity (SSIM, Wang et al. 2004) of pairs of pictures uint8 `[N, 3, r, r]`, on luma.
 
-    Args:
-        images: uint8 `[N, 3, r, r]`; compared at 256 px where they are larger.
-        targets: of the same shape.
-
-    Returns:
-        float32 `[N]`: 1 for equal pictures, about 0 for unrelated ones.
+    They are compared at 256 px where they are larger. Returned are float32 `[N]`: 1 for equal pictures, about 0 for
+    unrelated ones.
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 

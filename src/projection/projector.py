@@ -11,7 +11,6 @@ import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from typing import Self
 
 import torch
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from ..cuda_graphs import CudaRecorder
 from ..data import to_uint8
-from ..device import memory_advice, send
+from ..device import memory_advice, memory_in_use, send
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, WeightsFolder
 from ..networks import Generator
@@ -62,13 +61,7 @@ class Projector:
         seed: of the noise, together with each picture's pixels.
         batch: pictures at a time; None for 16, fewer above 256 px.
         total: of pictures that are to be projected, for the bar; None shows none.
-        weights_folder: where the weights of LPIPS lie and come from.
-
-    Attributes:
-        batch: pictures at a time.
-
-    Raises:
-        UserError: without the weights of the distance.
+        weights_folder: where the weights of LPIPS lie and come from; a UserError where they cannot be had.
     """
 
     def __init__(
@@ -86,34 +79,39 @@ class Projector:
         self._distance = perceptual_distance(
             self._settings.distance, device=self._device, weights_folder=weights_folder
         )
-        self._block = ExitStack()
 
     def __enter__(self) -> Self:
         G, device = self.G, self._device
         recorder = CudaRecorder(device, otherwise="project with device=cpu") if device.type == "cuda" else None
-        self._block.callback(G.train, G.training)
-        for parameter in [p for p in G.parameters() if p.requires_grad]:
-            self._block.callback(parameter.requires_grad_, True)
-        G.eval().requires_grad_(False)
-        self._frame = Frame(G, self._settings, self._distance, *_w_statistics(G), recorder)
-        self._bar = self._block.enter_context(
-            tqdm(
-                total=(self._total or 0) * self._settings.steps,
-                desc=f"projecting into the base network ({self._distance.name})",
-                unit="step",
-                disable=None if self._total else True,
+        with ExitStack() as block:
+            block.callback(G.train, G.training)
+            for parameter in [p for p in G.parameters() if p.requires_grad]:
+                block.callback(parameter.requires_grad_, True)
+            G.eval().requires_grad_(False)
+            self._frame = Frame(G, self._settings, self._distance, *_w_statistics(G), recorder)
+            self._bar = block.enter_context(
+                tqdm(
+                    total=(self._total or 0) * self._settings.steps,
+                    desc=f"projecting into the base network ({self._distance.name})",
+                    unit="step",
+                    disable=None if self._total else True,
+                )
             )
-        )
+            self._block = block.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._block.close()
 
     def __call__(self, targets: Tensor, start: Tensor | None = None) -> Projection:
-        """Project a batch; see `project`."""
+        """Find codes of a batch, within the block: a `Projection`; takes and raises what `project` does.
+
+        A UserError says which `projection.batch` to take where memory runs out.
+        """
         _check(self.G, targets, start)
         begin = None if start is None else start.expand(len(targets), -1, -1)
-        with memory_advice(self._device, partial(_what_to_lower, self.batch)):
+        at_rest = memory_in_use(self._device)
+        with memory_advice(self._device, partial(_what_to_lower, len(targets)), at_rest=at_rest):
             return _project_batch(self._frame, targets, begin, self.seed, self._bar)
 
 
@@ -128,17 +126,15 @@ def project(
     progress: bool = True,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Projection:
-    """Find codes that render as the targets.
+    """Find codes that render as the targets; G, settings, seed, batch and weights_folder are `Projector`'s.
 
     Args:
-        G: see `Projector`.
         targets: uint8 `[N, 3, H, W]`, aligned, at the generator's resolution.
-        settings: see `Projector`, as `seed`, `batch` and `weights_folder`.
         start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
         progress: show a bar.
 
     Returns:
-        The projection.
+        A `Projection`: codes, reconstructions and their distances, in the order of the targets.
 
     Raises:
         UserError: for targets or start codes of another shape, settings that cannot be, or without the weights of the
@@ -147,8 +143,9 @@ def project(
     _check(G, targets, start)
     total = len(targets) if progress else None
     with Projector(G, settings=settings, seed=seed, batch=batch, total=total, weights_folder=weights_folder) as call:
-        starts = repeat(None) if start is None else start.expand(len(targets), -1, -1).split(call.batch)
-        return _joined([call(*batch) for batch in zip(targets.split(call.batch), starts)])  # noqa: B905
+        batches = targets.split(call.batch)
+        starts = [None] * len(batches) if start is None else start.expand(len(targets), -1, -1).split(call.batch)
+        return _joined([call(*batch) for batch in zip(batches, starts, strict=True)])
 
 
 def picture_seed(picture: Tensor, seed: int) -> int:
@@ -187,7 +184,7 @@ def _project_batch(frame: Frame, targets: Tensor, start: Tensor | None, seed: in
 
 def _what_to_lower(batch: int, share: float | None) -> str:
     if batch == 1:
-        return "projection.batch is 1 already: project with device=cpu"
+        return "it is a single picture: project with device=cpu"
     fit = batch // 2 if share is None else min(max(int(batch * share), 1), batch - 1)
     return f"projection.batch={fit} is the same with less at once"
 

@@ -52,8 +52,7 @@ RECIPES: dict[str, ProjectionSettings] = {
 def recipe(name: str, **changes: object) -> ProjectionSettings:
     """The settings of a recipe, some of them changed; a change to None leaves the recipe's.
 
-    Raises:
-        OptionError: for an unknown recipe, or settings that cannot be.
+    An OptionError for an unknown recipe, or settings that cannot be.
     """
     if name not in RECIPES:
         raise OptionError("recipe", name, f"choose {', '.join(RECIPES)}")

@@ -127,7 +127,7 @@ def handed_on(other: Generator, base: Generator, tuned: Generator) -> Generator:
     """Give another network of the family what the base learnt: other + (tuned - base), in all synthesis parameters.
 
     Returns:
-        A new generator.
+        A new generator; the three are left as they are.
     """
     result = copy.deepcopy(other)
     before, after = dict(base.synthesis.named_parameters()), dict(tuned.synthesis.named_parameters())

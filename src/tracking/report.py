@@ -10,7 +10,7 @@ from urllib.parse import quote
 from ..errors import UserError
 from ..files import write_text
 from ..metrics import FRECHET_NAMES
-from ..runs import RANKING, finished_sweeps, recommending_sweep
+from ..runs import RANKING, RUN_JSON, finished_sweeps, recommending_sweep
 from .charts import heat_map, is_wide, line_chart, shape_rendering
 from .choice import choice_of
 from .page import TEMPLATES, render_page
@@ -50,7 +50,7 @@ def write_run_report(run_dir: Path) -> Path:
         protocol=next((row["protocol"] for row in reversed(metrics) if row.get("protocol")), None),
         others=len(metrics) - len(compared),
         charts=_charts(compared, log),
-        run_facts=_run_facts(_read_json(run_dir / "run.json")),
+        run_facts=_run_facts(_read_json(run_dir / RUN_JSON)),
     )
     return write_text(run_dir / "report.html", text)
 

@@ -15,6 +15,7 @@ from .wandb_record import WandbRecord, known_run
 from .wandb_run import WandbRun, open_wandb_run
 
 RECORD, CELLS = "wandb.json", "cells.jsonl"
+BEST_ALIAS = "best"  # of the version that is recommended
 SUMMARY, SHOWN = "summary", "shown"  # its entries: the summary run; the digest of what W&B has all of
 CELL, FOUND = ("label", "kimg", "resolution", "cari"), ("share", "eligible", "picture")  # the axes stand between
 Row = Mapping[str, Any]
@@ -41,7 +42,8 @@ def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mappi
         return WandbRun().status
     digest = _digest(sweep_dir)
     if _is_shown(sweep_dir, digest):
-        return "Weights & Biases has this ranking already"
+        where = "Weights & Biases has" if _is_online(sweep_dir) else "an offline log of Weights & Biases holds"
+        return f"{where} this ranking already"
     ranking, rows = read_json(sweep_dir / RANKING), read_rows(sweep_dir / CELLS)
     run_dir, whole = sweep_dir.parents[1], True
     shared: dict[str, Any] = {"mode": mode, "project": project, "group": group_of(run_dir)}
@@ -77,9 +79,27 @@ def show_sweep(sweep_dir: Path, *, mode: str, project: str | None, config: Mappi
     return run.status
 
 
+def shown_blend(sweep_dir: Path) -> str | None:
+    """Find what W&B calls the blend that a sweep recommends.
+
+    Returns:
+        `entity/project/artifact:best`; None where W&B does not have all of the sweep.
+    """
+    path = known_run(sweep_dir / RECORD, SUMMARY).get("path")
+    if path is None or not _is_online(sweep_dir) or not _is_shown(sweep_dir, _digest(sweep_dir)):
+        return None
+    return f"{path.rpartition('/')[0]}/{blends_artifact(sweep_dir.parents[1], sweep_dir.name)}:{BEST_ALIAS}"
+
+
 def _digest(sweep_dir: Path) -> str:
-    """Of all that is shown; the keys of rows stand for pictures."""
-    return hashlib.sha256((sweep_dir / RANKING).read_bytes() + (sweep_dir / CELLS).read_bytes()).hexdigest()
+    """Of all that is shown, as far as it is there; the keys of rows stand for pictures."""
+    files = [sweep_dir / RANKING, sweep_dir / CELLS]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files if path.is_file())).hexdigest()
+
+
+def _is_online(sweep_dir: Path) -> bool:
+    """Whether the last sitting of the summary run was; what an offline one has logged waits for `wandb sync`."""
+    return bool(known_run(sweep_dir / RECORD, SUMMARY).get("mode") == "online")
 
 
 def _is_shown(sweep_dir: Path, digest: str) -> bool:
@@ -93,7 +113,7 @@ def _summarize(run: WandbRun, sweep_dir: Path, rows: Sequence[Row], ranking: Row
     columns = [*CELL, *names, *FOUND]
     media = {"sweep/cells": lambda wandb: wandb.Table(columns=columns, data=_cells(wandb, sweep_dir, rows, columns))}
     report = sweep_dir / "report.html"
-    if report.is_file():  # heat map and front, as they are offline
+    if report.is_file():  # heat map and front, as they are offline: some 6 MB; W&B limits no media
         media["sweep/report"] = lambda wandb: wandb.Html(report.read_text(encoding="utf-8"), inject=False)
     if len(names) > 1:
         x, y = names[1], names[0]
@@ -113,7 +133,7 @@ def _summarize(run: WandbRun, sweep_dir: Path, rows: Sequence[Row], ranking: Row
     run.summary({**scores, "score/below_best": ranking["below_best"], "recommended": choice["label"]})
     facts = {key: choice[key] for key in ("label", "kimg", "resolution", "cari")}
     facts["snapshot"] = f"{snapshots_artifact(run_dir)}:{snapshot_alias(choice['kimg'])}"
-    run.store(sweep_dir / BEST, name=blends_artifact(run_dir, sweep_dir.name), aliases=["best"], metadata=facts)
+    run.store(sweep_dir / BEST, name=blends_artifact(run_dir, sweep_dir.name), aliases=[BEST_ALIAS], metadata=facts)
 
 
 def _record(sweep_dir: Path, key: str, values: Sequence[Row], given_id: str | None) -> WandbRecord:

@@ -134,15 +134,13 @@ class WandbRun:
 
         if self._run is None:
             return False
-        for last in (end, None):
-            self._calls.put(last)
+        self._end_with(end)
         self._worker.join(FINISH_TIMEOUT_SEC + GRACE_SEC)
         self._run = None
         if self._worker.is_alive():
             self._warn("its server does not answer")
             self._calls = SimpleQueue()  # what waits is given up
-            for last in (end, None):
-                self._calls.put(last)
+            self._end_with(end)
         if self._warned:
             abandon()
             self._worker.join(GRACE_SEC)
@@ -159,6 +157,11 @@ class WandbRun:
 
         if self._run is not None and not self._run.offline:
             self._mirror(ask)
+
+    def _end_with(self, call: Callable[[Any], None]) -> None:
+        """Do something last."""
+        for last in (call, None):
+            self._calls.put(last)
 
     def _mirror(self, call: Callable[[Any], None]) -> None:
         """Do something in W&B, if there is a run, without waiting for it."""

@@ -50,12 +50,7 @@ class KimgCallback(pl.Callback):
 
 
 class HeldGuard(KimgCallback):
-    """Stops a run whose folder another process has taken over, before anything is written.
-
-    Args:
-        claim: on the folder.
-        writers: the callbacks that write.
-    """
+    """Stops a run whose folder another process has taken over, before one of `writers` writes."""
 
     def __init__(self, claim: Claim, writers: Sequence[KimgCallback]) -> None:
         self.claim, self.writers = claim, writers
@@ -69,12 +64,8 @@ class HeldGuard(KimgCallback):
 class FiniteGuard(KimgCallback):
     """Stops with the last good state named when a loss is no longer a number.
 
-    Looking at a loss waits for the device. So on a GPU it is done every `LOOK_BACK` iterations, and before anything is
-    written.
-
-    Args:
-        run_dir: folder of the run.
-        writers: the callbacks that write.
+    Looking at a loss waits for the device. So on a GPU it is done every `LOOK_BACK` iterations, and before one of
+    `writers` writes.
     """
 
     def __init__(self, run_dir: Path, writers: Sequence[KimgCallback] = ()) -> None:
@@ -109,11 +100,7 @@ def _divergence(nimg: int, names: Sequence[str], last: Path) -> str:
 class LogCallback(KimgCallback):
     """Averages statistics and writes a row every `every_kimg`; measures img/s of the training itself.
 
-    Args:
-        log: takes a row.
-        every_kimg: interval.
-        extra: further numbers for a row.
-        speed: told img/s as soon as it is known.
+    `extra` gives further numbers for a row; `speed` is told img/s as soon as it is known.
     """
 
     def __init__(
@@ -161,13 +148,7 @@ class LogCallback(KimgCallback):
 
 
 class SnapshotCallback(KimgCallback):
-    """Takes a snapshot at each mark of the schedule, the first mark 0 before training starts.
-
-    Args:
-        marks: in kimg.
-        take: takes a snapshot.
-        is_taken: whether the snapshot of a kimg is there already.
-    """
+    """Takes a snapshot at each mark (kimg) of the schedule, the first mark 0 before training starts."""
 
     def __init__(self, marks: Sequence[float], take: TakeSnapshot, is_taken: Callable[[float], bool]) -> None:
         self.marks, self.take, self.is_taken = list(marks), take, is_taken
@@ -176,9 +157,7 @@ class SnapshotCallback(KimgCallback):
     def catch_up(self, module: GanModule, *, ended: bool) -> None:
         """Take mark 0 of a fresh run, and what is missing of a state that was saved before its snapshots were taken.
 
-        Args:
-            module: as training begins.
-            ended: whether it is at its end already, which is worth a look even between marks.
+        A run that has `ended` already is worth a look even between marks.
         """
         for mark in self._passed(module) or [module.nimg / 1000] * ended:
             if module.nimg == 0 or not self.is_taken(mark):
@@ -234,18 +213,11 @@ class CheckpointCallback(KimgCallback):
 
 
 class SignalCallback(KimgCallback):
-    """Hears signals that ask to stop, and at the end of each iteration agrees with the other processes that one came.
-
-    Args:
-        group: the processes that train together.
-
-    Attributes:
-        stopped: which one, the same in all processes.
-    """
+    """Hears signals that ask to stop, and after each iteration agrees with the other processes that one came."""
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.stopped: Stopped | None = None
+        self.stopped: Stopped | None = None  # which one, the same in all processes
         self._heard = 0
         self._before: dict[int, Any] = {}
 
@@ -272,14 +244,8 @@ class SignalCallback(KimgCallback):
 class StopCallback(KimgCallback):
     """Ends the run at `total_kimg`, or after the iteration in which a signal asked to stop, or at a snapshot.
 
-    Before it ends it saves, and takes a snapshot if there is none of this moment.
-
-    Args:
-        total_kimg: end of the run.
-        signals: hears them.
-        checkpoint: saves.
-        snapshots: takes snapshots.
-        over: asked after each snapshot whether that is the end; None for never.
+    Before it ends it saves, and takes a snapshot if there is none of this moment. `over` is asked after each snapshot
+    whether that is the end; None is never.
     """
 
     def __init__(

@@ -26,15 +26,10 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 @dataclass
 class Checkpoint:
-    """A checkpoint that was read.
-
-    Attributes:
-        path: its file.
-        nimg: real images shown when it was saved.
-    """
+    """A checkpoint that was read."""
 
     path: Path
-    nimg: int
+    nimg: int  # real images shown when it was saved
     _state: dict[str, Any]
 
     def take(self) -> dict[str, Any]:
@@ -46,11 +41,9 @@ class Checkpoint:
 class AtomicCheckpointIO(CheckpointIO):
     """Writes `last.ckpt` atomically, turning the one before into `previous.ckpt`.
 
-    Args:
-        saved: called when the first one of this sitting is whole.
-        found: the checkpoint from which Lightning goes on, already read. Where that is `previous.ckpt` the last one
-            is damaged, and never takes its place.
-        claim: on the run's folder: seen to before a checkpoint takes its place.
+    `saved` is called when the first one of this sitting is whole. `found` is the checkpoint from which Lightning goes
+    on, already read: where that is `previous.ckpt` the last one is damaged, and never takes its place. `claim`, on the
+    run's folder, is seen to before a checkpoint takes its place.
     """
 
     def __init__(self, saved: Callable[[], None], found: Checkpoint | None, claim: Claim | None = None) -> None:
@@ -101,9 +94,6 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
     """Read the newest whole checkpoint of a run: `last.ckpt`, else `previous.ckpt`, and say so, else None.
 
     Tensors and plain data only: nothing in a checkpoint is executed.
-
-    Raises:
-        UserError: when there are checkpoints and none can be read.
     """
     damaged: list[str] = []
     for name in (LAST, PREVIOUS):

@@ -17,14 +17,7 @@ from ..sweep import SweepSettings, open_sweep, prepare, rank_sweep, score_all
 
 
 class ChoiceWatch:
-    """Sweeps a run while it trains.
-
-    Args:
-        run_dir: the run.
-        patience: snapshots without a better choice before it is over.
-        device: where the sweep computes.
-        weights: where published networks lie and come from.
-    """
+    """Sweeps a run while it trains, until `patience` snapshots have brought no better choice."""
 
     def __init__(self, run_dir: Path, patience: int, *, device: str, weights: WeightsFolder) -> None:
         self.run_dir, self.patience = run_dir, patience
@@ -33,11 +26,7 @@ class ChoiceWatch:
         self._choice: Mapping[str, Any] | None = None  # what was recommended then
 
     def over(self) -> bool:
-        """Whether `patience` snapshots have been taken after the one that the recommended blend is made of.
-
-        Raises:
-            UserError: when the run's pictures cannot be scored.
-        """
+        """Whether `patience` snapshots have been taken after the one that the recommended blend is made of."""
         choice = self._look()
         if choice is None:
             return False
@@ -49,16 +38,17 @@ class ChoiceWatch:
         return True
 
     def chosen(self) -> str | None:
-        """Name of the snapshot that the recommended blend is made of, as of the last look; None without one.
+        """Name of the snapshot that the recommended blend is made of; None without one.
 
-        Raises:
-            UserError: when there was none, and the run's pictures cannot be scored.
+        It is that of the last look; where there was none yet, the run is swept now.
         """
         choice = self._choice if self._newest else self._look()
         return None if choice is None else str(choice["snapshot"])
 
     def _look(self) -> Mapping[str, Any] | None:
         """The recommended blend, swept anew when there is a new snapshot."""
+        if not any(self.run_dir.glob("snapshots/kimg-*.safetensors")):
+            return None
         newest = find_snapshots(self.run_dir)[-1]
         if newest.name != self._newest:
             self._choice = self._swept() if newest.kimg > 0 else None

@@ -13,13 +13,7 @@ from ..networks import Discriminator, Generator
 
 
 class CompiledNetworks:
-    """Compiled forms of the synthesis network and the discriminator; they share the parameters of the originals.
-
-    Args:
-        G: generator.
-        D: discriminator.
-        backend: of torch.compile.
-    """
+    """Forms of synthesis network and discriminator by torch.compile; they share the parameters of the originals."""
 
     def __init__(self, G: Generator, D: Discriminator, *, backend: str = "inductor") -> None:
         self.G = G

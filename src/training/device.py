@@ -76,15 +76,7 @@ class Acceleration:
 
 
 def choose_acceleration(trainer: TrainerSettings, device: torch.device) -> Acceleration:
-    """What the options mean on a device.
-
-    Args:
-        trainer: the group of options.
-        device: where the run trains.
-
-    Returns:
-        The choice; `graphs: auto` is on for CUDA, unless the networks are compiled.
-    """
+    """What the options mean on a device; `graphs: auto` is on for CUDA, unless the networks are compiled."""
     cuda = device.type == "cuda"
     for name in ("graphs", "tf32"):
         if getattr(trainer, name) is True and not cuda:
@@ -95,12 +87,7 @@ def choose_acceleration(trainer: TrainerSettings, device: torch.device) -> Accel
 
 
 def accelerate(step: TrainingStep, choice: Acceleration) -> None:
-    """Put a choice into effect.
-
-    Args:
-        step: the training step, on any device yet.
-        choice: of `choose_acceleration`.
-    """
+    """Put a choice into effect."""
     set_float32(tf32=choice.tf32)
     if choice.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # shapes never change: let it try its convolutions once

@@ -16,30 +16,22 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class GeneratorEma(Generic[Network]):
-    """Keep a smoothed copy of a generator.
+    """Keep a smoothed copy of a generator, which starts equal to it.
 
     Args:
-        generator: the network in training; the copy starts equal to it.
+        generator: the network in training.
         half_life_kimg: images, in thousands, after which the weight of an old state has halved; 0 copies.
         rampup: the half-life is at most this fraction of the images shown so far; None (when transferring)
             does not limit it.
-
-    Attributes:
-        module: the smoothed network, in eval mode, without gradients.
     """
 
     def __init__(self, generator: Network, *, half_life_kimg: float = 10.0, rampup: float | None = 0.05) -> None:
         self.half_life_kimg = float(half_life_kimg)
         self.rampup = rampup
-        self.module: Network = copy.deepcopy(generator).eval().requires_grad_(False)
+        self.module: Network = copy.deepcopy(generator).eval().requires_grad_(False)  # the smoothed network
 
     def beta(self, nimg: int, batch: int) -> float:
-        """Weight of the old average for one update: 0.5^(batch / half-life in images).
-
-        Args:
-            nimg: real images shown before this batch.
-            batch: images in this batch.
-        """
+        """Weight of the old average for one update after `nimg` real images: 0.5^(batch / half-life in images)."""
         half_life = self.half_life_kimg * 1000
         if self.rampup is not None:
             half_life = min(half_life, nimg * self.rampup)
@@ -48,11 +40,6 @@ class GeneratorEma(Generic[Network]):
     @torch.no_grad()
     def update(self, generator: Network, nimg: int, batch: int) -> None:
         """Move the average towards the generator; buffers (w_avg, constant noise) are copied.
-
-        Args:
-            generator: the network in training, same structure as the one given at the start.
-            nimg: real images shown before this batch.
-            batch: images in this batch.
 
         Raises:
             ValueError: when the two networks differ in the number of their parameters or buffers.

@@ -19,27 +19,17 @@ from .checkpoint import has_checkpoint
 
 
 class Evaluations:
-    """Those of one run that were measured in the same way.
-
-    Args:
-        run_dir: the run's folder.
-        metrics: how snapshots are evaluated, with nothing left to `auto`.
-        seed: of draws.
-
-    Attributes:
-        kids: KID by file name of the snapshot.
-    """
+    """Those of one run that were measured in the same way: as `metrics` says, with nothing left to `auto`."""
 
     def __init__(self, run_dir: Path, metrics: MetricsSettings, *, seed: int) -> None:
         self.run_dir, self.metrics, self.seed = run_dir, metrics, seed
-        self.kids: dict[str, float] = {}
+        self.kids: dict[str, float] = {}  # KID by file name of the snapshot
         self._pseudo: dict[str, NDArray[np.float64]] = {}  # pseudo-values of KID, as far as they are there
 
     def restore(self, kids: Mapping[str, float]) -> None:
-        """Take up the evaluations made before a resume; a note says which of them cannot be compared in pairs.
+        """Take up the evaluations made before a resume, in the order of the run.
 
-        Args:
-            kids: KID by file name of the snapshot, in the order of the run.
+        A note says which of them cannot be compared in pairs.
         """
         self.kids, self._pseudo = dict(kids), {}
         for snapshot, kid in kids.items() if self.metrics.extractor is not None else ():
@@ -50,11 +40,9 @@ class Evaluations:
                 print(f"note       {path} {error}: no later snapshot is compared in pairs with this one", flush=True)
 
     def add(self, snapshot: str, pseudo: NDArray[np.float64]) -> dict[str, Any]:
-        """Keep an evaluation, and compare it with those before it.
+        """Keep an evaluation, pseudo-values `[N]` of its KID, and compare it with those before it.
 
-        Args:
-            snapshot: file name; an earlier evaluation of the same is forgotten.
-            pseudo: pseudo-values `[N]` of its KID.
+        An earlier one of the same snapshot is forgotten.
 
         Returns:
             `best` (its KID is the lowest so far), and what `compared` says of those whose pseudo-values are there.
@@ -90,7 +78,6 @@ def compared(history: Sequence[NDArray[np.float64]], *, patience: int, seed: int
     Args:
         history: pseudo-values `[N]` of each evaluation, the newest last.
         patience: evaluations that are all surely above the lowest KID before it is past.
-        seed: of the draws.
 
     Returns:
         `kid_change` to the lowest of those before with `kid_change_error`, its paired standard error (None for the

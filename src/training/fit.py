@@ -1,27 +1,28 @@
 """A run's training by Lightning: which callbacks act between iterations, and what they are told by."""
 
 import warnings
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..data import PictureDataModule
-from ..device import memory_advice, peak_memory
+from ..device import peak_memory
 from ..signals import Stopped
 from ..tracking import Tracker
 from . import callbacks as cb
 from .checkpoint import AtomicCheckpointIO
 from .device import device_of
 from .header import print_end
-from .memory import what_to_lower
 from .module import GanModule
 from .opened_run import Run
 from .profiling import ProfileCallback, check_profile
 from .run_folder import update_run_json
 from .snapshots import Snapshotter
 from .trainer import make_trainer
+
+if TYPE_CHECKING:
+    from .choice import ChoiceWatch
 
 
 def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped | None:
@@ -38,7 +39,11 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     signals = cb.SignalCallback(group)
     snapshots = cb.SnapshotCallback(run.marks, snapshotter.take, partial(_found_taken, run))
     checkpoint = cb.CheckpointCallback(folder / "checkpoints", settings.checkpoint_kimg, snapshots)
-    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, _watch(run, snapshotter))
+    watch = _choice_watch(run)
+    if watch is not None:
+        snapshotter.chosen = watch.chosen
+    over = None if watch is None else partial(_over, run, watch)
+    stop = cb.StopCallback(total_kimg, signals, checkpoint, snapshots, over)
     silent = tracker is None or not settings.trainer.progress
     trainer = make_trainer(
         device_of(settings.trainer),
@@ -61,8 +66,7 @@ def fit(run: Run, tracker: Tracker | None, snapshotter: Snapshotter) -> Stopped 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on workers, on srun
         path = None if run.checkpoint is None else run.checkpoint.path
-        with memory_advice(run.compute.device, partial(what_to_lower, settings, run.start.D, group.world)):
-            trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
+        trainer.fit(run.module, datamodule=data, ckpt_path=path, weights_only=True)
     if tracker is not None:
         snapshotter.finish()
     print_end(run, log.img_per_sec, signals.stopped)
@@ -86,17 +90,20 @@ def _pictures(run: Run) -> PictureDataModule:
     return data
 
 
-def _watch(run: Run, snapshotter: Snapshotter) -> Callable[[], bool] | None:
+def _choice_watch(run: Run) -> "ChoiceWatch | None":
     """What tells after a snapshot whether the best choice has long been passed; None where nobody asks."""
     patience = run.settings.snapshot.stop
     if patience is None:
         return None
     from .choice import ChoiceWatch  # and with it all that a sweep needs
 
-    watch = ChoiceWatch(run.folder, patience, device=run.compute.device.type, weights=run.settings.weights)
-    snapshotter.chosen = watch.chosen
+    return ChoiceWatch(run.folder, patience, device=run.compute.device.type, weights=run.settings.weights)
+
+
+def _over(run: Run, watch: "ChoiceWatch") -> bool:
+    """Whether the first process's watch says so."""
     group = run.processes.group
-    return lambda: bool(group.largest(int(group.is_first and watch.over())))
+    return bool(group.largest(int(group.is_first and watch.over())))
 
 
 def _found_taken(run: Run, kimg: float) -> bool:

@@ -23,26 +23,15 @@ FIXED = ("model.", "pretrained.", "dataset.resolution", "loss.freeze_")
 
 @dataclass(frozen=True)
 class Fork:
-    """A fork that is to be, or is there already.
+    """A fork that is to be, or is there already."""
 
-    Attributes:
-        source: folder of the run that it goes on from.
-        folder: its own.
-        changed: the options that differ, in words.
-    """
-
-    source: Path
-    folder: Path
-    changed: list[str]
+    source: Path  # folder of the run that it goes on from
+    folder: Path  # its own
+    changed: list[str]  # the options that differ, in words
 
     @classmethod
     def of(cls, source: Path, digest: str, changed: Mapping[str, str]) -> "Fork":
-        """The fork of a run with changed options.
-
-        Args:
-            source: folder of the run.
-            digest: of what identifies the fork.
-            changed: in words, by option.
+        """The fork of a run with options changed, in words by option; `digest` is of what identifies it.
 
         Raises:
             UserError: when nothing has changed, or something that the run's state does not fit.
@@ -55,11 +44,7 @@ class Fork:
         return cls(source, source.with_name(f"{source.name}-fork-{digest}"), list(changed.values()))
 
     def read(self) -> Checkpoint:
-        """The state that it starts from.
-
-        Raises:
-            UserError: when the run has none that can be read.
-        """
+        """The state that it starts from."""
         found = find_checkpoint(self.source / "checkpoints")
         if found is None:
             raise UserError(f"run {self.source} has saved no state to go on from: train it first")

@@ -10,9 +10,7 @@ from .settings import StepSettings
 def trained_generator(G: Generator, settings: StepSettings) -> list[nn.Parameter]:
     """Parameters of G without the frozen ones: the mapping network, the synthesis blocks up to a resolution (FreezeG).
 
-    Args:
-        G: its parameters are set to need no gradient; a phase asks for those that it trains.
-        settings: what to freeze.
+    All are set to need no gradient; a phase asks for those that it trains.
     """
     frozen: set[nn.Parameter] = set()
     if settings.freeze_mapping:
@@ -27,9 +25,7 @@ def trained_generator(G: Generator, settings: StepSettings) -> list[nn.Parameter
 def trained_discriminator(D: Discriminator, settings: StepSettings) -> list[nn.Parameter]:
     """Parameters of D without the `freeze_d` layers nearest to the image (FreezeD, arXiv 2002.10964).
 
-    Args:
-        D: its parameters are set to need no gradient; a phase asks for those that it trains.
-        settings: what to freeze.
+    All are set to need no gradient; a phase asks for those that it trains.
     """
     layers = [m for r in D.block_resolutions for m in D.get_submodule(f"b{r}").children()]
     if settings.freeze_d > len(layers):

@@ -27,12 +27,7 @@ class _Captured:
 
 
 class PhaseGraphs:
-    """Runs phases: eagerly at first, then from graphs.
-
-    Args:
-        recorder: what captures.
-        eager_runs: runs of a phase before its capture.
-    """
+    """Runs phases: `eager_runs` times eagerly, then from graphs."""
 
     def __init__(self, recorder: Recorder, *, eager_runs: int = EAGER_RUNS) -> None:
         self.recorder, self.eager_runs = recorder, eager_runs
@@ -50,16 +45,10 @@ class PhaseGraphs:
         self._phases = {}
 
     def hold(self, batch: Batch) -> Batch:
-        """Copy a batch into the buffers that graphs read.
-
-        Args:
-            batch: of the same shape each time.
-
-        Returns:
-            The buffers.
+        """Copy a batch into the buffers that graphs read, and return these.
 
         Raises:
-            ValueError: for another shape, or classes where there were none.
+            ValueError: for another shape than before, or classes where there were none.
         """
         if self._held is None:
             self._held = Batch(batch.images.clone(), None if batch.c is None else batch.c.clone())
@@ -78,17 +67,9 @@ class PhaseGraphs:
         self.recorder.outside(step)
 
     def run(self, name: str, work: Work, optimizer: torch.optim.Optimizer, batch: Batch, seed: int) -> Statistics:
-        """Run a phase once.
+        """Run a phase once: `work` is all of it, as a function of the held batch and a generator.
 
-        Args:
-            name: of the phase.
-            work: all of it, as a function of the held batch and a generator.
-            optimizer: that it steps.
-            batch: of `hold`.
-            seed: of the random numbers of this run.
-
-        Returns:
-            Its statistics; they stay as they are when the phase runs again.
+        Its statistics stay as they are when the phase runs again.
         """
         phase = self._phases.get(name)
         if phase is None:

@@ -12,6 +12,7 @@ from typing import Any
 from ..data import PictureDataset
 from ..errors import UserError
 from ..files import read_json
+from ..runs import RUN_JSON
 from .pictures import changed_pictures
 
 #: Keys (dotted) that do not change what a run computes, or only how far it goes.
@@ -40,10 +41,7 @@ VERSION = "0.1.0"
 def identity(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> dict[str, Any]:
     """Flatten the configuration to what identifies the run: fingerprints of data set and network, not their paths.
 
-    Args:
-        config: plain configuration.
-        dataset: the opened data set.
-        parent: sha256 of the pretrained network's file.
+    `parent` is the sha256 of the pretrained network's file.
     """
     flat = _flatten({k: v for k, v in config.items() if k not in FREE_KEYS})
     flat = {key: value for key, value in flat.items() if not key.startswith(FREE_GROUPS)}
@@ -69,7 +67,7 @@ def digest(own: Mapping[str, Any]) -> str:
 
 def differences(folder: Path, own: Mapping[str, Any], dataset: PictureDataset) -> dict[str, str]:
     """What is not as it was in the run of a folder, in words, by option."""
-    theirs = read_json(folder / "run.json").get("identity")
+    theirs = read_json(folder / RUN_JSON).get("identity")
     if not isinstance(theirs, dict):
         raise UserError(f"{folder / 'run.json'} is damaged (no identity): restore it, or take another run=NAME")
     return {

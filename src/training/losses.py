@@ -36,29 +36,21 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def r1_penalty(real_logits: Tensor, images: Tensor) -> Tensor:
-    """Squared gradient norm of D at real images (1801.04406, Eq. 9 without γ/2).
+    """Squared gradient norm `[N]` of D at real images (1801.04406, Eq. 9 without γ/2), differentiable.
 
-    Args:
-        real_logits: `[N, 1]`, computed from `images`.
-        images: `[N, 3, H, W]` that require a gradient.
-
-    Returns:
-        `[N]`, differentiable.
+    The logits `[N, 1]` are computed from the images `[N, 3, H, W]`, which require a gradient.
     """
     (gradient,) = torch.autograd.grad(real_logits.sum(), images, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3))
 
 
 def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
-    """Length of Jᵀy for random images y (1912.04958, Sec. 3.2, Eq. 4), root mean square over the codes.
+    """Length `[N]` of Jᵀy for random images y (1912.04958, Sec. 3.2, Eq. 4), root mean square over the codes.
 
     Args:
         images: `[N, 3, H, W]`, synthesised from `ws`.
         ws: `[N, L, w_dim]`.
         noise: standard normal, like `images`; scaled here by 1/√(H·W).
-
-    Returns:
-        `[N]`, differentiable.
     """
     scaled = noise / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad((images * scaled).sum(), ws, create_graph=True)
@@ -66,13 +58,9 @@ def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
 
 
 def structure_loss(rgb: Tensor, source_rgb: Tensor) -> Tensor:
-    """Mean squared difference of low-resolution RGB sums of the tuned and the source generator for the same codes.
+    """Mean squared difference of RGB sums `[N, 3, r, r]` of the tuned and the source generator for the same codes.
 
     Keeps the layout of the source while fine-tuning (Cartoon-StyleGAN, arXiv 2106.12445, Sec. 3.2).
-
-    Args:
-        rgb: `[N, 3, r, r]` of the generator in training.
-        source_rgb: the same of the frozen source.
     """
     return F.mse_loss(rgb, source_rgb)
 

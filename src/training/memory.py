@@ -12,14 +12,8 @@ def what_to_lower(settings: TrainSettings, D: Discriminator, world: int, share: 
     """The largest `batch_gpu` that can fit, in words; without one, what else there is.
 
     An iteration's activations grow with the pictures at once. How many bytes they would have taken is known as far as
-    memory has reached, so a larger `batch_gpu` cannot fit, and this one may still not.
-
-    Args:
-        settings: of the run.
-        D: its discriminator, whose groups no round cuts.
-        world: among how many processes the batch is divided.
-        share: there is, at the most, of the memory that an iteration needs beyond the networks; None where nobody has
-            counted.
+    memory has reached, so a larger `batch_gpu` cannot fit, and this one may still not. `share` is what there is, at the
+    most, of the memory that an iteration needs beyond the networks; None where nobody has counted.
     """
     part = settings.batch // world
     at_once = min(settings.batch_gpu or part, part)

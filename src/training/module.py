@@ -1,5 +1,6 @@
 """The LightningModule: hands batches to `TrainingStep`, counts nimg, saves and restores. Thin on purpose."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import to_float
+from ..device import memory_advice, memory_in_use
 from ..errors import UserError
 from ..weights import ARCHITECTURE
 from .step import Batch, TrainingStep
@@ -16,20 +18,26 @@ from .step import Batch, TrainingStep
 class GanModule(pl.LightningModule):
     """Manual optimisation around `TrainingStep`; the clock is `nimg`, real images shown to D so far."""
 
-    def __init__(self, step: TrainingStep) -> None:
+    def __init__(self, step: TrainingStep, advice: Callable[[float | None], str]) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.step = step
-        self.nimg = 0
+        self.advice = advice  # what to lower where an iteration needs more memory than there is, see `memory_advice`
+        self.nimg = self._at_rest = 0
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Hand over the two optimisers, so that Lightning saves and restores them."""
         return list(self.step.optimizers.values())
 
+    def on_train_start(self) -> None:
+        """Note what the networks take, which are on their device by now."""
+        self._at_rest = memory_in_use(self.step.pl_mean.device)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Take one iteration on `batch["images"]` uint8 `[N, 3, H, W]`."""
         images = to_float(batch["images"])
-        stats = self.step.run(Batch(images, self._one_hot(batch)), self.nimg)
+        with memory_advice(self.step.pl_mean.device, self.advice, at_rest=self._at_rest):
+            stats = self.step.run(Batch(images, self._one_hot(batch)), self.nimg)
         self.nimg += self.step.batch_size
         return stats
 

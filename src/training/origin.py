@@ -20,25 +20,15 @@ from .settings import TrainSettings
 
 @dataclass(frozen=True)
 class Origin:
-    """A pretrained network.
+    """A pretrained network."""
 
-    Attributes:
-        networks: its parts; of one that a run has kept, the discriminator is built alike and not the same.
-        sha256: of its file.
-        is_kept: whether it is what a run has kept, with which that run alone can go on.
-    """
-
-    networks: Networks
-    sha256: str
-    is_kept: bool = False
+    networks: Networks  # of one that a run has kept, the discriminator is built alike and not the same
+    sha256: str  # of its file
+    is_kept: bool = False  # whether it is what a run has kept, with which that run alone can go on
 
 
 def load_origin(settings: TrainSettings) -> Origin | None:
-    """Load `pretrained.source`, fetching it where it is published; None when the run starts from nothing.
-
-    Raises:
-        UserError: when it cannot be had.
-    """
+    """Load `pretrained.source`, fetching it where it is published; None when the run starts from nothing."""
     source = settings.pretrained.source
     if source is None:
         return None
@@ -47,11 +37,7 @@ def load_origin(settings: TrainSettings) -> Origin | None:
 
 
 def find_origin(settings: TrainSettings) -> Origin | None:
-    """Load `pretrained.source` from its file, or, where that is gone, from what a run that started from it has kept.
-
-    Raises:
-        UserError: when it cannot be had.
-    """
+    """Load `pretrained.source` from its file, or, where that is gone, from what a run that started from it has kept."""
     source = settings.pretrained.source
     if source is None or is_at_hand(source, weights_folder=settings.weights):
         return load_origin(settings)
@@ -64,13 +50,7 @@ def find_origin(settings: TrainSettings) -> Origin | None:
 
 
 def keep_origin(folder: Path, origin: Origin | None, source: str | None) -> None:
-    """Keep in a run's folder what it takes to go on without the network's file.
-
-    Args:
-        folder: of the run.
-        origin: of `find_origin`.
-        source: as it is called on the command line.
-    """
+    """Keep in a run's folder what it takes to go on without the network's file."""
     if origin is None or (folder / BASE).exists():
         return
     networks = origin.networks

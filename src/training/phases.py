@@ -31,23 +31,14 @@ Objective = Callable[[Batch, Draws], tuple[Tensor, Statistics]]
 
 @dataclass(frozen=True)
 class Phase:
-    """One optimiser step of an iteration.
+    """One optimiser step of an iteration."""
 
-    Attributes:
-        name: `"G_main"`, `"G_reg"`, `"D_main"` or `"D_reg"`.
-        network: `"G"` or `"D"`, which it trains.
-        kind: `"main"` or `"reg"`.
-        interval: it runs in every `interval`-th iteration.
-        optimizer: of the network's parameters.
-        objective: what it minimises.
-    """
-
-    name: str
-    network: str
-    kind: str
-    interval: int
-    optimizer: torch.optim.Optimizer
-    objective: Objective
+    name: str  # `"G_main"`, `"G_reg"`, `"D_main"` or `"D_reg"`
+    network: str  # `"G"` or `"D"`, which it trains
+    kind: str  # `"main"` or `"reg"`
+    interval: int  # it runs in every `interval`-th iteration
+    optimizer: torch.optim.Optimizer  # of the network's parameters
+    objective: Objective  # what it minimises
 
 
 def build_phases(
@@ -57,13 +48,7 @@ def build_phases(
 ) -> list[Phase]:
     """Make the phases that the weights of `settings` ask for, in the order in which they run.
 
-    Args:
-        settings: of the run.
-        trained: the parameters to train by network.
-        objectives: by name of the phase.
-
-    Returns:
-        G_main, G_reg, D_main, D_reg, without those whose weight is 0.
+    That is G_main, G_reg, D_main, D_reg, without those whose weight is 0; `trained` are the parameters by network.
     """
     weight = {"G": settings.pl_weight, "D": settings.r1_gamma}
     interval = {"G": settings.pl_interval, "D": settings.r1_interval}

@@ -18,12 +18,7 @@ def write_pictures(folder: Path, dataset: PictureDataset) -> None:
 
 
 def changed_pictures(folder: Path, dataset: PictureDataset) -> str:
-    """What has changed between the data set of a run and one that is open, in words.
-
-    Args:
-        folder: of the run.
-        dataset: of another fingerprint than the run's.
-    """
+    """What has changed between the data set of a run and an open one of another fingerprint, in words."""
     try:
         before = dict(json.loads((folder / FILE).read_text()))
     except (OSError, ValueError, TypeError):

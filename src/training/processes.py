@@ -69,15 +69,8 @@ class OwnEnvironment(LightningEnvironment):
 class Processes:
     """This process among those of its run; entered for as long as the run lasts.
 
-    Args:
-        settings: the group `trainer`.
-
-    Attributes:
-        environment: Lightning's description of them; None for a process by itself.
-        group: the group; may be used once it has come together.
-
-    Raises:
-        UserError: when the processes that were started are not those that the options ask for.
+    `environment` is Lightning's description of them, None for a process by itself; `group` may be used once it has come
+    together.
     """
 
     def __init__(self, settings: TrainerSettings) -> None:
@@ -110,11 +103,7 @@ class Processes:
         return max(threads // self.group.world, 1) if self._starts and not self._workers else threads
 
     def start(self, config: Mapping[str, Any]) -> None:
-        """Start the others and come together with them, unless somebody has started them.
-
-        Args:
-            config: of the run, plain.
-        """
+        """Start the others and come together with them, unless somebody has started them."""
         if not self._starts:
             return
         world = self.group.world
@@ -158,7 +147,7 @@ class Processes:
             raise
         finally:
             self._ending.set()
-            if dist.is_initialized():
+            if self.environment is not None and dist.is_initialized():
                 dist.destroy_process_group()
             for worker in self._workers:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -176,11 +165,7 @@ class Processes:
         dist.init_process_group(backend, store=store, rank=self.group.rank, world_size=self.group.world, timeout=WORK)
 
     def _meet(self) -> None:
-        """Wait until all processes are here; signals are answered meanwhile.
-
-        Raises:
-            UserError: when one does not come.
-        """
+        """Wait until all processes are here; signals are answered meanwhile."""
         self._store.set(f"{HERE}/{self.group.rank}", "")
         until = time.monotonic() + MEETING.total_seconds()
         while missing := [rank for rank in range(self.group.world) if not self._store.check([f"{HERE}/{rank}"])]:

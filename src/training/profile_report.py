@@ -76,9 +76,7 @@ class Report:
 def phase_rows(times: Mapping[str, Sequence[float]], intervals: Mapping[str, int]) -> list[PhaseRow]:
     """Mean times of the phases, and what an iteration takes besides.
 
-    Args:
-        times: seconds of each run by name; `iteration` holds those of whole iterations.
-        intervals: iterations between two runs by name.
+    By name: seconds of each run (`iteration` holds those of whole iterations), and iterations between two runs.
     """
     rows = [
         PhaseRow(name, every, 1000 * sum(times[name]) / len(times[name]))
@@ -101,12 +99,7 @@ def kind_of(names: Iterable[str]) -> str:
 
 
 def shares(events: Iterable[Any], device: str) -> dict[str, float]:
-    """Part of the profiled time that each kind of work takes, the largest first.
-
-    Args:
-        events: of `torch.profiler.profile.events()`.
-        device: `"cpu"` (operations) or `"cuda"` (kernels).
-    """
+    """Part of the profiled time of operations (`"cpu"`) or kernels (`"cuda"`) by kind of work, the largest first."""
     times: dict[str, float] = {}
     for event in events:
         if _counts(event, device):

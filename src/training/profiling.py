@@ -43,13 +43,7 @@ def window_starts(step: TrainingStep, first: int) -> tuple[int, int]:
 
 
 def check_profile(step: TrainingStep, nimg: int, total_kimg: float) -> None:
-    """Check that a run is long enough to be profiled.
-
-    Args:
-        step: of the run.
-        nimg: real images shown before it starts.
-        total_kimg: where it ends.
-    """
+    """Check that a run from `nimg` images on is long enough to be profiled."""
     end = (window_starts(step, nimg // step.batch_size)[1] + WINDOW) * step.batch_size / 1000
     if end > total_kimg:
         raise UserError(
@@ -60,9 +54,7 @@ def check_profile(step: TrainingStep, nimg: int, total_kimg: float) -> None:
 class ProfileCallback(KimgCallback):
     """Measures, writes `profile.txt` and `profile.json.gz` into the run folder, says so, and lets the run go on.
 
-    Args:
-        folder: of the run.
-        facts: lines on machine and run for the head of the report.
+    `facts` are lines on machine and run for the head of the report.
     """
 
     def __init__(self, folder: Path, facts: list[str]) -> None:

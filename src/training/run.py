@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .device import accelerate, choose_acceleration, device_of, open_compute
 from .fit import fit
 from .header import print_header
 from .identity import run_facts
+from .memory import what_to_lower
 from .module import GanModule
 from .opened_run import Run
 from .origin import find_origin, keep_origin, load_origin
@@ -68,7 +70,8 @@ def _train(config: Mapping[str, Any], settings: TrainSettings, processes: Proces
     configured_extractor(metrics, settings.weights)  # its weights are at hand before anything is written
     step = build_step(settings, start, compute, processes.group)
     accelerate(step, acceleration)
-    run = Run(config, settings, dataset, start, GanModule(step), compute, acceleration, processes, measures)
+    module = GanModule(step, partial(what_to_lower, settings, start.D, processes.group.world))
+    run = Run(config, settings, dataset, start, module, compute, acceleration, processes, measures)
     with ExitStack() as held:
         if processes.group.is_first:
             run.folder, run.claim = place.path, place.open(ops=compute.ops, held=held)

@@ -21,7 +21,7 @@ from ..files import PARTIAL, expanded, read_json, remove_partials, unwritable, u
 from ..lock import Claim, exclusive
 from ..metrics import MetricsSettings, changed_metrics
 from ..options import read
-from ..runs import BASE
+from ..runs import BASE, RUN_JSON
 from .checkpoint import has_checkpoint
 from .evaluations import measured_on
 from .fork import Fork
@@ -34,21 +34,13 @@ LOCK = ".training.lock"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the run of a configuration is, or will be. Made by `find_run_folder`.
-
-    Attributes:
-        path: of the folder.
-        config: plain configuration.
-        dataset: the opened data set.
-        own: the run's identity.
-        fork: how it comes from another run; None where it does not.
-    """
+    """Where the run of a configuration is, or will be. Made by `find_run_folder`."""
 
     path: Path
     config: Mapping[str, Any]
     dataset: PictureDataset
-    own: Mapping[str, Any]
-    fork: Fork | None
+    own: Mapping[str, Any]  # the run's identity
+    fork: Fork | None  # how it comes from another run; None where it does not
 
     @property
     def goes_on(self) -> bool:
@@ -67,9 +59,10 @@ class RunFolder:
             UserError: when the folder belongs to another configuration, exists and `resume=false`, or has lost its
                 checkpoints.
         """
-        known = self.path / "run.json"
-        if not known.exists():
-            if self.path.exists() and (not self.path.is_dir() or not all(map(_is_of_a_start, self.path.iterdir()))):
+        known, there = self.path / RUN_JSON, self.path.exists()
+        strange = there and (not self.path.is_dir() or not all(map(_is_of_a_start, self.path.iterdir())))
+        if not known.exists():  # asked last: the first process of several may be writing it
+            if strange:
                 raise UserError(f"{self.path} exists and is not a run folder: give another run=NAME")
             return
         facts = read_json(known)
@@ -93,14 +86,8 @@ class RunFolder:
     def open(self, *, ops: str, held: ExitStack) -> Claim:
         """Make the folder where it is not there, and write `run.json` and `config.yaml`.
 
-        A folder where training has stopped before its first result is as good as a new one.
-
-        Args:
-            ops: which op implementations serve, for the record.
-            held: keeps the folder for this process until it is closed.
-
-        Returns:
-            The claim on the folder.
+        A folder where training has stopped before its first result is as good as a new one. The claim that is returned
+        keeps it for this process until `held` is closed; `ops` names the op implementations that serve, for the record.
 
         Raises:
             UserError: as `check`, or when another process is training the run.
@@ -115,21 +102,19 @@ class RunFolder:
         for name in (".", "checkpoints", "snapshots", "samples", "evaluations"):
             remove_partials(self.path / name, alone=True)
         if not self._is_begun():
+            _clear(self.path)
             self._begin(ops)
         write_text(self.path / "config.yaml", yaml.safe_dump(dict(self.config), sort_keys=False))
         return claim
 
     def _is_begun(self) -> bool:
         """Whether there is something to keep; what a run has left that stopped before its first result is not."""
-        known = self.path / "run.json"
+        known = self.path / RUN_JSON
         if not known.exists() or has_checkpoint(self.path / "checkpoints"):
             return known.exists()
         if self.fork is None:
             print(f"note       {self.path} starts again at 0 kimg: no checkpoint had been saved", flush=True)
-        begun = _has_results(self.path, read_json(known))
-        if not begun:
-            _clear(self.path)
-        return begun
+        return _has_results(self.path, read_json(known))
 
     def _begin(self, ops: str) -> None:
         """Write what the run is known by, and what a fork goes on from."""
@@ -142,22 +127,22 @@ class RunFolder:
             "ops": ops,
             "dataset": _dataset_facts(self.dataset),
         }
-        state = None if self.fork is None else self.fork.read()
-        if self.fork is not None and state is not None:
-            facts["forked"] = self.fork.facts(state)
-        write_text(self.path / "run.json", json.dumps(facts, indent=2) + "\n")
+        if self.fork is None:
+            self._write(facts)
+            return
+        state = self.fork.read()
+        self._write({**facts, "forked": self.fork.facts(state)})
+        self.fork.carry_over(state)
+
+    def _write(self, facts: Mapping[str, Any]) -> None:
+        write_text(self.path / RUN_JSON, json.dumps(facts, indent=2) + "\n")
         write_pictures(self.path, self.dataset)
-        if self.fork is not None and state is not None:
-            self.fork.carry_over(state)
 
 
 def find_run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: str | None = None) -> RunFolder:
     """Find where the run of a configuration is, or will be; nothing is written.
 
-    Args:
-        config: plain configuration.
-        dataset: the opened data set.
-        parent: sha256 of the pretrained network's file.
+    `parent` is the sha256 of the pretrained network's file.
 
     Raises:
         UserError: as `RunFolder.check`, or when there is nothing to fork.
@@ -165,7 +150,7 @@ def find_run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: 
     own = identity(config, dataset, parent)
     path, fork = _path(config, own), None
     if config["resume"] == "fork":
-        if not (path / "run.json").exists():
+        if not (path / RUN_JSON).exists():
             raise UserError(f"resume=fork goes on from the state of a run, and there is none in {path}")
         measures = _changed_metrics(path, config)
         fork = Fork.of(path, digest({**own, **measures}), differences(path, own, dataset) | measures)
@@ -177,7 +162,7 @@ def find_run_folder(config: Mapping[str, Any], dataset: PictureDataset, parent: 
 
 def update_run_json(folder: Path, **facts: Any) -> None:
     """Add facts to `run.json`."""
-    update_json(folder / "run.json", **facts)
+    update_json(folder / RUN_JSON, **facts)
 
 
 def _path(config: Mapping[str, Any], own: Mapping[str, Any]) -> Path:

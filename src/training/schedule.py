@@ -12,14 +12,11 @@ DEFAULT_TOTAL_KIMG = 32.0
 
 
 def snapshot_marks(kimg: str | float | Sequence[float], total_kimg: float | None) -> list[float]:
-    """List the snapshot marks of a run.
+    """List the snapshot marks of a run: increasing, in kimg, none after its end.
 
     Args:
         kimg: `"early"` (0, 1, 2, 3, 4, 6, … 100, then every 20), a number N (every N kimg), or an explicit list.
         total_kimg: end of the run; None for the last mark of a list, or 32.
-
-    Returns:
-        Increasing marks in kimg, none after the end of the run.
 
     Raises:
         UserError: for anything else, negative or repeated marks, or marks after the end.

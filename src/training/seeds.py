@@ -15,16 +15,9 @@ def phase_seed(seed: int, nimg: int, stream: str) -> int:
 
 
 def seeded_generator(seed: int, nimg: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """Make the generator that one phase of one iteration draws from.
+    """Make the generator that one phase of one iteration draws from: the same on every machine (per device type).
 
-    Args:
-        seed: of the run.
-        nimg: real images shown so far.
-        stream: name of the consumer, so that phases do not share numbers.
-        device: where the numbers are drawn.
-
-    Returns:
-        A `torch.Generator`, the same for the same arguments on every machine (per device type).
+    `nimg` are the real images shown so far; `stream` names the consumer, so that phases do not share numbers.
     """
     generator = torch.Generator(device=device)
     generator.manual_seed(phase_seed(seed, nimg, stream))

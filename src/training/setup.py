@@ -42,11 +42,6 @@ class Start:
 def build_networks(settings: TrainSettings, dataset: PictureDataset, origin: Origin | None) -> Start:
     """Take the pretrained networks, or make fresh ones with `model`.
 
-    Args:
-        settings: of the run.
-        dataset: already open.
-        origin: of `find_origin`.
-
     Raises:
         UserError: when the pretrained network and data set or model settings do not fit, or D is missing.
     """

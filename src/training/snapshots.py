@@ -30,11 +30,7 @@ BYTES_PER_GB = 2**30
 def configured_extractor(
     metrics: MetricsSettings, weights_folder: WeightsFolder, device: torch.device | str = "cpu"
 ) -> FeatureExtractor | None:
-    """The extractor that the `metrics` group asks for, None for no evaluation.
-
-    Raises:
-        UserError: when its weights cannot be had.
-    """
+    """The extractor that the `metrics` group asks for, None for no evaluation."""
     if metrics.extractor is None:
         return None
     assert metrics.extractor != "auto"
@@ -43,42 +39,25 @@ def configured_extractor(
 
 
 class Snapshotter:
-    """Writes snapshots and evaluates them.
-
-    Args:
-        run_dir: the run's folder.
-        G_ema: the averaged generator, read at each snapshot.
-        dataset: reals to compare with.
-        tracker: where rows and pictures go.
-        meta: header facts shared by all snapshots of the run (dataset, parent, …).
-        metrics: how snapshots are evaluated, with nothing left to `auto`.
-        measures: which features these are and why, for the protocol.
-        weights_folder: where the extractor's weights lie and come from.
-        dtype: of the stored tensors.
-        grid_psi: truncation of the sample grids.
-        seed: of grids and evaluation latents.
-        keep_best: how many snapshots of lowest KID stay on disk (see `prune_snapshots`).
-        max_gb: how much they and the checkpoints may take.
-        group: the processes that train together; all of them measure, the first one writes.
-    """
+    """Writes snapshots and evaluates them."""
 
     def __init__(
         self,
         run_dir: Path,
-        G_ema: Generator,
-        dataset: PictureDataset,
-        tracker: Tracker,
+        G_ema: Generator,  # read at each snapshot
+        dataset: PictureDataset,  # reals to compare with
+        tracker: Tracker,  # where rows and pictures go
         *,
-        meta: Mapping[str, Any],
-        metrics: MetricsSettings,
-        measures: str = "",
-        weights_folder: WeightsFolder,
-        dtype: torch.dtype,
-        grid_psi: float,
-        seed: int,
-        keep_best: int | None = None,
-        max_gb: float | None = None,
-        group: Group = ALONE,
+        meta: Mapping[str, Any],  # header facts shared by all snapshots of the run (dataset, parent, …)
+        metrics: MetricsSettings,  # with nothing left to `auto`
+        measures: str = "",  # which features these are and why, for the protocol
+        weights_folder: WeightsFolder,  # where the extractor's weights lie and come from
+        dtype: torch.dtype,  # of the stored tensors
+        grid_psi: float,  # truncation of the sample grids
+        seed: int,  # of grids and evaluation latents
+        keep_best: int | None = None,  # how many snapshots of lowest KID stay on disk (see `prune_snapshots`)
+        max_gb: float | None = None,  # how much they and the checkpoints may take
+        group: Group = ALONE,  # all measure, the first one writes
     ) -> None:
         self.group = group
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
@@ -92,11 +71,9 @@ class Snapshotter:
         self._waiting: list[dict[str, Any]] = []  # rows of snapshots that are not stored yet
 
     def restore(self, rows: list[dict[str, Any]], *, unstored: Sequence[dict[str, Any]] = ()) -> None:
-        """Take up the evaluations made before a resume.
+        """Take up the evaluations made before a resume, measured as those to come.
 
-        Args:
-            rows: they, measured as those to come.
-            unstored: those of snapshots that may not be stored as artifacts.
+        `unstored` are those of snapshots that may not be stored as artifacts.
         """
         self.evaluations.restore({row["snapshot"]: float(row["kid"]) for row in rows if row.get("kid") is not None})
         for row in unstored:
@@ -117,9 +94,14 @@ class Snapshotter:
         self.tracker.snapshot(row, kimg, nimg)
         self._store({**row, "kimg": kimg})
         if self._prunes:
-            beside = self.run_dir / "checkpoints"
-            limits: dict[str, Any] = {"keep_best": self.keep_best, "max_gb": self.max_gb}
-            prune_snapshots(path.parent, self.evaluations.kids, **limits, beside=beside, chosen=self.chosen())
+            prune_snapshots(
+                path.parent,
+                self.evaluations.kids,
+                keep_best=self.keep_best,
+                max_gb=self.max_gb,
+                beside=self.run_dir / "checkpoints",
+                chosen=self.chosen(),
+            )
 
     def finish(self) -> None:
         """Where snapshots are pruned, store those that have stayed, and have no others stored."""
@@ -200,22 +182,12 @@ def prune_snapshots(
     beside: Path | None = None,
     chosen: str | None = None,
 ) -> list[str]:
-    """Delete snapshots that are not to be kept.
+    """Delete snapshots that are not to be kept, and return their names.
 
     The first (the original network, which every blend needs), the last two, the one with the lowest KID and the chosen
-    one always stay. Of the others the `keep_best` with the lowest KID of all stay; then the worst go until there is
-    room. Without a KID the older goes first.
-
-    Args:
-        folder: `runs/<name>/snapshots`.
-        kids: KID by file name; a file without one counts as worst.
-        keep_best: how many of lowest KID stay; None for all.
-        max_gb: what snapshots and checkpoints may take in GiB; None for no limit.
-        beside: folder of the checkpoints.
-        chosen: name of the snapshot that the sweep recommends.
-
-    Returns:
-        Names of the deleted files.
+    one always stay. Of the others the `keep_best` with the lowest KID of all stay (None: all); then the worst go until
+    snapshots and checkpoints (in `beside`) take no more than `max_gb` GiB. A file without a KID counts as worst, the
+    older first.
     """
     files = {path.name: path.stat().st_size for path in sorted(folder.glob("kimg-*.safetensors"))}
     names = sorted(files)

@@ -35,30 +35,7 @@ RATES = ("lr", "betas", "eps")
 
 
 class TrainingStep(nn.Module):
-    """Generator, discriminator, their average and everything that changes with them.
-
-    Args:
-        G: generator to train.
-        D: discriminator to train.
-        settings: loss weights, intervals, optimisers, what to freeze.
-        batch_size: real images an iteration, of all processes.
-        G_ema: where the average starts; None for a copy of `G`.
-        augment: the pipe in front of D, or None.
-        source: the frozen generator that the structure loss compares with; needed when its weight is not 0.
-        precision: in which the main phases compute.
-        regularizer_precision: in which path length and R1 compute.
-        seed: of the run.
-        group: the processes that train together.
-        rounds: into which a process divides its pictures.
-
-    Attributes:
-        graphs: what captures and replays the phases; None (the reference) runs them op by op.
-        labelled: entered around each phase with its name, for whoever measures.
-        compiled: the networks of the main phases through torch.compile; None (the reference) for the eager ones.
-
-    Raises:
-        UserError: when a setting does not fit the networks.
-    """
+    """Generator, discriminator, their average and everything that changes with them."""
 
     pl_mean: Tensor
 
@@ -68,15 +45,15 @@ class TrainingStep(nn.Module):
         D: Discriminator,
         settings: StepSettings,
         *,
-        batch_size: int = 8,
-        G_ema: Generator | None = None,
-        augment: AugmentPipe | None = None,
-        source: Generator | None = None,
-        precision: Precision = FP32,
-        regularizer_precision: Precision = FP32,
+        batch_size: int = 8,  # real images an iteration, of all processes
+        G_ema: Generator | None = None,  # where the average starts; None for a copy of `G`
+        augment: AugmentPipe | None = None,  # in front of D
+        source: Generator | None = None,  # frozen, for the structure loss: needed when its weight is not 0
+        precision: Precision = FP32,  # of the main phases
+        regularizer_precision: Precision = FP32,  # of path length and R1
         seed: int = 0,
         group: Group = ALONE,
-        rounds: int = 1,
+        rounds: int = 1,  # into which a process divides its pictures
     ) -> None:
         super().__init__()
         self.G, self.D, self.settings, self.seed, self.group, self.rounds = G, D, settings, seed, group, rounds
@@ -104,9 +81,9 @@ class TrainingStep(nn.Module):
         objectives = {"G_main": self._g_main, "G_reg": self._g_reg, "D_main": self._d_main, "D_reg": self._d_reg}
         self.phases = build_phases(settings, self._trained, objectives)
         self._whole_length: Tensor | None = None
-        self.graphs: PhaseGraphs | None = None
-        self.compiled: CompiledNetworks | None = None
-        self.labelled: Callable[[str], AbstractContextManager[Any]] = record_function
+        self.graphs: PhaseGraphs | None = None  # replays phases; None (the reference) runs them op by op
+        self.compiled: CompiledNetworks | None = None  # for the main phases; None (the reference): eager
+        self.labelled: Callable[[str], AbstractContextManager[Any]] = record_function  # entered with each phase's name
         for optimizer in self.optimizers.values():
             optimizer.register_load_state_dict_post_hook(self._optimizer_loaded)
 
@@ -121,11 +98,7 @@ class TrainingStep(nn.Module):
         return self._source[0]
 
     def run(self, batch: Batch, nimg: int) -> Statistics:
-        """Take one iteration.
-
-        Args:
-            batch: reals, those of this process.
-            nimg: real images shown before this iteration.
+        """Take one iteration with this process's reals, after `nimg` real images.
 
         Returns:
             Statistics as detached scalars: `loss/G`, `loss/D`, … of the phases that ran.

@@ -46,14 +46,9 @@ def make_trainer(
     callbacks: Sequence[pl.Callback],
     environment: ClusterEnvironment | None = None,
 ) -> RunTrainer:
-    """Make the trainer of a run; it ends when a callback says so.
+    """Make the trainer of a run; it calls the callbacks in their order, and ends when one says so.
 
-    Args:
-        device: to train on.
-        folder: of the run; nobody else's checkpoints lie there.
-        checkpoints: writes and reads those of the run.
-        callbacks: in the order in which they are called.
-        environment: of the processes that train together; None for this one alone.
+    Nobody else's checkpoints lie in `folder`. `environment` is None for a process that trains alone.
     """
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its own header; ours says what matters

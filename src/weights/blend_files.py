@@ -45,21 +45,16 @@ def blend_files(
     force: bool = False,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Blend:
-    """Blend network files and write the result.
+    """Blend network files and write the result; switch and format are as for `networks.blend` and `export_network`.
 
     Args:
         sources: the low network, the high one, and with `shares` further ones; each as for `load_network`.
         target: the file to write.
-        resolution: of the switch, for two networks; see `networks.blend`.
-        level: 0 or 1.
-        width: None for a hard switch.
+        resolution: of the switch, for two networks.
         shares: instead of `resolution`: of each network in each unit (`"8/conv0": [0.2, 0.8]`; for two networks also
             the second one's share alone); `default` is for units that are not named.
         mapping: index of the network that gives the mapping.
-        format: of the target, as for `export_network`.
-        dtype: of the stored tensors.
         force: replace a target that exists.
-        weights_folder: where published networks lie and come from.
     """
     _check_request(len(sources), resolution, shares, switched=bool(level) or width is not None, mapping=mapping)
     paths = [resolve_network(source, weights_folder=weights_folder) for source in sources]

@@ -27,17 +27,12 @@ TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-2}
 def export_network(
     networks: Networks, target: str | Path, *, format: str, dtype: torch.dtype = torch.float32, force: bool = False
 ) -> Path:
-    """Write networks in a format, whole and checked or not at all.
+    """Write networks in a format, whole and checked or not at all; G and D only when they are there.
 
     Args:
-        networks: what is to be written; G and D only when they are there.
-        target: the file.
         format: `"native"`, `"rosinality"` or `"ada"` (state dicts and keyword arguments for stylegan2-ada-pytorch).
         dtype: of the stored tensors, `torch.float32` or `torch.float16`.
         force: replace a file that exists.
-
-    Returns:
-        The path written.
     """
     target = Path(target)
     check_target(target, format, force=force)

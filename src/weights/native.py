@@ -35,7 +35,7 @@ def save_network(
     meta: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write a network file, whole or not at all.
+    """Write a network file, whole or not at all, and return its path.
 
     Args:
         path: target; its folder is made.
@@ -44,9 +44,6 @@ def save_network(
         D: discriminator, for a full file.
         meta: plain data for the header.
         dtype: of the stored tensors, `torch.float32` or `torch.float16`; see `stored`.
-
-    Returns:
-        The path written.
 
     Raises:
         UserError: when it cannot be written.

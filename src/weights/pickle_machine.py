@@ -78,26 +78,17 @@ class Work:
 
 
 class PickleMachine:
-    """The state of reading one pickle: where it is read, its stack, its memo, and the steps that opcodes are made of.
-
-    Args:
-        data: the file.
-        position: where the pickle starts.
-        construct: makes a value of a name and arguments (REDUCE, NEWOBJ), or raises `Refused`.
-        set_state: gives a value its state (BUILD), or raises `Refused`.
-        persistent: makes a value of a persistent id; None refuses them.
-        work: what the whole file may cost.
-    """
+    """The state of reading one pickle: its position, stack and memo, and the steps that opcodes are made of."""
 
     def __init__(
         self,
         data: memoryview,
-        position: int = 0,
+        position: int = 0,  # where the pickle starts
         *,
-        construct: Construct,
-        set_state: Callable[[Any, Any], None],
-        persistent: Callable[[Any], Any] | None = None,
-        work: Work,
+        construct: Construct,  # a value of a name and arguments (REDUCE, NEWOBJ), or raises `Refused`
+        set_state: Callable[[Any, Any], None],  # gives a value its state (BUILD), or raises `Refused`
+        persistent: Callable[[Any], Any] | None = None,  # makes a value of a persistent id; None refuses them
+        work: Work,  # what the whole file may cost
     ) -> None:
         self.data, self.position = data, position
         self.construct, self.set_state, self.persistent = construct, set_state, persistent

@@ -31,9 +31,7 @@ def load_matching(module: torch.nn.Module, state: Mapping[str, Tensor], path: Pa
     """Load a state dict into a module, every tensor of the right name and shape.
 
     Args:
-        module: the network.
-        state: tensors by name.
-        path: their file, for the message.
+        path: of the tensors' file, for the message.
         ignore: ends and beginnings of names that do not matter, on either side.
 
     Raises:

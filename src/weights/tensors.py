@@ -108,11 +108,7 @@ class View:
 
 
 def as_tensor(value: Any, name: str) -> Tensor:
-    """Make a tensor of a stand-in or a number, in the file's precision and (where it can be) memory.
-
-    Args:
-        value: what the file holds.
-        name: for the message.
+    """Make a tensor of a stand-in or a number, in the file's precision and (where it can be) memory; errors say `name`.
 
     Raises:
         Refused: when it is no tensor of real numbers.

@@ -215,13 +215,9 @@ def test_the_generator_decides_everything():
     assert not torch.equal(one, pipe(images, generator=rng(4)))
 
 
-def test_p_travels_in_the_state():
-    pipe = AugmentPipe.preset("bgc")
-    pipe.p.fill_(0.37)
-    assert list(pipe.state_dict()) == ["p"]
-    other = AugmentPipe.preset("bgc")
-    other.load_state_dict(pipe.state_dict())
-    assert torch.equal(other(noise_images(), generator=rng()), pipe(noise_images(), generator=rng()))
+def test_its_probability_is_not_its_state():
+    """`AdaController` keeps it."""
+    assert not AugmentPipe.preset("bgc").state_dict()
 
 
 # --- resampling

@@ -13,13 +13,16 @@ from PIL import Image
 from src.caricature import gather
 from src.caricature.projections import Projections
 from src.caricature.run import caricature
-from src.caricature.settings import CaricatureSettings, PageSettings
+from src.caricature.settings import BlendChoice, CaricatureSettings, PageSettings
 from src.cli import compose_config
 from src.errors import UserError
 from src.faces import Face, FaceSettings
+from src.files import update_json
 from src.options import read
 from src.projection import ProjectionChoice, read_codes
 from src.runs import PathsSettings
+from src.tracking.sweep_runs import _digest
+from src.tracking.wandb_record import WandbRecord
 from src.weights import load_network
 
 
@@ -260,3 +263,19 @@ def test_options_without_effect_are_refused(overrides, words):
 
 def test_codes_alone_are_a_usual_choice():
     assert read(CaricatureSettings, compose_config("caricature", ["codes=a", "strength=0.5"])).photos is None
+
+
+def test_the_blend_is_named_as_weights_and_biases_calls_it_once_it_has_it(from_codes, run_dir):
+    def named():
+        result = caricature(from_codes)
+        return stored(result)["artifact"], "in Weights &amp; Biases" in result.page.read_text()
+
+    sweep = run_dir / "sweeps/cartoon-low"
+    (sweep / "cells.jsonl").touch()
+    assert named() == (None, False)
+    record = WandbRecord(sweep / "wandb.json", "summary")
+    record.opened("online", "log", "us/caricature/abc")
+    assert named() == (None, False), "only begun"
+    update_json(sweep / "wandb.json", shown=_digest(sweep))
+    assert named() == ("us/caricature/mine-cartoon-low:best", True)
+    assert stored(make(from_codes, run_dir, blend=BlendChoice(res=8)))["artifact"] is None, "another blend"

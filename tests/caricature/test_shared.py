@@ -1,10 +1,15 @@
 """Several processes that run the same command: each face is projected once, and one of them makes the results."""
 
+import json
 import threading
 import time
 from dataclasses import replace
 
+import pytest
+
+from src.caricature.projections import Projections
 from src.caricature.run import caricature
+from src.errors import UserError
 from src.lock import attempt
 from src.projection import projector
 
@@ -38,6 +43,28 @@ def test_what_another_process_is_at_is_left_to_it_and_taken_up_where_it_fails(se
     ours.join(60)
     assert sorted(times(folder, "*.npy")) == ["person-00.npy", "person-01.npy", "person-02.npy"]
     assert batches == [2, 1] and not list(folder.glob(".*.lock"))
+
+
+def test_who_projects_otherwise_into_the_same_folder_is_said(settings, monkeypatch):
+    keep = Projections._keep
+
+    def keep_and_lose(projections, *batch):
+        keep(projections, *batch)
+        rows = {name: {**row, "key": "of other options"} for name, row in projections.rows().items()}
+        projections._path.write_text(json.dumps(rows))
+
+    monkeypatch.setattr(Projections, "_keep", keep_and_lose)
+    with pytest.raises(UserError, match=r"another process has projected person-00 otherwise .* its own out="):
+        caricature(settings)
+
+
+def test_locks_of_killed_processes_go(settings):
+    caricature(settings)
+    left = [settings.out / "codes/.person-01.lock", settings.out / ".projections.json.lock"]
+    for path in left:
+        path.touch()
+    caricature(settings)
+    assert not any(path.exists() for path in left)
 
 
 def test_who_comes_second_does_not_render_again_what_is_the_same(settings, run_dir, capsys):

@@ -47,7 +47,7 @@ def swept(tmp_path_factory):
     faces(folder / "cells" / "base.jpg", 99)
     axes = [type("Axis", (), {"name": name, "title": TITLES[name]}) for name in AXES]
     scored, ranking = rank(rows, pseudo, {}, axes, alpha=0.5, resolutions=(4, 8, 16, 32))
-    ranking |= {"seed": 0, "resolutions": [4, 8, 16, 32], "unblended_keys": {}}
+    ranking |= {"seed": 0, "resolutions": [4, 8, 16, 32], "unblended_keys": {}, "protocol": {"seed": 0}}
     (folder / "ranking.json").write_text(json.dumps(ranking))
     (folder / "cells.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scored))
     (run / "metrics.jsonl").write_text("".join(json.dumps({"kimg": k, "kid": v}) + "\n" for k, v in kids.items()))

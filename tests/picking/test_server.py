@@ -46,13 +46,17 @@ def test_what_a_browser_is_started_with_leads_to_the_page_once(server):
 
 def test_a_sweep_that_is_made_anew_is_said(server, sitting):
     ranking = sitting.blends.folder / "ranking.json"
-    before = ranking.read_text()
-    ranking.write_text(before + " ")
+    before, answers = ranking.read_text(), []
+    found = json.loads(before)
     try:
-        status, answer = as_page(server, "state")
+        for change in ({"alpha": 0.3, "sentence": "by clicks"}, {"protocol": {**found["protocol"], "seed": 1}}):
+            ranking.write_text(json.dumps(found | change))
+            answers.append(as_page(server, "state"))
     finally:
         ranking.write_text(before)
-    assert status == 500 and "has been swept again: start pick.py again" in answer["error"]
+    assert answers[0][0] == 200, "ranked by the clicks, as the page proposes: the same pictures"
+    status, answer = answers[1]
+    assert status == 500 and "has been swept again otherwise: start pick.py again" in answer["error"]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from src.tracking import open_tracker, read_rows, wandb_run, wandb_session
+from src.tracking.artifacts import snapshots_artifact
 from src.tracking.wandb_record import TRAINING, WandbRecord, known_run
 
-from .wandb_server import WandbServer
+from .wandb_server import SLOW_SEC, WandbServer
 
 ROWS = range(0, 500, 10)
 at_length = pytest.mark.skipif("OPENWANDB" not in os.environ, reason="make test-wandb")
@@ -79,6 +81,34 @@ def test_a_server_that_fails_delays_nothing_and_the_next_sitting_catches_up(serv
     server.fault = None
     sitting(tmp_path / "run", 160, 300)
     assert_shows(server, tmp_path / "run")
+
+
+def test_a_slow_server_delays_no_iteration_and_gets_all(server, tmp_path):
+    server.fault = "slow"
+    tracker = open_tracker(tmp_path / "run", config={}, mode="auto")
+    tracker.go_on_at(-1)
+    began = time.time()
+    for nimg in ROWS:
+        tracker.log({"loss/G": nimg / 7}, nimg / 1000, nimg)
+    assert time.time() - began < SLOW_SEC, "fifty iterations wait for no answer"
+    tracker.finish()
+    assert "online" in tracker.status
+    assert_shows(server, tmp_path / "run")
+
+
+def test_what_was_pruned_here_is_deleted_there(server, tmp_path, monkeypatch):
+    """From versions as W&B's API lists them: the best and the latest stay whatever they are."""
+    deleted, asked = [], []
+    names = [["kimg-0.05"], ["kimg-0.1"], ["kimg-0.15", "best"], ["kimg-0.2", "latest"], []]
+    versions = [SimpleNamespace(aliases=a, delete=lambda a=a: deleted.append(a)) for a in names]
+    api = SimpleNamespace(artifact_collection_exists=lambda *_: True, artifacts=lambda *a: asked.append(a) or versions)
+    monkeypatch.setattr("wandb.Api", lambda **_: api)
+    tracker = open_tracker(tmp_path / "run", config={}, mode="auto")
+    tracker.go_on_at(-1)
+    tracker.keep_only([0.05])
+    tracker.finish()
+    assert deleted == [["kimg-0.1"], []]
+    assert asked == [("model", f"us/caricature/{snapshots_artifact(tmp_path / 'run')}")]
 
 
 def test_a_killed_offline_sitting_hands_over_again_what_its_log_lacks(tmp_path):

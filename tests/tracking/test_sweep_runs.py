@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from src.tracking import show_sweep, wandb_record
+from src.tracking import show_sweep, shown_blend, wandb_record
 from src.tracking.artifacts import group_of
 from src.tracking.wandb_run import WandbRun
 
@@ -76,6 +76,13 @@ def test_what_was_shown_in_part_is_shown_again_and_what_was_shown_whole_is_not(r
     with monkeypatch.context() as patch:
         patch.setattr(WandbRun, "summary", lambda self, values: self._mirror(lambda run: 1 / 0))
         assert "online" in show(run) and sentence() is None
+    assert shown_blend(path.parent) is None, "not wholly"
     assert "continued" in show(run) and sentence() == "Use kimg-1 at 16, it is best."
     assert show(run) == "Weights & Biases has this ranking already"
+    assert shown_blend(path.parent) == f"us/caricature/{group_of(run)}-s:best"
+    record = json.loads((path.parent / "wandb.json").read_text())
+    record["summary"]["mode"] = "offline"  # as a sitting without network leaves it
+    (path.parent / "wandb.json").write_text(json.dumps(record))
+    assert show(run) == "an offline log of Weights & Biases holds this ranking already"
+    assert shown_blend(path.parent) is None
     assert "new: the folder is a copy" in show(shutil.copytree(run, run.with_name("copy")))

@@ -8,16 +8,21 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+SLOW_SEC = 0.5  # before each answer of a slow one
+
 
 class WandbServer:
     """Runs by id: `history` (lines by number), `summary`, and what `UpsertBucket` said of them; `artifacts`.
 
-    `fault` makes it fail from now on: "gone" (closes connections), "silent" (never answers), "full" (507 for all that
-    is to be kept) or "refusing" (403 for that); None for none.
+    Of a sweep of W&B's own it keeps the `sweep` (its configuration), and hands `trials` (options by name) to agents.
+
+    `fault` makes it fail from now on: "gone" (closes connections), "silent" (never answers), "slow", "full" (507 for
+    all that is to be kept) or "refusing" (403 for that); None for none.
     """
 
     def __init__(self):
         self.runs, self.artifacts, self.fault = {}, [], None
+        self.sweep, self.trials = None, []
         handler = type("Handler", (_Handler,), {"wandb": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -77,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fails(self):
         fault = self.wandb.fault
+        if fault == "slow":
+            time.sleep(SLOW_SEC)
+            return False
         if fault == "silent":
             self.wandb.wait()
         if fault in ("silent", "gone"):
@@ -138,6 +146,28 @@ class _Handler(BaseHTTPRequestHandler):
     def _CreateRunFiles(self, given):
         files = [{"name": name, "uploadUrl": f"{self.wandb.url}/uploads/{name}"} for name in given["files"]]
         return {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": files}}
+
+    def _UpsertSweep(self, given):
+        self.wandb.sweep = given["config"]
+        project = {"id": "1", "name": given["projectName"], "entity": {"id": "1", "name": "us"}}
+        return {"upsertSweep": {"sweep": {"name": "sweep1", "project": project}, "configValidationWarnings": []}}
+
+    def _SweepWithRuns(self, given):
+        sweep = {"id": "1", "name": given["sweep"], "state": "RUNNING", "config": self.wandb.sweep}
+        return {"project": {"sweep": {**sweep, "runs": {"edges": []}}}}
+
+    def _CreateAgent(self, _):
+        return {"createAgent": {"agent": {"id": "agent1"}}}
+
+    def _Heartbeat(self, given):
+        commands = []
+        if "true" not in given["runState"]:  # nothing runs
+            commands = [{"type": "exit"}]
+            if self.wandb.trials:
+                trial = {name: {"value": value} for name, value in self.wandb.trials.pop(0).items()}
+                run = {"run_id": f"trial{len(self.wandb.trials)}", "program": "train.py", "args": trial}
+                commands = [{"type": "run", **run}]
+        return {"agentHeartbeat": {"agent": {"id": "agent1"}, "commands": json.dumps(commands)}}
 
     def _stream(self, id, request):
         run, files = self.wandb.runs[id], request.get("files") or {}

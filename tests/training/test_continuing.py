@@ -128,10 +128,10 @@ def test_a_fork_goes_on_with_other_options_and_says_where_it_came_from(borrowed,
 
 
 def test_a_state_of_networks_built_otherwise_is_refused():
-    module, checkpoint = GanModule(make()), {}
+    module, checkpoint = GanModule(make(), str), {}
     module.on_save_checkpoint(checkpoint)
     with pytest.raises(UserError, match=r"another G \(c_dim was 3, now 0\): take another run=NAME"):
-        GanModule(make(classes=0)).on_load_checkpoint(checkpoint)
+        GanModule(make(classes=0), str).on_load_checkpoint(checkpoint)
 
 
 def test_an_interrupted_fork_is_made_anew(options, monkeypatch, capsys):

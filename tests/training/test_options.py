@@ -31,7 +31,7 @@ WRONG = [
     ("loss.pl_interval=0", "loss.pl_interval=0"),
     ("loss.style_mixing_prob=2", "loss.style_mixing_prob=2: give a number from 0 to 1"),
     ("augment.ada_kimg=0", "augment.ada_kimg=0"),
-    ("metrics.extractor=clip", "metrics.extractor=clip: give auto, embedded, inception or null"),
+    ("metrics.extractor=clip", "metrics.extractor=clip: give auto, embedded, inception, dinov2 or null"),
     ("augment.pipe=bcg", "augment.pipe=bcg: give blit, geom, color, filter, noise, cutout, bg, bgc, bgcf, bgcfn, "),
     ("snapshot.kimg=late", "snapshot.kimg=late: give early, a number of kimg, or a list of increasing marks"),
     ("trainer.devices=0", "trainer.devices=0: give a whole number from 1 up"),

@@ -18,6 +18,7 @@ from .frame import thin_plate
 from .shape import ShapeAxis, normalised_shape
 
 PICTURES = 48  # of each reference, evenly spread
+GRID_PX = 64  # places a side at which the shift of a warp is computed
 EDGE = torch.tensor([(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (0.5, 0.5)])
 
 
@@ -83,20 +84,27 @@ def warped(faces: Faces, move: Tensor) -> Tensor:
     their edges stay where they are.
     """
     result = []
-    height, width = faces.images.shape[2:]
-    rows, columns = ((torch.arange(n) + 0.5) / n for n in (height, width))
-    grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).flatten(0, 1)
+    places = _places(*faces.images.shape[2:])
+    coarse = _places(*(min(side, GRID_PX) for side in faces.images.shape[2:]))
     for image, marks in zip(faces.images, faces.marks, strict=True):
         left, right = (marks[eye].mean(dim=0) for eye in EYES)
         x = F.normalize(right - left, dim=0)
         axes = torch.stack([x, torch.stack([-x[1], x[0]])])
         radius = (marks - marks.mean(dim=0)).square().sum(dim=1).mean().sqrt()
         there = torch.cat([marks + radius * move @ axes, EDGE])
-        spline = thin_plate(there.double().numpy(), grid.double().numpy())
-        source = (spline @ torch.cat([marks, EDGE])).view(1, height, width, 2)
-        moved = F.grid_sample(image[None].float(), source * 2 - 1, padding_mode="border", align_corners=False)
+        spline = thin_plate(there.double().numpy(), coarse.flatten(0, 1).double().numpy())
+        shift = (spline @ torch.cat([marks, EDGE])).view_as(coarse) - coarse  # smooth: a few places tell it everywhere
+        shift = F.interpolate(shift.permute(2, 0, 1)[None], image.shape[1:], mode="bicubic")[0].permute(1, 2, 0)
+        source = (places + shift)[None] * 2 - 1
+        moved = F.grid_sample(image[None].float(), source, padding_mode="border", align_corners=False)
         result.append(moved[0].round().clamp(0, 255).to(torch.uint8))
     return torch.stack(result)
+
+
+def _places(height: int, width: int) -> Tensor:
+    """Centres of pixels, `[H, W, 2]` (x, y) in parts of the sides."""
+    rows, columns = ((torch.arange(n) + 0.5) / n for n in (height, width))
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
 
 
 def _some(faces: Faces) -> Faces:
