@@ -23,8 +23,8 @@ DEMO = Path(__file__).parents[2] / "src" / "weights" / "demo.safetensors"
 BATCH, DRAWS = 4, 3
 FORMATS = {"bf16": Precision("bf16"), "fp16": Precision("fp16", 8), "tf32": TF32}
 WORSE = [("G_reg", "bf16"), ("D_reg", "bf16")]
-# error of the whole gradient, over its standard deviation from batch to batch, in the formats that a phase uses: rounding
-# adds at most 4 % to the variance in bf16, 0.4 % in the others
+# error of the whole gradient, over its standard deviation from batch to batch, in the formats that a phase uses:
+# rounding adds at most 4 % to the variance in bf16, 0.4 % in the others
 BOUNDS = {
     ("G_main", "bf16"): 0.2,
     ("G_main", "fp16"): 0.06,
