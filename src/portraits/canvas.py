@@ -15,7 +15,7 @@ Field = NDArray[np.float32]
 
 
 class Canvas:
-    """Planar float32 colours [3, n, n] over the unit square, with pixel-soft masks; edges are `soft` pictures wide."""
+    """Planar float32 colours `[3, n, n]` over the unit square, with pixel-soft masks; edges are `soft` wide."""
 
     def __init__(self, n: int, soft: float) -> None:
         axis = (np.arange(n, dtype=np.float32) + np.float32(0.5)) / np.float32(n)
@@ -45,7 +45,7 @@ class Canvas:
         return np.exp(-v * v)[:, None] * np.exp(-u * u)[None, :]
 
     def paint(self, alpha: Field, colour: Field, where: tuple[slice, slice] | None = None) -> None:
-        """Lay a colour ([3] or [3, h, w]) over the picture, or over a window of it."""
+        """Lay a colour (`[3]` or `[3, h, w]`) over the picture, or over a window of it."""
         target = self.rgb if where is None else self.rgb[:, where[0], where[1]]
         colour = colour[:, None, None] if colour.ndim == 1 else colour
         target += alpha * (colour - target)

@@ -138,7 +138,7 @@ def _turn(points: Array, yaw: float, pitch: float) -> Array:
 
 
 def ffhq_quad(landmarks: Array) -> tuple[Array, Array, Array]:
-    """Centre, half x axis and half y axis of the FFHQ crop of landmarks [68, 2] (arXiv:1812.04948, appendix A)."""
+    """Centre, half x axis and half y axis of the FFHQ crop of landmarks `[68, 2]` (arXiv:1812.04948, appendix A)."""
     left, right = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
     eye, across = (left + right) / 2, right - left
     down = (landmarks[48] + landmarks[54]) / 2 - eye
@@ -156,7 +156,7 @@ def smooth_closed(points: Array, steps: int = 6) -> Array:
 
 
 def _points(p: PortraitParams, big: float) -> Array:
-    """Return a head as seen, [87, 2]: 68 landmarks, 12 points of the skull, pupils, its middle, ears, centre, crown."""
+    """Return a head as seen, `[87, 2]`: 68 landmarks, 12 points of the skull, pupils, middle, ears, centre, crown."""
     eyes, pupils = _eyes(p, big)
     face = np.concatenate([_jaw(p, big), _brows(p, big), _nose(p, big), eyes, _mouth(p, big)])
     wide, high = _skull(p, big)

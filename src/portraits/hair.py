@@ -11,14 +11,12 @@ from .parameters import PortraitParams, soft_step
 
 @dataclass(frozen=True)
 class Hair:
-    """back and front (drawn over the face) are signed fields [n, n]; ratio is 0 in the middle of the mass and 1 at its
-    outline; strand in [-1, 1] runs across the strands, or round the curls.
-    """
+    """Hair as fields `[n, n]`."""
 
-    back: Field
-    front: Field
-    ratio: Field
-    strand: Field
+    back: Field  # signed
+    front: Field  # signed, drawn over the face
+    ratio: Field  # 0 in the middle of the mass, 1 at its outline
+    strand: Field  # in [-1, 1], across the strands or round the curls
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def _window(x: Field, y: Field, p: PortraitParams, cut: _Cut) -> Field:
 def build_hair(canvas: Canvas, g: Geometry, p: PortraitParams, face_ratio: Field) -> Hair:
     """Lay the hair about a placed head.
 
-    face_ratio [n, n] is 0 at the face's centre and 1 at its outline: the hair keeps off the cheeks.
+    face_ratio `[n, n]` is 0 at the face's centre and 1 at its outline: the hair keeps off the cheeks.
     """
     rx, ry = (np.float32(v) for v in g.skull_size)
     cut = _cut(g, p)

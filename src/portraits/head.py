@@ -27,7 +27,7 @@ class Head:
 
 
 def oval(canvas: Canvas, cx: float, cy: float, rx: float, ry: float) -> Field:
-    """Return the radius ratio [n, n] of an ellipse: 1 on its outline."""
+    """Return the radius ratio `[n, n]` of an ellipse: 1 on its outline."""
     u, v = (canvas.x - np.float32(cx)) / np.float32(rx), (canvas.y - np.float32(cy)) / np.float32(ry)
     return np.asarray(np.sqrt(u * u + v * v), np.float32)
 
@@ -98,7 +98,7 @@ def _body(canvas: Canvas, g: Geometry) -> tuple[Field, Field, Field]:
 
 
 def build_head(canvas: Canvas, g: Geometry, p: PortraitParams) -> Head:
-    """Lay out the regions of a placed face as signed fields [n, n]."""
+    """Lay out the regions of a placed face as signed fields `[n, n]`."""
     face, ratio = polar_field(canvas, g.outline, g.centre)
     rx, ry = 0.038 * g.ear_size, 0.074 * g.ear_size
     ears = np.minimum(*(oval(canvas, float(x), float(y), rx, ry) for x, y in g.ears)) - 1

@@ -1,4 +1,4 @@
-"""Colours of an identity: skin, hair going grey, eyes, clothes, wall. Each is float32 [3] in [0, 1]."""
+"""Colours of an identity: skin, hair going grey, eyes, clothes, wall. Each is float32 `[3]` in [0, 1]."""
 
 import numpy as np
 from numpy.typing import NDArray

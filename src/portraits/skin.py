@@ -13,7 +13,7 @@ _BROWS = (slice(17, 22), slice(22, 27))
 
 
 def _relief(canvas: Canvas, g: Geometry, head: Head) -> Field:
-    """Return the height [n, n] of the face towards the viewer, in picture widths."""
+    """Return the height `[n, n]` of the face towards the viewer, in picture widths."""
     x, y, s, mark = canvas.x, canvas.y, g.scale, g.landmarks
     z = np.float32(0.20 * s) * np.sqrt(np.clip(1.10 - head.face_ratio**2, 0.03, None))
     root, tip, base = mark[27], mark[30], mark[33]
@@ -43,7 +43,7 @@ def _relief(canvas: Canvas, g: Geometry, head: Head) -> Field:
 
 
 def _light(canvas: Canvas, z: Field, p: PortraitParams) -> Field:
-    """Return wrapped Lambert light [n, n] from above and a side, about 1 where the skin faces the lamp."""
+    """Return wrapped Lambert light `[n, n]` from above and a side, about 1 where the skin faces the lamp."""
     dy, dx = np.gradient(z, np.float32(1.0 / canvas.n))
     lamp = np.array([-0.50 * p.light, -0.42, 0.80], np.float32)
     lamp /= np.linalg.norm(lamp)
