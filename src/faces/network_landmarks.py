@@ -25,7 +25,7 @@ from .align import NUM_LANDMARKS
 from .face import Face
 
 WEIGHTS = Path(__file__).parent / "landmarks.safetensors"
-WEIGHTS_SHA256 = "7f14b98efb5c91818742219e78a49fe0f6045560459c9bb98082d5d2381112e4"
+WEIGHTS_SHA256 = "bd676411a043a3ee4303c3a410c1d63d4bd9bfebfd59ef88dffed984b5f93420"
 INPUT_PX, MAP_PX = 64, 16
 CONTRAST_PX, CONTRAST_REACH, CONTRAST_FLOOR = 6.0, 2.5, 0.02  # of the local contrast; luminance is in [0, 1]
 LUMA = (0.299, 0.587, 0.114)
