@@ -132,7 +132,8 @@ class _Gradient(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, None, None, *_by_formula(given, ctx.shape, grads)
         incoming = Incoming(*given[:4])
-        incoming = incoming if x or any(small) else incoming._replace(dy=None)  # linear in it
+        if incoming.y is not None and not (x or any(small)):
+            incoming = incoming._replace(dy=None)  # dy's own second gradient does not depend on it
         second = (grads[0], Small(*grads[1:]))
         wanted = (x, *small, dy, dz)
         found = ctx.kernels.epilogue_grad(incoming, Small(*given[4:]), ctx.shape, wanted=wanted, second=second)
