@@ -1,5 +1,7 @@
 """Shared fixtures: one thread (small tensors), no network, caches in a temporary place, tiny networks and pictures."""
 
+import contextlib
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,17 @@ def pytest_ignore_collect(collection_path, config):
         return None
     inside = GPU_TESTS in (collection_path, *collection_path.parents)
     return None if inside or collection_path in GPU_TESTS.parents else True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Say how a worker of xdist has ended that ended unasked."""
+    if error:
+        process = node.gateway._io.popen
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+        report = node.config.pluginmanager.get_plugin("terminalreporter")
+        report.write_line(f"{node.gateway.id}: exit code {process.returncode}")
 
 
 def pytest_runtest_setup(item):

@@ -37,7 +37,9 @@ def test_no_form_of_it_is_taken(text):
         CommandLine.read(["seed=1", f"base={text}"])
 
 
-@pytest.mark.parametrize("text", ["https://host/net@1.0", "https://host?to=me@host", "me@host:net.pkl", "C:/@x", "'https://host or me@host'"])
+@pytest.mark.parametrize(
+    "text", ["https://host/net@1.0", "https://host?to=me@host", "me@host:net.pkl", "C:/@x", "'https://host or me@host'"]
+)
 def test_what_else_has_the_sign_is_taken(text):
     assert CommandLine.read([f"base={text}"]).overrides == (f"base={text}",)
 
