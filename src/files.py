@@ -73,7 +73,8 @@ def unwritable(path: Path | str, error: OSError) -> UserError:
 def remove_partials(folder: Path, *, alone: bool = False) -> None:
     """Delete what killed processes left in a folder of files that `atomic_write` was writing.
 
-    Unless this process is `alone` in writing there, what one of another machine, or one that lives, has there stays.
+    Unless this process is `alone` in writing there, what one of another machine, or one that lives, has there stays. A
+    UserError when one cannot be deleted.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
         match = PARTIAL.fullmatch(path.name)
@@ -128,7 +129,7 @@ def cache_folder(name: str) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all, and return its path."""
+    """Write a text file, whole or not at all, and return its path; a UserError when it cannot be written."""
     with atomic_write(path) as partial:
         partial.write_text(text)
     return path
@@ -137,7 +138,8 @@ def write_text(path: Path, text: str) -> Path:
 def append_lines(path: Path, lines: Sequence[str]) -> None:
     """Append lines, without their ends, to a text file in one write, so that those of several processes do not mix.
 
-    The file and its folder are made, also for no line; a last line that a crash cut short is ended first.
+    The file and its folder are made, also for no line; a last line that a crash cut short is ended first. A UserError
+    when they cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,14 +153,17 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 def save_array(path: Path, array: NDArray) -> Path:
-    """Write a .npy file, whole or not at all."""
+    """Write a .npy file, whole or not at all, and return its path; a UserError when it cannot be written."""
     with atomic_write(path) as partial, open(partial, "wb") as file:
         np.save(file, array)
     return path
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; one that has the content already stays as it is."""
+    """Copy a file, whole or not at all; one that has the content already stays as it is.
+
+    A UserError when it cannot be written.
+    """
     if not target.is_file() or target.read_bytes() != source.read_bytes():
         with atomic_write(target) as partial:
             shutil.copyfile(source, partial)
@@ -182,6 +187,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def update_json(path: Path, **entries: Any) -> None:
-    """Set entries of a JSON object in a file, which is made where there is none."""
+    """Set entries of a JSON object in a file, which is made where there is none.
+
+    A UserError when it cannot be read or written.
+    """
     known = read_json(path) if path.exists() else {}
     write_text(path, json.dumps({**known, **entries}, indent=2) + "\n")

@@ -31,8 +31,8 @@ def exclusive(path: Path, *, waiting: Callable[[], None] = lambda: None) -> "Ite
     """Hold the lock file `path`, in a folder that exists, while the block runs; it is removed afterwards.
 
     The kernel gives the lock back when its process ends, however it ends: a lock file that lies about is not held. When
-    another process holds it and has shown a sign of life, `waiting` is called once, before waiting for it. An OSError
-    when the file cannot be made.
+    another process holds it and has shown a sign of life, `waiting` is called once, before waiting for it. Yielded is
+    the `Claim`, which knows whether it is still held. An OSError when the file cannot be made.
     """
     with _attempt(path) or _waited(path, waiting) as claim:
         yield claim

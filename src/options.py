@@ -228,7 +228,10 @@ class Options:
                 yield name
 
     def refuse_changed(self, reason: str, *names: str) -> None:
-        """Refuse those options, of a group all by `group.`, that are not the class's defaults; the first is named."""
+        """Refuse those options, of a group all by `group.`, that are not the class's defaults.
+
+        An OptionError names the first, with the reason.
+        """
         for name in self.changed():
             if name.startswith(names):
                 raise self.wrong(name, reason)

@@ -19,7 +19,11 @@ class AdaController:
         adjust_kimg: images, in thousands, in which p can go from 0 to 1.
         interval: batches between two adjustments.
         initial_p: p at the start, in [0, 1].
-        device: D's.
+        device: where the numbers live (D's device).
+
+    Attributes:
+        p: scalar float32 tensor in [0, 1], updated in place.
+        rt: scalar float32 tensor, r_t of the last completed interval (0 before the first), updated in place.
     """
 
     def __init__(
@@ -34,8 +38,8 @@ class AdaController:
         self.target = target
         self.adjust_kimg = float(adjust_kimg)
         self.interval = int(interval)
-        self.p = torch.tensor(float(initial_p), device=device)  # updated in place, as `rt`
-        self.rt = torch.zeros([], device=device)  # r_t of the last completed interval, 0 before the first
+        self.p = torch.tensor(float(initial_p), device=device)
+        self.rt = torch.zeros([], device=device)
         self._sign_sum = torch.zeros([], device=device)
         self._logits = 0  # observed in this interval
         self._images = 0  # shown in this interval
@@ -56,10 +60,17 @@ class AdaController:
 
     @torch.no_grad()
     def end_batch(self, batch: int, sum_: Callable[[Tensor], None] = lambda _: None) -> bool:
-        """Close a batch of so many real images; returns whether an interval ended.
+        """Close a batch; at the end of an interval adjust p.
 
-        Then rt is new, and p has moved unless it is fixed; an interval without any output is a RuntimeError. `sum_`
-        puts the sum over the processes that observe together in a tensor's place.
+        Args:
+            batch: real images in it.
+            sum_: puts the sum over the processes that observe together in a tensor's place.
+
+        Returns:
+            Whether an interval ended: rt is new then, and p has moved unless it is fixed.
+
+        Raises:
+            RuntimeError: when an interval ends without any output.
         """
         self._images += batch
         self._batches += 1
@@ -78,7 +89,10 @@ class AdaController:
 
     @torch.no_grad()
     def settle(self, sum_: Callable[[Tensor], None], *, holds: bool) -> None:
-        """Between two iterations, let the one process that `holds` have the sum of all: its state is then the whole."""
+        """Between two iterations, let the one process that `holds` have the sum of all: its state is then the whole.
+
+        `sum_` is as of `end_batch`.
+        """
         sum_(self._sign_sum)
         if not holds:
             self._sign_sum.zero_()

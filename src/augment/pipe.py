@@ -64,9 +64,11 @@ class PipeSettings(Options):
 class AugmentPipe(nn.Module):
     """Augment a batch with probability `p`.
 
-    With `static`, shapes never depend on data and nothing is read back from the device (needed for CUDA graphs). The
-    result is the same; by default False on a CPU, where only the images and the area that a batch needs are computed,
-    and True elsewhere.
+    Args:
+        settings: multipliers and widths.
+        static: shapes never depend on data and nothing is read back from the device (needed for CUDA graphs). The
+            result is the same; by default False on a CPU, where only the images and the area that a batch needs are
+            computed, and True elsewhere.
     """
 
     p: Tensor  # scalar float32 buffer in [0, 1], whose state is `AdaController`'s; starts at 0. Set it in place
@@ -85,7 +87,12 @@ class AugmentPipe(nn.Module):
 
     @classmethod
     def preset(cls, pipe: str, *, static: bool | None = None, **overrides: float) -> "AugmentPipe":
-        """Make one of the published pipes, a key of PIPES such as "bgc", some values of PipeSettings changed.
+        """Make one of the published pipes.
+
+        Args:
+            pipe: a key of PIPES, e.g. "bgc".
+            static: see the class.
+            **overrides: values of PipeSettings to change.
 
         Raises:
             OptionError: for an unknown pipe or setting.

@@ -15,7 +15,17 @@ Edges = Literal["replicate", "reflect"]
 
 
 def gaussian_blur(x: Tensor, sigma: float, *, reach: float, edges: Edges) -> Tensor:
-    """Blur maps float32 `[N, C, H, W]` by `sigma` px; the kernel reaches `reach` standard deviations out."""
+    """Blur maps.
+
+    Args:
+        x: float32 `[N, C, H, W]`.
+        sigma: standard deviation in px.
+        reach: how far the kernel reaches, in standard deviations.
+        edges: what lies beyond them: the outermost pixel (`"replicate"`), or the picture mirrored (`"reflect"`).
+
+    Returns:
+        The same shape.
+    """
     down, across = (_operator(side, sigma, reach, edges, x.device) for side in x.shape[2:])
     return down.t() @ (x @ across)
 

@@ -20,10 +20,18 @@ DEVICE_SHARE = 4  # pictures take at most 1 / DEVICE_SHARE of a device's free me
 
 
 class PictureDataModule(pl.LightningDataModule):
-    """Serves `{"images": uint8 [B, 3, H, W], "labels": int64 [B]}` for ever; the batches are the same on any device.
+    """Serves `{"images": uint8 [B, 3, H, W], "labels": int64 [B]}` for ever; no labels for a set without.
 
-    Of `batch` real images an iteration each process of the group is served its part. `seed` is of the order and the
-    flips; `mirror` flips each showing left to right with probability ½.
+    Args:
+        dataset: pictures.
+        batch: real images an iteration, of all processes together.
+        seed: of the order and the flips.
+        mirror: flip each showing left to right with probability ½.
+        device: where training happens; the batches are the same whatever it is.
+        group: the processes that train together; each is served its pictures of a batch.
+
+    Attributes:
+        start_nimg: position, in images, that the next loader starts at; set before `train_dataloader` is called.
     """
 
     def __init__(
@@ -40,7 +48,7 @@ class PictureDataModule(pl.LightningDataModule):
         self.group = group
         self.dataset, self.batch, self.seed, self.mirror = dataset, batch, seed, mirror
         self.device = torch.device(device)
-        self.start_nimg = 0  # that the next loader starts at; set before `train_dataloader` is called
+        self.start_nimg = 0
 
     def train_dataloader(self) -> DataLoader:
         """Make the loader: sets in memory are indexed a batch at a time in this process."""

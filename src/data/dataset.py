@@ -44,7 +44,17 @@ NOT_PICTURES = frozenset(
 
 
 class PictureDataset:
-    """Square pictures of one size, indexable."""
+    """Square pictures of one size, indexable.
+
+    Attributes:
+        name: of the set.
+        resolution: px a side.
+        images: uint8 `[N, 3, H, W]` when the set is in memory, else None.
+        labels: class of each picture, or None.
+        fingerprint: SHA-256 over names, contents and settings.
+        contents: name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
+        report: what the check found.
+    """
 
     def __init__(
         self,
@@ -58,11 +68,8 @@ class PictureDataset:
         decode: "PictureDecoder | None" = None,
         contents: Mapping[str, str] | None = None,
     ) -> None:
-        #: Name of each picture to a digest of its file, 16 hexadecimal digits; empty for drawn pictures.
         self.contents = dict(contents or {})
-        #: `resolution` is px a side, `fingerprint` a SHA-256 over names, contents and settings.
         self.name, self.resolution, self.fingerprint, self.report = name, resolution, fingerprint, report
-        #: uint8 `[N, 3, H, W]` when the set is in memory, else None; class of each picture, or None.
         self.images, self.labels, self._decode = images, labels, decode
 
     def __len__(self) -> int:
@@ -154,10 +161,8 @@ def open_dataset(
         file, reason = next(iter(report.skipped.items()))
         raise OptionError("dataset.path", path, f"{file}: {reason} ({len(report.skipped)} bad pictures, on_bad=error)")
     if report.used < MIN_PICTURES:
-        reasons = f"; {report.summary()}" if report.skipped else ""
-        raise OptionError(
-            "dataset.path", path, f"{report.used} usable pictures, at least {MIN_PICTURES} needed{reasons}"
-        )
+        lack = f"{report.used} usable pictures, at least {MIN_PICTURES} needed"
+        raise OptionError("dataset.path", path, f"{lack}{report.details()}")
     final = check.resolution_of_all()
     found = read_labels(source, everything).of(list(check.contents))
     labels = None if found.classes is None else list(found.classes.values())

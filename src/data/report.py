@@ -19,7 +19,11 @@ class DatasetReport:
     labels_problem: str | None = None
 
     def summary(self) -> str:
-        """One line: `400 pictures from DIR (12 converted: grey to RGB 12; 3 skipped: empty file 2, ...)`."""
+        """One line: `400 pictures from DIR (12 converted: grey to RGB; 3 skipped: 2 empty file, 1 damaged)`."""
+        return f"{self.used} pictures from {self.source}{self.details()}"
+
+    def details(self) -> str:
+        """What is to be said of them, in brackets; empty where there is nothing."""
         parts = []
         if self.converted:
             kinds = Counter(note for notes in self.converted.values() for note in notes)
@@ -28,8 +32,7 @@ class DatasetReport:
             parts.append(f"{len(self.skipped)} skipped: {_counts(Counter(self.skipped.values()))}")
         if self.labels_problem:
             parts.append(f"labels not used: {self.labels_problem}")
-        detail = f" ({'; '.join(parts)})" if parts else ""
-        return f"{self.used} pictures from {self.source}{detail}"
+        return f" ({'; '.join(parts)})" if parts else ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `run.json`; long lists are cut and say so."""
@@ -45,5 +48,7 @@ class DatasetReport:
 
 
 def _counts(kinds: Counter[str]) -> str:
-    shown = [f"{note} {count}" for note, count in kinds.most_common(4)]
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    shown = [f"{count} {note}" for note, count in kinds.most_common(4)]
     return ", ".join(shown) + (", ..." if len(kinds) > 4 else "")

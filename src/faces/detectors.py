@@ -13,10 +13,16 @@ DETECTORS = ("face-alignment", "dlib", "network")
 def open_detector(
     name: str, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER
 ) -> LandmarkProvider:
-    """Open a detector; a UserError for an unknown name, or when it cannot be had.
+    """Open a detector.
 
-    It is `"face-alignment"`, `"dlib"`, which runs on the host, or `"network"`, this project's, for pictures of one
-    aligned face each that are drawn as the built-in portraits.
+    Args:
+        name: `"face-alignment"`, `"dlib"`, which runs on the host, or `"network"`, this project's, for pictures of one
+            aligned face each that are drawn as the built-in portraits.
+        device: where it runs: `"cpu"`, `"cuda"`, …
+        weights_folder: where its weights lie and come from.
+
+    Raises:
+        UserError: for an unknown name, or when it cannot be had.
     """
     if name == "face-alignment":
         return FaceAlignmentLandmarks(device=device, weights_folder=weights_folder)

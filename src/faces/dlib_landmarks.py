@@ -31,7 +31,14 @@ UPSAMPLINGS = 1  # the detector knows faces of 80 px and more; of 40 px in a pic
 
 
 class DlibLandmarks:
-    """Landmarks by dlib, on the processor; a UserError says how to get the package or its weights."""
+    """Landmarks by dlib, on the processor.
+
+    Args:
+        weights_folder: where its weights lie and come from.
+
+    Raises:
+        UserError: when the package or its weights are not there; the message says how to get them.
+    """
 
     def __init__(self, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> None:
         self._dlib = _package()

@@ -26,10 +26,14 @@ class LandmarkProvider(Protocol):
     """Finds faces; another detector is any object of this form."""
 
     def find(self, image: NDArray[np.uint8], name: str) -> list[Face]:
-        """Find the faces of a picture uint8 `[H, W, 3]`, turned as its EXIF says.
+        """Find the faces of a picture.
 
-        `name` is of its file, relative to the folder or zip; for providers that look landmarks up. A BadPicture has the
-        reason when the landmarks of this picture cannot be had.
+        Args:
+            image: uint8 `[H, W, 3]`, turned as its EXIF says.
+            name: of its file, relative to the folder or zip; for providers that look landmarks up.
+
+        Raises:
+            BadPicture: with the reason, when the landmarks of this picture cannot be had.
         """
         ...
 

@@ -33,7 +33,15 @@ MAX_SIDE_PX = 1600  # S3FD finds faces from some 20 px on; larger photographs ar
 
 
 class FaceAlignmentLandmarks:
-    """Landmarks by face-alignment 1.5, on any device; a UserError says how to get the package or its weights."""
+    """Landmarks by face-alignment 1.5, on a processor or GPU.
+
+    Args:
+        device: where it runs: `"cpu"`, `"cuda"`, …
+        weights_folder: where its weights lie and come from.
+
+    Raises:
+        UserError: when the package or its weights are not there; the message says how to get them.
+    """
 
     def __init__(self, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER) -> None:
         self.network = _network(device, weights_folder)

@@ -32,9 +32,11 @@ _MALFORMED = (ValueError, TypeError, KeyError, EOFError, AttributeError, Overflo
 class FileLandmarks:
     """Landmarks in files named as the picture: `<stem>.json`, `.npy` or `.txt`.
 
-    The source is the photographs' own folder or zip, or another.
     JSON: `[[x, y], …]`, a list of such lists (one a face), or `{"faces": [{"landmarks": […], "score": …}, …]}`.
     NPY: `[68, 2]` or `[F, 68, 2]`. TXT: two numbers a line, 68 lines a face. No face is an empty list.
+
+    Args:
+        source: of the files: the photographs' own folder or zip, or another.
     """
 
     def __init__(self, source: Source) -> None:
@@ -122,10 +124,17 @@ class AutoLandmarks:
 def open_landmarks(
     choice: str, photos: Source, *, device: str = "cpu", weights_folder: WeightsFolder = DEFAULT_FOLDER
 ) -> LandmarkProvider:
-    """Open what `faces.landmarks` names; a UserError when it cannot be opened.
+    """Open what `faces.landmarks` names.
 
-    `choice` is `"auto"` (for each picture its landmark file where there is one, face-alignment for the others), the
-    name of a detector, `"files"` (beside the pictures), or a folder or zip of landmark files.
+    Args:
+        choice: `"auto"` (for each picture its landmark file where there is one, face-alignment for the others), the
+            name of a detector, `"files"` (beside the pictures), or a folder or zip of landmark files.
+        photos: the photographs.
+        device: of the detector.
+        weights_folder: where its weights lie and come from.
+
+    Raises:
+        UserError: when it cannot be opened.
     """
     if choice == "auto":
         detector = partial(open_detector, "face-alignment", device=device, weights_folder=weights_folder)

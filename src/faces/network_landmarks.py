@@ -71,7 +71,14 @@ class LandmarkNetwork(nn.Module):
 
 
 class NetworkLandmarks:
-    """The shipped network as a provider of landmarks, for pictures that hold one aligned face each."""
+    """The shipped network as a provider of landmarks, for pictures that hold one aligned face each.
+
+    Args:
+        device: where it runs.
+
+    Raises:
+        UserError: when its file is not the shipped one.
+    """
 
     def __init__(self, *, device: torch.device | str = "cpu") -> None:
         self.network = load_landmark_network(torch.device(device))
@@ -96,7 +103,11 @@ class NetworkLandmarks:
 
 @torch.inference_mode()
 def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the landmarks of pictures uint8 `[N, 3, H, W]` that hold one aligned face each.
+    """Find the landmarks of pictures that hold one aligned face each.
+
+    Args:
+        network: see `load_landmark_network`.
+        images: uint8 `[N, 3, H, W]`.
 
     Returns:
         Points `[N, 68, 2]` (x, y) in parts of the side, the mean of those in the picture and in its mirror image; and

@@ -21,8 +21,8 @@ def evaluation_cost(settings: MetricsSettings, num_reals: int, device: torch.dev
     per_picture = CORE_SEC[settings.extractor] if device.type == "cpu" else None
     fakes, reals = settings.num_fakes, 2 * min(num_reals, MAX_REALS)
     return (
-        f"a snapshot features of {_pictures(fakes, per_picture)}, besides rendering them; the first those of "
-        f"{_pictures(reals, per_picture)} more, the data set's and their mirror images"
+        f"an evaluation: features of {_pictures(fakes, per_picture)}, and rendering them; the first: also "
+        f"{_pictures(reals, per_picture)} of the data set, mirrored too"
     )
 
 

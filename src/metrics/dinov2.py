@@ -38,11 +38,7 @@ VIT_L = Size(width=1024, depth=24, heads=16)
 
 
 class VisionTransformer(nn.Module):
-    """Patches to tokens, blocks of attention and perceptrons, the normalised class token.
-
-    Args:
-        size: of the network.
-    """
+    """Patches to tokens, blocks of attention and perceptrons, the normalised class token."""
 
     def __init__(self, size: Size = VIT_L) -> None:
         super().__init__()

@@ -26,6 +26,7 @@ def channels_per_resolution(
     """Number of feature maps of each block.
 
     Args:
+        resolution: of the network's images, a power of two.
         channel_base: width · resolution of the wide blocks; 16384 is config-e, 32768 config-f.
         channel_max: the most feature maps of any block.
         channels: an explicit table (read from a file, say) that is used instead.

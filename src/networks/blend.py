@@ -65,7 +65,13 @@ def blend(low: Generator, high: Generator, resolution: int, *, level: int = 0, w
 def blend_weights(
     full_resolution: int, resolution: int, *, level: int = 0, width: float | None = None
 ) -> dict[str, float]:
-    """Share of the high network in each unit of generators of `full_resolution`; the switch is as for `blend`.
+    """Share of the high network in each unit, 0 to 1.
+
+    Args:
+        full_resolution: of the generators.
+        resolution: of the switch, a power of two from 4 to `full_resolution`.
+        level: 0 switches at the resolution's first convolution, 1 at its second.
+        width: of a logistic mix in positions; None or 0 for a hard switch.
 
     Returns:
         `{"4/const": y, "4/torgb": y, "8/conv0": y, "8/conv1": y, …}`; conv1's share is its block's ToRGB's too.

@@ -99,9 +99,12 @@ class Discriminator(nn.Module):
 
     Args:
         c_dim: number of classes, 0 for none.
+        resolution: of the images, a power of two.
         architecture: `"resnet"`, `"skip"` or `"orig"`.
         cmap_dim: width of the mapped class; None for the 4x4 block's width.
-        mapping_features: width of the class mapping's hidden layers; None for `cmap_dim`.
+        num_mapping_layers: depth of the class mapping.
+        mapping_features: width of its hidden layers; None for `cmap_dim`.
+        mapping_lr_multiplier: its learning-rate multiplier.
         embed_features: width of the embedded class; None for `cmap_dim`.
         label_layout: `"embed"` (projection on the mapped class) or `"matrix"` (one score a class, StyleGAN2 on
             TensorFlow).

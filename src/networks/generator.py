@@ -14,17 +14,23 @@ CHUNK, CHUNK_PX = 32, 256  # so many pictures at a time up to this size
 
 
 class Generator(nn.Module):
-    """Latents to images; classes enter the mapping as `MappingNetwork` says.
+    """Latents to images.
 
     Args:
+        z_dim: length of the input latent.
+        w_dim: length of a style code.
         c_dim: number of classes, 0 for none.
         resolution: of the images, a power of two.
         channel_base: width · resolution of the wide blocks (config-e 16384, config-f 32768).
         channel_max: the most feature maps of a block.
         channels: explicit widths `{4: …, …}` instead of the two above.
-        mapping_features: width of the mapping's hidden layers; None for `w_dim`.
+        num_mapping_layers: depth of the mapping network.
+        mapping_features: width of its hidden layers; None for `w_dim`.
+        mapping_lr_multiplier: its learning-rate multiplier.
         conv_clamp: bound on the absolute output of each convolution, or None.
         architecture: `"skip"` (StyleGAN2's), `"resnet"` or `"orig"`.
+        embed_features: width of the embedded class, see `MappingNetwork`.
+        label_layout: how classes enter the mapping, see `MappingNetwork`.
     """
 
     def __init__(

@@ -22,6 +22,8 @@ class FullyConnectedLayer(nn.Module):
     """`lrelu(x Wᵀ · gain + b · lr_multiplier)·√2`, or the same without activation.
 
     Args:
+        in_features: width of the input.
+        out_features: width of the output.
         bias_init: initial value of the bias as it acts.
         activation: `"linear"` or `"lrelu"`.
         lr_multiplier: learning-rate multiplier; stored weights are larger by its inverse (mapping: 0.01).
@@ -58,7 +60,10 @@ class Conv2dLayer(nn.Module):
     """The discriminator's convolution: FIR filter and stride 2 when `down=2`, bias, leaky ReLU, gain, clamp.
 
     Args:
+        in_channels: feature maps of the input.
+        out_channels: feature maps of the output.
         kernel_size: odd.
+        bias: whether there is one.
         activation: `"linear"` or `"lrelu"`.
         down: 1 or 2.
         conv_clamp: bound on the absolute output before `gain`, or None.

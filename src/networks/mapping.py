@@ -26,9 +26,11 @@ class MappingNetwork(nn.Module):
     Args:
         z_dim: length of z; 0 for a network of the class alone.
         c_dim: number of classes; 0 for none.
+        w_dim: length of w.
         num_ws: how many copies of w a generator takes; None returns a single w (the discriminator's use).
         num_layers: depth (8 in StyleGAN2; ADA's `auto` uses 2; 0 for a discriminator's bare class embedding).
         layer_features: width of the hidden layers; None for `w_dim`.
+        lr_multiplier: learning-rate multiplier of the layers.
         track_w_avg: keep the running average of w, needed for truncation.
         embed_features: width of the embedded class; None for `w_dim` (`z_dim` with the matrix layout).
         label_layout: `"embed"` (StyleGAN2-ADA: the class is embedded and normalised by itself) or `"matrix"` (StyleGAN2

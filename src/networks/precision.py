@@ -58,7 +58,7 @@ def computing_in(precision: Precision, *networks: _Computes) -> Iterator[None]:
 
 
 def choose_precision(name: str, device: torch.device | str, resolution: int) -> Precision:
-    """What a precision (one of `NAMES`) means on a device for images of a resolution.
+    """What a precision (one of `NAMES`) means on the device where a network of a resolution (px) runs.
 
     On a processor `auto` is float32, on a CUDA device bfloat16 (float16 on cards without it). bfloat16 covers all
     blocks; float16, whose range is short, the four highest resolutions.
@@ -81,8 +81,13 @@ def choose_precision(name: str, device: torch.device | str, resolution: int) -> 
 def regularizer_precision(main: Precision, device: torch.device | str) -> Precision:
     """In which precision path length and R1 compute: one that keeps the gradient of a gradient.
 
-    That is float32 on a processor, where they are a small share of the time, and for a float32 run; TF32 on a CUDA
-    device that has it, otherwise float16 as in StyleGAN2-ADA.
+    Args:
+        main: of the main phases.
+        device: where the networks train.
+
+    Returns:
+        float32 on a processor, where they are a small share of the time, and for a float32 run; TF32 on a CUDA device
+        that has it, otherwise `main`: float16, as in StyleGAN2-ADA.
     """
     device = torch.device(device)
     if device.type != "cuda" or main == FP32:

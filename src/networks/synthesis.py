@@ -91,6 +91,7 @@ class SynthesisNetwork(nn.Module):
     """Blocks `b4`, `b8`, … up to the image resolution.
 
     Args:
+        w_dim: length of a style code.
         channels: feature maps of each resolution, `{4: …, 8: …, …}`.
         conv_clamp: bound on the absolute output of each convolution (256 in mixed precision), or None.
         architecture: `"skip"`, `"resnet"` or `"orig"` (Fig. 7).
@@ -159,13 +160,15 @@ class SynthesisNetwork(nn.Module):
         noise: str | Sequence[Tensor] = "const",
         generator: torch.Generator | None = None,
     ) -> SynthesisState:
-        """Run the blocks of resolutions `start` … `stop` (both included), from `state` on; noise as in `forward`.
+        """Run the blocks of resolutions `start` … `stop` (both included), from `state` on.
 
         Args:
             ws: `[N, L, w_dim]`, the codes of the whole network.
             start: first resolution; above 4 it needs the `state` left by the block below.
             stop: last resolution; None for the image's.
             state: result of an earlier call that stopped at `start / 2`.
+            noise: as in `forward`.
+            generator: as in `forward`.
 
         Returns:
             The state after block `stop`; its `rgb` is the image at that resolution (a skip network's; others have

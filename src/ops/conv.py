@@ -22,6 +22,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int
         x: `[N, C_in, H, W]`.
         weight: `[C_out, C_in, kh, kw]`, of any float type; it is brought to that of `x`.
         bias: `[C_out]`, or None.
+        stride: of both axes.
         padding: zeros on each side.
 
     Returns:
@@ -39,6 +40,7 @@ def conv_transpose2d(x: Tensor, weight: Tensor, *, stride: int = 1) -> Tensor:
     Args:
         x: `[N, C_in, H, W]`.
         weight: `[C_in, C_out, kh, kw]`, likewise.
+        stride: of both axes.
 
     Returns:
         `[N, C_out, (H - 1)·stride + kh, …]`; gradients of any order.

@@ -24,7 +24,9 @@ def setup_filter(
 
     Args:
         f: filter taps, `[k]` (separable), `[kh, kw]`, a number, or None for the identity.
+        device: where the filter lives.
         normalize: scale the taps to sum 1 (for DC gain 1).
+        flip_filter: reverse the taps.
         gain: gain of the whole 2-D filter.
         separable: keep a 1-D filter 1-D; None does so from 8 taps up, where two passes are cheaper than one.
 

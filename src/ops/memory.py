@@ -25,6 +25,8 @@ def choose_allocator(name: str, device: torch.device | str, resolution: int) -> 
 
     Args:
         name: `"keep"`, `"system"`, or `"auto"`: keep on a processor from 256 px up.
+        device: where the networks run.
+        resolution: of their pictures, px a side.
 
     Raises:
         ValueError: for another name, or `"keep"` with an allocator that cannot be told so.

@@ -35,9 +35,14 @@ def modulate(x: Tensor, styles: Tensor, *, overwrite: bool = False) -> Tensor:
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
-    """Demodulation coefficients `[N, C_out]` (Eq. 3): 1 / ‖style-scaled filter‖ for each sample and output channel.
+    """Demodulation coefficients (Eq. 3): 1 / ‖style-scaled filter‖ for each sample and output channel.
 
-    The weights are `[C_out, C_in, kh, kw]`, the styles `[N, C_in]`.
+    Args:
+        weight: `[C_out, C_in, kh, kw]`.
+        styles: `[N, C_in]`.
+
+    Returns:
+        `[N, C_out]`.
     """
     return (styles.square() @ weight.square().sum(dim=(2, 3)).t() + DEMODULATION_EPS).rsqrt()
 

@@ -12,10 +12,15 @@ MARGIN = 0.35  # of wall around the portrait, in its sides
 def render_photograph(
     seed: int, portrait_px: int = 192, *, degrees: float = 0.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Draw a person ("people") as a photograph: a wider picture, turned clockwise by some degrees.
+    """Draw a person ("people") as a photograph: a wider picture, held askew.
 
-    Returned are uint8 `[H, W, 3]`, in which the portrait takes `portrait_px`, and the landmarks `[68, 2]` in its
-    pixels.
+    Args:
+        seed: the identity.
+        portrait_px: size of the portrait in it.
+        degrees: how far it is turned, clockwise.
+
+    Returns:
+        uint8 `[H, W, 3]`, and the 68 landmarks `[68, 2]` in its pixels.
     """
     portrait = render_portrait("people", seed, portrait_px)
     border = round(MARGIN * portrait_px)

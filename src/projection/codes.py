@@ -39,7 +39,14 @@ class Codes:
 
 
 def read_codes(path: str | Path, G: Generator) -> list[Codes]:
-    """Read a file of codes for a network: of one or several pictures, whose names are then numbered.
+    """Read a file of codes for a network.
+
+    Args:
+        path: of the file; its suffix tells the format, see the head of this module.
+        G: the network that is to render them.
+
+    Returns:
+        Codes of one or several pictures; where several have one name, all names are numbered.
 
     Raises:
         UserError: when the file cannot be read, or its codes or noise maps do not fit the network.

@@ -49,9 +49,15 @@ def perceptual_distance(
     device: torch.device | str = "cpu",
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Distance:
-    """Return a distance: `"lpips"` (fetches its weights), `"embedded"`, or `"auto"`: LPIPS when its files are on disk.
+    """Return a distance.
 
-    A UserError for another kind, or when the weights of `"lpips"` cannot be had.
+    Args:
+        kind: `"lpips"` (fetches its weights), `"embedded"`, or `"auto"`: LPIPS when both its files are on disk.
+        device: of the pictures.
+        weights_folder: where the weights of LPIPS lie and come from.
+
+    Raises:
+        UserError: for another kind, or when the weights of `"lpips"` cannot be had.
     """
     if kind not in KINDS:
         raise UserError(f"perceptual distance {kind!r}: choose {', '.join(KINDS)}")

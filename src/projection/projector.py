@@ -104,7 +104,7 @@ class Projector:
         self._block.close()
 
     def __call__(self, targets: Tensor, start: Tensor | None = None) -> Projection:
-        """Find codes of a batch, within the block; takes and raises what `project` does.
+        """Find codes of a batch, within the block: a `Projection`; takes and raises what `project` does.
 
         A UserError says which `projection.batch` to take where memory runs out.
         """
@@ -126,14 +126,15 @@ def project(
     progress: bool = True,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Projection:
-    """Find codes that render as the targets.
+    """Find codes that render as the targets; G, settings, seed, batch and weights_folder are `Projector`'s.
 
     Args:
-        G: see `Projector`.
         targets: uint8 `[N, 3, H, W]`, aligned, at the generator's resolution.
-        settings: see `Projector`, as `seed`, `batch` and `weights_folder`.
         start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
         progress: show a bar.
+
+    Returns:
+        A `Projection`: codes, reconstructions and their distances, in the order of the targets.
 
     Raises:
         UserError: for targets or start codes of another shape, settings that cannot be, or without the weights of the

@@ -43,7 +43,7 @@ def tune(
     progress: bool = True,
     weights_folder: WeightsFolder = DEFAULT_FOLDER,
 ) -> Tuned:
-    """Tune a copy of a network so that codes render as their pictures; its mapping and noise maps stay the network's.
+    """Tune a copy of a network so that codes render as their pictures.
 
     Args:
         G: the base network.
@@ -54,8 +54,12 @@ def tune(
         lr: learning rate of Adam.
         stop: mean distance at which it is enough.
         pixel_weight: of the mean squared difference of pixels.
-        distance: see `perceptual_distance`, as `weights_folder`.
+        distance: see `perceptual_distance`.
         progress: show a bar.
+        weights_folder: where the weights of LPIPS lie and come from.
+
+    Returns:
+        The tuned copy (mapping and noise maps are G's) and what it brought.
 
     Raises:
         UserError: for codes and pictures that do not belong together.
@@ -120,7 +124,11 @@ class _Batch:
 
 @torch.no_grad()
 def handed_on(other: Generator, base: Generator, tuned: Generator) -> Generator:
-    """Give another network of the family what the base learnt: other + (tuned - base), in all synthesis parameters."""
+    """Give another network of the family what the base learnt: other + (tuned - base), in all synthesis parameters.
+
+    Returns:
+        A new generator; the three are left as they are.
+    """
     result = copy.deepcopy(other)
     before, after = dict(base.synthesis.named_parameters()), dict(tuned.synthesis.named_parameters())
     for name, parameter in result.synthesis.named_parameters():

@@ -186,8 +186,8 @@ def prune_snapshots(
 
     The first (the original network, which every blend needs), the last two, the one with the lowest KID and the chosen
     one always stay. Of the others the `keep_best` with the lowest KID of all stay (None: all); then the worst go until
-    snapshots and checkpoints (in `beside`) take no more than `max_gb` GiB. A file without a KID
-    counts as worst, the older first.
+    snapshots and checkpoints (in `beside`) take no more than `max_gb` GiB. A file without a KID counts as worst, the
+    older first.
     """
     files = {path.name: path.stat().st_size for path in sorted(folder.glob("kimg-*.safetensors"))}
     names = sorted(files)

@@ -35,9 +35,13 @@ def save_network(
     meta: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write a network file, whole or not at all, and return its path; a full one has G and D, too. Its folder is made.
+    """Write a network file, whole or not at all, and return its path.
 
     Args:
+        path: target; its folder is made.
+        G_ema: averaged generator.
+        G: generator in training, for a full file.
+        D: discriminator, for a full file.
         meta: plain data for the header.
         dtype: of the stored tensors, `torch.float32` or `torch.float16`; see `stored`.
 

@@ -67,6 +67,7 @@ def read_legacy(data: memoryview, work: Work | None = None) -> Any:
     """Read torch's old layout.
 
     Args:
+        data: the file, or a part of one.
         work: what the file may cost, when this is a part of one.
 
     Raises:

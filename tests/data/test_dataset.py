@@ -230,7 +230,10 @@ def _unusable(tmp_path: Path) -> dict[str, tuple[Path, str]]:
         "missing": (tmp_path / "nowhere", "no such folder or file"),
         "empty": (_folder(tmp_path / "empty", {".hidden": b""}), "no files in it"),
         "one": (_folder(tmp_path / "one", {"a.png": _picture(0)}), "1 usable pictures, at least 2"),
-        "broken": (_folder(tmp_path / "broken", {"a.png": b"", "b.png": b"x"}), "0 usable .*empty file 1"),
+        "broken": (
+            _folder(tmp_path / "broken", {"a.png": b"", "b.png": b"x"}),
+            "0 usable .*2 skipped: 1 empty file, 1",
+        ),
         "file": (_folder(tmp_path / "file", {"a.png": _picture(0)}) / "a.png", "not a zip"),
         "cut": (cut, "not a zip file, or cut short"),
         "index": (index, "not a zip file, or cut short"),

@@ -75,7 +75,7 @@ def test_members_above_the_zip_are_read_like_others(tmp_path):
 
 def test_a_password_is_one_reason_for_all(tmp_path):
     path = with_password(write_zip(tmp_path / "a.zip", {"a.png": A, "b.png": B, "c.png": C}))
-    with pytest.raises(UserError, match=r"3 skipped: protected by a password: unpack the zip first 3\)"):
+    with pytest.raises(UserError, match=r"3 skipped: protected by a password: unpack the zip first\)"):
         open_dataset(path)
     refused = [report.refused for report, _, _ in find_faces(open_photos(path), None, FaceSettings(), 32)]
     assert refused == [["protected by a password: unpack the zip first"]] * 3
@@ -85,7 +85,7 @@ def test_a_password_is_one_reason_for_all(tmp_path):
 def test_zips_inside_say_what_they_are(tmp_path, outer):
     inner = {f"{i}.zip": write_zip(tmp_path / "inner", {"a.png": A}).read_bytes() for i in range(3)}
     path = outer(tmp_path / "outer", inner)
-    with pytest.raises(UserError, match=r"3 skipped: a zip, not a picture: unpack it, or give its own path 3"):
+    with pytest.raises(UserError, match=r"3 skipped: a zip, not a picture: unpack it, or give its own path"):
         open_dataset(path)
     report = open_dataset(outer(tmp_path / "more", inner | {"a.png": A, "b.png": B})).report
     assert report.used == 2 and set(report.skipped) == set(inner)
@@ -98,7 +98,7 @@ def test_a_method_that_is_not_read_here_is_one_reason(tmp_path):
         parts = data.split(signature)
         data = signature.join([parts[0], *(p[: offset - 4] + b"\x09\0" + p[offset - 2 :] for p in parts[1:])])
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"packed by a method that is not read here: unpack the zip first 2\)"):
+    with pytest.raises(UserError, match=r"packed by a method that is not read here: unpack the zip first\)"):
         open_dataset(path)
 
 
@@ -107,7 +107,7 @@ def test_damage_is_one_reason(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"a.png": A, "b.png": B, "c.png": C})
     data = path.read_bytes().replace(A[60:80], bytes(20)).replace(B[60:80], bytes(20))
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"2 skipped: cannot be read from the zip \(damaged\) 2\)"):
+    with pytest.raises(UserError, match=r"2 skipped: cannot be read from the zip \(damaged\)\)"):
         open_dataset(path)
 
 

@@ -102,8 +102,10 @@ def test_the_cost_is_that_of_the_fakes_and_of_the_reals():
     chosen = MetricsSettings(name="fid", extractor="inception", num_fakes=500)
     minutes = [f"{count * CORE_SEC['inception'] / 60:.1f} min of one core" for count in (500, 1552, 20_000)]
     said = evaluation_cost(chosen, 776, CPU)
-    assert f"features of 500 pictures ({minutes[0]})" in said and f"those of 1552 pictures ({minutes[1]}) more" in said
-    assert f"of 20000 pictures ({minutes[2]}) more" in evaluation_cost(chosen, 70_000, CPU)
+    assert (
+        f"features of 500 pictures ({minutes[0]})" in said and f"also 1552 pictures ({minutes[1]}) of the data" in said
+    )
+    assert f"also 20000 pictures ({minutes[2]}) of the data" in evaluation_cost(chosen, 70_000, CPU)
     assert "features of 500 pictures, " in evaluation_cost(chosen, 776, CUDA)
 
 

@@ -69,7 +69,7 @@ def test_what_a_run_writes(options, tiny_network, capsys):
     facts = json.loads((folder / "run.json").read_text())
     assert facts["dataset"]["num_images"] == 24
     said = capsys.readouterr().out
-    assert "\ncost       a snapshot features of 16 pictures (" in said and "the first those of 48 pictures (" in said
+    assert "\ncost       an evaluation: features of 16 pictures (" in said and "the first: also 48 pictures (" in said
 
 
 def test_a_run_can_start_from_another(options, tmp_path):
