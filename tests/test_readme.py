@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SMALL = {
     "train.py": [
-        *("total_kimg=0.12", "snapshot.kimg=[0,0.12]", "metrics.num_fakes=32", "batch=8", "tracker=none"),
+        *("total_kimg=0.032", "snapshot.kimg=[0,0.032]", "metrics.num_fakes=32", "batch=8", "tracker=none"),
     ],
     "prepare.py": ["resolution=16"],
     "caricature.py": ["projection.steps=3", "faces.align_px=64", "page.strengths=[1]"],
