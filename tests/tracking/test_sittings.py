@@ -1,7 +1,6 @@
 """One training is one run in W&B, however many sittings: no row twice, none missing, whatever the server does."""
 
 import json
-import os
 import shutil
 import time
 from types import SimpleNamespace
@@ -12,10 +11,10 @@ from src.tracking import open_tracker, read_rows, wandb_run, wandb_session
 from src.tracking.artifacts import snapshots_artifact
 from src.tracking.wandb_record import TRAINING, WandbRecord, known_run
 
+from .conftest import at_length
 from .wandb_server import SLOW_SEC, WandbServer
 
 ROWS = range(0, 500, 10)
-at_length = pytest.mark.skipif("OPENWANDB" not in os.environ, reason="make test-wandb")
 
 
 @pytest.fixture
