@@ -27,7 +27,7 @@ SMALL = {
     ],
     "prepare.py": ["resolution=16"],
     "caricature.py": ["projection.steps=3", "faces.align_px=64", "page.strengths=[1]"],
-    "sweep.py": ["n_latents=64", "gates=false", "tracker=none"],
+    "sweep.py": ["n_latents=64", "gates=false", "tracker=none", "snapshot=0.032"],  # and not that of 0 kimg
     "generate.py": ["save_codes=true"],
 }
 
