@@ -9,7 +9,7 @@ namespace ops {
 // dx and the sums: TEAM threads (a warp or a block) own a chunk of a plane, keep its sums in registers and add them up
 // in a fixed order. Vectors of V in the middle; single elements at the chunk's ends, or throughout (V = 1).
 template <typename G, int V, int TEAM>
-__global__ void __launch_bounds__(kBlock) grad_planes(G g, int64_t teams) {
+__global__ void __launch_bounds__(kBlock, 1) grad_planes(G g, int64_t teams) {
   using A = typename G::A;
   __shared__ A partial[kSums][kWarps];
   const int lane = threadIdx.x % TEAM;
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kBlock) grad_planes(G g, int64_t teams) {
 // chunk in tiles as wide as a warp; warp w takes channels w, w + kWarps, ..., keeps its part of dnoise in registers
 // and adds each channel's sums of the tile to the chunk's, which no other warp touches.
 template <typename G, int V>
-__global__ void __launch_bounds__(kBlock) grad_pixels(G g, int64_t items) {
+__global__ void __launch_bounds__(kBlock, 1) grad_pixels(G g, int64_t items) {
   using A = typename G::A;
   constexpr int kTile = kWarp * V;
   __shared__ A partial[kWarps][kTile];

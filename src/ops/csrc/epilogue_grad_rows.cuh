@@ -12,7 +12,7 @@ namespace ops {
 // by shuffles and over the block in shared memory, in a fixed order. dnoise is a sum over the lanes of a pixel: it
 // needs a single group.
 template <typename G, int V, int R>
-__global__ void __launch_bounds__(kBlock) grad_rows(G g, int lanes, int64_t groups, int64_t items) {
+__global__ void __launch_bounds__(kBlock, 1) grad_rows(G g, int lanes, int64_t groups, int64_t items) {
   using A = typename G::A;
   __shared__ A partial[kWarps][R * kWarp * V];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, column = lane % lanes;
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kBlock) grad_rows(G g, int lanes, int64_t grou
 
 // dnoise alone, reading the operands once more: for more channels than the lanes of a warp can hold. A warp a pixel.
 template <typename G, int V>
-__global__ void __launch_bounds__(kBlock) grad_noise(G g) {
+__global__ void __launch_bounds__(kBlock, 1) grad_noise(G g) {
   using A = typename G::A;
   const int lane = threadIdx.x % kWarp;
   const int64_t step = int64_t(gridDim.x) * kWarps;
