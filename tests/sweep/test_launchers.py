@@ -124,11 +124,11 @@ def test_lost_workers_are_said_in_the_launchers_words_and_not_for_ever(run_dir, 
     sweeper = SnapshotSweeper()
     asked = []
 
-    def launch(task, jobs, folder, device):
+    def launch(task, jobs, **how):
         asked.append(jobs)
         raise RuntimeError(words)
 
-    monkeypatch.setattr(sweeper, "_launch", launch)
+    monkeypatch.setattr("src.sweeper.launch", launch)
     line = "A worker was terminated, perhaps by the system. The exit codes of the workers are {SIGKILL(-9)}"
     with pytest.raises(UserError, match=f"before they finish a cell: {re.escape(line)} .*hydra.launcher.n_jobs"):
         sweeper._score(sweep, 0, ["alpha=0.4"])
