@@ -48,9 +48,35 @@ class _Scatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
         ctx.save_for_backward(grid)
+        if g.is_cuda and torch.are_deterministic_algorithms_enabled():
+            return added_in_order(g, x, grid)
         arguments = (_BILINEAR, _ZEROS, _ALIGN_CORNERS, [True, False])
         return torch.ops.aten.grid_sampler_2d_backward(g, x, grid, *arguments)[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return _Lookup.apply(grads[0], *ctx.saved_tensors), None, None
+
+
+def added_in_order(g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
+    """What PyTorch's scatter of `g` into pictures like `x` gives, but by `index_add`: it has an order on a GPU, too.
+
+    As long as PyTorch's deterministic algorithms are asked for.
+    """
+    n, c, height, width = x.shape
+    size = torch.stack([torch.full_like(grid[0, 0, 0, 0], side) for side in (width, height)])
+    at = ((grid + 1) * size - 1) / 2
+    first = at.floor()
+    beyond = at - first
+    planes = torch.arange(n, device=x.device)[:, None, None] * (height * width)
+    given = g.movedim(1, -1)
+    added = torch.zeros([n * height * width, c], dtype=g.dtype, device=g.device)
+    for step_y in (0, 1):
+        for step_x in (0, 1):
+            column, row = (first + torch.stack([size.new_full((), s) for s in (step_x, step_y)])).unbind(-1)
+            weight_x, weight_y = (b if s else 1 - b for b, s in zip(beyond.unbind(-1), (step_x, step_y), strict=True))
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            place = planes + row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+            part = given * (weight_x * weight_y * inside)[..., None]
+            added.index_add_(0, place.flatten(), part.reshape(-1, c))
+    return added.reshape(n, height, width, c).movedim(-1, 1).contiguous()
