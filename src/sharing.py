@@ -27,6 +27,7 @@ from .options import read
 from .quoting import quote
 from .slots import take_place
 
+MAX_LOST = 3  # times that jobs are launched
 ROOMS: dict[str, ModuleType] = {"caricature": caricature, "prepare": prepare}
 
 
@@ -58,22 +59,30 @@ class SharingSweeper(BasicSweeper):
         options = plain_task(self.context.config_loader.load_sweep_config(self.task_config, list(arguments)))
         settings = read(SETTINGS[name], options)
         device = getattr(settings, "device", "cpu")
-        count = self.jobs or num_at_once(self.task_config, device)
-        if count is None:
-            raise UserError("hydra.sweeper.jobs is not set: say how many jobs share the work")
-        overrides = [*arguments, *_pinned(options)]
+        count = num_at_once(self.task_config, device) if self.jobs is None else self.jobs
+        if not isinstance(count, int) or count < 1:
+            raise UserError(
+                f"hydra.sweeper.jobs={'null' if count is None else count}: say how many jobs share the work"
+            )
         if count > 1:
-            _note_lost(self._launch(partial(share_job, name=name, count=count), [overrides] * count, device))
+            jobs = [[*arguments, *_pinned(options)]] * count
+            self._launch(partial(share_job, name=name, count=count), jobs, device)
         ROOMS[name].main(options)
 
-    def _launch(self, task: TaskFunction, jobs: list[list[str]], device: str) -> list[str]:
-        """Launch jobs; returned is why some of them ended before they were through."""
+    def _launch(self, task: TaskFunction, jobs: list[list[str]], device: str) -> None:
+        """Launch jobs, again where some were lost; what they leave undone in the end is the command's."""
         folder = Path(self.task_config.hydra.sweep.dir)
-        try:
-            results = launch(task, jobs, context=self.context, config=self.task_config, folder=folder, device=device)
-        except RuntimeError as error:  # of the launcher: what a job raises is in its result
-            return [said(error)]
-        return [why for why in map(_why_lost, results) if why]
+        for _ in range(MAX_LOST):
+            try:
+                results = launch(
+                    task, jobs, context=self.context, config=self.task_config, folder=folder, device=device
+                )
+            except RuntimeError as error:  # of the launcher: what a job raises is in its result
+                print(f"note       a job was lost, its part is made again: {said(error)}", flush=True)
+                continue
+            for reason in filter(None, map(_why_ended, results)):
+                print(f"note       a job ended before its part was made: {reason}", flush=True)
+            return
 
 
 def share_job(config: DictConfig, *, name: str, count: int) -> str | None:
@@ -93,16 +102,10 @@ def _pinned(options: dict[str, Any]) -> list[str]:
     return [f"run={quote(str(runs.find_run('latest', Path(options['paths']['runs'])).resolve()))}"]
 
 
-def _why_lost(result: JobReturn) -> str | None:
+def _why_ended(result: JobReturn) -> str | None:
     if result.status == JobStatus.COMPLETED:
         return None if result.return_value is None else str(result.return_value)
     try:
         return str(result.return_value)  # raises
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-
-
-def _note_lost(reasons: Sequence[str]) -> None:
-    if reasons:
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        print(f"note       a job was lost, what it has left is made here: {reasons[0]}{more}", flush=True)

@@ -54,6 +54,7 @@ def share(config: Mapping[str, Any], number: int, count: int) -> None:
     known = read_manifest(settings.target)
     if known is not None and is_same(known, settings, stamp):
         return
+    _check_target(settings, known, stamp)
     with quiet_decoders(), unfinished_part(settings.target, key_of(settings, stamp), f"{number}-of-{count}") as work:
         if work is None:
             return
@@ -76,6 +77,8 @@ def prepare(settings: PrepareSettings) -> Path:
             print(f"report: {settings.report_folder / 'report.json'}")
         return out
     _check_target(settings, known, stamp)
+    if known is not None:
+        print(f"{out} was made with other options or pictures: it will be replaced")
     with quiet_decoders(), unfinished(out, key_of(settings, stamp), settings.report_folder) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
@@ -103,7 +106,7 @@ def prepare(settings: PrepareSettings) -> Path:
 
 
 def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp: str) -> None:
-    """Say that a set will be replaced."""
+    """Refuse to replace what is not a set of this source."""
     out = settings.target
     if known is None:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -114,7 +117,6 @@ def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp
             f"{out} was made of another source ({shown(known.get('source'))}): give another out=, or out={out} to "
             "replace it"
         )
-    print(f"{out} was made with other options or pictures: it will be replaced")
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_jobs_project_a_part_each_and_a_killed_one_changes_nothing(settings, run
     killed.append(1)
     with pytest.raises(KeyboardInterrupt):
         share(config, 1, 2)  # nobody, person-01
-    assert len(json.loads((tmp_path / "shared/landmarks.json").read_text())) == 3
+    assert len(json.loads((tmp_path / "shared/landmarks.json").read_text())) == 4
     killed.clear()
     main(config)
     assert projected == [2, 1]

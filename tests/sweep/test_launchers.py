@@ -122,6 +122,7 @@ def test_lost_workers_are_said_in_the_launchers_words_and_not_for_ever(run_dir, 
     sweep = opened(run_dir)
     words = "A worker was terminated, perhaps by the system.\n\nThe exit codes of the workers are {SIGKILL(-9)}\nLog"
     sweeper = SnapshotSweeper()
+    sweeper.setup(hydra_context=None, task_function=None, config=None)
     asked = []
 
     def launch(task, jobs, **how):
