@@ -21,5 +21,6 @@ from .network_landmarks import (
 )
 from .paste import paste_back as paste_back
 from .photos import open_photos as open_photos, picture_names as picture_names
+from .recognisers import FaceRecogniser as FaceRecogniser, open_recogniser as open_recogniser
 from .settings import FaceSettings as FaceSettings
 from .strips import strip_tiles as strip_tiles

@@ -4,7 +4,6 @@ FFHQ's own faces were cut out by these landmarks. The package is optional; the d
 file of the weights folder. A face turned far aside, which the detector does not know, is not found.
 """
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
 from .align import NUM_LANDMARKS
+from .dlib_package import dlib_package
 from .face import Face, reduced_to
 from .strips import find_in_tiles
 
@@ -41,7 +41,7 @@ class DlibLandmarks:
     """
 
     def __init__(self, *, weights_folder: WeightsFolder = DEFAULT_FOLDER) -> None:
-        self._dlib = _package()
+        self._dlib = dlib_package("faces.landmarks=dlib")
         trees = weights_folder.fetch(TREES)
         try:
             self._predictor = self._dlib.shape_predictor(str(trees))
@@ -73,13 +73,3 @@ class DlibLandmarks:
         if shape.num_parts != NUM_LANDMARKS:
             raise UserError(f"{TREES.name}: {shape.num_parts} landmarks a face instead of {NUM_LANDMARKS}")
         return np.array([(point.x, point.y) for point in shape.parts()], np.float64)
-
-
-def _package() -> Any:
-    try:
-        return import_module("dlib")
-    except ImportError as error:
-        raise UserError(
-            f"faces.landmarks=dlib needs the dlib package ({error}): pip install dlib-bin (in a checkout "
-            "pip install -e '.[dlib]')"
-        ) from error

@@ -1,20 +1,14 @@
 """`faces.detector`: which detector finds drawn faces: a cascade by name, file or URL, or a function of your own."""
 
 import hashlib
-import inspect
-import threading
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from ..errors import UserError
 from ..fetch import DEFAULT_FOLDER, RemoteFile, WeightsFolder
 from ..files import expanded
+from ..plug_in import PlugIn
 from .cascade import ANIME, CascadeDetector, opencv
 from .face_boxes import FaceDetector
 from .face_settings import detector_kind
@@ -22,32 +16,16 @@ from .face_settings import detector_kind
 _KINDS = "give an OpenCV cascade (an XML file or its URL), or package.module:function"
 
 
-class PlugIn:
-    """A function `image -> boxes` of someone else's, `package.module:function`; called by one thread at a time."""
+class PlugInDetector(PlugIn):
+    """A function `image -> boxes` of someone else's."""
 
     def __init__(self, name: str) -> None:
-        self.name, self._turn = name, threading.Lock()
-        self._function = _function(name)
+        super().__init__("faces.detector", name, _KINDS)
         self.default_min_score: float | None = None
-
-    def __call__(self, image: NDArray[np.uint8]) -> ArrayLike:
-        """Find the faces of a picture."""
-        try:
-            with self._turn:
-                return self._function(image)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"faces.detector={self.name}: failed ({type(error).__name__}: {_line(error)})") from error
 
     def identity(self) -> dict[str, Any]:
         """Its name, and the hash of the file that it is in."""
-        try:
-            file = inspect.getsourcefile(self._function)
-            digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
-        except (TypeError, OSError):
-            digest = None
-        return {"detector": self.name, "sha256": digest}
+        return {"detector": self.name, "sha256": self.sha256}
 
 
 def open_face_detector(
@@ -60,7 +38,7 @@ def open_face_detector(
     """
     kind = detector_kind(choice)
     if choice is not None and kind == "function":
-        return PlugIn(choice)
+        return PlugInDetector(choice)
     opencv()  # before anything is fetched for it
     if choice is None:
         return CascadeDetector(_fetched(ANIME, weights_folder))
@@ -85,18 +63,3 @@ def _fetched(file: RemoteFile, weights_folder: WeightsFolder) -> Path:
         return weights_folder.fetch(file)
     except UserError as error:
         raise UserError(f"drawn faces are found by a cascade: {error}") from error
-
-
-def _function(name: str) -> Callable[[NDArray[np.uint8]], ArrayLike]:
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute, None)
-    except Exception as error:  # a module of someone else's fails in its own ways
-        raise UserError(f"faces.detector={name}: {module} cannot be imported ({_line(error)}); {_KINDS}") from error
-    if not callable(found):
-        raise UserError(f"faces.detector={name}: {module} has no function {attribute}; {_KINDS}")
-    return found
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]

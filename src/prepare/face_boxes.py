@@ -19,7 +19,7 @@ class FaceDetector(Protocol):
     # score from which on a face counts when `faces.min_score` is null, or None for no limit
     default_min_score: float | None
 
-    def __call__(self, image: NDArray[np.uint8]) -> ArrayLike:
+    def __call__(self, image: NDArray[np.uint8], /) -> ArrayLike:
         """Find the faces of a picture uint8 RGB `[H, W, 3]`; called from several threads at once.
 
         Returned are `[N, 5]`: left, top, right, bottom in px of the picture, and a score, larger for surer.

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from ..fetch import Sha256
 from ..options import NotNegative, Options, Range, Share
+from ..plug_in import names_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,6 @@ def detector_kind(choice: str | None) -> str:
     """What `faces.detector` names: `"usual"` (null), `"function"` (`package.module:function`), `"url"`, or `"file"`."""
     if choice is None:
         return "usual"
-    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", choice):
+    if names_function(choice):
         return "function"
     return "url" if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", choice) else "file"

@@ -98,6 +98,8 @@ def _remarks(ranking: dict[str, Any]) -> list[str]:
     found = ", ".join(f"{which} {share:.0%}" for which, share in landmarks["found"].items())
     said = [ranking["clicks"]["sentence"]] if ranking["clicks"] else []
     said += [f"Landmarks by {landmarks['name']}; faces found: {found}."]
+    if recogniser := ranking["protocol"]["recogniser"]:
+        said.append(f"Whether a blend's faces are those of its persons is told by {recogniser}.")
     said += [f"{warning[0].upper()}{warning[1:]}."] if warning else []
     if cartoons["reason"] is not None:
         said.append(

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..clicks import Verdict, judge, read_enough_clicks
 from ..device import float32_format, torch_device
 from ..errors import UserError
+from ..faces import FaceRecogniser, open_recogniser
 from ..metrics import MIN_PX, looks
 from ..networks import Generator, Precision, choose_precision
 from ..ops import start_ops
@@ -38,6 +39,7 @@ class Sweep:
     snapshots: list[Snapshot]  # to score, by kimg
     recipes: dict[int, Recipe]  # of the blends by resolution, increasing
     precision: Precision  # in which networks render
+    recogniser: FaceRecogniser | None  # tells whether a blend's faces are the base's; None for their looks
     # what decides a cell's pictures besides snapshot and resolution, and how they are measured
     protocol: dict[str, Any]
 
@@ -123,9 +125,12 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
     recipes = {recipe.resolution: recipe for recipe in recipes_of(settings.blend, base.G)}
     precision = settings.parsed("precision", partial(choose_precision, device=device, resolution=base.G.resolution))
     start_ops(device, base.G.resolution)
+    chosen = settings.recogniser
+    recogniser = None if chosen is None else open_recogniser(chosen, weights_folder=settings.weights)
     protocol = {
         "score": SCORE_VERSION,
         "landmarks": settings.landmarks,
+        "recogniser": None if recogniser is None else recogniser.identity(),
         "cartoons": run_json(run_dir).get("dataset", {}).get("fingerprint"),
         "n_latents": settings.n_latents or (LATENTS_CPU if device.type == "cpu" else LATENTS_GPU),
         "psi": float(settings.psi),
@@ -138,7 +143,7 @@ def open_sweep(run_dir: Path, settings: SweepSettings) -> Sweep:
         "precision": f"{precision.name} from {precision.lowest} px",
     }
     folder = run_dir / "sweeps" / (settings.name or next(iter(recipes.values())).manner)
-    return Sweep(folder, run_dir, settings, base, snapshots, recipes, precision, protocol)
+    return Sweep(folder, run_dir, settings, base, snapshots, recipes, precision, recogniser, protocol)
 
 
 def cell_name(snapshot: Snapshot, resolution: int) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data import DatasetSettings, open_configured_dataset
 from ..errors import UserError
+from ..faces import FaceRecogniser
 from ..fetch import WeightsFolder
 from ..metrics import Axis, References, check_detector, choose_detector, open_axes, shrunk
 from ..networks import Generator
@@ -66,7 +67,12 @@ class Cartoons:
 
 
 def measure_references(
-    base: Tensor, cartoons: Cartoons, landmarks: str, direction: str, weights_folder: WeightsFolder
+    base: Tensor,
+    cartoons: Cartoons,
+    landmarks: str,
+    direction: str,
+    recogniser: FaceRecogniser | None,
+    weights_folder: WeightsFolder,
 ) -> SweepReferences:
     """Choose a detector and measure both references; `base` are pictures of the common codes, uint8 `[N, 3, H, W]`."""
     detector = choose_detector(landmarks, base, cartoons.images, weights_folder=weights_folder)
@@ -85,7 +91,8 @@ def measure_references(
         },
         "cartoons": {"name": cartoons.name, "count": len(cartoons.images), "reason": cartoons.reason},
     }
-    measured = References.of(detector.base, detector.cartoons, direction, trained_on=cartoons.reason is None)
+    readable = cartoons.reason is None
+    measured = References.of(detector.base, detector.cartoons, direction, trained_on=readable, recogniser=recogniser)
     return SweepReferences(measured, facts)
 
 

@@ -127,7 +127,7 @@ def _measure_references(sweep: Sweep) -> None:
     base = torch.cat([shrunk(part).cpu() for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
     cartoons = find_cartoons(sweep.run_dir, sweep.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
     references = measure_references(
-        base, cartoons, protocol["landmarks"], protocol["direction"], sweep.settings.weights
+        base, cartoons, protocol["landmarks"], protocol["direction"], sweep.recogniser, sweep.settings.weights
     )
     write_references(table.features_path(key), table.picture_path(key), references, base)
 
@@ -191,7 +191,7 @@ def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: i
             f"(cosine {relation:.2f}); name the right network with base=FILE"
         )
     references, table = sweep.references, sweep.table
-    judge = Judge(references.measured.first(codes))
+    judge = Judge(references.measured.first(codes), sweep.recogniser)
     provider = open_detector(
         references.facts["landmarks"]["name"],
         device=str(G.mapping.w_avg.device),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from ..fetch import WeightsFolder
 from ..options import Device, Options, Range, Seed, matching
+from ..plug_in import FUNCTION
 from ..runs import BlendSettings, PathsSettings, RunName, SnapshotName
 from ..tracking import TrackerSettings
 
@@ -28,6 +29,8 @@ class SweepSettings(Options):
     psi: Annotated[float, Range(0, 1, above=True, note="1 is no truncation")] = 0.7  # their truncation
     seed: Seed = 0  # of codes and draws
     landmarks: Literal["auto", "network", "face-alignment", "dlib"] = "auto"  # by which shape is measured
+    # which tells whether a blend's faces are the base's; None for their looks
+    recogniser: Annotated[str, matching(rf"dlib|{FUNCTION}", "dlib or package.module:function")] | None = None
     # weight of shape in the score
     alpha: Annotated[float, Range(0, 1, above=True, below=True, note="0 rendering alone, 1 shape alone")] = 0.5
     clicks: Path | None = None  # of pick.py, whose alpha is taken; merged files too

@@ -32,7 +32,7 @@ def test_photographs_of_drawn_persons_need_no_other_package(tmp_path):
 
 
 def test_weights_come_from_the_folder_that_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(dlib_landmarks, "_package", lambda: None)
+    monkeypatch.setattr(dlib_landmarks, "dlib_package", lambda wanted: None)
     folder = WeightsFolder(folder=tmp_path, mirror=str(tmp_path))
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     pictures = torch.zeros([2, 3, 64, 64], dtype=torch.uint8)

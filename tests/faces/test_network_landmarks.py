@@ -42,6 +42,14 @@ def test_the_mirror_image_has_the_mirrored_landmarks() -> None:
     assert torch.allclose(seen, back, atol=1e-4)
 
 
+@pytest.mark.parametrize("move", [(3, 0), (0, 3), (0, -3)])
+def test_a_face_elsewhere_in_the_picture_has_the_same_shape(move: tuple[int, int]) -> None:
+    images, _ = portrait_set(SEEDS, 0.5, 0, 64)
+    found, elsewhere = (predict_landmarks(load_landmark_network(), x)[0] for x in (images, images.roll(move, (3, 2))))
+    drift = (elsewhere - found - torch.tensor(move) / 64).mean(dim=0)
+    assert drift.norm(dim=1).mean() < 0.0015, "a tenth of a pixel"
+
+
 def test_the_mirror_table_is_that_of_a_symmetric_face() -> None:
     params = sample_params(0)
     straight = build_geometry(type(params)(**{**params.__dict__, "yaw": 0.0}), False).landmarks

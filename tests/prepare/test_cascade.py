@@ -12,7 +12,7 @@ import pytest
 from src.errors import UserError
 from src.prepare import detectors as drawn
 from src.prepare.cascade import ANIME, MAX_SIDE_PX, CascadeDetector
-from src.prepare.detectors import PlugIn, open_face_detector
+from src.prepare.detectors import PlugInDetector, open_face_detector
 
 
 class Classifier:
@@ -140,7 +140,7 @@ def test_an_edited_function_is_another_detector(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     file = tmp_path / "my_faces_of_a_test.py"
     file.write_text("def find(image):\n    return [[0, 0, 9, 9, 1]]\n")
-    detector = PlugIn("my_faces_of_a_test:find")
+    detector = PlugInDetector("my_faces_of_a_test:find")
     first = detector.identity()
     assert detector(np.zeros([9, 9, 3], np.uint8)) == [[0, 0, 9, 9, 1]]
     file.write_text("def find(image):\n    return []\n")

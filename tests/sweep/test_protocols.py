@@ -128,3 +128,17 @@ def test_a_folder_that_cannot_be_written_to_is_said_before_anything_is_rendered(
     (run_dir / "sweeps" / "cartoon-low" / "features").write_text("a file")
     with pytest.raises(UserError, match=r"features/cells\.jsonl: cannot be written"):
         sweep(run_dir)
+
+
+def test_an_edited_recogniser_measures_anew(run_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "persons_of_a_sweep.py"
+    file.write_text("def tell(image, landmarks):\n    return image.mean(axis=(0, 1))\n")
+    options = {**FAST, "snapshot": [1], "recogniser": "persons_of_a_sweep:tell"}
+    first = swept_with(run_dir, (8,), **options)
+    assert any("is told by persons_of_a_sweep:tell" in remark for remark in first["remarks"])
+    assert swept_with(run_dir, (8,), **options) == first
+    file.write_text(file.read_text() + "# edited\n")
+    swept_with(run_dir, (8,), **options)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("scored")]
+    assert [line.split()[1] for line in lines] == ["1", "0", "1"]

@@ -26,6 +26,8 @@ from .conftest import RESOLUTION, PlainLandmarks, config_of, settings_of, sweep
         ({"n_latents": 4}, "n_latents=4: give a whole number from 16 up or null"),
         ({"n_latents": 1e9}, "n_latents=1000000000.0: give a whole number"),
         ({"landmarks": "eyes"}, "landmarks=eyes: give auto, network, face-alignment or dlib"),
+        ({"recogniser": "eyes"}, "recogniser=eyes: give dlib or package.module:function or null"),
+        ({"recogniser": "no.such:tell"}, "recogniser=no.such:tell: no.such cannot be imported"),
         ({"psi": 0}, "psi=0: give a number above 0 up to 1 .1 is no truncation."),
         ({"alpha": 1}, "alpha=1: give a number above 0 and below 1"),
         ({"snapshot": [7]}, "snapshot=7: the run has snapshots at 0, 1, 2 kimg"),

@@ -54,16 +54,16 @@ class Looks:
     """What each face looks like: its landmarks, and its shape-free luminance less brightness and contrast."""
 
     def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+        self.frame = frame
 
     @torch.inference_mode()
     def __call__(self, faces: Faces) -> Floats:
         """Measure faces: `[N, 136 + 256]`."""
-        flat = self._frame.warp(faces)
+        flat = self.frame.warp(faces)
         luma = torch.einsum("nchw,c->nhw", flat, torch.tensor(LUMA, device=flat.device))[:, None]
         small = F.interpolate(luma, (LOOK_PX, LOOK_PX), mode="bilinear", antialias=True).flatten(1)
         small = F.layer_norm(small, small.shape[1:], eps=1e-4) / LOOK_PX
-        marks = self._frame.placed(faces).marks
+        marks = self.frame.placed(faces).marks
         shape = normalised_shape(marks).flatten(1) / np.sqrt(2 * marks.shape[1])
         return np.asarray(torch.cat([shape, small], dim=1).double().cpu().numpy())
 
@@ -77,7 +77,8 @@ class Looks:
 def correspondence(base: Floats, blend: Floats, threshold: float = MIN_RANK) -> Gate:
     """How well a blend's faces are recognised as the base's of the same codes: the mean rank of the right one.
 
-    What the style does to all faces alike is taken out; 1 is always first, 0.5 chance. Both are looks `[N, D]`.
+    What the style does to all faces alike is taken out; 1 is always first, 0.5 chance. Both are looks `[N, D]`, or
+    what a recogniser says of the faces.
     """
     if base.shape != blend.shape or len(base) < 2:
         raise UserError(f"correspondence: looks of the same codes are needed, not {len(base)} and {len(blend)}")

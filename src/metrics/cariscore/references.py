@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ...faces import FaceRecogniser
 from .axis import Axis, Features, Floats
 from .faces import Faces
 from .frame import Frame
@@ -24,9 +25,10 @@ from .gates import (
     same_turn,
     spread,
 )
+from .recognition import described
 from .score import CariScore, measure, open_axes
 
-_OTHERS = ("looks", "turn", "found")  # of a set's rows, besides those of the axes
+_OTHERS = ("looks", "persons", "turn", "found")  # of a set's rows, besides those of the axes
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Rows:
 
     axes: tuple[Features, ...]  # on each axis of the score
     looks: Floats  # see `Looks`
-    turn: Floats  # likewise, NaN without a face
+    persons: Floats  # see `described`
+    turn: Floats  # see `Looks.yaw`, NaN without a face
     found: Floats  # whether there is a face
 
     @classmethod
@@ -74,7 +77,15 @@ class References:
     mirrored: Floats  # of their mirror images
 
     @classmethod
-    def of(cls, base: Faces, cartoons: Faces, direction: str, *, trained_on: bool = True) -> "References":
+    def of(
+        cls,
+        base: Faces,
+        cartoons: Faces,
+        direction: str,
+        *,
+        trained_on: bool = True,
+        recogniser: FaceRecogniser | None = None,
+    ) -> "References":
         """Measure both.
 
         Args:
@@ -82,6 +93,7 @@ class References:
             cartoons: the training cartoons' with theirs.
             direction: see `open_axes`.
             trained_on: whether the cartoons are the training pictures, which a blend may have memorised.
+            recogniser: tells whom a face shows; None to go by its looks.
         """
         frame = Frame.of(base)
         axes, looks = open_axes(frame, direction), Looks(frame)
@@ -89,7 +101,7 @@ class References:
         known = looks(cartoons), looks(mirrored(cartoons))
         if not trained_on:
             known = known[0][:0], known[1][:0]
-        return cls(frame, direction, _rows(axes, looks, base), target, *known)
+        return cls(frame, direction, _rows(axes, looks, base, recogniser), target, *known)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays by name, of which `from_arrays` makes an equal object."""
@@ -128,13 +140,14 @@ class Judge:
 
     Args:
         references: what they are measured against.
+        recogniser: the one that they were made with.
 
     Raises:
         UserError: when these cannot be told apart on an axis.
     """
 
-    def __init__(self, references: References) -> None:
-        self._references = references
+    def __init__(self, references: References, recogniser: FaceRecogniser | None = None) -> None:
+        self._references, self._recogniser = references, recogniser
         self.axes = open_axes(references.frame, references.direction)
         self._looks = Looks(references.frame)
         self._score = CariScore(self.axes, references.base.axes, references.cartoons)
@@ -143,13 +156,15 @@ class Judge:
 
     def rows(self, faces: Faces) -> Rows:
         """Measure some of a blend's pictures."""
-        return _rows(self.axes, self._looks, faces)
+        return _rows(self.axes, self._looks, faces, self._recogniser)
 
     def judged(self, rows: Rows) -> Judged:
         """Place a blend by all of its rows, in the order of the base's codes, and check its gates."""
         base, found = self._references.base, float(rows.found.mean())
         gates = [
-            correspondence(base.looks, rows.looks),
+            correspondence(base.looks, rows.looks)
+            if self._recogniser is None
+            else correspondence(base.persons, rows.persons),
             same_turn(base.turn, rows.turn),
             faces_found(found, float(base.found.mean())),
             spread(base.looks, rows.looks),
@@ -159,6 +174,7 @@ class Judge:
         return Judged(self._score.places(rows.axes).pseudo, found, gates)
 
 
-def _rows(axes: Sequence[Axis], looks: Looks, faces: Faces) -> Rows:
+def _rows(axes: Sequence[Axis], looks: Looks, faces: Faces, recogniser: FaceRecogniser | None) -> Rows:
     found = faces.found.double().cpu().numpy()
-    return Rows(tuple(measure(axes, faces)), looks(faces), looks.yaw(faces), found)
+    persons = described(faces, looks.frame, recogniser)
+    return Rows(tuple(measure(axes, faces)), looks(faces), persons, looks.yaw(faces), found)

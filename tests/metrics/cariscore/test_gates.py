@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.metrics.cariscore import gates
+from src.errors import UserError
+from src.metrics.cariscore import Judge, References, gates, recognition
 from src.metrics.cariscore.faces import Faces
 from src.metrics.cariscore.frame import Frame
 
@@ -30,6 +31,39 @@ def test_a_blend_is_recognised_and_permuted_ones_are_not(world: World, looks: ga
     order = np.random.default_rng(0).permutation(len(hybrid))
     assert gates.correspondence(base, hybrid[order]).value < 0.65
     assert gates.correspondence(base, hybrid[np.arange(60) % 6]).passed is False
+
+
+class Walls:
+    """A recogniser that knows persons by the wall behind them."""
+
+    def __call__(self, image, landmarks):
+        assert landmarks.shape == (68, 2) and 0 < landmarks.min() < landmarks.max() < image.shape[0]
+        return image[:4, :4].mean(axis=(0, 1))
+
+    def identity(self):
+        return "walls"
+
+
+def test_a_recogniser_takes_the_place_of_looks(world: World) -> None:
+    judge = Judge(References.of(world.sets["base"], world.training, "cartoon_low", recogniser=Walls()), Walls())
+    hybrid = world.sets["hybrid"]
+    assert judge.judged(judge.rows(hybrid)).gates[0].value > 0.95
+    images = hybrid.images.clone()
+    images[:, :, :4, :4] = images[:, :, :4, :4].roll(1, dims=0)
+    moved = judge.judged(judge.rows(Faces(images, hybrid.marks, hybrid.found))).gates
+    assert moved[0].passed is False and all(gate.passed for gate in moved[1:])
+
+
+@pytest.mark.parametrize("answers", ["text", [], [float("nan")], 1.0, [[1.0]]])
+def test_what_a_recogniser_must_answer_is_one_line(world: World, answers: object) -> None:
+    with pytest.raises(UserError, match="recogniser: a list of finite numbers is expected"):
+        recognition.described(world.sets["base"], Frame.of(world.sets["base"]), lambda image, landmarks: answers)
+
+
+def test_a_recogniser_answers_of_every_face_alike(world: World) -> None:
+    answers = iter([[1.0], [1.0, 2.0]] * 30)
+    with pytest.raises(UserError, match="recogniser: 1 numbers for one face and 2 for another"):
+        recognition.described(world.sets["base"], Frame.of(world.sets["base"]), lambda image, marks: next(answers))
 
 
 def test_mirror_images_are_turned_the_other_way(world: World, looks: gates.Looks) -> None:
