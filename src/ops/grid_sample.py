@@ -48,7 +48,7 @@ class _Scatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
         ctx.save_for_backward(grid)
-        if g.is_cuda and torch.are_deterministic_algorithms_enabled():
+        if torch.are_deterministic_algorithms_enabled():
             return added_in_order(g, x, grid)
         arguments = (_BILINEAR, _ZEROS, _ALIGN_CORNERS, [True, False])
         return torch.ops.aten.grid_sampler_2d_backward(g, x, grid, *arguments)[0]
@@ -59,9 +59,9 @@ class _Scatter(torch.autograd.Function):
 
 
 def added_in_order(g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
-    """What PyTorch's scatter of `g` into pictures like `x` gives, but by `index_add`: it has an order on a GPU, too.
+    """What PyTorch's scatter of `g` into pictures like `x` gives, by `index_add`.
 
-    As long as PyTorch's deterministic algorithms are asked for.
+    That adds up in one order on a GPU, too, where PyTorch's deterministic algorithms are asked for.
     """
     n, c, height, width = x.shape
     size = torch.stack([torch.full_like(grid[0, 0, 0, 0], side) for side in (width, height)])

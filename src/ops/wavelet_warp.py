@@ -26,8 +26,8 @@ def wavelet_warp(images: Tensor, affine: Tensor, margins: Tensor, taps: Sequence
         Like `images`; None where no compiled kernel serves them, or PyTorch's deterministic algorithms are asked for.
     """
     kernels = kernels_for(images)
-    if images.is_cuda and torch.are_deterministic_algorithms_enabled():
-        return None  # the scatter adds up in any order there
+    if torch.are_deterministic_algorithms_enabled():
+        return None  # the scatter adds up in any order on a GPU
     if kernels is None or images.dtype not in (torch.float32, torch.float64):
         return None
     return _Warp.apply(kernels, images, affine.to(images.dtype), margins.to(images.dtype), tuple(taps), False)

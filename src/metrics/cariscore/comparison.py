@@ -135,8 +135,8 @@ def _critical(noise: Floats, of: Floats, gap_error: Floats, level: float) -> Flo
 def _bounds(mean: Floats, gap_error: Floats, critical: Floats) -> tuple[NDArray[np.bool_], Floats]:
     """Which may be the best, and upper bounds on the best score less each."""
     lead = mean - mean[:, None]  # [i, j]: of j over i
-    candidate = (lead - critical[:, None] * gap_error <= NOTHING).all(axis=1)
-    return candidate, np.maximum((lead + critical * gap_error)[:, candidate].max(axis=1), 0)
+    candidate = np.asarray((lead - critical[:, None] * gap_error <= NOTHING).all(axis=1))
+    return candidate, np.asarray(np.maximum((lead + critical * gap_error)[:, candidate].max(axis=1), 0))
 
 
 def joint(scores: Floats, *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Comparison:
