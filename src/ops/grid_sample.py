@@ -59,24 +59,23 @@ class _Scatter(torch.autograd.Function):
 
 
 def added_in_order(g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
-    """What PyTorch's scatter of `g` into pictures like `x` gives, by `index_add`.
+    """What PyTorch's scatter of `g` into pictures like `x` gives, by `scatter_add`.
 
     That adds up in one order on a GPU, too, where PyTorch's deterministic algorithms are asked for.
     """
     n, c, height, width = x.shape
-    size = torch.stack([torch.full_like(grid[0, 0, 0, 0], side) for side in (width, height)])
-    at = ((grid + 1) * size - 1) / 2
-    first = at.floor()
-    beyond = at - first
-    planes = torch.arange(n, device=x.device)[:, None, None] * (height * width)
-    given = g.movedim(1, -1)
-    added = torch.zeros([n * height * width, c], dtype=g.dtype, device=g.device)
-    for step_y in (0, 1):
-        for step_x in (0, 1):
-            column, row = (first + torch.stack([size.new_full((), s) for s in (step_x, step_y)])).unbind(-1)
-            weight_x, weight_y = (b if s else 1 - b for b, s in zip(beyond.unbind(-1), (step_x, step_y), strict=True))
+    added = x.new_zeros(n, c, height * width)
+    for row, weight_y in _corners(grid[..., 1], height):
+        for column, weight_x in _corners(grid[..., 0], width):
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            place = planes + row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
-            part = given * (weight_x * weight_y * inside)[..., None]
-            added.index_add_(0, place.flatten(), part.reshape(-1, c))
-    return added.reshape(n, height, width, c).movedim(-1, 1).contiguous()
+            place = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+            part = g * (weight_x * weight_y * inside)[:, None]
+            added.scatter_add_(2, place.flatten(1)[:, None].expand(-1, c, -1), part.flatten(2))
+    return added.reshape(x.shape)
+
+
+def _corners(positions: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
+    """The two pixels of an axis beside each position (its edges at -1 and 1), and their shares."""
+    at = ((positions + 1) * size - 1) / 2
+    first = at.floor()
+    return [(first, 1 - (at - first)), (first + 1, at - first)]
