@@ -37,7 +37,7 @@ def cell(folder, seed):
 
 
 def picture(folder, seed):
-    return save_jpeg(folder / "cell.jpg", np.full([99, 99, 3], seed * 99, np.uint8))
+    return save_jpeg(folder / "cell.jpg", np.random.default_rng(seed).integers(0, 256, [32, 32, 3], np.uint8))
 
 
 def drawn(folder, seed):
