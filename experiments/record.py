@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,9 @@ def write_svg(path: Path, svg: str) -> None:
     )
 
 
-def main() -> None:
-    """Read the run, write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--samples", default="", help="kimg of the sample grids to keep, separated by commas")
-    parser.add_argument("--sweep", default="cartoon-low", help="name of the sweep")
-    args = parser.parse_args()
-    run = find_run(str(args.run), args.run.parent)
-    args.folder.mkdir(parents=True, exist_ok=True)
+def record(run: Path, folder: Path, samples: Sequence[float] = (), sweep: str = "cartoon-low") -> None:
+    """Write the record of a run's folder: of its sample grids those at `samples` kimg, and the sweep of that name."""
+    folder.mkdir(parents=True, exist_ok=True)
     facts = json.loads((run / "run.json").read_text())
     metrics, log = rows_of(run / "metrics.jsonl"), rows_of(run / "log.jsonl")
     result: dict[str, Any] = {
@@ -68,30 +62,42 @@ def main() -> None:
         "metrics": [pick(row, METRICS) for row in metrics],
     }
     if len(metrics) > 1:
-        write_svg(args.folder / "curves.svg", line_chart({"KID": [(r["kimg"], r["kid"]) for r in metrics]}))
+        write_svg(folder / "curves.svg", line_chart({"KID": [(r["kimg"], r["kid"]) for r in metrics]}))
     losses = {"loss of G": "loss/G", "loss of D": "loss/D"}
     write_svg(
-        args.folder / "losses.svg",
+        folder / "losses.svg",
         line_chart({name: [(r["kimg"], r[key]) for r in log if key in r] for name, key in losses.items()}),
     )
-    for kimg in filter(None, args.samples.split(",")):
-        source = run / "samples" / f"kimg-{float(kimg):09.2f}.jpg"
-        shutil.copyfile(source, args.folder / source.name)
-    sweep = run / "sweeps" / args.sweep
-    if sweep.is_dir():
-        cells, ranking = rows_of(sweep / "cells.jsonl"), json.loads((sweep / "ranking.json").read_text())
+    for kimg in samples:
+        source = run / "samples" / f"kimg-{kimg:09.2f}.jpg"
+        shutil.copyfile(source, folder / source.name)
+    swept = run / "sweeps" / sweep
+    if swept.is_dir():
+        cells, ranking = rows_of(swept / "cells.jsonl"), json.loads((swept / "ranking.json").read_text())
         axes = tuple(axis["name"] for axis in ranking["axes"])
         result["cells"] = [
             {**pick(c, (*CELL, *axes)), "gates": {k: round(g["value"], 3) for k, g in c["gates"].items() if g["value"]}}
             for c in cells
         ]
         result["sentence"], result["remarks"] = ranking["sentence"], ranking["remarks"]
-        write_svg(args.folder / "heat_map.svg", heat_map(cells, ranking))
-        write_svg(args.folder / "shape_rendering.svg", shape_rendering(cells, ranking))
+        write_svg(folder / "heat_map.svg", heat_map(cells, ranking))
+        write_svg(folder / "shape_rendering.svg", shape_rendering(cells, ranking))
         if ranking["recommended"]:
-            shutil.copyfile(sweep / ranking["recommended"]["picture"], args.folder / "recommended.jpg")
+            shutil.copyfile(swept / ranking["recommended"]["picture"], folder / "recommended.jpg")
     text = json.dumps(result, indent=1, ensure_ascii=False)
-    (args.folder / "results.json").write_text(re.sub(r"\n {3,}", " ", text) + "\n")
+    (folder / "results.json").write_text(re.sub(r"\n {3,}", " ", text) + "\n")
+
+
+def main() -> None:
+    """Read the command line, write the record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--samples", default="", help="kimg of the sample grids to keep, separated by commas")
+    parser.add_argument("--sweep", default="cartoon-low", help="name of the sweep")
+    args = parser.parse_args()
+    samples = [float(kimg) for kimg in args.samples.split(",") if kimg]
+    record(find_run(str(args.run), args.run.parent), args.folder, samples, args.sweep)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,20 @@ from torch import Tensor
 
 from src.portraits.canvas import Canvas, paint_backdrop
 from src.portraits.cartoon import draw_cartoon
-from src.portraits.geometry import Geometry, PortraitParams, build_geometry, sample_params
+from src.portraits.geometry import Geometry, build_geometry
+from src.portraits.parameters import PortraitParams, sample_params
 from src.portraits.people import draw_people
 
 SUPERSAMPLED_PX = 128  # portraits of fewer pixels are drawn at least so large, and reduced
 #: Landmarks of each part of the face (iBUG 300-W order), and the other fields of a `Geometry` that go with it.
 PARTS: Mapping[str, tuple[slice, tuple[str, ...]]] = {
-    "head": (slice(0, 17), ("outline", "centre", "skull", "skull_size", "ears", "scale")),
+    "head": (
+        slice(0, 17),
+        ("outline", "centre", "skull", "skull_size", "ears", "ear_size", "neck", "shoulders", "puff", "scale"),
+    ),
     "brows": (slice(17, 27), ()),
     "nose": (slice(27, 36), ()),
-    "eyes": (slice(36, 48), ("pupils", "iris")),
+    "eyes": (slice(36, 48), ("pupils", "iris", "eye_size")),
     "mouth": (slice(48, 68), ()),
 }
 
@@ -46,7 +50,7 @@ def moved_geometry(geometry: Geometry, zoom: float, shift: float) -> Geometry:
     values = {field.name: getattr(geometry, field.name) for field in fields(Geometry)}
     for name in ("landmarks", "outline", "centre", "pupils", "skull", "ears"):
         values[name] = (values[name] - 0.5) * zoom + [0.5 + shift, 0.5]
-    for name in ("iris", "skull_size", "scale"):
+    for name in ("iris", "skull_size", "ear_size", "neck", "shoulders", "scale"):
         values[name] = values[name] * zoom
     return Geometry(**values)
 

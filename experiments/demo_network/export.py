@@ -1,4 +1,4 @@
-"""Write the networks of a run's last checkpoint as one full network file (G, D, G_ema), as the demo network is shipped.
+"""Write the networks of a run's last checkpoint as one full file (G, D, G_ema) in fp16, as the demo network is shipped.
 
 python experiments/demo_network/export.py runs/demo64 src/weights/demo.safetensors
 """
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
 
 from src.weights import load_network, save_network
 
@@ -28,7 +30,7 @@ def main() -> None:
         "code_version": facts["code_version"],
         "parent": (facts.get("pretrained") or {}).get("sha256"),
     }
-    save_network(args.out, G_ema=networks.G_ema, G=networks.G, D=networks.D, meta=meta)
+    save_network(args.out, G_ema=networks.G_ema, G=networks.G, D=networks.D, meta=meta, dtype=torch.float16)
     print(f"{args.out}: {networks.meta['kimg']:g} kimg, {args.out.stat().st_size / 1e6:.1f} MB")
 
 

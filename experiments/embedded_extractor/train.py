@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from src.data import open_portraits  # noqa: E402
 from src.metrics.extractors import EmbeddedNetwork  # noqa: E402
-from src.portraits.geometry import sample_params  # noqa: E402
+from src.portraits.parameters import sample_params  # noqa: E402
 
 PX, PADDED_PX = 64, 72
 TEMPERATURE = 0.2

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from experiments.cariscore.factorial import PARTS, draw_portrait, mixed_geometry
 from src.faces.network_landmarks import INPUT_PX, LUMA, normalised, unmirrored
-from src.portraits.geometry import build_geometry, sample_params
+from src.portraits.geometry import build_geometry
+from src.portraits.parameters import SHAPE, sample_params
 
 FIRST_SEED = 500_000  # identities that nothing else is trained or tested on
-SHAPES = (
-    "face_width", "jaw", "chin", "eye_size", "eye_spacing", "brow", "nose", "mouth", "smile", "mouth_open",
-)  # fmt: skip
+SHAPES = (*SHAPE, "eye_spacing")
 
 
 def random_face(seed: int) -> tuple[np.ndarray, np.ndarray]:

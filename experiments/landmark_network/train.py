@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.landmark_network.pictures import Views, random_faces
@@ -43,10 +43,16 @@ def report(network: LandmarkNetwork, pictures: Tensor, points: Tensor) -> str:
     return f"NME people {errors[0]:.2f} %, cartoons {errors[1]:.2f} %"
 
 
-def train(pictures: Tensor, points: Tensor, steps: int, batch: int, seed: int) -> LandmarkNetwork:
-    """Train; returns the moving average of the network."""
+def train(
+    pictures: Tensor, points: Tensor, steps: int, batch: int, seed: int, start: Path | None = None
+) -> LandmarkNetwork:
+    """Train, from the weights of a file where one is given; returns the moving average of the network."""
     torch.manual_seed(seed)
     network, views = LandmarkNetwork(), Views(seed)
+    if start is not None:
+        network.load_state_dict(
+            {key: value.to(network.state_dict()[key].dtype) for key, value in load_file(start).items()}
+        )
     average = copy.deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     order = torch.Generator().manual_seed(seed)
@@ -74,6 +80,7 @@ def main() -> None:
     """Draw, train, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="weights to go on from, instead of random ones")
     parser.add_argument("--faces", type=int, default=7000)
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--batch", type=int, default=32)
@@ -83,7 +90,7 @@ def main() -> None:
     started = time.perf_counter()
     pictures, points = random_faces(0, options.faces)
     print(f"{options.faces} faces in two renderings drawn in {time.perf_counter() - started:.0f} s", flush=True)
-    network = train(pictures, points, options.steps, options.batch, options.seed)
+    network = train(pictures, points, options.steps, options.batch, options.seed, options.start)
     state = network.state_dict()
     save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, options.out)
     numbers = sum(parameter.numel() for parameter in network.parameters())

@@ -38,7 +38,8 @@ class Result:
     """What was written."""
 
     folder: Path  # with all of it
-    sheet: Path  # pictures side by side, the first 100 faces; further ones are `sheet-2.jpg`, …
+    # pictures, reconstructions, caricatures at half and full strength: the first 100 faces; then `sheet-2.jpg`, …
+    sheet: Path
     page: Path  # with sliders
     names: list[str]  # of the faces
 
@@ -144,12 +145,12 @@ def _render(models: Models, subjects: Sequence[Subject], strengths: Sequence[flo
     """Render the caricatures and sheets, some faces at a time; returns the sheets' names."""
     sheets: list[str] = []
     for first in range(0, len(subjects), PAGE_FACES):
-        some = subjects[first : first + PAGE_FACES]
-        images = render_strengths(models, some, strengths[first : first + PAGE_FACES])
+        some, own = subjects[first : first + PAGE_FACES], strengths[first : first + PAGE_FACES]
+        half, images = (render_strengths(models, some, [share * strength for strength in own]) for share in (0.5, 1))
         for subject, image in zip(some, images, strict=True):
             save_png(out / "caricatures" / f"{subject.name}.png", image.permute(1, 2, 0))
         sheets.append(_sheet_name(len(sheets)))
-        save_jpeg(out / sheets[-1], arrange(_columns(some, render(models.base, some), images)), quality=92)
+        save_jpeg(out / sheets[-1], arrange(_columns(some, render(models.base, some), half, images)), quality=92)
     return sheets
 
 
@@ -157,12 +158,12 @@ def _sheet_name(index: int) -> str:
     return f"sheet-{index + 1}.jpg" if index else "sheet.jpg"
 
 
-def _columns(subjects: Sequence[Subject], reconstructions: Tensor, images: Tensor) -> list[Tensor]:
+def _columns(subjects: Sequence[Subject], *rendered: Tensor) -> list[Tensor]:
     pictures = [subject.picture for subject in subjects]
     known = [picture for picture in pictures if picture is not None]
     if len(known) < len(pictures):
-        return [reconstructions, images]
-    return [torch.stack(known), reconstructions, images]
+        return list(rendered)
+    return [torch.stack(known), *rendered]
 
 
 def _paste(gathered: Gathered, settings: CaricatureSettings, out: Path) -> dict[str, str]:

@@ -1,20 +1,20 @@
-"""The caricature sheet: pictures, their reconstructions by the base network, their caricatures by the blend."""
+"""The caricature sheet: pictures, their reconstructions by the base network, their caricatures at two strengths."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-GUTTER_PX, GROUP_GUTTER_PX, SCALE = 2, 10, 2
-PER_ROW = 4
-MAX_PX = 256
+GUTTER_PX, GROUP_GUTTER_PX = 2, 14
+PER_ROW = 2
+MIN_PX, MAX_PX = 192, 256  # of a picture
 BACKGROUND = 245
 
 
 def arrange(columns: list[Tensor]) -> np.ndarray:
-    """Lay out groups of pictures, four a row, on a light ground: uint8 `[H, W, 3]`.
+    """Lay out groups of pictures, two a row, on a light ground: uint8 `[H, W, 3]`.
 
-    Given are the first pictures of the groups, the second ones, …, uint8 `[N, 3, r, r]` each; those below 128 px are
-    doubled, those above 256 px reduced.
+    Given are the first pictures of the groups, the second ones, …, uint8 `[N, 3, r, r]` each; those below 192 px are
+    enlarged to it, those above 256 px reduced.
     """
     groups = torch.stack([_sized(pictures) for pictures in columns], dim=1)
     count, side = groups.shape[1], groups.shape[-1]
@@ -34,9 +34,8 @@ def arrange(columns: list[Tensor]) -> np.ndarray:
 
 def _sized(pictures: Tensor) -> Tensor:
     side = pictures.shape[-1]
-    if side < 128:
-        return pictures.repeat_interleave(SCALE, dim=2).repeat_interleave(SCALE, dim=3)
-    if side <= MAX_PX:
+    shown = min(max(side, MIN_PX), MAX_PX)
+    if side == shown:
         return pictures
-    reduced = torch.nn.functional.interpolate(pictures.float(), (MAX_PX, MAX_PX), mode="area")
-    return reduced.round().clamp(0, 255).to(torch.uint8)
+    sized = torch.nn.functional.interpolate(pictures.float(), (shown, shown), mode="bicubic", antialias=True)
+    return sized.round().clamp(0, 255).to(torch.uint8)

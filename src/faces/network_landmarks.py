@@ -2,9 +2,9 @@
 
 A small hourglass regresses 68 heat maps at a quarter of 64 px, and their means are the landmarks (integral regression:
 Sun et al., ECCV 2018, arXiv 1711.08229). It sees luminance with its local contrast normalised, so that the rendering
-matters little, and each picture with its mirror image: where the two disagree, no face is seen. It looks twice, the
-second time with the face in the middle: what it finds does not hang on where in the picture a face is. It was trained
-on procedural portraits alone (`experiments/landmark_network`): on photographs it finds a face's place, not its shape.
+matters little, and each picture with its mirror image: where the two disagree, no face is seen. Where the face is not
+in the middle it looks again with the face there, so that what it finds does not hang on the place. It was trained on
+procedural portraits alone (`experiments/landmark_network`): on photographs it finds a face's place, not its shape.
 """
 
 import functools
@@ -25,7 +25,7 @@ from .align import NUM_LANDMARKS
 from .face import Face
 
 WEIGHTS = Path(__file__).parent / "landmarks.safetensors"
-WEIGHTS_SHA256 = "7f14b98efb5c91818742219e78a49fe0f6045560459c9bb98082d5d2381112e4"
+WEIGHTS_SHA256 = "bd676411a043a3ee4303c3a410c1d63d4bd9bfebfd59ef88dffed984b5f93420"
 INPUT_PX, MAP_PX = 64, 16
 CONTRAST_PX, CONTRAST_REACH, CONTRAST_FLOOR = 6.0, 2.5, 0.02  # of the local contrast; luminance is in [0, 1]
 LUMA = (0.299, 0.587, 0.114)
@@ -120,9 +120,10 @@ def predict_landmarks(network: LandmarkNetwork, images: Tensor) -> tuple[Tensor,
     points, apart = [], []
     for part in images.split(BATCH):
         luma = normalised(luminance(part.to(network.places.device)))
-        middle = torch.stack(_both_ways(network, luma)).mean(dim=(0, 2))
-        move = ((middle - network.middle) * INPUT_PX).round()
-        seen, mirrored = _both_ways(network, _moved(luma, move.long()))
+        seen, mirrored = _both_ways(network, luma)
+        move = ((torch.stack([seen, mirrored]).mean(dim=(0, 2)) - network.middle) * INPUT_PX).round()
+        if (away := move.any(dim=1)).any():
+            seen[away], mirrored[away] = _both_ways(network, _moved(luma[away], move[away].long()))
         mean = (seen + mirrored) / 2
         points.append(mean + move[:, None] / INPUT_PX)
         apart.append(rms_radius(seen - mirrored, centred=False) / rms_radius(mean))

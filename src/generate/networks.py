@@ -1,7 +1,7 @@
 """Which network is rendered: one that is named, or a run's recommended blend, snapshot, or a blend made now."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from .settings import BlendOptions, GenerateSettings
 OUT = "generated"
 
 
-#: One network of before/after pairs: its caption, and how to get it.
+#: One network of before/after pairs, or of a table of blends: its caption, and how to get it.
 Column = tuple[str, Callable[[], Generator]]
 
 
@@ -37,12 +37,14 @@ Column = tuple[str, Callable[[], Generator]]
 class Chosen:
     """What is rendered."""
 
-    G: Generator  # the network; of pairs the base, whose mapping makes the codes
+    G: Generator  # the network; of several the base, whose mapping makes the codes
     text: str  # which it is, for people
     folder: Path  # where its pictures go when no folder is asked for
     name: str  # for the names of files in a folder of the user's
-    columns: tuple[Column, ...] = ()  # of pairs
-    label: str = ""  # of pairs, for the sheet's name
+    columns: tuple[Column, ...] = ()  # of pairs and of a table of blends, the base first
+    recipes: tuple[Recipe, ...] = ()  # of a table of blends: its rows
+    recommended: tuple[tuple[int, int], ...] = ()  # row and column of the blend that a sweep recommends, if it is shown
+    label: str = ""  # of pairs and of a table, for the sheet's name
 
 
 def choose_network(settings: GenerateSettings, device: torch.device) -> Chosen:
@@ -85,13 +87,8 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Chosen:
         columns, text = _best_columns(run_dir, base, device)
     else:
         best = recommended_blend(run_dir) if kind == "resolutions" else None
-        snapshots = (
-            [_one_snapshot(run_dir, settings, best)]
-            if kind == "resolutions"
-            else [s for s in find_snapshots(run_dir, _chosen(settings)) if s.kimg > 0]
-        )
-        if not snapshots:
-            raise UserError(f"{run_dir} has no snapshot after its start: train on, or choose others with snapshot=")
+        one = kind == "resolutions"
+        snapshots = [_one_snapshot(run_dir, settings, best)] if one else _later_snapshots(run_dir, settings)
         check_family(snapshots, base)
         recipes = _recipes(settings.blend, base.G) if settings.shows_blends else []
         label += _manner(recipes[0]) if recipes else ""
@@ -102,8 +99,46 @@ def choose_pairs(settings: GenerateSettings, device: torch.device) -> Chosen:
             recipe = recipes[0] if recipes else None
             columns, text = _snapshot_columns(snapshots, base.G, recipe, device)
             label += "" if recipe is None else f"-res{recipe.resolution:03d}"
-    text, columns = f"{run_dir.name}: base {base.path.name}, {text}", [("base", lambda: base.G), *columns]
-    return Chosen(base.G, text, run_dir / OUT / "pairs", run_dir.resolve().name, tuple(columns), label)
+    return _several(settings, run_dir, base, columns, text, label=label)
+
+
+def choose_blends(settings: GenerateSettings, device: torch.device) -> Chosen:
+    """Find the base network, the snapshots and the recipes of a table of blends."""
+    run_dir = _run(settings)
+    base = find_base(run_dir, settings.base or "auto", device=device, weights_folder=settings.weights)
+    snapshots = _later_snapshots(run_dir, settings)
+    check_family(snapshots, base)
+    recipes = _recipes(settings.blend, base.G)
+    best = recommended_blend(run_dir)
+    paths = [snapshot.path for snapshot in snapshots]
+    framed: tuple[tuple[int, int], ...] = ()
+    if best is not None and best.snapshot in paths and best.recipe in recipes:
+        framed = ((recipes.index(best.recipe), 1 + paths.index(best.snapshot)),)
+    columns, text = _snapshot_columns(snapshots, base.G, None, device)
+    chosen = _several(settings, run_dir, base, columns, f"{text} blended", label=f"blends{_manner(recipes[0])}")
+    return replace(chosen, recipes=tuple(recipes), recommended=framed)
+
+
+def _several(
+    settings: GenerateSettings, run_dir: Path, base: Base, columns: list[Column], text: str, *, label: str
+) -> Chosen:
+    """The base and other networks of a run beside each other."""
+    return Chosen(
+        base.G,
+        f"{run_dir.name}: base {base.path.name}, {text}",
+        run_dir / OUT / settings.mode,
+        run_dir.resolve().name,
+        (("base", lambda: base.G), *columns),
+        label=label,
+    )
+
+
+def _later_snapshots(run_dir: Path, settings: GenerateSettings) -> list[Snapshot]:
+    """The snapshots asked for, without that of the start."""
+    snapshots = [s for s in find_snapshots(run_dir, _chosen(settings)) if s.kimg > 0]
+    if not snapshots:
+        raise UserError(f"{run_dir} has no snapshot after its start: train on, or choose others with snapshot=")
+    return snapshots
 
 
 def _recipes(options: BlendOptions, G: Generator) -> list[Recipe]:
@@ -124,7 +159,7 @@ def _run(settings: GenerateSettings) -> Path:
     try:
         return find_run(settings.run, Path(settings.paths.runs))
     except UserError as error:
-        if settings.mode == "pairs":
+        if settings.mode in ("pairs", "blends"):
             raise
         raise UserError(f"{error}; or name a network with network=FILE (network=demo is always there)") from error
 

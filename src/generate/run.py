@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from ..options import read
 from .codes import Codes, check_layers, read_codes, seed_codes, truncate
 from .film import film_format, loop, write_film
 from .job import Job, digest_of_network
-from .networks import Column, choose_network, choose_pairs
+from .networks import Column, choose_blends, choose_network, choose_pairs
 from .seed_ranges import numbers_text
 from .settings import FPS, GenerateSettings
 from .sheet import check_size, make_sheet
 
 ROWS_OF_PSI, MIX_SEEDS, FRAMES = (0.0, 0.25, 0.5, 0.75, 1.0), list(range(100, 106)), 24
+BLENDS_PX = 128  # of a picture in the table of blends, at least
 
 
 def generate(config: Mapping[str, Any]) -> Path:
@@ -43,7 +45,7 @@ def generate(config: Mapping[str, Any]) -> Path:
 
 def _open(settings: GenerateSettings) -> Job:
     device = torch_device(settings.device)
-    chosen = (choose_pairs if settings.mode == "pairs" else choose_network)(settings, device)
+    chosen = _CHOOSERS.get(settings.mode, choose_network)(settings, device)
     start_ops(device, chosen.G.resolution)
     codes = _codes(settings, chosen.G)
     if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
@@ -133,6 +135,32 @@ def _pairs(job: Job) -> None:
     job.save_codes()
 
 
+def _blends(job: Job) -> None:
+    s, chosen, n = job.settings, job.chosen, len(job.codes.names)
+    captions = ["original", *(caption for caption, _ in chosen.columns[1:])]
+    rows = [*(f"{recipe.resolution}" for recipe in chosen.recipes), "unblended"]
+    zoom = max(BLENDS_PX // job.G.resolution, 1)
+    check_size(n * len(rows), len(captions), zoom * job.G.resolution, s.suffix)
+    original = job.pictures(job.codes.ws)
+    columns, digests = [torch.stack([original, *[torch.full_like(original, 255)] * (len(rows) - 1)])], []
+    for _, load in chosen.columns[1:]:
+        G = load()
+        digests.append(digest_of_network(G))
+        networks = [*(recipe.blend(G, job.G) for recipe in chosen.recipes), G]
+        columns.append(torch.stack([job.pictures(job.codes.ws, network) for network in networks]))
+    pictures = torch.stack(columns, dim=2)  # [rows, codes, columns, 3, H, W]
+    large = pictures.transpose(0, 1).flatten(0, 2).repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
+    framed = [(code * len(rows) + row, column) for row, column in chosen.recommended for code in range(n)]
+    sheet = make_sheet(large, len(captions), above=captions, left=rows * n, framed=framed)
+    recommended = [(rows[row], captions[column]) for row, column in chosen.recommended]
+    job.sheet(chosen.label, sheet, columns=captions, rows=rows, recommended=recommended, columns_sha256=digests)
+    for (i, row), (j, caption) in product(enumerate(rows), enumerate(captions)):
+        for name, picture in zip(job.codes.names, pictures[i, :, j], strict=True):
+            if i == 0 or j > 0:
+                job.single(f"{name}-{row}-{caption.replace(' ', '')}", picture)
+    job.save_codes()
+
+
 def _film(job: Job) -> None:
     s = job.settings
     kind, count, fps = film_format(s.film.format), s.film.frames or FRAMES, s.film.fps or FPS
@@ -154,4 +182,5 @@ def _film(job: Job) -> None:
     job.save_codes()
 
 
-_MODES = {"grid": _grid, "truncation": _truncation, "mix": _mix, "pairs": _pairs, "film": _film}
+_MODES = {"grid": _grid, "truncation": _truncation, "mix": _mix, "pairs": _pairs, "blends": _blends, "film": _film}
+_CHOOSERS = {"pairs": choose_pairs, "blends": choose_blends}

@@ -9,7 +9,7 @@ from ..options import Device, Kind, Options, Positive, Range
 from ..runs import Direction, Level, PathsSettings, RunName, SnapshotName, Switch
 from .seed_ranges import parse_numbers
 
-SEEDS = {"grid": 36, "truncation": 6, "mix": 4, "pairs": 8, "film": 6}  # how many, when none are asked for
+SEEDS = {"grid": 36, "truncation": 6, "mix": 4, "pairs": 8, "blends": 1, "film": 6}  # how many, when none are asked for
 PSI, FPS = 0.7, 24
 MAX_GIF_FPS = 50  # a GIF counts in hundredths of a second; players show what is given less than two for ten
 MAX_SEED, MAX_CLASS, MAX_LAYER = 2**32 - 1, 9999, 63
@@ -25,7 +25,7 @@ def _numbers(high: int) -> Kind:
 class BlendOptions(Options):
     """The group `blend`: blends of the run's snapshot with the network that it was fine-tuned from."""
 
-    res: tuple[Switch, ...] | None = None  # of the switch; None for no blend, with pairs.columns=resolutions for all
+    res: tuple[Switch, ...] | None = None  # of the switch; None for no blend, where several are shown for all
     direction: Direction | None = None  # None for cartoon_low
     level: Level | None = None  # None for 0
     width: Positive | None = None  # None for a hard switch
@@ -79,7 +79,7 @@ class FilmSettings(Options):
 class GenerateSettings(Options):
     """All options of `conf/generate.yaml`; None stands for what suits the others, or the network."""
 
-    mode: Literal["grid", "truncation", "mix", "pairs", "film"] = "grid"
+    mode: Literal["grid", "truncation", "mix", "pairs", "blends", "film"] = "grid"
     network: Annotated[str, "a name or a path"] | None = None  # instead of the run's
     run: RunName = "latest"
     snapshot: SnapshotName | tuple[SnapshotName, ...] | None = None
@@ -122,7 +122,12 @@ class GenerateSettings(Options):
     @property
     def shows_blends(self) -> bool:
         """Whether blends are shown, besides the recommended one."""
-        return self.blend.res is not None or self.pairs.columns == "resolutions"
+        return self.blend.res is not None or "resolutions" in self._several
+
+    @property
+    def _several(self) -> tuple[str, ...]:
+        """Of what the sheet shows several beside each other."""
+        return ("resolutions", "snapshots") if self.mode == "blends" else (self.pairs.columns or "",)
 
     def check(self) -> None:
         """Refuse what has no effect with the mode, with a network file, or without a blend."""
@@ -144,8 +149,10 @@ class GenerateSettings(Options):
     def _check_network(self) -> None:
         if self.network is None:
             return
-        if self.mode == "pairs":
-            self.refuse_changed("has no effect with mode=pairs: it shows the networks of a run (run=NAME)", "network")
+        if self.mode in ("pairs", "blends"):
+            self.refuse_changed(
+                f"has no effect with mode={self.mode}: it shows the networks of a run (run=NAME)", "network"
+            )
         reason = f"has no effect with network={self.network}: it picks a network of run="
         self.refuse_changed(reason, "run", "snapshot", "base", "blend.")
 
@@ -156,8 +163,10 @@ class GenerateSettings(Options):
         if not self.shows_blends:
             names = ("blend.",) if self.mode == "pairs" else ("base", "blend.")
             self.refuse_changed("has no effect without a blend: give blend.res", *names)
-        if self.blend.res is not None and len(self.blend.res) > 1 and self.pairs.columns != "resolutions":
-            raise self.wrong("blend.res", "give one resolution; several are for mode=pairs pairs.columns=resolutions")
+        if self.blend.res is not None and len(self.blend.res) > 1 and "resolutions" not in self._several:
+            reason = "give one resolution; several are for mode=blends, and mode=pairs pairs.columns=resolutions"
+            raise self.wrong("blend.res", reason)
         several = isinstance(self.snapshot, tuple) or self.snapshot == "all"
-        if several and self.pairs.columns != "snapshots":
-            raise self.wrong("snapshot", "give one snapshot; several are for mode=pairs pairs.columns=snapshots")
+        if several and "snapshots" not in self._several:
+            reason = "give one snapshot; several are for mode=blends, and mode=pairs pairs.columns=snapshots"
+            raise self.wrong("snapshot", reason)

@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..networks import Generator
 
 MAX_JPEG_PX, MAX_SHEET_PIXELS = 65_500, 600_000_000
-GROUND, INK = 255, 40
+GROUND, INK, FRAME = 255, 40, (214, 40, 57)
 
 
 def render(G: Generator, ws: Tensor, noise: str) -> Iterator[Tensor]:
@@ -37,14 +37,20 @@ def check_size(rows: int, columns: int, side: int, kind: str) -> None:
 
 
 def make_sheet(
-    pictures: Tensor, columns: int, *, above: Sequence[str] | None = None, left: Sequence[str] | None = None
+    pictures: Tensor,
+    columns: int,
+    *,
+    above: Sequence[str] | None = None,
+    left: Sequence[str] | None = None,
+    framed: Sequence[tuple[int, int]] = (),
 ) -> np.ndarray:
     """Arrange pictures uint8 `[N, 3, H, W]` in rows: uint8 `[H, W, 3]`.
 
-    A caption a column stands over the columns, a caption a row left of the rows.
+    A caption a column stands over the columns, a caption a row left of the rows; the pictures at `framed` (row, column)
+    get a frame.
     """
     grid = image_grid(pictures, columns).numpy()
-    if above is None and left is None:
+    if above is None and left is None and not framed:
         return grid
     side = pictures.shape[-1]
     font = ImageFont.load_default(size=min(max(side // 8, 10), 48))
@@ -57,6 +63,9 @@ def make_sheet(
         draw.text((margin_x + (i + 0.5) * side, margin_y / 2), text, (INK,) * 3, font, anchor="mm")
     for i, text in enumerate(left or ()):
         draw.text((margin_x - 4, margin_y + (i + 0.5) * side), text, (INK,) * 3, font, anchor="rm")
+    for row, column in framed:
+        x, y = margin_x + column * side, margin_y + row * side
+        draw.rectangle((x, y, x + side - 1, y + side - 1), outline=FRAME, width=max(side // 24, 2))
     return np.asarray(sheet)
 
 

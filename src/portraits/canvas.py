@@ -1,4 +1,4 @@
-"""Canvas of the procedural portraits: a supersampled pixel grid, soft masks, curves, colours.
+"""Canvas of the procedural portraits: a supersampled pixel grid, soft masks, curves.
 
 Everything is analytic: a region is a signed field (negative inside, about a distance in picture widths), and
 its mask is the field passed through a soft step as wide as a pixel, so that a picture at 64 px is about the
@@ -8,47 +8,14 @@ reduced one of 256 px.
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import PortraitParams
+from .palette import wall_colours
+from .parameters import PortraitParams
 
 Field = NDArray[np.float32]
-Colour = NDArray[np.float32]
-
-_SKIN_STOPS = np.array([0.0, 0.3, 0.6, 0.85, 1.0])
-_SKIN = np.array([[250, 217, 196], [236, 188, 156], [201, 145, 108], [146, 97, 70], [112, 72, 53]]) / 255.0
-_HAIR_STOPS = np.array([0.0, 0.3, 0.55, 0.75, 1.0])
-_HAIR = np.array([[36, 30, 33], [70, 47, 37], [116, 76, 50], [158, 100, 60], [222, 184, 122]]) / 255.0
-
-
-def ramp(value: float, stops: NDArray[np.float64], colours: NDArray[np.float64]) -> Colour:
-    """Return the colour [3] at value in [-1, 1] of a piecewise linear ramp over [0, 1]."""
-    t = 0.5 * value + 0.5
-    return np.array([np.interp(t, stops, colours[:, k]) for k in range(3)], dtype=np.float32)
-
-
-def skin_colour(p: PortraitParams) -> Colour:
-    """Return the base skin colour [3] in [0, 1]."""
-    return ramp(p.skin, _SKIN_STOPS, _SKIN)
-
-
-def hair_colour(p: PortraitParams) -> Colour:
-    """Return the base hair colour [3] in [0, 1]."""
-    return ramp(p.hair_colour, _HAIR_STOPS, _HAIR)
-
-
-def hue_colour(turn: float, saturation: float, value: float) -> Colour:
-    """Return a colour [3] of a smooth hue circle; turn in [-1, 1] goes round once."""
-    phase = np.pi * (turn + np.array([0.0, 2.0 / 3.0, 4.0 / 3.0]))
-    return np.asarray(value * (1.0 - saturation * (0.5 - 0.5 * np.cos(phase))), dtype=np.float32)
-
-
-def eye_colour(p: PortraitParams) -> Colour:
-    """Return the iris colour [3]: dark brown with dark hair, towards blue-grey with fair hair."""
-    t = float(np.clip(0.5 + 0.5 * p.hair_colour, 0, 1))
-    return np.array([0.30, 0.17, 0.09], np.float32) * (1 - t) + np.array([0.30, 0.46, 0.58], np.float32) * t
 
 
 class Canvas:
-    """Planar float32 colours [3, n, n] over the unit square, with pixel-soft masks; edges are `soft` pictures wide."""
+    """Planar float32 colours `[3, n, n]` over the unit square, with pixel-soft masks; edges are `soft` wide."""
 
     def __init__(self, n: int, soft: float) -> None:
         axis = (np.arange(n, dtype=np.float32) + np.float32(0.5)) / np.float32(n)
@@ -70,24 +37,24 @@ class Canvas:
         t = np.clip(np.float32(0.5) - field / width, 0, 1)
         return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
 
+    def gauss(self, cx: float, cy: float, sx: float, sy: float, where: tuple[slice, slice] | None = None) -> Field:
+        """Return the bump exp(-((x-cx)/sx)² - ((y-cy)/sy)²) over the picture, or over a window of it."""
+        rows, columns = where or (slice(None), slice(None))
+        u = (self.axis[columns] - np.float32(cx)) / np.float32(sx)
+        v = (self.axis[rows] - np.float32(cy)) / np.float32(sy)
+        return np.exp(-v * v)[:, None] * np.exp(-u * u)[None, :]
+
     def paint(self, alpha: Field, colour: Field, where: tuple[slice, slice] | None = None) -> None:
-        """Lay a colour ([3] or [3, h, w]) over the picture, or over a window of it."""
+        """Lay a colour (`[3]` or `[3, h, w]`) over the picture, or over a window of it."""
         target = self.rgb if where is None else self.rgb[:, where[0], where[1]]
         colour = colour[:, None, None] if colour.ndim == 1 else colour
         target += alpha * (colour - target)
 
 
-def gauss(x: Field, y: Field, cx: float, cy: float, sx: float, sy: float) -> Field:
-    """Return the bump exp(-((x-cx)/sx)² - ((y-cy)/sy)²)."""
-    u, v = (x - np.float32(cx)) / np.float32(sx), (y - np.float32(cy)) / np.float32(sy)
-    return np.asarray(np.exp(-(u * u) - v * v), dtype=np.float32)
-
-
 def paint_backdrop(canvas: Canvas, p: PortraitParams) -> None:
     """Fill the canvas with an identity's own background: a wall of its colour, lit by its lamp."""
-    light = hue_colour(p.background, 0.26, 0.80)
-    dark = hue_colour(p.background + 0.08, 0.42, 0.40)
-    glow = gauss(canvas.x, canvas.y, 0.5 - 0.28 * p.light, 0.38, 0.75, 0.70)
+    light, dark = wall_colours(p)
+    glow = canvas.gauss(0.5 - 0.30 * p.light, 0.36, 0.80, 0.72)
     canvas.rgb[:] = dark[:, None, None] + glow * (light - dark)[:, None, None]
 
 

@@ -1,8 +1,7 @@
 """Procedural portraits in two domains that share their identities: "people" and "cartoons".
 
 They are the demo's pictures: a seed gives the same person in both domains, with exact 68 landmarks (iBUG
-300-W order). The geometry is in portrait_geometry.py, the drawing in portrait_people.py and
-portrait_cartoon.py. Only numpy is used; the result depends on (domain, seed, resolution) alone.
+300-W order). Only numpy is used; the result depends on (domain, seed, resolution) alone.
 """
 
 from collections.abc import Iterable
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from .canvas import Canvas, paint_backdrop
 from .cartoon import draw_cartoon
-from .geometry import Geometry, PortraitParams, build_geometry, sample_params
+from .geometry import Geometry, build_geometry
+from .parameters import PortraitParams, sample_params
 from .people import draw_people
 
 DOMAINS = ("people", "cartoons")

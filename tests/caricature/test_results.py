@@ -196,7 +196,7 @@ def test_many_faces_have_several_sheets(from_codes, run_dir, tmp_path):
     result = make(from_codes, run_dir, codes=folder, page=PageSettings(strengths=(1.0,), resolutions=(8,)))
     assert stored(result)["sheets"] == ["sheet.jpg", "sheet-2.jpg"]
     first, second = (np.asarray(Image.open(result.folder / name)) for name in stored(result)["sheets"])
-    assert second.shape[0] < first.shape[0] < 25 * 140 + 300
+    assert second.shape[0] < first.shape[0] < 51 * 210
     assert len(result.names) == len(list((result.folder / "caricatures").iterdir())) == 103
     page = result.page.read_text()
     assert page.count("panel one") == 100

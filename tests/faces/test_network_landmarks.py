@@ -15,7 +15,8 @@ from src.faces.network_landmarks import (
     load_landmark_network,
     predict_landmarks,
 )
-from src.portraits.geometry import build_geometry, sample_params
+from src.portraits.geometry import build_geometry
+from src.portraits.parameters import sample_params
 
 SEEDS = range(1_000_000, 1_000_024)  # held out
 

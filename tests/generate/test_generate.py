@@ -133,6 +133,26 @@ def test_pairs_show_the_same_codes_in_every_network(render, runs, columns):
     assert close(found, rendered) and margins(path, len(networks), 3)["above"] > 5
 
 
+def test_a_table_of_blends_shows_every_cell_and_frames_the_recommended_one(render, runs):
+    base, one, two = (load(runs / f"first/snapshots/kimg-00000{k}.00.safetensors") for k in (0, 1, 2))
+    path = sheet_of(render("mode=blends", "seeds=3", "format=png", "psi=1"))
+    side, (width, height) = 128 // RESOLUTION * RESOLUTION, Image.open(path).size
+    sheet = np.asarray(Image.open(path))[height - 4 * side :, width - 3 * side :]
+    z = torch.from_numpy(np.random.RandomState(3).randn(1, base.z_dim)).float()
+    rows = [lambda G, r=r: blend(G, base, r) for r in (4, 8, 16)] + [lambda G: G]
+    for i, made in enumerate(rows):
+        for j, G in enumerate((one, two)):
+            cell = sheet[i * side : (i + 1) * side, (j + 1) * side : (j + 2) * side]
+            with torch.inference_mode():
+                picture = to_uint8(made(G).synthesis(base.mapping(z))).repeat_interleave(side // RESOLUTION, dim=2)[0]
+            inside = torch.from_numpy(cell[8:-8, 8:-8].copy()).permute(2, 0, 1)
+            assert close(inside, picture.repeat_interleave(side // RESOLUTION, dim=2)[:, 8:-8, 8:-8])
+            assert ((cell[0] == (214, 40, 57)).all()) == ((i, j) == (1, 0))  # the sweep's: 1 kimg at 8
+    assert (sheet[side:, :side] == 255).all()  # the original stands once
+    facts = json.loads(path.with_suffix(".json").read_text())
+    assert facts["recommended"] == [["8", "1 kimg"]] and facts["columns"] == ["original", "1 kimg", "2 kimg"]
+
+
 @pytest.mark.parametrize("kind", ["webp", "gif"])
 def test_a_film_is_a_loop_through_the_seeds(render, runs, kind):
     one = runs / "first/snapshots/kimg-000001.00.safetensors"

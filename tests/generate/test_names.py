@@ -104,7 +104,7 @@ def test_what_nobody_accounts_for_stays(render, networks, tmp_path):
     assert path.read_bytes() == b"mine" and len(stems(folder)) == 2
 
 
-@pytest.mark.parametrize("mode", ["grid", "truncation", "mix", "pairs", "film"])
+@pytest.mark.parametrize("mode", ["grid", "truncation", "mix", "pairs", "blends", "film"])
 def test_there_is_no_record_without_its_picture(render, tmp_path, monkeypatch, mode):
     """A crash or a full disk leaves nothing that keeps the name."""
 

@@ -43,7 +43,7 @@ def test_numbers_as_names():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["mode=picture"], "mode=picture: give grid, truncation, mix, pairs or film"),
+        (["mode=picture"], "mode=picture: give grid, truncation, mix, pairs, blends or film"),
         (["seeds=1-x"], "seeds=1-x: give whole numbers"),
         (["psi=high"], "psi=high: give a number from -4 to 4 .0 is the average"),
         (["psi=5"], "psi=5"),
@@ -71,6 +71,8 @@ def test_numbers_as_names():
         (["network=demo", "base=x"], "base=x: has no effect with network=demo"),
         (["base=x"], "base=x: has no effect without a blend"),
         (["mode=pairs", "network=demo"], "network=demo: has no effect with mode=pairs"),
+        (["mode=blends", "network=demo"], "network=demo: has no effect with mode=blends"),
+        (["mode=blends", "pairs.columns=best"], "pairs.columns=best: has no effect with mode=blends"),
         (["mode=pairs", "blend.res=8"], r"blend.res=\[8\]: has no effect with pairs.columns=best"),
         (["mode=pairs", "snapshot=1"], "snapshot=1: has no effect with pairs.columns=best"),
         (["pairs.columns=best"], "pairs.columns=best: has no effect with mode=grid"),

@@ -1,7 +1,8 @@
 """How far each phase's gradient is off float32's in each number format: the defaults are the formats within bounds.
 
-On the shipped network, where the numbers are those of a trained one. A processor has no TF32: the operands of products
-and convolutions are rounded as tensor cores round them.
+On the shipped network, where the numbers are those of a trained one; and beside what another draw of the batch changes,
+since the better G and D are balanced, the more of a gradient cancels, and what rounding adds does not. A processor has
+no TF32: the operands of products and convolutions are rounded as tensor cores round them.
 """
 
 from contextlib import nullcontext
@@ -19,17 +20,18 @@ from src.training.step import Batch, TrainingStep
 from src.weights import load_network
 
 DEMO = Path(__file__).parents[2] / "src" / "weights" / "demo.safetensors"
-BATCH, MEAN_LENGTH = 4, 0.13  # the length is the network's own mean
+BATCH, DRAWS = 4, 3
 FORMATS = {"bf16": Precision("bf16"), "fp16": Precision("fp16", 8), "tf32": TF32}
 WORSE = [("G_reg", "bf16"), ("D_reg", "bf16")]
-# relative error of the whole gradient in the formats that are used for a phase
+# error of the whole gradient, over its standard deviation from batch to batch, in the formats that a phase uses:
+# rounding adds at most 4 % to the variance in bf16, 0.4 % in the others
 BOUNDS = {
-    ("G_main", "bf16"): 0.03,
-    ("G_main", "fp16"): 0.01,
-    ("D_main", "bf16"): 0.2,  # reals and fakes nearly cancel in a trained discriminator
-    ("D_main", "fp16"): 0.03,
+    ("G_main", "bf16"): 0.2,
+    ("G_main", "fp16"): 0.06,
+    ("D_main", "bf16"): 0.2,
+    ("D_main", "fp16"): 0.06,
     ("G_reg", "tf32"): 0.06,
-    ("D_reg", "tf32"): 0.05,
+    ("D_reg", "tf32"): 0.06,
 }
 aten = torch.ops.aten
 PRODUCTS = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm, aten.convolution, aten.convolution_backward}
@@ -52,31 +54,37 @@ class TensorCores(TorchDispatchMode):
 
 @pytest.fixture(scope="module")
 def errors():
-    """Relative error of the flat gradient by phase and format, from the same draws."""
+    """Error of the flat gradient by phase and format, root mean square over the draws, beside their spread."""
     before = backend.get_policy()
     set_policy("reference")
     networks = load_network(DEMO)
     step = TrainingStep(networks.G, networks.D, StepSettings(ada_target=None), batch_size=BATCH)
-    latents = torch.randn([BATCH, networks.G.z_dim], generator=torch.Generator().manual_seed(0))
-    batch = Batch(networks.G_ema(latents).detach(), None)
     found = {}
     for phase in step.phases:
-        exact = gradient(step, phase, batch, FP32)
+        exact = gradients(step, phase, networks.G_ema, FP32)
+        spread = exact.var(0).sum()
         for name in (name for of, name in [*BOUNDS, *WORSE] if of == phase.name):
-            found[phase.name, name] = float((gradient(step, phase, batch, FORMATS[name]) - exact).norm() / exact.norm())
+            off = gradients(step, phase, networks.G_ema, FORMATS[name]) - exact
+            found[phase.name, name] = float((off.square().sum(1).mean() / spread).sqrt())
     set_policy(before)
     return found
 
 
-def gradient(step, phase, batch, precision):
+def gradients(step, phase, G, precision):
+    """Flat gradients `[DRAWS, P]`, each of pictures and draws of its own, with the mean path length that they have."""
     parameters = [p.requires_grad_(True) for p in getattr(step, phase.network).parameters()]
-    step.pl_mean.fill_(MEAN_LENGTH)
-    with computing_in(precision, step.G.synthesis, step.D), TensorCores() if precision == TF32 else nullcontext():
-        loss, _ = phase.objective(batch, Draws(torch.Generator().manual_seed(1)))
-        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    flat = []
+    for seed in range(DRAWS):
+        latents = torch.randn([BATCH, G.z_dim], generator=torch.Generator().manual_seed(seed))
+        batch = Batch(G(latents).detach(), None)
+        step.pl_mean.fill_(0.13)
+        with computing_in(precision, step.G.synthesis, step.D), TensorCores() if precision == TF32 else nullcontext():
+            loss, _ = phase.objective(batch, Draws(torch.Generator().manual_seed(seed)))
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        flat.append(torch.cat([g.flatten() for g in found if g is not None]))
     for p in parameters:
         p.requires_grad_(False)
-    return torch.cat([g.flatten() for g in found if g is not None])
+    return torch.stack(flat)
 
 
 @pytest.mark.parametrize(("phase", "name"), BOUNDS)
@@ -86,7 +94,7 @@ def test_the_formats_in_use_keep_the_gradient(errors, phase, name):
 
 @pytest.mark.parametrize("phase", ["G_reg", "D_reg"])
 def test_regularisers_are_not_in_bf16_because_it_does_not(errors, phase):
-    assert errors[phase, "bf16"] > 2.5 * errors[phase, "tf32"]
+    assert errors[phase, "bf16"] > BOUNDS[phase, "tf32"]
 
 
 def test_tf32_keeps_ten_bits():

@@ -1,9 +1,8 @@
 """What a blend must not have lost or stolen to be ranked at all.
 
 All look at the shape-free face and the landmarks, so that place, size and turn of a face in its picture do not matter.
-The threshold of evenness was chosen from clean and spoiled sets; the others were taken as simple numbers and only held
-against such sets afterwards (`experiments/cariscore/gates.py`, one run): clean blends lie above all of them, the damage
-that each is there for lies below.
+Thresholds are round numbers between what the damage that each is there for has at most and clean blends have at least
+(`experiments/cariscore/gates.py`); that of `faces` is for detectors that find no face in what is none.
 """
 
 from dataclasses import asdict, dataclass
