@@ -68,7 +68,7 @@ def test_jobs_project_a_part_each_and_a_killed_one_changes_nothing(settings, run
         "faces.align_px=128",
         "projection.steps=4",
         "projection.batch=1",
-        "page.strengths=[0,1]",
+        "page.strengths=[0.0,1.0]",
         "page.resolutions=[8]",
     ]
     config = compose_config("caricature", asked)
