@@ -256,7 +256,7 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path: Path, monkeypatch: pyte
     before = path.read_bytes()
 
     def half(self: Path, data: bytes) -> int:
-        self.write_text("half")
+        self.write_text("half", encoding="utf-8")
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "write_bytes", half)
