@@ -8,7 +8,8 @@ OLDEST := .oldest-venv
 OPENWANDB := .openwandb-venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
-PYTEST := -m pytest -q -n 2 --dist loadfile
+# A worker that died is not started again: xdist would wait for it for ever.
+PYTEST := -m pytest -q -n 2 --dist loadfile --max-worker-restart=0
 
 # The one package that is not in the lock, since its build is chosen by the machine, for instance
 # make setup TORCH='torch==2.13.0 --index-url URL'

@@ -43,5 +43,6 @@ def run_and_measure(script: Path, *options: str, cwd: Path) -> tuple[subprocess.
     """Run a script with its options; what became of it, and its peak in bytes, None where nobody counts."""
     launch = ["-c", SCRIPT] if STATUS.exists() else []
     command = [sys.executable, *launch, str(script), *options]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    return done, int(done.stdout.rsplit("peak_kb", 1)[1]) * 1024 if launch else None
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=200)
+    peak = done.stdout.partition("peak_kb")[2] if launch else ""
+    return done, int(peak) * 1024 if peak else None

@@ -87,7 +87,8 @@ def signalled(process, number, once, timeout=60):
     deadline = time.time() + timeout
     while not once() and process.poll() is None and time.time() < deadline:
         time.sleep(0.05)
-    process.send_signal(number)
+    if process.poll() is None:
+        process.send_signal(number)
     try:
         return process.communicate(timeout)
     finally:

@@ -13,31 +13,13 @@ pytestmark = pytest.mark.script
 
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 STEPS = re.findall(r"^\d+\. `(src/[\w/]+\.py)`", TEXT, re.MULTILINE)
-COMMANDS = [
-    [
-        *(
-            "train.py",
-            "pretrained=demo",
-            "dataset=demo",
-            "dataset.num_images=16",
-            "batch=4",
-            "tracker=none",
-            "run=mine",
-        ),
-        *("snapshot.kimg=[0,0.2]", "metrics.num_fakes=16", "loss.lr_g=0.02", "loss.ema_kimg=0"),
-    ],
-    ["sweep.py", "run=mine", "blend.res=8,16", "n_latents=64", "gates=false", "tracker=none"],
-    [
-        *(
-            "caricature.py",
-            "photos=photos",
-            "run=mine",
-            "snapshot=0.2",
-            "blend.res=16",
-        ),  # as asked
-        *("projection.steps=2", "page.strengths=[1]", "faces.align_px=64"),
-    ],
-]
+TRAIN = ["pretrained=demo", "dataset=demo", "dataset.num_images=16", "batch=4", "tracker=none", "run=mine"]
+TRAIN += ["snapshot.kimg=[0,0.02]", "metrics.num_fakes=16", "augment.augment_p=0.5"]
+TRAIN += ["loss.lr_g=0.02", "loss.ema_kimg=0"]
+SWEEP = ["run=mine", "blend.res=8,16", "n_latents=64", "gates=false", "tracker=none"]
+RENDER = ["photos=photos", "run=mine", "snapshot=0.02", "blend.res=16"]  # as asked
+RENDER += ["projection.steps=2", "page.strengths=[1]", "faces.align_px=64"]
+COMMANDS = [["train.py", *TRAIN], ["sweep.py", *SWEEP], ["caricature.py", *RENDER]]
 
 
 def test_every_file_that_is_named_is_there():

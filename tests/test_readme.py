@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SMALL = {
     "train.py": [
-        *("total_kimg=0.12", "snapshot.kimg=[0,0.12]", "metrics.num_fakes=32", "batch=8", "tracker=none"),
+        *("total_kimg=0.032", "snapshot.kimg=[0,0.032]", "metrics.num_fakes=32", "batch=8", "tracker=none"),
     ],
     "prepare.py": ["resolution=16"],
     "caricature.py": ["projection.steps=3", "faces.align_px=64", "page.strengths=[1]"],
-    "sweep.py": ["n_latents=64", "gates=false", "tracker=none"],
+    "sweep.py": ["n_latents=64", "gates=false", "tracker=none", "snapshot=0.032"],  # and not that of 0 kimg
     "generate.py": ["save_codes=true"],
 }
 

@@ -21,20 +21,21 @@ def entered_files(commands: list[list[str]]) -> list[str]:
     source = str(ROOT / "src")
 
     def note(frame, event, argument):
+        """Of a frame that begins; no line of it is asked for."""
         code = frame.f_code
         is_function = code.co_flags & OPTIMIZED and code.co_name not in COMPREHENSIONS
-        if event == "call" and is_function and code.co_filename.startswith(source):
+        if is_function and code.co_filename.startswith(source):
             seen.setdefault(code.co_filename)
 
-    threading.setprofile(note)
-    sys.setprofile(note)
+    threading.settrace(note)
+    sys.settrace(note)
     try:
         for script, *options in commands:
             sys.argv = [str(ROOT / script), *options]
             runpy.run_path(sys.argv[0], run_name="__main__")
     finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
+        sys.settrace(None)
+        threading.settrace(None)
     return [str(Path(name).relative_to(ROOT)) for name in seen]
 
 

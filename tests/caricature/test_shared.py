@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from src import lock
 from src.caricature import share
 from src.caricature.projections import Projections
 from src.caricature.run import caricature, main
@@ -20,6 +21,11 @@ def in_thread(work):
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
+
+
+def ends(thread):
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def times(folder, pattern):
@@ -42,7 +48,7 @@ def test_what_another_process_is_at_is_left_to_it_and_taken_up_where_it_fails(se
         ours = in_thread(lambda: caricature(settings))
         until(lambda: "waiting for another process that projects person-01" in capsys.readouterr().out)
         assert sorted(times(folder, "*.npy")) == ["person-00.npy", "person-02.npy"]
-    ours.join(60)
+    ends(ours)
     assert sorted(times(folder, "*.npy")) == ["person-00.npy", "person-01.npy", "person-02.npy"]
     assert batches == [2, 1] and not list(folder.glob(".*.lock"))
 
@@ -104,15 +110,16 @@ def test_locks_of_killed_processes_go(settings):
     assert not any(path.exists() for path in left)
 
 
-def test_who_comes_second_does_not_render_again_what_is_the_same(settings, run_dir, capsys):
+def test_who_comes_second_does_not_render_again_what_is_the_same(settings, run_dir, capsys, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_SEC", 0.05)
+    monkeypatch.setattr(lock, "POLL_SEC", 0.02)
     first = caricature(settings)
     written = times(first.folder, "caricatures/*.png")
     for changes, said in (({}, "rendered   by another"), ({"feather": 0.3}, "rendering  3 faces")):
         with attempt(first.folder / ".results.lock"):
             second = in_thread(lambda changes=changes: caricature(replace(settings, **changes)))
-            time.sleep(2.5)  # a sign of life of the first
+            until(lambda: "waiting for another process that renders into this folder" in capsys.readouterr().out)
             assert second.is_alive()
-        capsys.readouterr()
-        second.join(60)
+        ends(second)
         assert said in capsys.readouterr().out
         assert (times(first.folder, "caricatures/*.png") == written) == (not changes)

@@ -147,11 +147,17 @@ def prepared(tmp_path_factory):
     return folder, names, done, peak
 
 
-def test_nothing_crashes_and_memory_is_bounded(prepared):
-    _, _, done, peak = prepared
+def test_nothing_crashes(prepared):
+    _, _, done, _ = prepared
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
-    assert peak is None or peak < MAX_BYTES
+
+
+def test_memory_is_bounded(prepared):
+    _, _, _, peak = prepared
+    if peak is None:
+        pytest.skip("nobody counts memory here")
+    assert peak < MAX_BYTES
 
 
 def test_each_bad_one_is_named_with_its_reason(prepared):

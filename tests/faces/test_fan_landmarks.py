@@ -104,6 +104,7 @@ def test_an_older_package_is_refused(package, monkeypatch):
 
 
 def test_the_package_itself_runs_on_weights_of_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_OPT", "0")  # what the package compiles is compiled without optimisation, in half the time
     api = pytest.importorskip("face_alignment.api")
     networks = {"FAN": api.FAN(4), "S3FD": import_module("face_alignment.detection.sfd.net_s3fd").s3fd()}
     for name, network in networks.items():

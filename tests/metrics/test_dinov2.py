@@ -52,7 +52,7 @@ def as_pytorchs(block):
 
 
 def test_the_transformer_is_that_of_pytorchs_layers():
-    network, images = random_network(), torch.randn([2, 3, 518, 518])
+    network, images = random_network(), torch.randn([2, 3, 518, 518], generator=torch.Generator().manual_seed(1))
     patches = images.unfold(2, 14, 14).unfold(3, 14, 14).permute(0, 2, 3, 1, 4, 5).reshape(2, 37 * 37, -1)
     proj = network.patch_embed["proj"]
     tokens = torch.cat([network.cls_token.expand(2, -1, -1), patches @ proj.weight.flatten(1).T + proj.bias], dim=1)

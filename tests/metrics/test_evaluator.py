@@ -1,17 +1,15 @@
 """The evaluator: what it reports, its cache of real features, several processes."""
 
 import os
-import socket
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from src.data import open_dataset
 from src.files import CACHE_VARIABLE
 from src.group import Group
 from src.metrics import Evaluator
+from tests.training.parts import in_processes
 
 
 class Means:
@@ -117,24 +115,16 @@ def _measure(folder, cache, group):
     return seen, evaluator.evaluate(mine.split(4), psi=1).row
 
 
-def _process(rank, port, folder, cache, results):
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    dist.init_process_group("gloo", rank=rank, world_size=2)
-    torch.save([_measure(folder, cache, Group.joined()) for _ in range(2)], results / f"{rank}.pt")
-    dist.destroy_process_group()
+def _measure_twice(group, folder, cache):
+    return [_measure(folder, cache, group) for _ in range(2)]
 
 
 def test_two_processes_measure_what_one_does(picture_folder, tmp_path, own_cache):
     _, expected = _measure(picture_folder, own_cache.parents[1], Group())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(_process, args=(port, picture_folder, tmp_path / "other", tmp_path), nprocs=2)
+    measured = in_processes(_measure_twice, 2, tmp_path, picture_folder, tmp_path / "other")
     count = len(open_dataset(picture_folder))
     seen = []
-    for rank in range(2):
-        (first, row), (second, again) = torch.load(tmp_path / f"{rank}.pt")
+    for (first, row), (second, again) in measured:
         assert row["protocol"] == expected["protocol"]
         assert numbers(row) == pytest.approx(numbers(expected), rel=1e-12)
         assert again == row

@@ -31,11 +31,11 @@ def policy(request):
 
 
 @pytest.fixture(scope="session")
-def emulated(tmp_path_factory):
+def emulated(made_once):
     """The CUDA library compiled for the CPU."""
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
-    return lib.build_emulated(tmp_path_factory.mktemp("emulated"))
+    return lib.load_emulated(made_once("emulated.so", lib.build_emulated))
 
 
 @pytest.fixture(params=lib.ORDERS.values(), ids=lib.ORDERS)

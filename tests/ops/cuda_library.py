@@ -17,14 +17,17 @@ WHOLE_GRID = 0x7FFFFFFF
 ORDERS = {"forward": (0, WHOLE_GRID), "reverse": (1, WHOLE_GRID), "3blocks": (0, 3), "2reverse": (1, 2)}
 
 
-def build_emulated(folder, *options):
+def build_emulated(library):
     """Compile every .cu file with g++ and the stand-ins; undefined behaviour (misaligned vectors too) traps."""
-    library = folder / "emulated.so"
     command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden"]
     command += ["-U_FORTIFY_SOURCE"]  # its longjmp refuses to change stacks
-    command += ["-Wno-unknown-pragmas", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", *options]
+    command += ["-Wno-unknown-pragmas", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     command += [f"-I{EMULATION}", "-x", "c++", *map(str, sorted(SOURCES.glob("*.cu"))), str(EMULATION / "emulator.cpp")]
     subprocess.run([*command, "-o", str(library)], check=True, capture_output=True, text=True)
+
+
+def load_emulated(library):
+    """The compiled library, ready to be called."""
     loaded = ctypes.CDLL(str(library))
     loaded.ops_error.restype = ctypes.c_char_p
     return loaded

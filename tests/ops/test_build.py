@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,10 +11,11 @@ import torch
 from src.files import CACHE_VARIABLE
 from src.ops import backend, backend_info, build, set_policy, upfirdn2d
 from src.ops.build import BuildError
+from tests.scripts import ROOT, begin, start
 
 pytestmark = pytest.mark.script
 
-ROOT = Path(__file__).resolve().parents[2]
+QUICKLY = "from src.ops import build; build.CPU_FLAGS = build.CPU_FLAGS.replace('-O3', '-O0')"
 SHOW = "from src.ops import backend_info; info = backend_info(); print(info['upfirdn2d'], '|', info['reason'])"
 
 
@@ -30,31 +30,26 @@ def fresh(tmp_path, monkeypatch, library):
 
 @pytest.fixture
 def quickly(monkeypatch):
-    """Builds without optimisation, a third of the time: for tests that look at the building and not at the library."""
+    """Builds without optimisation, a third of the time: for tests that look at the building and not at the library.
+
+    What they start does the same by `QUICKLY`.
+    """
     monkeypatch.setattr(build, "CPU_FLAGS", build.CPU_FLAGS.replace("-O3", "-O0"))
 
 
-def python(code, **changes):
-    """Run `code` in a process of its own; a variable given as None is taken out of the environment."""
-    env = {k: v for k, v in {**os.environ, **changes}.items() if v is not None}
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
-
-
-def test_built_once_and_used_by_later_processes(fresh):
+def test_built_once_and_used_by_later_processes(fresh, quickly):
     first = build.build("cpu")
     made = first.stat().st_mtime_ns
     assert build.build("cpu") == first and first.stat().st_mtime_ns == made
     assert sorted(p.name for p in fresh.iterdir()) == [first.parent.name], "nothing but the library's folder is left"
-    done = python(SHOW)
+    done = start("-c", f"{QUICKLY}; {SHOW}")
     assert done.stdout.startswith("cpu | compiled CPU kernels"), done.stderr
     assert first.stat().st_mtime_ns == made
 
 
 def test_processes_that_start_together_share_one_build(fresh, quickly):
-    code = f"from src.ops import build; build.CPU_FLAGS = {build.CPU_FLAGS!r}; print(build.build('cpu').stat().st_ino)"
-    command = [sys.executable, "-c", code]
-    started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert len({process.communicate(timeout=120)[0] for process in started}) == 1
+    started = [begin("-c", f"{QUICKLY}; print(build.build('cpu').stat().st_ino)") for _ in range(3)]
+    assert len({process.communicate(120)[0] for process in started}) == 1
     assert len(list(fresh.iterdir())) == 1
 
 
@@ -131,14 +126,15 @@ def test_importing_builds_nothing_and_is_quick(tmp_path):
         "import time, torch; start = time.perf_counter()\n"
         "import src.ops, src.networks; print(time.perf_counter() - start)"
     )
-    done = python(code, **{CACHE_VARIABLE: str(tmp_path / "cache")})
+    env = {**os.environ, CACHE_VARIABLE: str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     assert float(done.stdout) < 2.0, done.stderr
     assert not (tmp_path / "cache").exists()
 
 
 def test_the_environment_chooses_the_policy():
-    assert python(SHOW, CARICATURE_OPS="reference").stdout.strip().endswith("asked for")
-    failed = python(SHOW, CARICATURE_OPS="fastest")
+    asked, failed = (start("-c", SHOW, env={**os.environ, "CARICATURE_OPS": name}) for name in ("reference", "fastest"))
+    assert asked.stdout.strip().endswith("asked for")
     assert "CARICATURE_OPS=fastest: choose one of auto, reference, required" in failed.stderr
     with pytest.raises(ValueError, match="fastest"):
         set_policy("fastest")

@@ -75,7 +75,7 @@ def test_closing_the_page_ends_the_program(server, sitting, browser):
     )
     browser.point("#done", click=True)
     browser.wait_for("!document.getElementById('closed').hidden")
-    server.thread.join(10)
+    server.thread.join(60)
     assert not server.thread.is_alive()
     browser.press("1")
     assert browser.evaluate("asked") == 1, "a key asks nothing any more"

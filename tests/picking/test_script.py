@@ -10,7 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from src.cli import compose_config
 from src.clicks import Click, Side, append_click, read_clicks
+from src.errors import UserError
+from src.picking import main as pick
+from src.sweep import main as sweep
 
 from ..scripts import begin, signalled, start
 from .test_server import as_page
@@ -68,19 +72,25 @@ def test_ctrl_c_ends_it_with_what_was_clicked(run, tmp_path):
     assert len(read_clicks(run / "sweeps" / "s" / "clicks.jsonl")) == 1
 
 
-def test_mistakes_are_one_line(run, tmp_path):
+def test_mistakes_are_one_line(run, tmp_path, monkeypatch):
     clicks = tmp_path / "few.jsonl"
     left, right = (read_side(run, i) for i in (0, 1))
     append_click(clicks, Click(left, right, "left", "anna"))
     for arguments, words in (
         (["pick.py", "run=mine", "sweep=none"], "sweep=none: mine has s"),
-        (["pick.py", "run=other"], "run=other: neither a run"),
         (["sweep.py", "run=mine", f"clicks={clicks}"], "few.jsonl: 1 clicks do not tell alpha, 40 are needed"),
-        (["sweep.py", "run=mine", f"clicks={clicks}", "alpha=0.4"], "alpha=0.4: has no effect with clicks="),
-        (["sweep.py", "run=mine", "clicks=none.jsonl"], "none.jsonl: cannot be read"),
     ):
         done = start(*arguments, cwd=tmp_path)
         assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    monkeypatch.chdir(tmp_path)
+    for main, name, options, words in (  # what a script prints after `error: `
+        (pick, "pick", ["run=other"], "^run=other: neither a run"),
+        (sweep, "sweep", ["run=mine", f"clicks={clicks}", "alpha=0.4"], "^alpha=0.4: has no effect with clicks="),
+        (sweep, "sweep", ["run=mine", "clicks=none.jsonl"], "^none.jsonl: cannot be read"),
+    ):
+        with pytest.raises(UserError, match=words) as error:
+            main(compose_config(name, options))
+        assert "\n" not in str(error.value)
 
 
 def read_side(run, number):

@@ -46,7 +46,7 @@ def test_all_pictures_are_those_of_the_present_settings_and_going_back_scores_no
     run_dir, folder = copied
     before = shown(folder)
     assert len([name for name in before if name.startswith("cells/")]) == 1 + 3 + 6
-    options = {"seed": 1, "psi": 0.5}
+    options = {"psi": 0.5}
     sweep(run_dir, **options)
     assert scored(capsys) == "scored 6 new cells, 0 reused"
     other = shown(folder)
@@ -73,21 +73,35 @@ def test_pictures_of_cells_outside_the_grid_do_not_stay_beside_those_of_other_se
     assert not differing(shown(folder), before)
 
 
-@pytest.mark.parametrize(
-    ("step", "error"), [("score_snapshot", KeyboardInterrupt), ("finish_sweep", UserError("nothing to tell apart"))]
-)
-def test_a_sweep_that_does_not_finish_leaves_the_last_one_whole(copied, step, error, monkeypatch, capsys):
-    run_dir, folder = copied
-    before = shown(folder)
+def interrupt(monkeypatch, run_dir, step):
+    """Press Ctrl-C at a step of a sweep under other settings."""
 
-    def fail(*arguments, **options):
-        raise error
+    def press(*arguments, **options):
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, step, fail)
-        with pytest.raises(type(error) if isinstance(error, Exception) else error):
+        patch.setattr(f"src.sweep.{step}", press)
+        with pytest.raises(KeyboardInterrupt):
             sweep(run_dir, seed=7, n_latents=32)
+
+
+@pytest.mark.parametrize("step", ["run.score_snapshot", "finish._write_best"])
+def test_ctrl_c_leaves_the_last_sweep_whole(copied, step, monkeypatch, capsys):
+    run_dir, folder = copied
+    before = shown(folder)
+    interrupt(monkeypatch, run_dir, step)
     assert not differing(shown(folder), before)
+    capsys.readouterr()
+    sweep(run_dir)
+    assert scored(capsys) == "scored 0 new cells, 6 reused"
+    assert not differing(shown(folder), before)
+
+
+def test_ctrl_c_while_results_are_written_costs_no_cell(copied, monkeypatch, capsys):
+    run_dir, folder = copied
+    before = shown(folder)
+    interrupt(monkeypatch, run_dir, "finish.write_text")
+    assert differing(shown(folder), before), "pictures are of the new settings already"
     capsys.readouterr()
     sweep(run_dir)
     assert scored(capsys) == "scored 0 new cells, 6 reused"

@@ -4,6 +4,7 @@ import pytest
 
 from src.errors import UserError
 from src.ops import backend
+from src.sweep.plan import open_sweep
 from src.sweep.run import open_configured_sweeps
 
 from .conftest import RESOLUTION, PlainLandmarks, config_of, settings_of, sweep
@@ -77,6 +78,15 @@ def test_pictures_that_no_detector_knows_are_refused_before_cells_are_rendered(r
     with pytest.raises(UserError, match="landmarks=network: faces found in 0% of the base's pictures"):
         sweep(run_dir, landmarks="network")
     assert not list((run_dir / "sweeps" / "cartoon-low").rglob("*.npz"))
+
+
+def test_a_damaged_snapshot_is_named_before_anything_is_rendered(run_dir):
+    path = run_dir / "snapshots" / "kimg-000002.00.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"^kimg-000002\.00\.safetensors cannot be used: restore or delete it, or name"):
+        sweep(run_dir)
+    assert not (run_dir / "sweeps").exists()
+    assert open_sweep(run_dir, settings_of((8,), snapshot=[1])).snapshots[0].kimg == 1, "without it the others serve"
 
 
 def test_wrong_ops_are_said_before_any_cell_is_touched(run_dir, monkeypatch):

@@ -33,7 +33,7 @@ def test_a_grown_grid_makes_only_what_is_new_and_the_old_one_is_not_forgotten(sw
     again = sweep(run_dir, **ENOUGH)
     assert "scored 0 new cells, 6 reused" in capsys.readouterr().out
     assert again == swept[1]
-    sweep(run_dir, (8,), snapshot=[1], seed=1)
+    sweep(run_dir, (8,), snapshot=[1], seed=1, **ENOUGH)
     assert "scored 1 new cells, 0 reused" in capsys.readouterr().out
 
 

@@ -1,11 +1,14 @@
 """A run folder with snapshots and a sweep, as training and sweep.py write it."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
+#: Needs nothing that others do not, only time; `make test-wandb` has it.
+at_length = pytest.mark.skipif("OPENWANDB" not in os.environ, reason="takes long: make test-wandb")
 PROTOCOL = {"extractor": "embedded", "n_latents": 64, "psi": 0.7, "seed": 0}
 
 

@@ -11,9 +11,10 @@ from src.tracking import lowest_kid, read_rows
 from src.tracking.wandb_record import known_run
 
 from ..scripts import ROOT, start
+from .conftest import at_length
 from .wandb_server import WandbServer
 
-pytestmark = [pytest.mark.script, pytest.mark.skipif("OPENWANDB" not in os.environ, reason="make test-wandb")]
+pytestmark = [pytest.mark.script, at_length]
 QUICK = ["tracker=wandb", "trainer.progress=false", "dataset.num_images=16", "batch=4", "total_kimg=0.016"]
 QUICK += ["snapshot.kimg=[0,0.016]", "metrics.num_fakes=32"]
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 from PIL import Image
 
@@ -19,6 +20,18 @@ def test_inceptions_numbers_are_called_fid(run):
     text = write_run_report(run).read_text()
     assert ">FID</th>" in text and "<strong>FID</strong>" in text
     assert "Fréchet" not in text and "not FID" not in text
+
+
+def test_what_was_measured_in_another_way_is_in_the_table_alone(run):
+    shutil.rmtree(run / "sweeps")  # in whose place the page says the lowest KID
+    text = write_run_report(run).read_text()
+    assert "another way" not in text and "Lowest KID so far 0.4000 at 1 kimg" in text
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows[1]["protocol"]["n_fake"] = 50_000
+    jsonl(run / "metrics.jsonl", rows)
+    text = write_run_report(run).read_text()
+    assert "1 earlier evaluations were measured in another way" in text
+    assert "Lowest KID so far 0.5000 at 2 kimg" in text and 'data-name="KID">0.4 ' in text
 
 
 def test_a_whole_report(run):

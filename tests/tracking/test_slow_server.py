@@ -1,6 +1,5 @@
 """A server that stops answering: training goes on without it, and the program ends soon and says what W&B lacks."""
 
-import os
 import time
 
 import pytest
@@ -10,9 +9,10 @@ from src.tracking.wandb_run import GRACE_SEC
 from src.tracking.wandb_session import FINISH_TIMEOUT_SEC
 
 from ..scripts import begin, start
+from .conftest import at_length
 from .wandb_server import WandbServer
 
-pytestmark = [pytest.mark.script, pytest.mark.skipif("OPENWANDB" not in os.environ, reason="make test-wandb")]
+pytestmark = [pytest.mark.script, at_length]
 QUICK = ["experiment=debug", "tracker=wandb", "trainer.progress=false", "run=run"]
 TELEMETRY_SEC = 30  # of W&B's own client, at exit
 

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from datetime import timedelta
 from functools import partial
@@ -131,7 +130,10 @@ class Replaced(subprocess.Popen):
 
 def with_others(monkeypatch, meeting_sec, **other):
     """Processes whose second is another program."""
-    monkeypatch.setattr(processes.subprocess, "Popen", partial(Replaced, **other))
+    ours = SimpleNamespace(
+        Popen=partial(Replaced, **other), PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
+    )
+    monkeypatch.setattr(processes, "subprocess", ours)
     monkeypatch.setattr(processes, "MEETING", timedelta(seconds=meeting_sec))
     return Processes(trainer(devices=2))
 
@@ -149,10 +151,12 @@ def test_who_does_not_come_is_one_line(monkeypatch, other, words):
 
 
 def test_a_signal_is_answered_while_the_others_still_come(monkeypatch):
+    started = with_others(monkeypatch, 60, program=["sleep", "60"])
+    press = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(processes, "time", press)
     before = answer(stop)
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
-        with pytest.raises(Stopped, match="SIGINT"), with_others(monkeypatch, 60, program=["sleep", "60"]) as started:
+        with pytest.raises(Stopped, match="SIGINT"), started:
             started.start({})
     finally:
         answer_as(before)

@@ -1,5 +1,7 @@
 """Whose a run's folder is: one process at a time, one training, the same run wherever its network lies."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -70,6 +72,19 @@ def test_a_crash_before_the_first_checkpoint_begins_again_and_says_so(options, m
     assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40, 60]
     run(options, "snapshot.kimg=[0,0.08]", "run=early")
     assert "starts again" not in capsys.readouterr().out
+
+
+def test_without_locks_of_the_file_system_a_run_is_made_and_goes_on(options, monkeypatch, capsys):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = run(options, "snapshot.kimg=[0.02]", "run=there")
+    said = f"{folder}: the file system has no locks; work there with one process at a time"
+    assert said in capsys.readouterr().out
+    assert run(options, "snapshot.kimg=[0.02,0.04]", "run=there") == folder
+    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40]
+    assert len(list((folder / "snapshots").iterdir())) == 2 and not list(folder.rglob("*.lock"))
 
 
 @pytest.mark.parametrize("name", ["run=mine", "run=null"])

@@ -8,6 +8,7 @@ import struct
 import time
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -249,9 +250,10 @@ STRUCTURE = {}
 def structure(data):
     """Places outside of long runs of tensor data: text, opcodes, shapes."""
     if len(data) not in STRUCTURE:
-        places = [i for i in range(len(data) - 1) if 32 <= data[i] < 127 and 32 <= data[i + 1] < 127]
-        STRUCTURE[len(data)] = places
-    return [p for p in STRUCTURE[len(data)] if p < len(data)]
+        values = np.frombuffer(data, np.uint8)
+        is_text = (values >= 32) & (values < 127)
+        STRUCTURE[len(data)] = np.flatnonzero(is_text[:-1] & is_text[1:]).tolist()
+    return STRUCTURE[len(data)]
 
 
 def test_mutated_files_load_or_are_refused(desk, families, monkeypatch):

@@ -1,5 +1,8 @@
 """Portraits of known shape and rendering, with exact landmarks: the score's ground truth, drawn once."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -40,14 +43,25 @@ class World:
         return float(combine(self.score.of(faces).values, (0.5, 0.5)))
 
 
-@pytest.fixture(scope="session")
-def portraits() -> dict[str, Faces]:
-    return {name: drawn(CODES, *mix) for name, mix in SETS.items()}
+def draw_all(path: Path) -> None:
+    sets = {name: portrait_set(CODES, *mix) for name, mix in SETS.items()}
+    torch.save({**sets, "training": portrait_set(TRAINING, 1, 1)}, path)
 
 
 @pytest.fixture(scope="session")
-def training() -> Faces:
-    return drawn(TRAINING, 1, 1)
+def all_drawn(made_once: Callable[..., Path]) -> dict[str, Faces]:
+    found = torch.load(made_once("portraits.pt", draw_all), weights_only=True)
+    return {name: faces_of(*both) for name, both in found.items()}
+
+
+@pytest.fixture(scope="session")
+def portraits(all_drawn: dict[str, Faces]) -> dict[str, Faces]:
+    return {name: all_drawn[name] for name in SETS}
+
+
+@pytest.fixture(scope="session")
+def training(all_drawn: dict[str, Faces]) -> Faces:
+    return all_drawn["training"]
 
 
 @pytest.fixture(scope="session")
