@@ -61,7 +61,7 @@ def test_damaged_cells_are_said_and_made_again(run_dir, capsys):
     before = {p.name: p.read_bytes() for p in folder.glob("*.npz")}
     in_row, in_features, in_picture = keys[1], keys[3], keys[4]
     for path, place in (
-        (table.kept_path, table.kept_path.read_bytes().index(b'"found"', _place_of(table.kept_path, in_row)) + 10),
+        (table.kept_path, table.kept_path.read_bytes().index(b'"found"', _place_of(table.kept_path, in_row)) + 11),
         (table.features_path(in_features), len(table.features_path(in_features).read_bytes()) // 2),
     ):
         data = bytearray(path.read_bytes())
