@@ -49,6 +49,8 @@ SETTINGS: dict[str, type[Options]] = {
 }
 HINTS = {"dataset.path": "with your own pictures say dataset=folder as well"}
 TAKE_LISTS = ("sweep",)  # scripts in which a comma lists values
+SHARED = ("caricature", "prepare")  # scripts whose work the jobs of a launcher share, see `sharing.py`
+OF_JOBS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweeper.")
 
 
 def script(name: str) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
@@ -94,7 +96,19 @@ def _taken(name: str, arguments: Sequence[str]) -> list[str]:
     line = CommandLine.read(arguments)
     arguments = [*line.flags, *typed(name, line.overrides, swept=line.multirun)]
     check_overrides(name, arguments)
-    return arguments
+    return [*arguments, "hydra.mode=MULTIRUN"] if _is_launched(name, line) else arguments
+
+
+def _is_launched(name: str, line: CommandLine) -> bool:
+    """Whether jobs of a launcher share the work of a command; a UserError for options of jobs where there are none."""
+    asked = [override for override in line.overrides if override.startswith(OF_JOBS)]
+    if not asked or line.multirun or line.shows or name in TAKE_LISTS:
+        return False
+    launchers = [o for o in asked if o.startswith("hydra/launcher=") and o != "hydra/launcher=basic"]
+    if name not in SHARED or not launchers:
+        hint = "hydra/launcher=joblib" if name in SHARED else "-m, and several values of an option such as seed=0,1"
+        raise UserError(f"{asked[0]} has no effect on one run: add {hint}")
+    return True
 
 
 def typed(name: str, overrides: Sequence[str], *, swept: bool = False) -> list[str]:
@@ -127,6 +141,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = _resolving(lambda: OmegaConf.to_container(config, resolve=True))
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def plain_task(composed: DictConfig) -> dict[str, Any]:
+    """The script's own part of a composed configuration."""
+    return plain(DictConfig({key: composed._get_node(key) for key in composed if key != "hydra"}))
 
 
 def compose_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
-from safetensors import SafetensorError
 
 from .errors import UserError
 
@@ -34,7 +33,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path beside the target to write to; afterwards that file takes the target's place, or nothing has changed.
 
     The target's folder is made; a link stays a link; the file can be read by whom the umask allows. A UserError when it
-    cannot be written, or is something else than a file.
+    cannot be written, or is something else than a file. Writers that make a file of their own first, as `save_file` of
+    safetensors does, would leave it when they are killed: give them no path, but take bytes of them.
     """
     try:
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -53,8 +53,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(partial, target)
     except OSError as error:
         raise unwritable(path, error) from error
-    except SafetensorError as error:
-        raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from error
     except RuntimeError as error:
         if not any(name in str(error) for name in TORCH_WRITER):
             raise

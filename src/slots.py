@@ -37,13 +37,22 @@ def places(num_jobs: int, *, num_gpus: int) -> Iterator[int]:
     They take `num_gpus` GPUs, or with 0 the cores of the processor, whose threads are divided, unless `OMP_NUM_THREADS`
     is set.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    visible = os.environ.get(VISIBLE)
-    gpus = (visible.split(",") if visible else list(map(str, range(num_gpus))))[:num_gpus]
-    names = [f"cuda-{gpu}" for gpu in gpus] or [f"cpu-{i}" for i in range(min(cores, num_jobs))]
-    threads = os.environ.get(THREADS, str(max(cores // len(names), 1)))
+    names = names_of_places(num_gpus)
+    names = names if num_gpus else names[:num_jobs]
+    threads = os.environ.get(THREADS, str(max(_num_cores() // len(names), 1)))
     with environment(**{VARIABLE: " ".join(names), THREADS: threads}):
         yield len(names)
+
+
+def names_of_places(num_gpus: int) -> list[str]:
+    """The places of this machine: its GPUs, those that this process may see, or with 0 its cores."""
+    visible = os.environ.get(VISIBLE)
+    gpus = (visible.split(",") if visible else list(map(str, range(num_gpus))))[:num_gpus]
+    return [f"cuda-{gpu}" for gpu in gpus] or [f"cpu-{i}" for i in range(_num_cores())]
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def take_place() -> None:

@@ -4,36 +4,30 @@
 `hydra_plugins/` at the root.
 """
 
-import copy
-import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from . import sweep as steps
-from .cli import plain, typed
+from .cli import plain, plain_task, typed
 from .command_line import CommandLine
 from .errors import UserError
 from .exits import with_errors_as_lines
+from .launching import launch, said
 from .options import read
 from .quoting import quote
-from .slots import environment, places, take_place
+from .slots import take_place
 
-ROOT = Path(__file__).resolve().parents[1]
 LISTS = ("blend.res", "snapshot")
 MAX_LOST = 3  # workers, without one more cell
-HERE = ("JoblibLauncher", "LocalLauncher")  # launchers whose processes run on this machine
 
 
 class SnapshotSweeper(Sweeper):
@@ -69,44 +63,27 @@ class SnapshotSweeper(Sweeper):
             ]
             task = partial(score_job, codes=course.codes, protocol=sweep.protocol)
             try:
-                results = self._launch(task, asked, sweep.folder, sweep.settings.device)
+                results = launch(
+                    task,
+                    asked,
+                    context=self.context,
+                    config=self.task_config,
+                    folder=sweep.folder,
+                    device=sweep.settings.device,
+                )
             except RuntimeError as error:  # of the launcher: what a job raises is in its result
                 lost.append(len(sweep.rows()))
                 if lost[-MAX_LOST:] == [lost[-1]] * MAX_LOST:
                     raise UserError(
-                        f"workers are lost before they finish a cell: {_said(error)} (give each more memory or time: "
+                        f"workers are lost before they finish a cell: {said(error)} (give each more memory or time: "
                         "fewer at once with hydra.launcher.n_jobs, for Slurm mem_gb and timeout_min; or work without "
                         "them, hydra/launcher=basic)"
                     ) from error
-                print(f"note       a worker was lost, its cells are made again: {_said(error)}", flush=True)
+                print(f"note       a worker was lost, its cells are made again: {said(error)}", flush=True)
             else:
                 _raise_failures(results, lambda: steps.scored_line(sweep, reused))
 
         steps.score_all(sweep, score)
-
-    def _launch(self, task: TaskFunction, jobs: list[list[str]], folder: Path, device: str) -> Any:
-        """Launch jobs: of launchers that start processes here as many at once as there are GPUs or cores."""
-        config = copy.deepcopy(self.task_config)
-        kind = str(config.hydra.launcher._target_).rsplit(".", 1)[-1]
-        known = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
-        with open_dict(config), ExitStack() as stack:
-            config.hydra.sweep.dir = str(folder).replace("${", r"\${")  # submitit keeps there what jobs print
-            stack.enter_context(environment(PYTHONPATH=os.pathsep.join(known)))
-            if kind in HERE:
-                at_once = stack.enter_context(places(len(jobs), num_gpus=0 if device == "cpu" else _num_gpus()))
-                if "n_jobs" in config.hydra.launcher:
-                    given = config.hydra.launcher.n_jobs
-                    config.hydra.launcher.n_jobs = min(given, at_once) if given > 0 else at_once
-            launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=self.context, task_function=task, config=config
-            )
-            return launcher.launch(jobs, initial_job_idx=0)
-
-
-def _num_gpus() -> int:
-    import torch  # by now it has been imported
-
-    return torch.cuda.device_count()
 
 
 def score_job(config: DictConfig, *, codes: int, protocol: Mapping[str, Any]) -> str | None:
@@ -128,12 +105,6 @@ def score_job(config: DictConfig, *, codes: int, protocol: Mapping[str, Any]) ->
     except UserError as error:
         return str(error)
     return None
-
-
-def _said(error: RuntimeError) -> str:
-    """What a launcher says of a worker that ended without a result: its first lines, as one; a log may follow."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) or type(error).__name__
 
 
 def grouped(override: Override) -> str:
@@ -164,11 +135,6 @@ def _as_list(argument: str) -> str:
     except HydraException:  # said later, with the other mistakes
         return argument
     return grouped(override) if override.is_sweep_override() else argument
-
-
-def plain_task(composed: DictConfig) -> dict[str, Any]:
-    """The script's own part of a composed configuration."""
-    return plain(DictConfig({key: composed._get_node(key) for key in composed if key != "hydra"}))
 
 
 def _raise_failures(results: Any, scored: Callable[[], str]) -> None:

@@ -44,15 +44,19 @@ def _seconds(table: Mapping[tuple[str, int, str], float], place: Place) -> float
     return seconds
 
 
-def run_script(*command: str, stop_sec: float | None = None) -> dict[str, float]:
+def run_script(*command: str, stop_sec: float | None = None, threads: int = 1) -> dict[str, float]:
     """Run a Python program in the checkout; seconds of the processor and of the clock.
 
     Args:
         command: it.
         stop_sec: after which it is asked to stop with everything saved; None for never.
+        threads: of each process.
     """
     before, started = _children(), time.monotonic()
-    with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=PIPE, stderr=STDOUT, text=True) as process:
+    env = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env=env, stdout=PIPE, stderr=STDOUT, text=True
+    ) as process:
         stopped = False
         try:
             said, _ = process.communicate(timeout=stop_sec)

@@ -25,7 +25,8 @@ from src.weights import load_network, save_network
 from .clock import Place, profiled, read_and_written, rounded, run_script
 
 WIDTH = 16  # maps at 64 px, where the shipped network ends, and above it
-BASE, SHOWN = "kimg-000000.00", 3
+BASE = "kimg-000000.00"
+WORKERS = ((1, 1), (1, 2), (2, 1))  # on two cores: how many, with how many threads each
 #: Functions that a snapshot's cells go through.
 PIECES: dict[str, Place | list[Place]] = {
     "render": ("sweep/pictures.py", "render_snapshot"),
@@ -169,16 +170,20 @@ def _copy_cells(sweep: steps.Sweep, snapshots: int, draws: np.random.Generator) 
                 sweep.table.append(row | more)
 
 
-def workers(folder: Path, rounds: int, codes: int) -> list[dict[str, Any]]:
-    """The same sweep by one worker and by two, in turn; and what one job reads and writes."""
+def workers(folder: Path, rounds: int, codes: int, snapshots: int) -> list[dict[str, Any]]:
+    """The same sweep by one worker with one thread and with two, and by two with one each, in turn.
+
+    And what one job reads and writes.
+    """
     sizes, rows = (8, 16, 32), []
-    write_run(folder / "run", load_network("demo").G_ema, range(5))
+    write_run(folder / "run", load_network("demo").G_ema, range(snapshots))
     for turn in range(rounds):
-        for n in (1, 2) if turn % 2 == 0 else (2, 1):
+        for n, threads in WORKERS if turn % 2 == 0 else WORKERS[::-1]:
             shutil.rmtree(folder / "run" / "sweeps", ignore_errors=True)
             launched = [*options(folder / "run", sizes, codes), "hydra/launcher=joblib", f"hydra.launcher.n_jobs={n}"]
-            took = run_script("sweep.py", *launched)
-            rows.append({"workers": n, "cells": 5 * len(sizes), "codes": codes, **rounded(took, 2)})
+            took = run_script("sweep.py", *launched, threads=threads)
+            row = {"workers": n, "threads": threads, "cells": snapshots * len(sizes), "codes": codes}
+            rows.append(row | {**rounded(took, 2), "cells_per_min": round(_pace(folder / "run"), 1)})
             print(rows[-1], flush=True)
     shutil.rmtree(folder / "run" / "sweeps")
     shared = opened(folder / "run", sizes, codes)
@@ -189,6 +194,13 @@ def workers(folder: Path, rounds: int, codes: int) -> list[dict[str, Any]]:
         steps.score_snapshot(sweep, sweep.snapshots[0], sizes, codes)
         moved = {name: count - before[name] for name, count in read_and_written().items()}
     return [*rows, {"one job": {"cells": len(sizes), **moved}, "files": sizes_of(shared)}]
+
+
+def _pace(run_dir: Path) -> float:
+    """Cells a minute while a sweep was under way: those finished after its first fifth and before its last."""
+    moments = sorted(path.stat().st_mtime for path in run_dir.glob("sweeps/*/features/*-res*.npz"))
+    first, last = len(moments) // 5, 4 * len(moments) // 5
+    return 60 * (last - first) / (moments[last] - moments[first])
 
 
 def large(folder: Path) -> list[dict[str, Any]]:

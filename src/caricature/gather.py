@@ -16,12 +16,14 @@ from ..device import float32_format, torch_device
 from ..errors import UserError
 from ..faces import Face, FoundFace, LandmarkProvider, PhotoReport, find_faces, open_landmarks
 from ..files import write_text
+from ..lock import exclusive
 from ..networks import Generator
 from ..projection import Codes, find_code_files, read_codes
 from .projections import Projections, picture_of
 from .settings import CaricatureSettings
 
 LANDMARKS = "landmarks.json"
+ALL = slice(None)
 KEEP_SECONDS = 20.0  # how much of the search for faces may be lost when the machine stops
 
 
@@ -66,12 +68,8 @@ def gather(
         gathered = _from_codes(settings.codes, base, base_sha256)
         settings.strengths([subject.name for subject in gathered.subjects])
         return gathered
-    given = settings.projection.start
-    start = None if given is None else _start_codes(given, base)
-    protocol = _protocol(settings, base_sha256, start)
-    if provider is None and not settings.faces.aligned:
-        device = str(torch_device(settings.device))
-        provider = open_landmarks(settings.faces.landmarks, photos, device=device, weights_folder=settings.weights)
+    start = _start_codes(settings.projection.start, base)
+    projections = Projections(out, _protocol(settings, base_sha256, start))
     reports, faces = _find(photos, provider, settings, base.resolution, out / LANDMARKS)
     if not faces:
         lines = [report.line() for report in reports[:4]]
@@ -80,11 +78,20 @@ def gather(
     settings.strengths([face.name for face in faces])
     for face in faces:
         save_png(out / "faces" / f"{face.name}.png", face.image)
-    projections = Projections(out, protocol)
     reused = projections.fill(faces, base, settings, start)
     found = zip(faces, projections.read(faces, base), strict=True)
     subjects = [Subject(face.name, codes, picture_of(face), face, facts) for face, (codes, facts) in found]
     return Gathered(subjects, photos, reports, reused)
+
+
+def project_part(
+    settings: CaricatureSettings, base: Generator, base_sha256: str, out: Path, *, photos: Source, part: slice
+) -> None:
+    """Find and project the faces of a part of the photographs, for `gather` to go on with."""
+    start = _start_codes(settings.projection.start, base)
+    projections = Projections(out, _protocol(settings, base_sha256, start))
+    _, faces = _find(photos, None, settings, base.resolution, out / LANDMARKS, part)
+    projections.fill(faces, base, settings, start)
 
 
 def _from_codes(path: Path, base: Generator, base_sha256: str) -> Gathered:
@@ -106,36 +113,47 @@ def _from_codes(path: Path, base: Generator, base_sha256: str) -> Gathered:
 
 
 def _find(
-    photos: Source, provider: LandmarkProvider | None, settings: CaricatureSettings, resolution: int, cache: Path
+    photos: Source,
+    provider: LandmarkProvider | None,
+    settings: CaricatureSettings,
+    resolution: int,
+    cache: Path,
+    part: slice = ALL,
 ) -> tuple[list[PhotoReport], list[FoundFace]]:
+    """Look for faces; without a provider of landmarks, by the one that the settings name."""
+    if provider is None and not settings.faces.aligned:
+        device = str(torch_device(settings.device))
+        provider = open_landmarks(settings.faces.landmarks, photos, device=device, weights_folder=settings.weights)
     known = _read_landmarks(cache)
     reports: list[PhotoReport] = []
     faces: list[FoundFace] = []
     found: dict[str, list[Face]] = {}
-    written, finished = time.monotonic(), False
+    written, finished, backdrop = time.monotonic(), False, settings.backdrop
     try:
-        search = find_faces(photos, provider, settings.faces, resolution, backdrop=settings.backdrop, known=known)
+        search = find_faces(photos, provider, settings.faces, resolution, backdrop=backdrop, known=known, part=part)
         for report, ours, landmarks in search:
             print(f"photo      {report.line()}", flush=True)
             reports.append(report)
             faces += ours
             found.update(landmarks)
             if time.monotonic() - written > KEEP_SECONDS:
-                _write_landmarks(cache, known | found)
+                _write_landmarks(cache, found, among_others=True)
                 written = time.monotonic()
         finished = True
     finally:  # what was found is not looked for again, however the search ended
         if found:
-            _write_landmarks(cache, found if finished else known | found)
+            _write_landmarks(cache, found, among_others=not finished or part != ALL)
     return reports, faces
 
 
-def _write_landmarks(cache: Path, found: Mapping[str, list[Face]]) -> None:
-    plain = {
-        key: [{"landmarks": face.landmarks.tolist(), "score": face.score} for face in faces]
-        for key, faces in found.items()
-    }
-    write_text(cache, json.dumps(plain) + "\n")
+def _write_landmarks(cache: Path, found: Mapping[str, list[Face]], *, among_others: bool) -> None:
+    """Keep what was found, with what other processes or earlier runs have found, or alone."""
+    with exclusive(cache.with_name(f".{cache.name}.lock")):
+        plain = {
+            key: [{"landmarks": face.landmarks.tolist(), "score": face.score} for face in faces]
+            for key, faces in ((_read_landmarks(cache) if among_others else {}) | dict(found)).items()
+        }
+        write_text(cache, json.dumps(plain) + "\n")
 
 
 def _read_landmarks(cache: Path) -> dict[str, list[Face]]:
@@ -161,7 +179,9 @@ def _protocol(settings: CaricatureSettings, base_sha256: str, start: Tensor | No
     return {**facts, **projection}
 
 
-def _start_codes(path: str, base: Generator) -> Tensor:
+def _start_codes(path: str | None, base: Generator) -> Tensor | None:
+    if path is None:
+        return None
     found = read_codes(path, base)
     if len(found) != 1:
         raise UserError(f"projection.start={path}: codes of one picture are expected, not of {len(found)}")

@@ -22,7 +22,7 @@ from ..faces import LandmarkProvider, open_photos, paste_back
 from ..files import read_json, write_text
 from ..lock import exclusive
 from ..options import read
-from .gather import Gathered, Subject, gather
+from .gather import Gathered, Subject, gather, project_part
 from .models import Models, open_models
 from .projections import digest_of
 from .render import render, render_strengths
@@ -48,6 +48,27 @@ def main(config: Mapping[str, Any]) -> None:
     """Run as a plain configuration composed from `conf/caricature.yaml` says."""
     result = caricature(read(CaricatureSettings, config))
     print(f"sheet:  {result.sheet}\nreport: {result.page}")
+
+
+def share(config: Mapping[str, Any], number: int, count: int) -> None:
+    """Find and project the faces of a part of the photographs, for `main` to go on with: every so many-th.
+
+    Args:
+        config: as `main` takes it.
+        number: of the part, from 0.
+        count: of the parts.
+
+    Raises:
+        UserError: for everything that the user can put right.
+    """
+    settings = read(CaricatureSettings, config)
+    if settings.photos is None:
+        return  # codes are there already
+    models = open_models(settings)
+    with results_folder(settings, models.run_dir) as out:
+        photos = open_photographs(settings.photos, out, Path(settings.paths.runs))
+        part = slice(number, None, count)
+        project_part(settings, models.base, models.base_sha256, out, photos=photos, part=part)
 
 
 def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | None = None) -> Result:

@@ -57,6 +57,8 @@ def jpeg_text(image: Tensor | np.ndarray | Image.Image, width: int, quality: int
 
 def _save(path: Path, image: Tensor | np.ndarray, kind: str, **options: int) -> Path:
     array = image.cpu().numpy() if isinstance(image, Tensor) else image
+    encoded = io.BytesIO()  # into a file Pillow would not notice that a full disk has taken a part alone
+    Image.fromarray(np.ascontiguousarray(array)).save(encoded, kind, **options)
     with atomic_write(path) as partial:
-        Image.fromarray(np.ascontiguousarray(array)).save(partial, kind, **options)
+        partial.write_bytes(encoded.getvalue())
     return path

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def find_faces(
     *,
     backdrop: Backdrop = WHITE,
     known: Mapping[str, list[Face]] | None = None,
+    part: slice = slice(None),
 ) -> Iterator[tuple[PhotoReport, list[FoundFace], dict[str, list[Face]]]]:
     """Look for faces, a photograph at a time.
 
@@ -82,6 +84,7 @@ def find_faces(
         resolution: px a side of the faces: the network's; a UserError where they would be cut out smaller.
         backdrop: behind transparent photographs.
         known: landmarks found earlier, by `landmark_key`.
+        part: which of the photographs; faces of a part have the names that they have among all.
 
     Yields:
         A photograph's report, its usable faces, and the landmarks found under their key. A photograph that cannot be
@@ -91,8 +94,10 @@ def find_faces(
         raise UserError(
             f"faces.align_px={settings.align_px}: at least the network's {resolution} px; FFHQ's is {OUTPUT_PX}"
         )
-    taken: set[str] = set()
-    for name in picture_names(photos):
+    names = picture_names(photos)
+    stems = _stems(names)
+    taken = set(stems.values())
+    for name in names[part]:
         report = PhotoReport(name)
         faces: list[FoundFace] = []
         found: dict[str, list[Face]] = {}
@@ -102,7 +107,7 @@ def find_faces(
             picture = decode_picture(data, background=backdrop.behind, max_pixels=settings.max_pixels)
             report.notes = picture.notes
             if provider is None:
-                faces = [_aligned(picture.rgb, name, resolution, taken)]
+                faces = [_aligned(picture.rgb, name, resolution, stems[name])]
                 report.found = 1
             else:
                 key = landmark_key(provider, name, report.sha256, picture.reduction)
@@ -110,7 +115,7 @@ def find_faces(
                     key += f" on {backdrop.sha256 or backdrop.option}"
                 landmarks = (known or {}).get(key)
                 found[key] = _look(provider, picture, name) if landmarks is None else landmarks
-                faces = _cut_out(picture.rgb, found[key], settings, resolution, report, taken)
+                faces = _cut_out(picture.rgb, found[key], settings, resolution, report, stems[name], taken)
         except BadPicture as error:
             report.refused.append(str(error))
         report.used = [face.name for face in faces]
@@ -147,13 +152,13 @@ def _turned_back(points: NDArray[np.float64], turns: int, shape: Sequence[int]) 
     return points
 
 
-def _aligned(rgb: NDArray[np.uint8], name: str, side: int, taken: set[str]) -> FoundFace:
+def _aligned(rgb: NDArray[np.uint8], name: str, side: int, stem: str) -> FoundFace:
     height, width = rgb.shape[:2]
     if height != width or height < side:
         raise BadPicture(
             f"{width}x{height} is no aligned face: faces.aligned=true expects squares of at least {side} px"
         )
-    return FoundFace(_unique(name, 0, taken), name, _reduced(rgb, side))
+    return FoundFace(stem, name, _reduced(rgb, side))
 
 
 def _cut_out(
@@ -162,6 +167,7 @@ def _cut_out(
     settings: FaceSettings,
     resolution: int,
     report: PhotoReport,
+    stem: str,
     taken: set[str],
 ) -> list[FoundFace]:
     report.found = len(found)
@@ -179,7 +185,7 @@ def _cut_out(
             others += 1
             continue
         try:
-            name = _unique(report.photo, len(faces), {*taken, *(f.name for f in faces)})
+            name = _numbered(report.photo, stem, len(faces), taken) if faces else stem
             size, photo_size = settings.align_px, (rgb.shape[1], rgb.shape[0])
             cut = align_face(rgb, face.landmarks, output_size=size, transform_size=TRANSFORM_FACTOR * size)
         except UserError as error:
@@ -212,15 +218,35 @@ def _reduced(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.LANCZOS))
 
 
-def _unique(photo: str, index: int, taken: Collection[str]) -> str:
-    """The stem, with the folders before it and a number behind it where needed; also the suffix where two share it."""
+def _stems(photos: Sequence[str]) -> dict[str, str]:
+    """Name each photograph's first face: its stem, with the folders before it; also the suffix where two share it.
+
+    That hangs on the photographs' names alone, not on what is found in them.
+    """
+    taken: dict[str, str] = {}
+    for photo in photos:
+        stem, other = _readings(photo)
+        taken[_free(stem, other, taken)] = photo
+    return {photo: name for name, photo in taken.items()}
+
+
+def _numbered(photo: str, stem: str, index: int, taken: Collection[str]) -> str:
+    """The name of a further face of a photograph: that of the first and a number."""
+    number, (_, other) = f"-{index + 1}", _readings(photo)
+    return _free(f"{stem}{number}", f"{other}{number}", taken)
+
+
+def _free(name: str, other: str, taken: Collection[str]) -> str:
+    """The first of two names that is not taken; or the first with a number."""
+    numbered = (f"{name}-{i}" for i in count(2))
+    return next(candidate for candidate in chain((name, other), numbered) if candidate not in taken)
+
+
+def _readings(photo: str) -> tuple[str, str]:
+    """A photograph's stem, with the folders before it, as a file's name; and the same with its suffix."""
     path = Path(photo)
-    number = f"-{index + 1}" if index else ""
     stem = re.sub(r"[/\\\x00-\x1f]+", "", "-".join([*path.parent.parts, path.stem])).lstrip(".-") or "face"
-    base, other = (_file_name(text, photo) for text in (stem, f"{stem}-{path.suffix.lstrip('.')}"))
-    candidates = [f"{base}{number}", f"{other}{number}"]
-    candidates += [f"{base}{number}-{i}" for i in range(2, len(taken) + 3)]
-    return next(name for name in candidates if name not in taken)
+    return _file_name(stem, photo), _file_name(f"{stem}-{path.suffix.lstrip('.')}", photo)
 
 
 def _file_name(text: str, photo: str) -> str:

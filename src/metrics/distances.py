@@ -50,5 +50,8 @@ def without_twins(among: Tensor) -> list[int]:
 
 def _share_covered(points: Tensor, reference: Tensor, neighbours: int) -> float:
     k = min(neighbours, len(reference) - 1)
-    radius = torch.cdist(reference, reference).kthvalue(k + 1, dim=1).values  # the nearest is the point itself
+    nearest = (
+        torch.cdist(reference, reference).topk(k + 1, dim=1, largest=False).values
+    )  # the first is the point itself
+    radius = nearest[:, -1]
     return float((torch.cdist(points, reference) <= radius[None]).any(dim=1).float().mean())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import UserError
@@ -61,7 +61,7 @@ def _write(path: Path, key: str, features: Tensor) -> None:
     features = features.contiguous()
     try:
         with atomic_write(path) as partial:
-            save_file({"features": features}, partial, metadata={"key": key, "sha256": _digest(features)})
+            partial.write_bytes(save({"features": features}, metadata={"key": key, "sha256": _digest(features)}))
     except UserError as error:
         print(f"cache      {error}: the next run measures the reals again", flush=True)
 

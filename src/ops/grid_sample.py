@@ -48,9 +48,34 @@ class _Scatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
         ctx.save_for_backward(grid)
+        if torch.are_deterministic_algorithms_enabled():
+            return added_in_order(g, x, grid)
         arguments = (_BILINEAR, _ZEROS, _ALIGN_CORNERS, [True, False])
         return torch.ops.aten.grid_sampler_2d_backward(g, x, grid, *arguments)[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return _Lookup.apply(grads[0], *ctx.saved_tensors), None, None
+
+
+def added_in_order(g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
+    """What PyTorch's scatter of `g` into pictures like `x` gives, by `scatter_add`.
+
+    That adds up in one order on a GPU, too, where PyTorch's deterministic algorithms are asked for.
+    """
+    n, c, height, width = x.shape
+    added = x.new_zeros(n, c, height * width)
+    for row, weight_y in _corners(grid[..., 1], height):
+        for column, weight_x in _corners(grid[..., 0], width):
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            place = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+            part = g * (weight_x * weight_y * inside)[:, None]
+            added.scatter_add_(2, place.flatten(1)[:, None].expand(-1, c, -1), part.flatten(2))
+    return added.reshape(x.shape)
+
+
+def _corners(positions: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
+    """The two pixels of an axis beside each position (its edges at -1 and 1), and their shares."""
+    at = ((positions + 1) * size - 1) / 2
+    first = at.floor()
+    return [(first, 1 - (at - first)), (first + 1, at - first)]

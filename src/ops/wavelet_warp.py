@@ -23,9 +23,11 @@ def wavelet_warp(images: Tensor, affine: Tensor, margins: Tensor, taps: Sequence
         taps: the twelve of the wavelet's low-pass analysis filter, sum √2.
 
     Returns:
-        Like `images`; None where no compiled kernel serves them.
+        Like `images`; None where no compiled kernel serves them, or PyTorch's deterministic algorithms are asked for.
     """
     kernels = kernels_for(images)
+    if torch.are_deterministic_algorithms_enabled():
+        return None  # the scatter adds up in any order on a GPU
     if kernels is None or images.dtype not in (torch.float32, torch.float64):
         return None
     return _Warp.apply(kernels, images, affine.to(images.dtype), margins.to(images.dtype), tuple(taps), False)

@@ -1,2 +1,2 @@
-from .run import main as main
+from .run import main as main, share as share
 from .settings import PrepareSettings as PrepareSettings

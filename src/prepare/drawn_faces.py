@@ -35,9 +35,7 @@ def prepare_faces(
     detector: FaceDetector,
 ) -> Outcome:
     """Cut the faces out of all pictures of a source that are not done yet, and decide which are used."""
-    places = [i for i, name in enumerate(names) if not_of_kinds([name], NOT_PICTURES)]
-    cutter = FaceCutter(settings, source, detector)
-    _cut_all(cutter, places, names, sizes, work)
+    places = cut_faces(settings, source, names, sizes, work, detector, slice(None))
     records = work.records
     faces = [place * _STEP + i for place in places for i in range(1, _count(records, place) + 1)]
     dropped = dropped_faces(settings.dropped, names, {place: _count(records, place) for place in places})
@@ -67,6 +65,35 @@ def prepare_faces(
         number_of=number_of,
         details={"left_out": [_left_out_row(number, names, records, reasons[number]) for number in sorted(reasons)]},
     )
+
+
+def cut_faces(
+    settings: PrepareSettings,
+    source: Source,
+    names: Sequence[str],
+    sizes: Sequence[int],
+    work: Unfinished,
+    detector: FaceDetector,
+    part: slice,
+) -> list[int]:
+    """Look at a part of the pictures, those that are not done yet; returns the places of all pictures of that part.
+
+    A picture's record is written after those of its faces.
+    """
+    places = [i for i, name in enumerate(names) if not_of_kinds([name], NOT_PICTURES)][part]
+    todo = [place for place in places if not _is_done(work.records, place)]
+    cutter = FaceCutter(settings, source, detector)
+
+    def cut(place: int) -> tuple[Record, Sequence[Cut]]:
+        return cutter(names[place], sizes[place])
+
+    with tqdm(total=len(places), initial=len(places) - len(todo), desc="pictures", unit="img", disable=None) as bar:
+        for place, (record, cuts) in in_order(cut, todo):
+            for i, (face, png) in enumerate(cuts, 1):
+                work.add(place * _STEP + i, face, png)
+            work.add(place * _STEP, record, None)
+            bar.update()
+    return places
 
 
 def number_of(number: int) -> str:
@@ -104,23 +131,6 @@ def dropped_faces(
             raise UserError(f"drop: {entry}: {names[place]} has {counts[place]} faces, counted from 1")
         found.add((place, face))
     return found
-
-
-def _cut_all(
-    cutter: FaceCutter, places: Sequence[int], names: Sequence[str], sizes: Sequence[int], work: Unfinished
-) -> None:
-    """Look at the pictures that are not done yet; a picture's record is written after those of its faces."""
-    todo = [place for place in places if not _is_done(work.records, place)]
-
-    def cut(place: int) -> tuple[Record, Sequence[Cut]]:
-        return cutter(names[place], sizes[place])
-
-    with tqdm(total=len(places), initial=len(places) - len(todo), desc="pictures", unit="img", disable=None) as bar:
-        for place, (record, cuts) in in_order(cut, todo):
-            for i, (face, png) in enumerate(cuts, 1):
-                work.add(place * _STEP + i, face, png)
-            work.add(place * _STEP, record, None)
-            bar.update()
 
 
 def _count(records: Mapping[int, Record], place: int) -> int:

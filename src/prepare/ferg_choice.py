@@ -27,6 +27,10 @@ class FergChoice:
         self.tree, self.count, self.bad = tree, count, dict(bad)
         self.picks: dict[Cell, list[Frame]] = {}  # chosen of each cell
 
+    def frames(self) -> list[Frame]:
+        """The chosen ones."""
+        return [f for cell in sorted(self.picks) for f in self.picks[cell]]
+
     def usable(self, cell: Cell) -> list[Frame]:
         """Frames of a cell that are not known to be bad."""
         return [f for f in self.tree.cells[cell] if f.index not in self.bad]
@@ -42,7 +46,7 @@ class FergChoice:
 
     def settle(self, make: Make) -> None:
         """Make the pictures; replace what turns out bad by neighbours, its cell's lack by other cells' frames."""
-        while bad := make(f for cell in sorted(self.picks) for f in self.picks[cell]):
+        while bad := make(self.frames()):
             self.bad |= bad
             for cell, count in self.counts().items():
                 self.picks[cell] = self._mended(cell, count)

@@ -2,21 +2,21 @@
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ..data import MIN_PICTURES, NOT_PICTURES, Source, is_folder, not_of_kinds, open_source, read_labels
+from ..data import MIN_PICTURES, NOT_PICTURES, Labels, Source, is_folder, not_of_kinds, open_source, read_labels
 from ..errors import UserError
 from ..options import OptionError, read
 from .detectors import open_face_detector
-from .drawn_faces import prepare_faces
+from .drawn_faces import cut_faces, prepare_faces
 from .duplicates import near_duplicates
 from .face_boxes import FaceDetector
 from .ferg import Frame, TooFew, read_tree
-from .ferg_choice import FergChoice, describe, first_choice
+from .ferg_choice import FergChoice, Make, describe, first_choice
 from .manifest import is_same, is_same_source, key_of, make_manifest, read_manifest, source_status
 from .outcome import DUPLICATE, Outcome, entries, shown, write_report
 from .pack import write_tfrecord, write_zip
@@ -24,7 +24,7 @@ from .parallel import in_order, quiet_decoders
 from .render import Record, Renderer
 from .settings import OUT_FOLDER, PrepareSettings
 from .similarity import Similarity, fit_similarity
-from .work_folder import Unfinished, clean, unfinished
+from .work_folder import Unfinished, clean, unfinished, unfinished_part
 
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
@@ -38,12 +38,37 @@ def main(config: Mapping[str, Any]) -> None:
     prepare(read(PrepareSettings, config))
 
 
+def share(config: Mapping[str, Any], number: int, count: int) -> None:
+    """Make a part of the pictures, for `main` to go on with: every so many-th of those that are wanted first.
+
+    Args:
+        config: as `main` takes it.
+        number: of the part, from 0.
+        count: of the parts.
+
+    Raises:
+        UserError: for everything that the user can put right.
+    """
+    asked = _open(read(PrepareSettings, config))
+    settings, stamp, part = asked.settings, asked.stamp, slice(number, None, count)
+    known = read_manifest(settings.target)
+    if known is not None and is_same(known, settings, stamp):
+        return
+    _check_target(settings, known, stamp)
+    with quiet_decoders(), unfinished_part(settings.target, key_of(settings, stamp), f"{number}-of-{count}") as work:
+        if work is None:
+            return
+        if asked.detector is not None:
+            cut_faces(settings, asked.source, asked.names, asked.sizes, work, asked.detector, part)
+        else:
+            _Job(asked, work).share(part)
+
+
 def prepare(settings: PrepareSettings) -> Path:
     """Read a source and write the data set (returned), its report and contact sheets; go on where it stopped before."""
     out = settings.target
-    source, names = _open(settings.source)
-    settings, detector = _with_detector(settings)
-    stamp, sizes = source_status(source, settings.source, names)
+    asked = _open(settings)
+    settings, names, stamp = asked.settings, asked.names, asked.stamp
     known = read_manifest(out)
     if known is not None and is_same(known, settings, stamp):
         clean(out, settings.report_folder)
@@ -52,13 +77,15 @@ def prepare(settings: PrepareSettings) -> Path:
             print(f"report: {settings.report_folder / 'report.json'}")
         return out
     _check_target(settings, known, stamp)
+    if known is not None:
+        print(f"{out} was made with other options or pictures: it will be replaced")
     with quiet_decoders(), unfinished(out, key_of(settings, stamp), settings.report_folder) as work:
         if work.continued:
             print(f"continuing: {work.continued} pictures were done before")
-        if detector is not None:
-            outcome = prepare_faces(settings, source, names, sizes, work, detector)
+        if asked.detector is not None:
+            outcome = prepare_faces(settings, asked.source, names, asked.sizes, work, asked.detector)
         else:
-            outcome = _Job(settings, source, names, sizes, work).make()
+            outcome = _Job(asked, work).make()
         write_report(settings, names, work, outcome)
         used = len(outcome.pictures)
         if used < MIN_PICTURES:
@@ -79,7 +106,7 @@ def prepare(settings: PrepareSettings) -> Path:
 
 
 def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp: str) -> None:
-    """Say that a set will be replaced."""
+    """Refuse to replace what is not a set of this source."""
     out = settings.target
     if known is None:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -90,7 +117,37 @@ def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp
             f"{out} was made of another source ({shown(known.get('source'))}): give another out=, or out={out} to "
             "replace it"
         )
-    print(f"{out} was made with other options or pictures: it will be replaced")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for, and the source."""
+
+    settings: PrepareSettings
+    source: Source
+    names: list[str]  # of its files
+    sizes: list[int]  # of them in bytes
+    stamp: str  # digest that changes with them
+    detector: FaceDetector | None
+
+
+def _open(settings: PrepareSettings) -> _Asked:
+    source, names = _named(settings.source)
+    settings, detector = _with_detector(settings)
+    stamp, sizes = source_status(source, settings.source, names)
+    return _Asked(settings, source, names, sizes, stamp, detector)
+
+
+def _named(path: Path) -> tuple[Source, list[str]]:
+    """Open a source and list its names; messages speak of `source=`."""
+    try:
+        source = open_source(path)
+        names = source.names()
+    except OptionError as error:
+        raise OptionError("source", error.value, error.reason) from error
+    if not names:
+        raise OptionError("source", path, "no files in it; give a folder or zip of pictures")
+    return source, names
 
 
 def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDetector | None]:
@@ -106,12 +163,20 @@ def _with_detector(settings: PrepareSettings) -> tuple[PrepareSettings, FaceDete
 class _Job:
     """The work on one source, file by file; numbers are places in its list of names."""
 
-    def __init__(
-        self, settings: PrepareSettings, source: Source, names: list[str], sizes: list[int], work: Unfinished
-    ) -> None:
-        self.settings, self.source, self.names, self.sizes, self.work = settings, source, names, sizes, work
-        self.render = Renderer(settings, source)
-        self.dropped = {number: _DROPPED for number in _dropped(settings.dropped, names)}
+    def __init__(self, asked: _Asked, work: Unfinished) -> None:
+        self.settings, self.source, self.names, self.sizes = asked.settings, asked.source, asked.names, asked.sizes
+        self.work, self.render = work, Renderer(asked.settings, asked.source)
+        self.dropped = {number: _DROPPED for number in _dropped(asked.settings.dropped, asked.names)}
+
+    def share(self, part: slice) -> None:
+        """Make a part of the pictures that are wanted first; whoever goes on replaces what turns out bad."""
+        if self.settings.recipe == "ferg":
+            choice, make = self._ferg_choice()
+            first_choice(choice, self.settings, self.source, self.work)
+            make(choice.frames()[part])
+        else:
+            wanted, _, _ = self._folder_files()
+            self._make({i: {} for i in wanted[part]}, {})
 
     def make(self) -> Outcome:
         """Make what the recipe says."""
@@ -119,16 +184,10 @@ class _Job:
 
     def folder(self) -> Outcome:
         """Make every picture of a folder, zip or TFRecords."""
-        labels = read_labels(self.source, self.names)
+        wanted, left_out, labels = self._folder_files()
         table = labels.classes
         if labels.problem:
             print(f"note       labels not used, the set will have none: {shown(labels.problem)}")
-        numbers = [i for i, name in enumerate(self.names) if not_of_kinds([name], NOT_PICTURES)]
-        left_out = {i: self.dropped[i] for i in numbers if i in self.dropped}
-        if table is not None:
-            listed = {i for i in numbers if self.names[i] in table or is_folder(self.names[i])}
-            left_out |= {i: "no label in dataset.json" for i in numbers if i not in listed}
-        wanted = [i for i in numbers if i not in left_out]
         self._make({i: {} for i in wanted}, {})
         left_out |= self._refused(wanted)
         kept = self._of_one_size([i for i in wanted if i not in left_out], left_out)
@@ -142,13 +201,38 @@ class _Job:
         facts |= {"labels_problem": labels.problem} if labels.problem else {}
         return Outcome(kept, classes, {self.names[i]: left_out[i] for i in sorted(left_out)}, facts=facts)
 
+    def _folder_files(self) -> tuple[list[int], dict[int, str], Labels]:
+        """The files to make pictures of, those left out with reasons, and the labels."""
+        labels = read_labels(self.source, self.names)
+        numbers = [i for i, name in enumerate(self.names) if not_of_kinds([name], NOT_PICTURES)]
+        left_out = {i: self.dropped[i] for i in numbers if i in self.dropped}
+        if (table := labels.classes) is not None:
+            listed = {i for i in numbers if self.names[i] in table or is_folder(self.names[i])}
+            left_out |= {i: "no label in dataset.json" for i in numbers if i not in listed}
+        return [i for i in numbers if i not in left_out], left_out, labels
+
     def ferg(self) -> Outcome:
         """Choose and make a balanced set of a FERG tree."""
-        settings = self.settings
+        choice, make = self._ferg_choice()
+        try:
+            first_choice(choice, self.settings, self.source, self.work)
+            choice.settle(make)
+        except TooFew:  # nearly all were asked for: look at all, so that the number in the message can be had
+            choice.look_at_all(make)
+            choice.counts()
+            raise
+        tree = choice.tree
+        pictures = [f.index for f in choice.frames()]
+        classes = tree.characters
+        left_out = {self.names[i]: choice.bad[i] for i in sorted(choice.bad)} | tree.strange
+        labels = [classes.index(self.work.records[i]["character"]) for i in pictures]
+        return Outcome(pictures, labels, left_out, classes, describe(choice, tree.empty_cells()))
+
+    def _ferg_choice(self) -> tuple[FergChoice, Make]:
+        """The choice of frames before it is made, and what makes pictures of frames."""
         tree = read_tree(self.names, frozenset(NOT_PICTURES))
         fits = self._fits(tree.characters)
         empty = {f.index: "empty file" for frames in tree.cells.values() for f in frames if self.sizes[f.index] == 0}
-        choice = FergChoice(tree, settings.num_pictures, self.dropped | (empty if any(self.sizes) else {}))
         cells = {f.index: cell for cell, frames in tree.cells.items() for f in frames}
 
         def make(frames: Iterable[Frame]) -> dict[int, str]:
@@ -157,18 +241,8 @@ class _Job:
             self._make(extra, {i: fits[cells[i][0]] for i in chosen} if fits else {})
             return self._refused(chosen)
 
-        try:
-            first_choice(choice, settings, self.source, self.work)
-            choice.settle(make)
-        except TooFew:  # nearly all were asked for: look at all, so that the number in the message can be had
-            choice.look_at_all(make)
-            choice.counts()
-            raise
-        pictures = [f.index for cell in sorted(choice.picks) for f in choice.picks[cell]]
-        classes = tree.characters
-        left_out = {self.names[i]: choice.bad[i] for i in sorted(choice.bad)} | tree.strange
-        labels = [classes.index(cells[i][0]) for i in pictures]
-        return Outcome(pictures, labels, left_out, classes, describe(choice, tree.empty_cells()))
+        bad = self.dropped | (empty if any(self.sizes) else {})
+        return FergChoice(tree, self.settings.num_pictures, bad), make
 
     def _fits(self, characters: Sequence[str]) -> dict[str, Similarity]:
         points = self.settings.points
@@ -203,18 +277,6 @@ class _Job:
             if records[i]["size"] != first:
                 left_out[i] = f"{'x'.join(map(str, records[i]['size']))}, the first is {'x'.join(map(str, first))}"
         return [i for i in numbers if i not in left_out]
-
-
-def _open(path: Path) -> tuple[Source, list[str]]:
-    """Open a source and list its names; messages speak of `source=`."""
-    try:
-        source = open_source(path)
-        names = source.names()
-    except OptionError as error:
-        raise OptionError("source", error.value, error.reason) from error
-    if not names:
-        raise OptionError("source", path, "no files in it; give a folder or zip of pictures")
-    return source, names
 
 
 def _dropped(entries: Sequence[str], names: Sequence[str]) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import UserError
@@ -132,7 +132,7 @@ def save_codes(folder: str | Path, codes: Codes) -> Path:
     try:
         save_array(target.with_name(f"{codes.name}.npy"), ws.numpy())
         with atomic_write(target) as partial:
-            save_file(tensors, partial, metadata=header)
+            partial.write_bytes(save(tensors, metadata=header))
     except OSError as error:  # of the name itself, such as one that is too long
         raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
     return target

@@ -6,7 +6,6 @@ spread between these (`metrics.cariscore.comparison.joint`). A cell counts that 
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,8 +76,8 @@ def rank_jointly(sweeps: Sequence[Sweep]) -> dict[str, Any]:
     codes, weights = min(len(v) for own in pseudo for v in own), exponents(sweeps[0].references.axes, sweeps[0].alpha)
     scores = np.array([[combine(values[:codes].mean(axis=0), weights) for values in own] for own in pseudo])
     cells = [Cell(f"{kimg:g} kimg blended at {resolution}", kimg, resolution) for kimg, resolution in shared]
-    compare = partial(joint, scores, seed=sweeps[0].settings.seed)
-    by_score, by_value = compare(), compare(price=prices(cells))
+    by_score = joint(scores, seed=sweeps[0].settings.seed)
+    by_value = by_score.less(prices(cells))
     pick, best = int(by_value.mean.argmax()), int(by_score.mean.argmax())
     result = {
         "runs": [sweep.run_dir.name for sweep in sweeps],

@@ -1,5 +1,6 @@
 """What a run computes on and how (group `trainer`): device, number format, ops, allocator; graphs, TF32, compile."""
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -68,29 +69,41 @@ class Acceleration:
     graphs: bool = False  # the phases are captured in CUDA graphs
     tf32: bool = False  # float32 products and convolutions keep 10 bits of mantissa
     compile: bool = False  # the networks of the main phases go through torch.compile
+    deterministic: bool = False  # only operations that give the same bits every time
 
     def summary(self) -> str:
         """A few words for the run header."""
         chosen = {"CUDA graphs": self.graphs, "TF32": self.tf32, "torch.compile": self.compile}
+        chosen["the same bits every time"] = self.deterministic
         return ", ".join(name for name, on in chosen.items() if on) or "op by op"
 
 
 def choose_acceleration(trainer: TrainerSettings, device: torch.device) -> Acceleration:
-    """What the options mean on a device; `graphs: auto` is on for CUDA, unless the networks are compiled."""
+    """What the options mean on a device; `graphs: auto` is on for CUDA, unless compiled or deterministic."""
     cuda = device.type == "cuda"
-    for name in ("graphs", "tf32"):
+    for name in ("graphs", "tf32", "deterministic"):
         if getattr(trainer, name) is True and not cuda:
             reason = f"has no effect: this run trains on a {device.type}, not on CUDA"
             raise OptionError(f"trainer.{name}", True, reason)
-    graphs = cuda and not trainer.compile if trainer.graphs == "auto" else bool(trainer.graphs)
-    return Acceleration(device, graphs=graphs, tf32=trainer.tf32, compile=trainer.compile)
+    plain = not (trainer.compile or trainer.deterministic)
+    return Acceleration(
+        device,
+        graphs=cuda and plain if trainer.graphs == "auto" else bool(trainer.graphs),
+        tf32=trainer.tf32,
+        compile=trainer.compile,
+        deterministic=trainer.deterministic,
+    )
 
 
 def accelerate(step: TrainingStep, choice: Acceleration) -> None:
     """Put a choice into effect."""
     set_float32(tf32=choice.tf32)
+    torch.use_deterministic_algorithms(choice.deterministic)
+    if choice.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which PyTorch refuses products
     if choice.device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # shapes never change: let it try its convolutions once
+        # shapes never change: let it try its convolutions once, and take the fastest
+        torch.backends.cudnn.benchmark = not choice.deterministic
     if choice.graphs:
         step.graphs = PhaseGraphs(CudaRecorder(choice.device, otherwise="set trainer.graphs=false"))
     if choice.compile:

@@ -102,6 +102,7 @@ class TrainerSettings(Options):
     graphs: Literal["auto"] | bool = "auto"  # phases as CUDA graphs
     tf32: bool = False  # float32 products and convolutions on a GPU in TF32
     compile: bool = False  # main phases through torch.compile
+    deterministic: bool = False  # on a GPU nothing but what gives the same bits every time
     profile: bool = False  # measure some iterations
     progress: bool = True  # show a bar
 

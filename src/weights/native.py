@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from ..device import on_host
@@ -60,7 +60,7 @@ def save_network(
     tensors = {key: stored(value, dtype) for key, value in zip(states, on_host(list(states.values())), strict=True)}
     header = {**(meta or {}), "format_version": FORMAT_VERSION, "architecture": architecture}
     with atomic_write(path) as partial:
-        save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header, allow_nan=False)})
+        partial.write_bytes(save(tensors, metadata={_HEADER_KEY: json.dumps(header, allow_nan=False)}))
     return path
 
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from src import lock
+from src.caricature import share
 from src.caricature.projections import Projections
-from src.caricature.run import caricature
+from src.caricature.run import caricature, main
+from src.cli import compose_config
 from src.errors import UserError
 from src.lock import attempt
-from src.projection import projector
+from src.projection import ProjectionChoice, projector
 
 
 def in_thread(work):
@@ -62,6 +64,41 @@ def test_who_projects_otherwise_into_the_same_folder_is_said(settings, monkeypat
     monkeypatch.setattr(Projections, "_keep", keep_and_lose)
     with pytest.raises(UserError, match=r"another process has projected person-00 otherwise .* its own out="):
         caricature(settings)
+
+
+def test_jobs_project_a_part_each_and_a_killed_one_changes_nothing(settings, run_dir, holiday, tmp_path, monkeypatch):
+    """To the byte where faces are projected one by one; in batches with other faces to rounding."""
+    whole = caricature(replace(settings, projection=ProjectionChoice(steps=4, batch=1))).folder
+    asked = [f"photos={holiday}", f"run={run_dir}", f"out={tmp_path / 'shared'}", f"paths.runs={run_dir.parent}"]
+    asked += [
+        "faces.align_px=128",
+        "projection.steps=4",
+        "projection.batch=1",
+        "page.strengths=[0.0,1.0]",
+        "page.resolutions=[8]",
+    ]
+    config = compose_config("caricature", asked)
+    project, projected, killed = projector._project_batch, [], []
+
+    def counted(*arguments):
+        if killed:
+            raise KeyboardInterrupt
+        projected.append(len(arguments[1]))
+        return project(*arguments)
+
+    monkeypatch.setattr(projector, "_project_batch", counted)
+    share(config, 0, 2)  # broken.jpg, person-00, person-02
+    killed.append(1)
+    with pytest.raises(KeyboardInterrupt):
+        share(config, 1, 2)  # nobody, person-01
+    assert len(json.loads((tmp_path / "shared/landmarks.json").read_text())) == 4
+    killed.clear()
+    main(config)
+    assert projected == [1, 1, 1]
+    for pattern in ("codes/*", "caricatures/*", "photos/*", "faces/*", "*.jpg", "landmarks.json", "index.html"):
+        for path in whole.glob(pattern):
+            assert (tmp_path / "shared" / path.relative_to(whole)).read_bytes() == path.read_bytes(), path
+    assert len(list((tmp_path / "shared").rglob("*"))) == len(list(whole.rglob("*")))
 
 
 def test_locks_of_killed_processes_go(settings):

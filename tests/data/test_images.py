@@ -255,11 +255,11 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path: Path, monkeypatch: pyte
     path = save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     before = path.read_bytes()
 
-    def half(self: Image.Image, target: Path, *_: object, **__: object) -> None:
-        Path(target).write_bytes(b"half")
+    def half(self: Path, data: bytes) -> int:
+        self.write_text("half", encoding="utf-8")
         raise OSError("disk full")
 
-    monkeypatch.setattr(Image.Image, "save", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(UserError, match=r"cannot be written \(disk full\)"):
         save_png(path, np.ones((8, 8, 3), np.uint8))
     assert path.read_bytes() == before

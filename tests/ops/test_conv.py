@@ -7,6 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from src.networks import Discriminator, Generator
 from src.ops import conv, conv2d, conv_transpose2d, grid_sample
+from src.ops.grid_sample import added_in_order
 from src.training.losses import path_lengths, r1_penalty
 
 aten = torch.ops.aten
@@ -142,6 +143,9 @@ def test_lookups_equal_pytorchs():
     assert torch.equal(grid_sample(x, grid()), theirs)
     ours, expected = (torch.autograd.grad(y.pow(3).sum(), x)[0] for y in (grid_sample(x, grid()), theirs))
     assert torch.equal(ours, expected)
+    g = torch.randn_like(theirs)
+    (expected,) = torch.autograd.grad(F.grid_sample(x, grid(), align_corners=False), x, g)
+    assert torch.allclose(added_in_order(g, x, grid()), expected, rtol=0, atol=1e-12)
 
 
 def test_lookups_have_derivatives_of_any_order():

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.training.conftest import run, run_options, tensors
 
@@ -47,6 +48,27 @@ VARIANTS = {
 }
 LAZY = ["loss.pl_interval=2", "loss.r1_interval=2", "trainer.ops=reference", "run=r", "checkpoint_kimg=0.02"]
 
+#: What PyTorch's deterministic algorithms are not on CUDA, by the documentation, of what pictures may go through.
+IN_ANY_ORDER = {
+    *("grid_sampler_2d_backward", "reflection_pad2d_backward", "replication_pad2d_backward"),
+    *("upsample_bilinear2d_backward", "_upsample_bilinear2d_aa_backward"),
+    *("upsample_bicubic2d_backward", "_upsample_bicubic2d_aa_backward"),
+    *("adaptive_avg_pool2d_backward", "_adaptive_avg_pool2d_backward"),
+    *("kthvalue", "histc", "bincount", "cumsum", "put_"),
+}
+
+
+class Noting(TorchDispatchMode):
+    """Notes the operations by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
 
 @pytest.fixture
 def options(tiny_network, picture_folder, tmp_path):
@@ -73,3 +95,15 @@ def test_a_run_goes_on_from_its_checkpoint(options, training):
     assert training.waiting() <= BETWEEN | {"training/step.py:_optimizer_loaded"}
     assert not training.iterations
     assert (folder / "snapshots" / "kimg-000000.02.safetensors").exists()
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_deterministic_runs_add_up_in_order(options, training, deterministic):
+    more = ["augment=ada", "augment.augment_p=0.5", "metrics=embedded", "metrics.num_fakes=8", "trainer.graphs=false"]
+    with Noting() as noted:
+        try:
+            run(options, *more, "snapshot.kimg=[0,0.012]", f"trainer.deterministic={deterministic}".lower())
+            assert torch.are_deterministic_algorithms_enabled() == deterministic
+        finally:
+            torch.use_deterministic_algorithms(False)
+    assert noted.seen & IN_ANY_ORDER == (set() if deterministic else {"grid_sampler_2d_backward"})

@@ -61,7 +61,7 @@ def test_damaged_cells_are_said_and_made_again(run_dir, capsys):
     before = {p.name: p.read_bytes() for p in folder.glob("*.npz")}
     in_row, in_features, in_picture = keys[1], keys[3], keys[4]
     for path, place in (
-        (table.kept_path, table.kept_path.read_bytes().index(b'"found"', _place_of(table.kept_path, in_row)) + 10),
+        (table.kept_path, table.kept_path.read_bytes().index(b'"found"', _place_of(table.kept_path, in_row)) + 11),
         (table.features_path(in_features), len(table.features_path(in_features).read_bytes()) // 2),
     ):
         data = bytearray(path.read_bytes())
@@ -122,13 +122,14 @@ def test_lost_workers_are_said_in_the_launchers_words_and_not_for_ever(run_dir, 
     sweep = opened(run_dir)
     words = "A worker was terminated, perhaps by the system.\n\nThe exit codes of the workers are {SIGKILL(-9)}\nLog"
     sweeper = SnapshotSweeper()
+    sweeper.setup(hydra_context=None, task_function=None, config=None)
     asked = []
 
-    def launch(task, jobs, folder, device):
+    def launch(task, jobs, **how):
         asked.append(jobs)
         raise RuntimeError(words)
 
-    monkeypatch.setattr(sweeper, "_launch", launch)
+    monkeypatch.setattr("src.sweeper.launch", launch)
     line = "A worker was terminated, perhaps by the system. The exit codes of the workers are {SIGKILL(-9)}"
     with pytest.raises(UserError, match=f"before they finish a cell: {re.escape(line)} .*hydra.launcher.n_jobs"):
         sweeper._score(sweep, 0, ["alpha=0.4"])

@@ -25,6 +25,7 @@ DEFAULT = TrainerSettings()
         ({"graphs": False}, CUDA, Acceleration(CPU)),
         ({"graphs": True, "tf32": True}, CUDA, Acceleration(CPU, graphs=True, tf32=True)),
         ({"compile": True}, CUDA, Acceleration(CPU, compile=True)),
+        ({"deterministic": True}, CUDA, Acceleration(CPU, deterministic=True)),
         ({"compile": True}, CPU, Acceleration(CPU, compile=True)),
     ],
 )
@@ -32,7 +33,7 @@ def test_what_options_mean_on_a_device(given, device, expected):
     assert choose_acceleration(replace(DEFAULT, **given), device) == replace(expected, device=device)
 
 
-@pytest.mark.parametrize("name", ["graphs", "tf32"])
+@pytest.mark.parametrize("name", ["graphs", "tf32", "deterministic"])
 def test_options_without_effect_on_a_processor_are_refused(name, options):
     with pytest.raises(UserError, match=rf"trainer\.{name}=true: has no effect.*cpu"):
         train(options, f"trainer.{name}=true", "trainer.accelerator=cpu", "run=refused")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .axis import Floats
-from .comparison import LEVEL, Comparison, compare
+from .comparison import LEVEL, Comparison, compare, may_be_best
 
 MIN_CODES = 64  # fewer do not tell their own spread
 DELTA = 0.01  # smallest difference of scores that counts
@@ -89,7 +89,7 @@ def decide(
     if codes < MIN_CODES:
         return None
     scores = compare(pseudo, weights=weights, level=level, seed=seed)
-    values = compare(pseudo, weights=weights, price=prices(cells, delta), level=level, seed=seed)
+    values = scores.less(prices(cells, delta))
     pick = int(values.mean.argmax())
     regret = float(values.regret[pick])
     notes = []
@@ -124,8 +124,8 @@ def _codes_needed(values: Comparison, pick: int, codes: int, delta: float) -> in
 
 def _reaches(blends: Floats, unblended: Floats, weights: Sequence[float], level: float, seed: int) -> bool:
     """Whether an un-blended snapshot may have the best score of all."""
-    everything = compare(np.concatenate([blends, unblended], axis=1), weights=weights, level=level, seed=seed)
-    return bool(everything.candidate[blends.shape[1] :].any())
+    everything, which = np.concatenate([blends, unblended], axis=1), slice(blends.shape[1], None)
+    return bool(may_be_best(everything, which, weights=weights, level=level, seed=seed).any())
 
 
 def _edges(

@@ -56,7 +56,8 @@ def race(
         if codes == counts[-1] or not racing:
             return
         pseudo, price = pseudo_of(codes, racing), prices([cells[i] for i in racing], delta)
-        by_score, by_value = (compare(pseudo, weights=weights, price=p, level=level, seed=seed) for p in (0.0, price))
+        by_score = compare(pseudo, weights=weights, level=level, seed=seed)
+        by_value = by_score.less(price)
         stay = np.flatnonzero(by_score.candidate | by_value.candidate)
         if len(stay) == 1 or by_value.regret[by_value.mean.argmax()] <= delta:
             return
