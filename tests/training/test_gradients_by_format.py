@@ -24,13 +24,13 @@ BATCH, DRAWS = 4, 3
 FORMATS = {"bf16": Precision("bf16"), "fp16": Precision("fp16", 8), "tf32": TF32}
 WORSE = [("G_reg", "bf16"), ("D_reg", "bf16")]
 # error of the whole gradient, over its standard deviation from batch to batch, in the formats that a phase uses:
-# rounding adds at most 4 % to the variance in bf16, 0.4 % in the others
+# rounding adds at most 4 % to the variance in bf16, 1 % in the others
 BOUNDS = {
     ("G_main", "bf16"): 0.2,
     ("G_main", "fp16"): 0.06,
     ("D_main", "bf16"): 0.2,
     ("D_main", "fp16"): 0.06,
-    ("G_reg", "tf32"): 0.06,
+    ("G_reg", "tf32"): 0.1,
     ("D_reg", "tf32"): 0.06,
 }
 aten = torch.ops.aten
