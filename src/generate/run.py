@@ -146,18 +146,18 @@ def _blends(job: Job) -> None:
     for _, load in chosen.columns[1:]:
         G = load()
         digests.append(digest_of_network(G))
-        networks = [*(recipe.blend(G, job.G) for recipe in chosen.recipes), G]
-        columns.append(torch.stack([job.pictures(job.codes.ws, network) for network in networks]))
+        blended = [job.pictures(job.codes.ws, recipe.blend(G, job.G)) for recipe in chosen.recipes]
+        columns.append(torch.stack([*blended, job.pictures(job.codes.ws, G)]))
     pictures = torch.stack(columns, dim=2)  # [rows, codes, columns, 3, H, W]
     large = pictures.transpose(0, 1).flatten(0, 2).repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
     framed = [(code * len(rows) + row, column) for row, column in chosen.recommended for code in range(n)]
     sheet = make_sheet(large, len(captions), above=captions, left=rows * n, framed=framed)
     recommended = [(rows[row], captions[column]) for row, column in chosen.recommended]
     job.sheet(chosen.label, sheet, columns=captions, rows=rows, recommended=recommended, columns_sha256=digests)
-    for (i, row), (j, caption) in product(enumerate(rows), enumerate(captions)):
-        for name, picture in zip(job.codes.names, pictures[i, :, j], strict=True):
-            if i == 0 or j > 0:
-                job.single(f"{name}-{row}-{caption.replace(' ', '')}", picture)
+    for k, name in enumerate(job.codes.names):
+        job.single(f"{name}-original", original[k])
+        for (i, row), (j, caption) in product(enumerate(rows), enumerate(captions[1:], 1)):
+            job.single(f"{name}-{row}-{caption.replace(' ', '')}", pictures[i, k, j])
     job.save_codes()
 
 

@@ -135,7 +135,7 @@ def test_pairs_show_the_same_codes_in_every_network(render, runs, columns):
 
 def test_a_table_of_blends_shows_every_cell_and_frames_the_recommended_one(render, runs):
     base, one, two = (load(runs / f"first/snapshots/kimg-00000{k}.00.safetensors") for k in (0, 1, 2))
-    path = sheet_of(render("mode=blends", "seeds=3", "format=png", "psi=1"))
+    path = sheet_of(render("mode=blends", "seeds=3", "format=png", "psi=1", "singles=true"))
     side, (width, height) = 128 // RESOLUTION * RESOLUTION, Image.open(path).size
     sheet = np.asarray(Image.open(path))[height - 4 * side :, width - 3 * side :]
     z = torch.from_numpy(np.random.RandomState(3).randn(1, base.z_dim)).float()
@@ -151,6 +151,9 @@ def test_a_table_of_blends_shows_every_cell_and_frames_the_recommended_one(rende
     assert (sheet[side:, :side] == 255).all()  # the original stands once
     facts = json.loads(path.with_suffix(".json").read_text())
     assert facts["recommended"] == [["8", "1 kimg"]] and facts["columns"] == ["original", "1 kimg", "2 kimg"]
+    singles = {single.stem for single in path.parent.glob("singles/*/*.png")}
+    cells = {f"seed0003-{row}-{column}" for row in ("4", "8", "16", "unblended") for column in ("1kimg", "2kimg")}
+    assert singles == {"seed0003-original", *cells}
 
 
 @pytest.mark.parametrize("kind", ["webp", "gif"])
