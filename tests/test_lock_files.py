@@ -86,7 +86,8 @@ def test_clocks_that_jump_say_nothing(tmp_path, holder, monkeypatch, jump):
     monkeypatch.setattr(time, "time", lambda: now() + jump)
     os.utime(tmp_path / "lock", (now() + jump, now() + jump))
     _, pipe = holder
-    with exclusive(tmp_path / "lock", waiting=lambda: pipe.send("go on")):
+    later = threading.Timer(20 * lock.POLL_SEC, pipe.send, ["go on"])  # looks between two signs of life among them
+    with exclusive(tmp_path / "lock", waiting=later.start):
         assert pipe.recv() == "mine"
 
 

@@ -161,7 +161,8 @@ def test_a_row_that_does_not_fit_is_one_line():
         tracker._append(Path("/dev/full"), {"kimg": 1.0})
 
 
-def test_a_run_whose_folder_was_taken_over_writes_nothing_more(options, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("log_kimg", "rows"), [(0.02, [20, 40]), (1, [])], ids=["by a row", "by a checkpoint"])
+def test_a_run_whose_folder_was_taken_over_writes_nothing_more(options, monkeypatch, tmp_path, log_kimg, rows):
     step = TrainingStep.run
     folder = tmp_path / "frozen"
 
@@ -173,9 +174,9 @@ def test_a_run_whose_folder_was_taken_over_writes_nothing_more(options, monkeypa
 
     monkeypatch.setattr(TrainingStep, "run", taken)
     with pytest.raises(UserError, match="another process has taken over"):
-        run(options, "snapshot.kimg=[0,0.06,0.08]", "run=frozen")
+        run(options, "snapshot.kimg=[0,0.06,0.08]", "run=frozen", f"log_kimg={log_kimg}")
     assert (folder / ".training.lock").exists()
-    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == [20, 40]
+    assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == rows
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] == 40
     assert json.loads((folder / "run.json").read_text())["checkpointed"]
 
