@@ -88,7 +88,8 @@ def test_agreement_tells_the_score_from_kid_and_chance():
     assert score.share > 0.75 > kid.share and score.low > chance.high
     assert chance.share == 0.5 and chance.low == pytest.approx(0.4, abs=0.03)
     bounds = f"({100 * score.low:.0f} to {100 * score.high:.0f})"
-    assert "80 clicks by simulated speak for alpha 0.3" in verdict.sentence
+    assert verdict.alpha == pytest.approx(0.3, abs=0.05), "which pairs are asked hangs on the last digit of a logarithm"
+    assert f"80 clicks by simulated speak for alpha {verdict.alpha:.2f} (" in verdict.sentence
     assert f"foretold by the score in {100 * score.share:.0f} % {bounds}" in verdict.sentence
     assert f"by the snapshots' KID in {100 * kid.share:.0f} %" in verdict.sentence.replace(", ", ", by ")
 
