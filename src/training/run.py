@@ -163,7 +163,7 @@ def _note_passed(run: Run) -> None:
 
 
 def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
-    settings, snapshot = run.settings, run.settings.snapshot
+    settings, snapshot, graphs = run.settings, run.settings.snapshot, run.module.step.graphs
     meta = {
         "dataset": {"name": run.dataset.name, "fingerprint": run.dataset.fingerprint},
         "parent": run.start.facts.get("sha256"),
@@ -186,6 +186,7 @@ def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
         max_gb=snapshot.max_gb,
         seed=settings.seed,
         group=run.processes.group,
+        recorder=None if graphs is None else graphs.recorder,
     )
 
 
