@@ -279,4 +279,8 @@ def test_errors_are_worded(emulated):
     assert b"out of range" in emulated.ops_error(emulated.ops_epilogue_grad(ctypes.byref(grad)))
     grad = kernels.EpilogueGrad(sum_scale=16, n=1, c=1, pixels=1, chunks=1)
     assert b"need x" in emulated.ops_error(emulated.ops_epilogue_grad(ctypes.byref(grad)))
+    grad = kernels.EpilogueGrad(dz=16, x=16, sum_bias=16, n=1, c=1, pixels=1, chunks=1)
+    assert b"the style" in emulated.ops_error(emulated.ops_epilogue_grad(ctypes.byref(grad)))
+    unstyled = kernels.Epilogue(x=16, z=16, n=1, c=1, pixels=1, noise_n=1, gain=1.0, clamp=-1.0)
+    assert b"the style" in emulated.ops_error(emulated.ops_epilogue(ctypes.byref(unstyled)))
     assert emulated.ops_error(0)

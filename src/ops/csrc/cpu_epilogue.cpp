@@ -65,6 +65,7 @@ void epilogue(const OpsEpilogue& a) {
 template <class T>
 int epilogue(const OpsEpilogue& a) {
   if (a.n * a.c * a.pixels == 0) return 0;
+  if (a.z && !a.style) return 2;
   if (a.y && a.z) epilogue<true, true, T>(a);
   else if (a.z) epilogue<false, true, T>(a);
   else epilogue<true, false, T>(a);
@@ -88,7 +89,7 @@ const char* ops_error(int code) {
   switch (code) {
     case 0: return "no error";
     case 1: return "an element type without a CPU kernel";
-    case 2: return "the scale's and the style's sums need x";
+    case 2: return "sums of scale and style need x, z and its gradient the style";
     default: return "unknown error";
   }
 }

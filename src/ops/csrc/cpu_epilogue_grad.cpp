@@ -148,6 +148,7 @@ template <bool SECOND>
 int gradient(const OpsEpilogueGrad& a) {
   if (a.n * a.c * a.chunks == 0) return 0;
   if ((a.sum_scale || a.sum_style || a.dz) && !a.x) return 2;
+  if (a.dz && !a.style) return 2;
   auto with = [&](auto tag) {
     using T = decltype(tag);
     return a.channels_last ? choose<SECOND, true, T>(a) : choose<SECOND, false, T>(a);

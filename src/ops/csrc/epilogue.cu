@@ -48,6 +48,7 @@ OPS_EXPORT int ops_epilogue(const OpsEpilogue* a) {
     using T = decltype(tag);
     if (a->n == 0 || a->c == 0 || a->pixels == 0) return 0;
     if (a->n < 0 || a->c < 0 || a->pixels < 0) return int(kBadSize);
+    if (a->z && !a->style) return int(kMissing);
     const bool whole = (a->channels_last ? a->c : a->pixels) % kVector<T> == 0 && aligned(a->x) && aligned(a->y) &&
                        aligned(a->z) &&
                        (a->channels_last ? aligned(a->scale) && aligned(a->bias) && aligned(a->style) : aligned(a->noise));

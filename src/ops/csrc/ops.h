@@ -46,7 +46,7 @@ typedef struct {
   const void* scale;  // [n, c] or null
   const void* noise;  // [noise_n, pixels], noise_n 1 or n, or null
   const void* bias;   // [c] or null
-  const void* style;  // [n, c]; with z only
+  const void* style;  // [n, c]; with z, and needed there
   int64_t n, c, pixels, noise_n;
   double alpha, gain, clamp;
   int32_t dtype, channels_last, threads;
@@ -70,7 +70,7 @@ typedef struct {
   const void *dy, *dz;                   // like x, or null
   const void *y, *x;                     // like x, or null
   const void *scale, *noise, *bias;      // as above
-  const void* style;                     // [n, c]; with dz only
+  const void* style;                     // [n, c]; with dz, and needed there
   void* dx;                              // like x, or null
   void* dnoise;                          // [n, pixels] or null
   void *sum_bias, *sum_scale, *sum_style;  // [n, chunks, c] or null
