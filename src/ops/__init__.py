@@ -6,7 +6,7 @@ Needs torch alone. Importing builds nothing; `backend_info()` says which impleme
 from .backend import POLICIES, KernelsRequired, backend_info, kernels_for, set_policy
 from .bias_act import bias_act
 from .conv import conv2d, conv_transpose2d
-from .epilogue import LRELU_SLOPE, epilogue, styled_epilogue
+from .epilogue import LRELU_SLOPE, epilogue
 from .filters import setup_filter
 from .grid_sample import grid_sample
 from .memory import ALLOCATORS, choose_allocator
@@ -34,7 +34,6 @@ __all__ = [
     "set_policy",
     "setup_filter",
     "start_ops",
-    "styled_epilogue",
     "upfirdn2d",
     "upsample2d",
     "upsample_conv2d",

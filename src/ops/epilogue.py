@@ -24,40 +24,23 @@ def epilogue(
     scale: Tensor | None = None,
     noise: Tensor | None = None,
     bias: Tensor | None = None,
+    style: Tensor | None = None,
     *,
     gain: float = 1.0,
     clamp: float | None = None,
-) -> Tensor:
-    """Compute `clamp(gain · lrelu(x·scale + noise + bias))`, slope 0.2.
+    keep: bool = True,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Compute y = `clamp(gain · lrelu(x·scale + noise + bias))`, slope 0.2, and that times the next layer's style.
 
     Args:
         x: `[N, C, H, W]`, a convolution's output. It may be overwritten: pass a tensor that is not needed again.
         scale: `[N, C]` demodulation coefficients, or None.
         noise: `[1, 1, H, W]` or `[N, 1, H, W]`, strength applied, or None.
         bias: `[C]`, or None.
+        style: `[N, C]` of the convolution that comes next, or None.
         gain: positive factor after the activation.
         clamp: bound on the absolute value, or None.
-
-    Returns:
-        `[N, C, H, W]`, gradients of any order.
-    """
-    y, _ = styled_epilogue(x, scale, noise, bias, None, gain=gain, clamp=clamp)
-    assert y is not None
-    return y
-
-
-def styled_epilogue(
-    x: Tensor,
-    scale: Tensor | None,
-    noise: Tensor | None,
-    bias: Tensor | None,
-    style: Tensor | None,
-    *,
-    gain: float = 1.0,
-    clamp: float | None = None,
-    keep: bool = True,
-) -> tuple[Tensor | None, Tensor | None]:
-    """The epilogue of a convolution, y, and that times the style of the next one, `[N, C]`: what it convolves.
+        keep: whether y itself is needed.
 
     Returns:
         y, None unless it is to be kept; y·style, None without a style. Gradients of any order.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from src.networks import Discriminator, Generator
-from src.ops import bias_act, epilogue, modulate, set_policy, setup_filter, styled_epilogue, upfirdn2d, wavelet_warp
+from src.ops import bias_act, epilogue, modulate, set_policy, setup_filter, upfirdn2d, wavelet_warp
 from src.ops.backend import get_policy, kernels_for
 from src.ops.build import build
 from src.ops.kernels import Incoming, Kernels, Shape, Small
@@ -126,7 +126,7 @@ def test_epilogue(which, clamp, dtype, layout):
         leaves = [t for t in given if t is not None]
 
         def run(given=given, leaves=leaves, shape=shape):
-            y = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
+            y, _ = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
             dy = torch.randn(shape, generator=torch.Generator().manual_seed(2)).to(dtype)
             return y, *torch.autograd.grad(y, leaves, dy)
 
@@ -142,7 +142,7 @@ def test_epilogue_in_bf16(clamp, layout):
     for shape, per_sample in itertools.product([*SHAPES, (2, 24, 130, 70)], (False, True)):
         given = operands(shape, torch.bfloat16, layout, ("scale", "noise", "bias"), per_sample)
         x, scale, noise, bias = (t.detach().double() for t in given)
-        y = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
+        y, _ = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
         dy = torch.randn(shape, generator=torch.Generator().manual_seed(2)).bfloat16()
         got = torch.autograd.grad(y, given, dy)
         plain = 1.4 * torch.nn.functional.leaky_relu(x * scale[:, :, None, None] + noise + bias[:, None, None], 0.2)
@@ -165,7 +165,7 @@ def test_epilogue_second_gradients(which, layout):
     leaves = [t for t in given if t is not None]
 
     def run():
-        y = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=1.5)
+        y, _ = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=1.5)
         first = torch.autograd.grad(y.pow(3).sum(), leaves, create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves, allow_unused=True)
         return *first, *second
@@ -184,7 +184,7 @@ def test_epilogue_with_the_next_style(clamp, keep, layout):
     leaves = [*given, style]
 
     def run():
-        y, z = styled_epilogue(given[0] * 1, *given[1:], style, gain=1.4, clamp=clamp, keep=keep)
+        y, z = epilogue(given[0] * 1, *given[1:], style, gain=1.4, clamp=clamp, keep=keep)
         found = [z] if y is None else [y, z]
         value = sum(t.pow(3).sum() * (1 + i) for i, t in enumerate(found))
         first = torch.autograd.grad(value, leaves, create_graph=True)
@@ -207,7 +207,7 @@ def test_gradients_that_nobody_asks_for_are_not_made(monkeypatch):
     )
     set_policy("required")
     x, *small = operands((2, 5, 4, 3), torch.float32, "contiguous", ("scale", "noise", "bias"), False)
-    y = epilogue(x * 1, *small)
+    y, _ = epilogue(x * 1, *small)
     torch.autograd.grad(y.sum(), x, create_graph=True)
     y.sum().backward()
     set_policy("auto")
@@ -218,7 +218,7 @@ def test_in_bf16_both_results_come_of_one_value():
     x, scale, noise, bias = operands((2, 24, 9, 7), torch.bfloat16, "channels_last", ("scale", "noise", "bias"), True)
     style = torch.randn(2, 24, generator=torch.Generator().manual_seed(3))
     set_policy("required")
-    y, z = styled_epilogue(x * 1, scale, noise, bias, style)
+    y, z = epilogue(x * 1, scale, noise, bias, style)
     set_policy("auto")
     plain = torch.nn.functional.leaky_relu(
         x.double() * scale[:, :, None, None] + noise + bias[:, None, None].double(), 0.2
@@ -245,7 +245,7 @@ def test_bias_act(act, shape, alpha, gain, clamp):
 def test_kernels_pass_numbers_that_are_none_through():
     x = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1.0]).reshape(1, 1, 1, 6)
     for dtype in (torch.float32, torch.bfloat16):
-        expected, got = both(lambda dtype=dtype: epilogue(x.to(dtype), None, None, torch.zeros(1)))
+        expected, got = both(lambda dtype=dtype: epilogue(x.to(dtype), None, None, torch.zeros(1))[0])
         torch.testing.assert_close(got, expected, equal_nan=True)
 
 
@@ -310,7 +310,7 @@ def test_sums_do_not_depend_on_the_number_of_threads():
     for threads in (1, 2, 3):
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        y = epilogue(given[0] * 1, *given[1:])
+        y, _ = epilogue(given[0] * 1, *given[1:])
         found.append(torch.autograd.grad(y.sum(), given[1])[0])
         torch.set_num_threads(before)
     set_policy("auto")
