@@ -12,8 +12,6 @@
 
 namespace {
 
-constexpr int64_t kSerialElements = 1 << 14;  // below this a parallel region costs more than it saves
-
 // A combination of two, three or four rows; `first` starts the line, otherwise it is added to.
 template <class T, class A>
 void combine(const T* const* rows, const A* taps, int count, bool first, A* line, int64_t length) {
