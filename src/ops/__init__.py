@@ -12,7 +12,7 @@ from .grid_sample import grid_sample
 from .memory import ALLOCATORS, choose_allocator
 from .modulated_conv import demodulation, modulate, upsample_conv2d
 from .start import start_ops
-from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
+from .upfirdn2d import downsample2d, fork2d, upfirdn2d, upsample2d
 from .wavelet_warp import wavelet_warp
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "demodulation",
     "downsample2d",
     "epilogue",
+    "fork2d",
     "grid_sample",
     "kernels_for",
     "modulate",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ABI = 3
+ABI = 4
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 WARP_TAPS = 12
 CHUNK_ELEMENTS = 1 << 16  # of a sum's chunk on a CPU: small enough for two threads, large enough for the adding up
@@ -23,7 +23,7 @@ class Fir(Structure):
     """`OpsFir` of csrc/ops.h."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("x", "y", "taps")),
+        *((name, c_void_p) for name in ("x", "y", "add", "taps")),
         *((name, POINTER(c_double)) for name in ("col", "row")),
         *((name, c_int64) for name in ("n", "c", "in_h", "in_w", "out_h", "out_w")),
         *((name, c_int32) for name in ("kh", "kw", "up_x", "up_y", "down_x", "down_y", "pad_x0", "pad_y0")),
@@ -37,7 +37,7 @@ class Epilogue(Structure):
     """`OpsEpilogue` of csrc/ops.h."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("x", "y", "z", "scale", "noise", "bias", "style")),
+        *((name, c_void_p) for name in ("x", "y", "z", "add", "scale", "noise", "bias", "style")),
         *((name, c_int64) for name in ("n", "c", "pixels", "noise_n")),
         *((name, c_double) for name in ("alpha", "gain", "clamp")),
         *((name, c_int32) for name in ("dtype", "channels_last", "threads")),
@@ -156,16 +156,22 @@ class Kernels:
         padding: tuple[int, int],
         flip: bool,
         gain: float,
+        add: Tensor | None = None,
     ) -> Tensor:
-        """Resample `x` `[N, C, H, W]` to `size` (height, width); factors and padding (before) are `(x, y)`."""
+        """Resample `x` `[N, C, H, W]` to `size` (height, width), and `add` to it what has that size.
+
+        Factors and padding (before) are `(x, y)`.
+        """
         x, channels_last = dense(x)
         channels_last = channels_last and not x.is_contiguous()
         n, c, in_h, in_w = x.shape
         layout = torch.channels_last if channels_last else torch.contiguous_format
         y = torch.empty([n, c, *size], dtype=x.dtype, device=x.device, memory_format=layout)
+        _require("add", add, y.shape, x)
+        add = None if add is None else add.to(x.dtype).contiguous(memory_format=layout)
         kh, kw = taps.f.shape
         arguments = Fir(
-            x.data_ptr(), y.data_ptr(), taps.f.data_ptr(), taps.col, taps.row,
+            x.data_ptr(), y.data_ptr(), _pointer(add), taps.f.data_ptr(), taps.col, taps.row,
             n, c, in_h, in_w, size[0], size[1],
             kh, kw, *up, *down, *padding,
             flip, DTYPES[x.dtype], channels_last, torch.get_num_threads(),
@@ -175,16 +181,29 @@ class Kernels:
         return y
 
     def epilogue(
-        self, x: Tensor, small: Small, shape: Shape, *, keep: bool = True, inplace: bool = False
+        self,
+        x: Tensor,
+        small: Small,
+        shape: Shape,
+        *,
+        keep: bool = True,
+        inplace: bool = False,
+        add: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Compute `y = clamp(gain · lrelu(x·scale + noise + bias))`, if it is kept, and with a style `z = y·style`."""
+        """Compute `y = clamp(gain · lrelu(x·scale + noise + bias))`, if it is kept, and with a style `z = y·style`.
+
+        Without a style y may have another picture added.
+        """
         x, channels_last = dense(x)
         small = small.fitted(x)
+        _require("add", add, x.shape, x)
+        layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        add = None if add is None else add.to(x.dtype).contiguous(memory_format=layout)
         first = x if inplace else torch.empty_like(x)
         y = first if keep else None
         z = None if small.style is None else torch.empty_like(x) if keep else first
         arguments = Epilogue(
-            x.data_ptr(), _pointer(y), _pointer(z), *map(_pointer, small),
+            x.data_ptr(), _pointer(y), _pointer(z), _pointer(add), *map(_pointer, small),
             *_extent(x), 1 if small.noise is None else small.noise.shape[0],
             shape.alpha, shape.gain, -1.0 if shape.clamp is None else shape.clamp,
             DTYPES[x.dtype], channels_last, torch.get_num_threads(), _stream(x),

@@ -9,6 +9,7 @@ from src.networks import Discriminator, Generator
 from src.ops import bias_act, epilogue, modulate, set_policy, setup_filter, upfirdn2d, wavelet_warp
 from src.ops.backend import get_policy, kernels_for
 from src.ops.build import build
+from src.ops.filters import kernel_taps
 from src.ops.kernels import Incoming, Kernels, Shape, Small
 
 pytestmark = pytest.mark.usefixtures("library")
@@ -97,6 +98,24 @@ def test_resampling_gradients(up, down, padding, layout):
 
     for expected, got in zip(*both(run), strict=True):
         assert_close(got, expected, torch.float64)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "strided"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["binomial", "full"])
+def test_resampling_beside_a_picture(name, dtype, layout):
+    """That is added before the result is rounded."""
+    kernels = Kernels(build("cpu"), frozenset())
+    shapes = [(2, 3, 8, 7), (1, 40, 5, 6), (1, 64, 33, 20)]
+    for (up, down), shape in itertools.product([(1, 1), (2, 1), (1, 2)], shapes):
+        size = (shape[2] * up // down, shape[3] * up // down)
+        x, add = picture(shape, dtype, layout), picture((*shape[:2], *size), dtype, "contiguous", seed=1)
+        how = (size, (up, up), (down, down), (2, 1), False, 1.5)
+        got = kernels.fir(x, kernel_taps(FILTERS[name], dtype), *how, add)
+        alone = kernels.fir(x.double(), kernel_taps(FILTERS[name], torch.float64), *how)
+        assert_close(got, (alone + add.double()).to(dtype), dtype)
+    with pytest.raises(ValueError, match=r"add .* does not fit"):
+        kernels.fir(x, kernel_taps(FILTERS[name], dtype), *how, add[:, :1])
 
 
 def operands(shape, dtype, layout, which, per_sample_noise):
@@ -240,6 +259,40 @@ def test_bias_act(act, shape, alpha, gain, clamp):
 
     for expected, got in zip(*both(run), strict=True):
         assert_close(got, expected, torch.float64)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "strided"])
+@pytest.mark.parametrize(("act", "clamp"), [("lrelu", None), ("lrelu", 0.7), ("linear", None), ("linear", 0.7)])
+def test_bias_act_beside_a_picture(act, clamp, layout):
+    """Values, and gradients up to the third order, by all operands and by the picture alone."""
+    for shape in ((2, 5, 4, 3), (1, 24, 9, 7)):
+        x, bias = operands(shape, torch.float64, layout, ("bias",), False)[::3]
+        add = picture(shape, torch.float64, "contiguous", seed=4).requires_grad_(True)
+
+        def run(leaves=(x, bias, add)):
+            x, bias, add = leaves
+            y = bias_act(x * 1, bias, act=act, clamp=clamp, add=add.square())
+            first = torch.autograd.grad(y.pow(3).sum(), leaves, create_graph=True)
+            second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves, create_graph=True)
+            third = torch.autograd.grad(sum(g.square().sum() for g in second), leaves, retain_graph=True)
+            (alone,) = torch.autograd.grad(y.sum(), add)
+            return y, *first, *second, *third, alone
+
+        for expected, got in zip(*both(run), strict=True):
+            assert_close(got, expected, torch.float64)
+
+
+def test_in_bf16_a_picture_is_added_before_rounding():
+    x, add = (picture((2, 24, 9, 7), torch.bfloat16, "channels_last", seed) for seed in (0, 1))
+    b = torch.linspace(-1, 1, 24)
+    set_policy("required")
+    y = bias_act(x, b, act="lrelu", gain=1.0, add=add)
+    kept = x.clone()
+    inplace = bias_act(kept, b, act="lrelu", gain=1.0, add=add, overwrite=True)
+    set_policy("auto")
+    plain = torch.nn.functional.leaky_relu(x.double() + b.double()[:, None, None], 0.2) + add.double()
+    assert_close(y, plain.bfloat16(), torch.bfloat16)
+    assert torch.equal(inplace, y) and inplace.data_ptr() == kept.data_ptr()
 
 
 def test_kernels_pass_numbers_that_are_none_through():
