@@ -9,6 +9,5 @@ class SharingSweeper(sharing.SharingSweeper):
     """See `src/sharing.py`."""
 
 
-_TARGET = f"{SharingSweeper.__module__}.{SharingSweeper.__qualname__}"
-_NODE = {"_target_": _TARGET, "max_batch_size": None, "params": None, "jobs": None}
+_NODE = {"_target_": f"{SharingSweeper.__module__}.{SharingSweeper.__qualname__}", "jobs": None}
 ConfigStore.instance().store(group="hydra/sweeper", name="sharing", node=_NODE, provider="caricature")

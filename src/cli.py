@@ -95,20 +95,25 @@ def _taken(name: str, arguments: Sequence[str]) -> list[str]:
     """The checked command line, as Hydra takes it: flags first."""
     line = CommandLine.read(arguments)
     arguments = [*line.flags, *typed(name, line.overrides, swept=line.multirun)]
+    if not _is_shared(name, line):
+        check_overrides(name, arguments)
+        return arguments
+    arguments.append("hydra/sweeper=sharing")
     check_overrides(name, arguments)
-    return [*arguments, "hydra.mode=MULTIRUN"] if _is_launched(name, line) else arguments
+    return [*arguments, "hydra.mode=MULTIRUN"]
 
 
-def _is_launched(name: str, line: CommandLine) -> bool:
+def _is_shared(name: str, line: CommandLine) -> bool:
     """Whether jobs of a launcher share the work of a command; a UserError for options of jobs where there are none."""
     asked = [override for override in line.overrides if override.startswith(OF_JOBS)]
-    if not asked or line.multirun or line.shows or name in TAKE_LISTS:
+    if not asked or line.multirun or name in TAKE_LISTS:
         return False
     launchers = [o for o in asked if o.startswith("hydra/launcher=") and o != "hydra/launcher=basic"]
-    if name not in SHARED or not launchers:
+    is_shared = name in SHARED and bool(launchers)
+    if not is_shared and not line.shows:
         hint = "hydra/launcher=joblib" if name in SHARED else "-m, and several values of an option such as seed=0,1"
         raise UserError(f"{asked[0]} has no effect on one run: add {hint}")
-    return True
+    return is_shared
 
 
 def typed(name: str, overrides: Sequence[str], *, swept: bool = False) -> list[str]:

@@ -46,7 +46,7 @@ def drawn(folder, seed):
 
 def zipped(folder, seed):
     (folder / "work").mkdir(exist_ok=True)
-    work = Unfinished(folder / "work", {})
+    work = Unfinished(folder / "work")
     for number in range(3):
         work.path(number).write_bytes(bytes([seed]) * 500)
     write_zip(folder / "set.zip", work, range(3), None, {})

@@ -73,6 +73,17 @@ class Launch:
     instructions: int = 0
 
 
+class _OneMode(FakeTensorMode):
+    """Fake tensors whose copies stay in the same mode.
+
+    A copied network brings its buffers' mode along. PyTorch would copy that too, with its weak references to the
+    storages of constants, uncounted: each would be given up twice, and write to memory that is no longer its own.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_OneMode":
+        return self
+
+
 class _Counter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
@@ -263,7 +274,7 @@ def _counting() -> Iterator[_Counter]:
         for patch in _patches(counter):
             stack.enter_context(patch)
         stack.enter_context(float32_in(tf32=False))
-        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        stack.enter_context(_OneMode(allow_non_fake_inputs=True))
         stack.enter_context(counter)
         yield counter
 

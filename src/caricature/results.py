@@ -17,15 +17,13 @@ FOLDER = "caricatures"
 SOURCE, REPORT = "source.json", "report.json"
 
 
-@contextmanager
-def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterator[Path]:
-    """Make the folder of the results, and note in it what they are made from; without results the note goes again.
+def begin_results(settings: CaricatureSettings, run_dir: Path | None) -> Path:
+    """Make the folder of the results, and note in it what they are made from.
 
     By default it lies in `run_dir`, or the current folder, under its source's name; it is never one that holds the
     results of other photographs or codes.
     """
-    given = settings.photos or settings.codes
-    assert given is not None
+    given = _given(settings)
     source = str(given.resolve())
     if settings.out is not None:
         out = settings.out
@@ -42,16 +40,25 @@ def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterat
         while _source_of(out) not in (None, source):
             number += 1
             out = parent / f"{name}-{number}"
-    write_text(out / SOURCE, json.dumps({"made_from": source}) + "\n")
+    _note(out, given)
     for folder in ("", "caricatures", "codes", "faces", "photos"):
         remove_partials(out / folder)
+    return out
+
+
+@contextmanager
+def results_folder(settings: CaricatureSettings, run_dir: Path | None) -> Iterator[Path]:
+    """The folder of the results, as `begin_results` makes it; where the block leaves none, the note goes again."""
+    out = begin_results(settings, run_dir)
     try:
         yield out
     finally:
-        if {path.name for path in out.iterdir()} <= {SOURCE, LANDMARKS}:
+        if {path.name for path in out.glob("*")} <= {SOURCE, LANDMARKS}:
             (out / SOURCE).unlink(missing_ok=True)
             with suppress(OSError):
                 out.rmdir()  # landmarks stay: what was found is not looked for again
+        elif not (out / SOURCE).exists():  # another process has ended here before there was any result
+            _note(out, _given(settings))
 
 
 def open_photographs(path: str | Path, *left_out: Path) -> Source:
@@ -95,6 +102,16 @@ def remove_stale(out: Path, report: Mapping[str, Any], pasted: Sequence[str]) ->
                 path.unlink(missing_ok=True)
     with suppress(OSError):
         (out / "photos").rmdir()  # where it has become empty
+
+
+def _given(settings: CaricatureSettings) -> Path:
+    given = settings.photos or settings.codes
+    assert given is not None
+    return given
+
+
+def _note(out: Path, given: Path) -> None:
+    write_text(out / SOURCE, json.dumps({"made_from": str(given.resolve())}) + "\n")
 
 
 def _source_of(folder: Path) -> str | None:

@@ -27,7 +27,7 @@ from .models import Models, open_models
 from .projections import digest_of
 from .render import render, render_strengths
 from .report import PAGE_FACES, enlargements, page_of, report_of
-from .results import REPORT, open_photographs, remove_stale, results_folder
+from .results import REPORT, begin_results, open_photographs, remove_stale, results_folder
 from .settings import CaricatureSettings
 from .sheet import arrange
 from .tuned import tuned_models
@@ -51,24 +51,13 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def share(config: Mapping[str, Any], number: int, count: int) -> None:
-    """Find and project the faces of a part of the photographs, for `main` to go on with: every so many-th.
-
-    Args:
-        config: as `main` takes it.
-        number: of the part, from 0.
-        count: of the parts.
-
-    Raises:
-        UserError: for everything that the user can put right.
-    """
+    """Project the faces in part `number` of `count` of the photographs, for `main` with this `config` to go on."""
     settings = read(CaricatureSettings, config)
-    if settings.photos is None:
-        return  # codes are there already
+    assert settings.photos is not None, "codes are there already"
     models = open_models(settings)
-    with results_folder(settings, models.run_dir) as out:
-        photos = open_photographs(settings.photos, out, Path(settings.paths.runs))
-        part = slice(number, None, count)
-        project_part(settings, models.base, models.base_sha256, out, photos=photos, part=part)
+    out = begin_results(settings, models.run_dir)
+    photos, part = open_photographs(settings.photos, out, Path(settings.paths.runs)), slice(number, None, count)
+    project_part(settings, models.base, models.base_sha256, out, photos=photos, part=part)
 
 
 def caricature(settings: CaricatureSettings, *, provider: LandmarkProvider | None = None) -> Result:

@@ -84,7 +84,8 @@ def find_faces(
         resolution: px a side of the faces: the network's; a UserError where they would be cut out smaller.
         backdrop: behind transparent photographs.
         known: landmarks found earlier, by `landmark_key`.
-        part: which of the photographs; faces of a part have the names that they have among all.
+        part: which of the photographs. Faces have the names that they have among all; a photograph's second or further
+            one alone may have another, where among all an earlier photograph's has taken its name.
 
     Yields:
         A photograph's report, its usable faces, and the landmarks found under their key. A photograph that cannot be

@@ -81,7 +81,7 @@ def cut_faces(
     A picture's record is written after those of its faces.
     """
     places = [i for i, name in enumerate(names) if not_of_kinds([name], NOT_PICTURES)][part]
-    todo = [place for place in places if not _is_done(work.records, place)]
+    todo = [place for place in places if not _is_done(work, place)]
     cutter = FaceCutter(settings, source, detector)
 
     def cut(place: int) -> tuple[Record, Sequence[Cut]]:
@@ -137,9 +137,9 @@ def _count(records: Mapping[int, Record], place: int) -> int:
     return int(records[place * _STEP].get("faces", 0))
 
 
-def _is_done(records: Mapping[int, Record], place: int) -> bool:
+def _is_done(work: Unfinished, place: int) -> bool:
     first = place * _STEP
-    return first in records and all(first + i in records for i in range(1, _count(records, place) + 1))
+    return work.has(first) and all(work.has(first + i) for i in range(1, _count(work.records, place) + 1))
 
 
 def _name(number: int, names: Sequence[str]) -> str:

@@ -1,14 +1,16 @@
 """Which frames of a FERG tree become the data set: balanced, chosen by stride or difference, bad ones replaced."""
 
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from ..data import BadPicture, Source
+from ..lock import exclusive
 from .farthest import farthest, neighbour, stride, thumbnail, widest_gap
-from .ferg import Cell, Frame, Tree, balanced_counts
+from .ferg import Cell, Frame, TooFew, Tree, balanced_counts
 from .parallel import in_order
 from .settings import PrepareSettings
 from .work_folder import Unfinished
@@ -76,13 +78,15 @@ def first_choice(choice: FergChoice, settings: PrepareSettings, source: Source, 
     if settings.select != "farthest":
         choice.choose(lambda frames, count: [frames[i] for i in stride(len(frames), count)])
         return
-    known = work.load("choice")
-    if known is None:
-        _compare(choice, settings, source)
-        taken = {f.index for frames in choice.picks.values() for f in frames}
-        work.save("choice", {"taken": sorted(taken), "bad": [[i, r] for i, r in choice.bad.items()]})
-        return
+    with exclusive(work.folder / "choice.lock"):  # of jobs the first compares, the others wait for what it has found
+        known = work.load("choice")
+        if known is None:
+            with suppress(TooFew):  # which all of them raise below
+                _compare(choice, settings, source)
+            bad = [[index, reason] for index, reason in choice.bad.items()]
+            work.save("choice", known := {"taken": sorted(f.index for f in choice.frames()), "bad": bad})
     choice.bad |= {int(index): str(reason) for index, reason in known["bad"]}
+    choice.counts()
     taken = set(known["taken"])
     choice.picks = {cell: [f for f in frames if f.index in taken] for cell, frames in choice.tree.cells.items()}
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from .parallel import in_order, quiet_decoders
 from .render import Record, Renderer
 from .settings import OUT_FOLDER, PrepareSettings
 from .similarity import Similarity, fit_similarity
-from .work_folder import Unfinished, clean, unfinished, unfinished_part
+from .work_folder import Unfinished, clean, one_at_a_time, unfinished, unfinished_part
 
 _WRITERS = {"zip": write_zip, "tfrecord": write_tfrecord}
 _DROPPED = "in the drop list"
@@ -39,23 +40,17 @@ def main(config: Mapping[str, Any]) -> None:
 
 
 def share(config: Mapping[str, Any], number: int, count: int) -> None:
-    """Make a part of the pictures, for `main` to go on with: every so many-th of those that are wanted first.
-
-    Args:
-        config: as `main` takes it.
-        number: of the part, from 0.
-        count: of the parts.
-
-    Raises:
-        UserError: for everything that the user can put right.
-    """
+    """Make part `number` of `count` of the pictures that are wanted first, for `main` with this `config` to go on."""
     asked = _open(read(PrepareSettings, config))
     settings, stamp, part = asked.settings, asked.stamp, slice(number, None, count)
-    known = read_manifest(settings.target)
-    if known is not None and is_same(known, settings, stamp):
-        return
-    _check_target(settings, known, stamp)
-    with quiet_decoders(), unfinished_part(settings.target, key_of(settings, stamp), f"{number}-of-{count}") as work:
+    with quiet_decoders(), ExitStack() as held:
+        with one_at_a_time(settings.target, say=False):
+            known = read_manifest(settings.target)
+            if known is not None and is_same(known, settings, stamp):
+                return
+            _check_target(settings, known, stamp)
+            begun = unfinished_part(settings.target, key_of(settings, stamp), f"{number}-of-{count}")
+            work = held.enter_context(begun)
         if work is None:
             return
         if asked.detector is not None:
@@ -66,22 +61,23 @@ def share(config: Mapping[str, Any], number: int, count: int) -> None:
 
 def prepare(settings: PrepareSettings) -> Path:
     """Read a source and write the data set (returned), its report and contact sheets; go on where it stopped before."""
-    out = settings.target
     asked = _open(settings)
     settings, names, stamp = asked.settings, asked.names, asked.stamp
-    known = read_manifest(out)
-    if known is not None and is_same(known, settings, stamp):
-        clean(out, settings.report_folder)
-        print(f"{out} is there already, made of the same pictures with the same options: nothing to do")
-        if (settings.report_folder / "report.json").is_file():
-            print(f"report: {settings.report_folder / 'report.json'}")
-        return out
-    _check_target(settings, known, stamp)
-    if known is not None:
-        print(f"{out} was made with other options or pictures: it will be replaced")
-    with quiet_decoders(), unfinished(out, key_of(settings, stamp), settings.report_folder) as work:
-        if work.continued:
-            print(f"continuing: {work.continued} pictures were done before")
+    out = settings.target
+    with quiet_decoders(), one_at_a_time(out):
+        known = read_manifest(out)
+        if known is not None and is_same(known, settings, stamp):
+            clean(out, settings.report_folder)
+            print(f"{out} is there already, made of the same pictures with the same options: nothing to do")
+            if (settings.report_folder / "report.json").is_file():
+                print(f"report: {settings.report_folder / 'report.json'}")
+            return out
+        _check_target(settings, known, stamp)
+        if known is not None:
+            print(f"{out} was made with other options or pictures: it will be replaced")
+        work = unfinished(out, key_of(settings, stamp), settings.report_folder)
+        if work.records:
+            print(f"continuing: {len(work.records)} pictures were done before")
         if asked.detector is not None:
             outcome = prepare_faces(settings, asked.source, names, asked.sizes, work, asked.detector)
         else:
@@ -98,11 +94,11 @@ def prepare(settings: PrepareSettings) -> Path:
         )
         _WRITERS[settings.format](out, work, outcome.pictures, outcome.labels, manifest)
         shutil.rmtree(work.folder, ignore_errors=True)
-    print(f"written: {out}")
-    usual = settings.recipe != "folder" and out == OUT_FOLDER / f"{settings.recipe}.zip"
-    options = f"dataset={settings.recipe}" if usual else f"dataset=folder dataset.path={shown(out)}"
-    print(f"train with: python train.py {options}")
-    return out
+        print(f"written: {out}")
+        usual = settings.recipe != "folder" and out == OUT_FOLDER / f"{settings.recipe}.zip"
+        options = f"dataset={settings.recipe}" if usual else f"dataset=folder dataset.path={shown(out)}"
+        print(f"train with: python train.py {options}")
+        return out
 
 
 def _check_target(settings: PrepareSettings, known: dict[str, Any] | None, stamp: str) -> None:
@@ -255,7 +251,7 @@ class _Job:
 
     def _make(self, extra: Mapping[int, Record], fits: Mapping[int, Similarity]) -> None:
         """Make the pictures that are not there yet."""
-        todo = [i for i in extra if i not in self.work.records]
+        todo = [i for i in extra if not self.work.has(i)]
 
         def one(number: int) -> tuple[Record, bytes | None]:
             return self.render(self.names[number], self.sizes[number], fits.get(number))

@@ -7,7 +7,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,19 @@ KEY, LOG = "key", "records.jsonl"
 class Unfinished:
     """Pictures made so far, in a hidden folder beside the target."""
 
-    def __init__(self, folder: Path, records: dict[int, Record], log: str = LOG) -> None:
+    def __init__(self, folder: Path, log: str = LOG) -> None:
         #: Number of a picture to what was found and done; with `reason` it was left out, with `faces` it is one that
-        #: faces were cut out of, which have numbers of their own.
-        self.folder, self.records, self._log = folder, records, folder / log
-        self.continued = len(records)  # pictures found from an earlier start
+        #: faces were cut out of, which have numbers of their own. What an earlier start has written counts after `has`.
+        self.folder, self.records, self._log = folder, _records(folder), folder / log
+        self._unchecked = set(self.records)
+
+    def has(self, number: int) -> bool:
+        """Whether a picture is done; one of an earlier start that is not there as it was made is forgotten."""
+        if number in self._unchecked:
+            self._unchecked.remove(number)
+            if not self._is_whole(number):
+                del self.records[number]
+        return number in self.records
 
     def add(self, number: int, record: Record, png: bytes | None) -> None:
         """Keep a picture (or, without PNG, that it was left out)."""
@@ -51,64 +59,81 @@ class Unfinished:
         """Keep plain data for the next start."""
         write_text(self.folder / f"{name}.json", json.dumps(value))
 
-
-def clean(out: Path, *others: Path) -> None:
-    """Delete what a process has left that was killed when `out` was written, unless one is at work on it."""
-    with attempt(_lock(out)) as ours:  # which takes the lock's file away, too
-        if ours:
-            shutil.rmtree(out.with_name(f".{out.name}.unfinished"), ignore_errors=True)
-            for place in (out.parent, *others):
-                remove_partials(place)
-
-
-def _lock(out: Path) -> Path:
-    return out.with_name(f".{out.name}.lock")
+    def _is_whole(self, number: int) -> bool:
+        record = self.records[number]
+        if "reason" in record or "faces" in record:
+            return True
+        try:
+            return zlib.crc32(self.path(number).read_bytes()) == record[CHECKSUM]
+        except (KeyError, OSError):
+            return False
 
 
 @contextmanager
-def unfinished(out: Path, key: str, *others: Path) -> Iterator[Unfinished]:
-    """Open the work on `out`, with what an earlier start with the same `key` has done; one process at a time.
+def one_at_a_time(out: Path, *, say: bool = True) -> Iterator[None]:
+    """Let no other process make `out` while the block runs: what is there is to be seen and replaced within one."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(out.with_name(f".{out.name}.lock"), waiting=lambda: _say_waiting(out) if say else None):
+            yield
+    except OSError as error:
+        raise unwritable(f"out={out}", error) from error
+
+
+def clean(out: Path, *others: Path) -> None:
+    """Within `one_at_a_time`, delete what a killed process has left of work on `out`, unless jobs are at it."""
+    for lock in _folder(out).glob("part-*.lock"):
+        with attempt(lock) as ours:
+            if not ours:
+                return
+    shutil.rmtree(_folder(out), ignore_errors=True)
+    for place in (out.parent, *others):
+        remove_partials(place)
+
+
+def unfinished(out: Path, key: str, *others: Path) -> Unfinished:
+    """Within `one_at_a_time`, open the work on `out`, with what an earlier start with the same `key` has done.
 
     Parts that jobs are at are waited for. Leftovers of killed processes go, beside `out` and in `others`, folders that
     are written too.
     """
-    with _begun(out, key, *others) as folder:
-        _wait_for_parts(folder, out)
-        records = _records(folder)
-        lines = (json.dumps({"number": number, **record}) + "\n" for number, record in records.items())
-        write_text(folder / LOG, "".join(lines))
-        for log in folder.glob("part-*.jsonl"):
-            log.unlink()
-        yield Unfinished(folder, records)
+    folder = _begun(out, key, *others)
+    _wait_for_parts(folder, out)
+    work = Unfinished(folder)
+    whole = filter(work.has, list(work.records))
+    write_text(folder / LOG, "".join(json.dumps({"number": n, **work.records[n]}) + "\n" for n in whole))
+    for log in folder.glob("part-*.jsonl"):
+        log.unlink()
+    return work
 
 
 @contextmanager
 def unfinished_part(out: Path, key: str, part: str) -> Iterator[Unfinished | None]:
-    """Open the work on `out` for a job that makes a part of the pictures; None while another process is at it."""
-    with ExitStack() as held:
-        with _begun(out, key, say=False) as folder:
-            ours = held.enter_context(attempt(folder / f"part-{part}.lock"))
-        yield Unfinished(folder, _records(folder), f"part-{part}.jsonl") if ours else None
+    """Within `one_at_a_time`, which may end before, open the work on `out` for a job that makes a part of the pictures.
+
+    None while another process is at that part.
+    """
+    folder = _begun(out, key)
+    with attempt(folder / f"part-{part}.lock") as ours:
+        yield Unfinished(folder, f"part-{part}.jsonl") if ours else None
 
 
-@contextmanager
-def _begun(out: Path, key: str, *others: Path, say: bool = True) -> Iterator[Path]:
-    """Hold the work on `out` and give its folder: that of an earlier start with the same `key`, or an empty one."""
-    folder = out.with_name(f".{out.name}.unfinished")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(_lock(out), waiting=lambda: _say_waiting(out) if say else None):
-            for place in (out.parent, *others):
-                remove_partials(place)
-            known = folder / KEY
-            if not known.is_file() or known.read_text() != key:
-                _wait_for_parts(folder, out)
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                write_text(known, key)
-            yield folder
-    except OSError as error:
-        raise unwritable(f"out={out}", error) from error
+def _folder(out: Path) -> Path:
+    return out.with_name(f".{out.name}.unfinished")
+
+
+def _begun(out: Path, key: str, *others: Path) -> Path:
+    """The folder of the work on `out`: that of an earlier start with the same `key`, or an empty one."""
+    folder = _folder(out)
+    for place in (out.parent, *others):
+        remove_partials(place)
+    known = folder / KEY
+    if not known.is_file() or known.read_text() != key:
+        _wait_for_parts(folder, out)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        write_text(known, key)
+    return folder
 
 
 def _wait_for_parts(folder: Path, out: Path) -> None:
@@ -123,20 +148,11 @@ def _say_waiting(out: Path) -> None:
 
 
 def _records(folder: Path) -> dict[int, Record]:
-    """Read the logs up to damage by an interruption, without pictures that are not there as they were made."""
+    """Read the logs, up to damage by an interruption."""
     records: dict[int, Record] = {}
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):  # those of jobs, which are newer, after the command's
         for line in path.read_text().splitlines():
-            try:
+            with suppress(ValueError, KeyError):
                 record = json.loads(line)
-                number = int(record.pop("number"))
-                whole = (
-                    "reason" in record
-                    or "faces" in record
-                    or zlib.crc32((folder / f"{number}.png").read_bytes()) == record[CHECKSUM]
-                )
-            except (ValueError, KeyError, OSError):
-                continue
-            if whole:
-                records[number] = record
+                records[int(record.pop("number"))] = record
     return records

@@ -10,6 +10,7 @@ import pytest
 from src import lock
 from src.caricature import share
 from src.caricature.projections import Projections
+from src.caricature.results import results_folder
 from src.caricature.run import caricature, main
 from src.cli import compose_config
 from src.errors import UserError
@@ -99,6 +100,27 @@ def test_jobs_project_a_part_each_and_a_killed_one_changes_nothing(settings, run
         for path in whole.glob(pattern):
             assert (tmp_path / "shared" / path.relative_to(whole)).read_bytes() == path.read_bytes(), path
     assert len(list((tmp_path / "shared").rglob("*"))) == len(list(whole.rglob("*")))
+
+
+def test_who_is_stopped_does_not_take_from_others_what_their_results_are_made_from(settings, run_dir, holiday):
+    def stopped():
+        with pytest.raises(KeyboardInterrupt), results_folder(settings, run_dir):
+            raise KeyboardInterrupt
+
+    with results_folder(settings, run_dir) as out:
+        stopped()
+        (out / "codes").mkdir(parents=True)
+    assert json.loads((out / "source.json").read_text()) == {"made_from": str(holiday.resolve())}
+    (out / "codes").rmdir()
+    with results_folder(settings, run_dir):
+        stopped()
+    assert not out.exists()
+
+
+def test_a_job_without_a_photograph_leaves_the_folder_to_the_others(settings, run_dir, holiday):
+    asked = [f"photos={holiday}", f"run={run_dir}", f"out={settings.out}", f"paths.runs={run_dir.parent}"]
+    share(compose_config("caricature", [*asked, "faces.align_px=128"]), 8, 9)
+    assert [path.name for path in settings.out.iterdir()] == ["source.json"]
 
 
 def test_locks_of_killed_processes_go(settings):

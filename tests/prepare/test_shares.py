@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
+from src import lock
 from src.cli import compose_config
+from src.errors import UserError
 from src.lock import attempt
-from src.prepare import main, share
+from src.prepare import ferg_choice, main, share
 from src.prepare.work_folder import Unfinished
 
 from ..scripts import ROOT, start
@@ -80,6 +84,76 @@ def test_a_part_is_one_jobs_and_the_set_waits_for_it(tmp_path, monkeypatch, caps
             patch.setattr("src.lock._waited", lambda *_: raise_(Waited))
             main(config)  # which would take the folder away from under the job
         assert (work / "key").read_text() == "of other options"
+
+
+def others_first(monkeypatch, room, others):
+    """Have `others` done by another process that holds the first lock which is asked for in a room."""
+    waiting = [others]
+
+    @contextmanager
+    def exclusive(path, **how):
+        if waiting:
+            waiting.pop()()
+        with lock.exclusive(path, **how) as claim:
+            yield claim
+
+    monkeypatch.setattr(f"src.prepare.{room}.exclusive", exclusive)
+
+
+@pytest.mark.parametrize("work", [main, partial(share, number=0, count=2)])
+def test_a_set_that_another_makes_meanwhile_is_not_made_again(tmp_path, monkeypatch, work):
+    options = [f"source={tmp_path}/in", *folder(tmp_path)]
+    main(compose_config("prepare", [*options, f"out={tmp_path}/theirs.zip"]))
+    out = tmp_path / "set.zip"
+    others_first(monkeypatch, "work_folder", lambda: (tmp_path / "theirs.zip").rename(out))
+    monkeypatch.setattr(Unfinished, "add", lambda *_: pytest.fail("made again"))
+    work(compose_config("prepare", [*options, f"out={out}"]))
+    assert not list(tmp_path.glob(".set*"))
+
+
+def test_a_command_with_nothing_to_do_leaves_jobs_of_other_options_their_folder(tmp_path):
+    config = compose_config("prepare", [f"source={tmp_path}/in", f"out={tmp_path}/set.zip", *folder(tmp_path)])
+    main(config)
+    (work := tmp_path / ".set.zip.unfinished").mkdir()
+    with attempt(work / "part-0-of-2.lock"):
+        main(config)
+        assert work.is_dir()
+    main(config)
+    assert not work.exists()
+
+
+@pytest.mark.parametrize(("count", "good"), [(60, True), (126, False)])
+def test_of_jobs_that_choose_the_most_different_frames_one_compares_them(tmp_path, monkeypatch, count, good):
+    ferg_tree(tmp_path / "in", 3)
+    (tmp_path / "in/aia/aia_joy/aia_joy_2.png").write_bytes(b"no picture")
+    options = ["dataset=ferg", f"source={tmp_path}/in", "resolution=16", f"count={count}", "select=farthest"]
+    config = compose_config("prepare", [*options, f"out={tmp_path}/set.zip"])
+    compare, compared = ferg_choice._compare, []
+
+    def alone(*arguments):
+        with attempt(tmp_path / ".set.zip.unfinished/choice.lock") as ours:
+            assert ours is None, "who comes now does not wait"
+        compared.append(1)
+        compare(*arguments)
+
+    def job(number):
+        if good:
+            share(config, number, 3)
+        else:
+            with pytest.raises(UserError, match="ask for at most 125"):
+                share(config, number, 3)
+
+    monkeypatch.setattr(ferg_choice, "_compare", alone)
+    others_first(monkeypatch, "ferg_choice", lambda: job(1))
+    job(0)
+    job(2)
+    assert compared == [1]
+    if good:
+        main(config)
+        assert compared == [1]
+        monkeypatch.setattr(ferg_choice, "_compare", compare)
+        main(compose_config("prepare", [*options, f"out={tmp_path}/whole.zip"]))
+        assert (tmp_path / "set.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()
 
 
 class Waited(Exception):

@@ -1,13 +1,14 @@
 """What a training iteration at 256 px may ask of a GPU, counted without one: launches, bytes, layouts, kernel sizes."""
 
+import copy
 import json
 
 import pytest
 
 from experiments.gpu import predict
-from experiments.gpu.counting import count_iteration, count_projection
+from experiments.gpu.counting import _counting, count_iteration, count_projection
 from experiments.gpu.predict import CARDS, seconds, summary
-from src.networks import TF32, Precision
+from src.networks import TF32, Generator, Precision
 
 # of a phase at batch 4: launches, GB
 BOUNDS = {
@@ -22,6 +23,14 @@ BOUNDS = {
 @pytest.fixture(scope="module")
 def counted():
     return count_iteration(Precision("bf16"), TF32, batch=4)
+
+
+def test_a_copied_network_stays_in_its_mode():
+    """A mode that is copied too gives up PyTorch's references to its constants twice, and spoils the heap."""
+    with _counting():
+        G = Generator(resolution=8)
+        modes = {id(buffer.fake_mode) for buffer in (*G.buffers(), *copy.deepcopy(G).buffers())}
+    assert len(modes) == 1
 
 
 def convolutions(phases):

@@ -14,6 +14,7 @@ import src.training.run
 from src.errors import UserError
 from src.metrics import MetricsSettings
 from src.tracking import read_rows, tracker
+from src.training import checkpoint
 from src.training.checkpoint import find_checkpoint
 from src.training.evaluations import Evaluations
 from src.training.step import TrainingStep
@@ -161,20 +162,31 @@ def test_a_row_that_does_not_fit_is_one_line():
         tracker._append(Path("/dev/full"), {"kimg": 1.0})
 
 
-@pytest.mark.parametrize(("log_kimg", "rows"), [(0.02, [20, 40]), (1, [])], ids=["by a row", "by a checkpoint"])
-def test_a_run_whose_folder_was_taken_over_writes_nothing_more(options, monkeypatch, tmp_path, log_kimg, rows):
-    step = TrainingStep.run
+@pytest.mark.parametrize(("during", "rows"), [("a step", [20, 40]), ("a checkpoint", [20, 40, 60])])
+def test_a_run_whose_folder_was_taken_over_writes_nothing_more(options, monkeypatch, tmp_path, during, rows):
     folder = tmp_path / "frozen"
+    step, on_host = TrainingStep.run, checkpoint._on_host
 
-    def taken(self, batch, nimg):
-        if nimg == 40:  # as another process does that sees no sign of life
-            (folder / ".training.lock").rename(folder / "old")
-            (folder / ".training.lock").touch()
+    def take_over():  # as another process does that sees no sign of life
+        (folder / ".training.lock").rename(folder / "old")
+        (folder / ".training.lock").touch()
+
+    def taken_in_step(self, batch, nimg):
+        if nimg == 40:
+            take_over()
         return step(self, batch, nimg)
 
-    monkeypatch.setattr(TrainingStep, "run", taken)
+    def taken_in_checkpoint(made):
+        if made["nimg"] == 60:
+            take_over()
+        return on_host(made)
+
+    if during == "a step":
+        monkeypatch.setattr(TrainingStep, "run", taken_in_step)
+    else:
+        monkeypatch.setattr(checkpoint, "_on_host", taken_in_checkpoint)
     with pytest.raises(UserError, match="another process has taken over"):
-        run(options, "snapshot.kimg=[0,0.06,0.08]", "run=frozen", f"log_kimg={log_kimg}")
+        run(options, "snapshot.kimg=[0,0.06,0.08]", "run=frozen", "log_kimg=0.02")
     assert (folder / ".training.lock").exists()
     assert [row["nimg"] for row in read_rows(folder / "log.jsonl")] == rows
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["nimg"] == 40
