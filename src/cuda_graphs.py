@@ -145,3 +145,30 @@ class Repeated:
         replay, result = self._captured
         replay()
         return result.clone()
+
+
+class RepeatedOn:
+    """A function of tensors, called many times: op by op at first, then from a graph that reads tensors of its own.
+
+    Calls with other shapes than the first one's go op by op. `function` is the same work each time, as `Repeated` asks.
+    """
+
+    def __init__(self, recorder: Recorder, function: Callable[..., Tensor]) -> None:
+        self.function, self._repeated = function, Repeated(recorder)
+        self._held: list[Tensor] | None = None
+
+    @property
+    def captured(self) -> bool:
+        """Whether it is replayed by now."""
+        return self._repeated.captured
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        """Call once; the result stays as it is when it is called again."""
+        if self._held is None:
+            self._held = [tensor.clone() for tensor in given]
+        if [t.shape for t in given] != [t.shape for t in self._held]:
+            return self.function(*given)
+        held = self._held
+        for own, tensor in zip(held, given, strict=True):
+            own.copy_(tensor)
+        return self._repeated(lambda: self.function(*held))

@@ -165,14 +165,14 @@ class _CountedKernels(kernels.Kernels):
         kh, kw = taps.f.shape
         tap = FIR_TAP_Y if kw == 1 else FIR_TAP_X
         general = 0 if (kh, kw) == (4, 4) else y.numel() * (GENERAL_FIR + tap * kh * kw // math.prod(args[1]))
-        self.counter.add("fir", f"fir {kh}x{kw}", x, y, instructions=general)
+        self.counter.add("fir", f"fir {kh}x{kw}", x, y, args[6], instructions=general)
         return y
 
     def epilogue(self, x: Tensor, small: kernels.Small, shape: Any, **how: Any) -> tuple[Tensor | None, Tensor | None]:
         """Count one pass."""
         with self._silent():
             y, z = super().epilogue(x, small, shape, **how)
-        self.counter.add("epilogue", "epilogue", x, y, z, small.noise)
+        self.counter.add("epilogue", "epilogue", x, y, z, small.noise, how.get("add"))
         return y, z
 
     def epilogue_grad(

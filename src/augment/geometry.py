@@ -100,8 +100,9 @@ def warp(images: Tensor, affine: Tensor, *, static: bool = False) -> Tensor:
         return warped
     largest = [width - 1, height - 1] * 2
     buffer = largest if static else [int(m) for m in margins.tolist()]
-    dense = max(height, width) <= DENSE_MAX_PX.get(images.device.type, DENSE_MAX_PX_ELSEWHERE)
-    dense |= torch.are_deterministic_algorithms_enabled()  # the gradient of padding is none of them
+    dense_max = DENSE_MAX_PX.get(images.device.type, DENSE_MAX_PX_ELSEWHERE)
+    # the gradient of padding is no deterministic algorithm
+    dense = max(height, width) <= dense_max or torch.are_deterministic_algorithms_enabled()
     if dense:
         fine = _upsample_dense(images, buffer, margins)
     else:

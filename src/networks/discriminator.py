@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ops import downsample2d, setup_filter
+from ..ops import downsample2d, fork2d, setup_filter
 from .architecture import ARCHITECTURES, MIN_RESOLUTION, channels_per_resolution
 from .layers import RESAMPLE_TAPS, Conv2dLayer, FullyConnectedLayer
 from .mapping import LABEL_LAYOUTS, MappingNetwork
@@ -37,7 +37,7 @@ class DiscriminatorBlock(nn.Module):
         self.conv1 = Conv2dLayer(channels, out_channels, 3, down=2, conv_clamp=conv_clamp)
         self.skip = None
         if architecture == "resnet":
-            self.skip = Conv2dLayer(channels, out_channels, 1, bias=False, activation="linear", down=2)
+            self.skip = Conv2dLayer(channels, out_channels, 1, bias=False, activation="linear")
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
     def forward(
@@ -53,8 +53,9 @@ class DiscriminatorBlock(nn.Module):
         assert x is not None
         if self.skip is None:
             return self.conv1(self.conv0(x)), img
-        residual = self.skip(x, gain=math.sqrt(0.5))
-        return residual + self.conv1(self.conv0(x), gain=math.sqrt(0.5)), img
+        x, thinned = fork2d(x, self.resample_filter)  # a pointwise convolution commutes with dropping samples
+        residual = self.skip(thinned, gain=math.sqrt(0.5))
+        return self.conv1(self.conv0(x), gain=math.sqrt(0.5), add=residual), img
 
 
 class DiscriminatorEpilogue(nn.Module):

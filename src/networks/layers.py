@@ -92,16 +92,18 @@ class Conv2dLayer(nn.Module):
         self.conv_clamp = conv_clamp
         self.register_buffer("resample_filter", setup_filter(RESAMPLE_TAPS), persistent=False)
 
-    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Map `[N, C_in, H, W]` to `[N, C_out, H/down, W/down]`, times `gain`."""
+    def forward(self, x: Tensor, gain: float = 1.0, add: Tensor | None = None) -> Tensor:
+        """Map `[N, C_in, H, W]` to `[N, C_out, H/down, W/down]`, times `gain`, plus what is to be added to that."""
         act_gain = self.act_gain * gain
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
         if kernels_for(x) is None:
-            return self._reference(x, act_gain, clamp)
-        if self.bias is None and clamp is None and self.activation == "linear":
-            return self._convolve(x, None, self.weight_gain * act_gain)
-        x = self._convolve(x, None, self.weight_gain)
-        return bias_act(x, self.bias, act=self.activation, gain=act_gain, clamp=clamp, overwrite=True)
+            x = self._reference(x, act_gain, clamp)
+        elif self.bias is None and clamp is None and self.activation == "linear":
+            x = self._convolve(x, None, self.weight_gain * act_gain)
+        else:
+            x = self._convolve(x, None, self.weight_gain)
+            return bias_act(x, self.bias, act=self.activation, gain=act_gain, clamp=clamp, overwrite=True, add=add)
+        return x if add is None else x + add
 
     def _reference(self, x: Tensor, act_gain: float, clamp: float | None) -> Tensor:
         """PyTorch's convolutions add the bias in the same pass, and its leaky ReLU can work in place."""
@@ -117,9 +119,6 @@ class Conv2dLayer(nn.Module):
             return conv2d(x, self.weight, bias, padding=kernel // 2, gain=gain)
         taps, half = self.resample_filter.shape[0], kernel // 2
         before, behind = half + (taps - 1) // 2, half + (taps - 2) // 2
-        if kernel == 1:  # a pointwise convolution commutes with dropping samples
-            x = upfirdn2d(x, self.resample_filter, down=2, padding=(before, behind, before, behind))
-            return conv2d(x, self.weight, bias, gain=gain)
         x = upfirdn2d(x, self.resample_filter, padding=(before, behind, before, behind))
         return conv2d(x, self.weight, bias, stride=2, gain=gain)
 

@@ -169,7 +169,7 @@ class SynthesisNetwork(nn.Module):
             float32 `[N, 3, H, W]`, about [-1, 1], not clamped.
 
         Raises:
-            ValueError: for codes of another shape, an unknown noise mode, or another number of maps.
+            ValueError: for codes of another shape, an unknown noise mode, or maps of another number or shape.
         """
         state = self.run_blocks(ws, noise=noise, generator=generator)
         assert state.rgb is not None
@@ -203,8 +203,8 @@ class SynthesisNetwork(nn.Module):
             raise ValueError(f"ws must be [N, {self.num_ws}, {self.w_dim}], not {list(ws.shape)}")
         if isinstance(noise, str) and noise not in NOISE_MODES:
             raise ValueError(f"noise is one of {', '.join(NOISE_MODES)}, not {noise!r}")
-        if not isinstance(noise, str) and len(noise) != self.num_ws - 1:
-            raise ValueError(f"a noise map for each of {self.num_ws - 1} convolutions is needed, not {len(noise)}")
+        if not isinstance(noise, str):
+            self._check_maps(noise, len(ws))
         if (state is None) != (start == MIN_RESOLUTION):
             raise ValueError("run_blocks starts at 4 without a state, or above it with the state of the block below")
         run = [r for r in self.resolutions if start <= r <= (stop or self.resolution)]
@@ -223,6 +223,14 @@ class SynthesisNetwork(nn.Module):
         """The convolutions in the order in which they run: those that have noise maps."""
         blocks = [self.block(r) for r in self.resolutions]
         return [layer for b in blocks for layer in ([b.conv1] if b.num_conv == 1 else [b.conv0, b.conv1])]
+
+    def _check_maps(self, noise: Sequence[Tensor], n: int) -> None:
+        if len(noise) != self.num_ws - 1:
+            raise ValueError(f"a noise map for each of {self.num_ws - 1} convolutions is needed, not {len(noise)}")
+        for i, (given, layer) in enumerate(zip(noise, self.layers(), strict=True)):
+            size = [layer.resolution] * 2
+            if list(given.shape) not in ([n, 1, *size], [1, 1, *size]):
+                raise ValueError(f"noise map {i} must be [{n} or 1, 1, {size[0]}, {size[1]}], not {list(given.shape)}")
 
     def block(self, resolution: int) -> SynthesisBlock:
         """Return the block of a resolution."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ops import conv2d, demodulation, modulate, setup_filter, styled_epilogue, upsample2d, upsample_conv2d
+from ..ops import conv2d, demodulation, epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
 from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer, clamp_in
 
 MATMUL_PIXELS = 64 * 64  # from here on ToRGB is a matrix product a sample
@@ -67,7 +67,7 @@ class SynthesisLayer(nn.Module):
         x = upsample_conv2d(x, weight, self.resample_filter) if self.up == 2 else conv2d(x, weight, padding=1)
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
         noise_ = self._noise(x, noise, generator)
-        return styled_epilogue(x, scale, noise_, self.bias, onward, gain=SQRT2 * gain, clamp=clamp, keep=keep)
+        return epilogue(x, scale, noise_, self.bias, onward, gain=SQRT2 * gain, clamp=clamp, keep=keep)
 
     def _noise(self, x: Tensor, noise: Noise, generator: torch.Generator | None) -> Tensor | None:
         if isinstance(noise, Tensor):

@@ -6,13 +6,13 @@ Needs torch alone. Importing builds nothing; `backend_info()` says which impleme
 from .backend import POLICIES, KernelsRequired, backend_info, kernels_for, set_policy
 from .bias_act import bias_act
 from .conv import conv2d, conv_transpose2d
-from .epilogue import LRELU_SLOPE, epilogue, styled_epilogue
+from .epilogue import LRELU_SLOPE, epilogue
 from .filters import setup_filter
 from .grid_sample import grid_sample
 from .memory import ALLOCATORS, choose_allocator
 from .modulated_conv import demodulation, modulate, upsample_conv2d
 from .start import start_ops
-from .upfirdn2d import downsample2d, upfirdn2d, upsample2d
+from .upfirdn2d import downsample2d, fork2d, upfirdn2d, upsample2d
 from .wavelet_warp import wavelet_warp
 
 __all__ = [
@@ -28,13 +28,13 @@ __all__ = [
     "demodulation",
     "downsample2d",
     "epilogue",
+    "fork2d",
     "grid_sample",
     "kernels_for",
     "modulate",
     "set_policy",
     "setup_filter",
     "start_ops",
-    "styled_epilogue",
     "upfirdn2d",
     "upsample2d",
     "upsample_conv2d",

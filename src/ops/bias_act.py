@@ -48,8 +48,9 @@ def bias_act(
     gain: float | None = None,
     clamp: float | None = None,
     overwrite: bool = False,
+    add: Tensor | None = None,
 ) -> Tensor:
-    """Compute `clamp(gain · act(x + b))`.
+    """Compute `clamp(gain · act(x + b)) + add`.
 
     Args:
         x: any shape.
@@ -60,9 +61,10 @@ def bias_act(
         gain: factor after the activation; None for the default that keeps unit variance (√2 for relu, lrelu, swish).
         clamp: bound on the absolute value of the result (at least 0), or None.
         overwrite: `x` is not needed again: without gradients the result may take its place.
+        add: like `x`, or None for nothing.
 
     Returns:
-        Same shape and type as `x`; gradients of any order with respect to `x` and `b`.
+        Same shape and type as `x`; gradients of any order with respect to `x`, `b` and `add`.
 
     Raises:
         ValueError: for an unknown activation, a bias of another length, or a negative clamp.
@@ -81,7 +83,7 @@ def bias_act(
         slope = {"linear": 1.0, "relu": 0.0}.get(act, alpha)
         if slope >= 0:
             small, how = Small(None, None, b, None), Shape(slope, gain, clamp)
-            y, _ = run_kernels(kernels, x, small, how, overwrite=overwrite)
+            y, _ = run_kernels(kernels, x, small, how, overwrite=overwrite, add=add)
             assert y is not None
             return y
     if b is not None:
@@ -93,4 +95,4 @@ def bias_act(
         x = x * gain
     if clamp is not None:
         x = x.clamp(-clamp, clamp)
-    return x
+    return x if add is None else x + add

@@ -24,40 +24,23 @@ def epilogue(
     scale: Tensor | None = None,
     noise: Tensor | None = None,
     bias: Tensor | None = None,
+    style: Tensor | None = None,
     *,
     gain: float = 1.0,
     clamp: float | None = None,
-) -> Tensor:
-    """Compute `clamp(gain · lrelu(x·scale + noise + bias))`, slope 0.2.
+    keep: bool = True,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Compute y = `clamp(gain · lrelu(x·scale + noise + bias))`, slope 0.2, and that times the next layer's style.
 
     Args:
         x: `[N, C, H, W]`, a convolution's output. It may be overwritten: pass a tensor that is not needed again.
         scale: `[N, C]` demodulation coefficients, or None.
         noise: `[1, 1, H, W]` or `[N, 1, H, W]`, strength applied, or None.
         bias: `[C]`, or None.
+        style: `[N, C]` of the convolution that comes next, or None.
         gain: positive factor after the activation.
         clamp: bound on the absolute value, or None.
-
-    Returns:
-        `[N, C, H, W]`, gradients of any order.
-    """
-    y, _ = styled_epilogue(x, scale, noise, bias, None, gain=gain, clamp=clamp)
-    assert y is not None
-    return y
-
-
-def styled_epilogue(
-    x: Tensor,
-    scale: Tensor | None,
-    noise: Tensor | None,
-    bias: Tensor | None,
-    style: Tensor | None,
-    *,
-    gain: float = 1.0,
-    clamp: float | None = None,
-    keep: bool = True,
-) -> tuple[Tensor | None, Tensor | None]:
-    """The epilogue of a convolution, y, and that times the style of the next one, `[N, C]`: what it convolves.
+        keep: whether y itself is needed.
 
     Returns:
         y, None unless it is to be kept; y·style, None without a style. Gradients of any order.
@@ -71,12 +54,22 @@ def styled_epilogue(
 
 
 def run_kernels(
-    kernels: Kernels, x: Tensor, small: Small, shape: Shape, *, keep: bool = True, overwrite: bool
+    kernels: Kernels,
+    x: Tensor,
+    small: Small,
+    shape: Shape,
+    *,
+    keep: bool = True,
+    overwrite: bool,
+    add: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The compiled form, for any slope; without gradients it works in place where `overwrite` allows."""
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *small)):
-        return _Epilogue.apply(kernels, shape, keep, x, *small)
-    return kernels.epilogue(x, small, shape, keep=keep, inplace=overwrite)
+    """The compiled form, for any slope; without gradients it works in place where `overwrite` allows.
+
+    Without a style another picture may be added.
+    """
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, add, *small)):
+        return _Epilogue.apply(kernels, shape, keep, add, x, *small)
+    return kernels.epilogue(x, small, shape, keep=keep, inplace=overwrite, add=add)
 
 
 class _Epilogue(torch.autograd.Function):
@@ -84,16 +77,17 @@ class _Epilogue(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, kernels: Kernels, shape: Shape, keep: bool, x: Tensor, *small: Tensor | None
+        ctx: Any, kernels: Kernels, shape: Shape, keep: bool, add: Tensor | None, x: Tensor, *small: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
         operands = Small(*small)
-        y, z = kernels.epilogue(x, operands, shape, keep=keep)
-        # the slope comes from x again where x is needed, otherwise from y; a line without bound has one slope
-        needs_x = z is not None or (operands.scale is not None and operands.scale.requires_grad)
-        needs_y = not needs_x and (shape.alpha != 1 or shape.clamp is not None)
-        ctx.save_for_backward(x if needs_x else None, y if needs_y else None, *small)
+        y, z = kernels.epilogue(x, operands, shape, keep=keep, add=add)
+        # the slope comes from x again where x is needed or y is a sum, otherwise from y; a line without bound has one
+        bends = shape.alpha != 1 or shape.clamp is not None
+        sums_x = operands.scale is not None and operands.scale.requires_grad
+        needs_x = z is not None or sums_x or (bends and add is not None)
+        ctx.save_for_backward(x if needs_x else None, y if bends and not needs_x else None, *small)
         ctx.set_materialize_grads(False)
-        ctx.kernels, ctx.shape = kernels, shape
+        ctx.kernels, ctx.shape, ctx.sums_x = kernels, shape, sums_x
         return y, z
 
     @staticmethod
@@ -102,13 +96,15 @@ class _Epilogue(torch.autograd.Function):
             return (None,) * len(ctx.needs_input_grad)
         x, y, *small = ctx.saved_tensors
         scale, noise, bias, style = small
-        if grads[1] is None:  # from these and y the slope alone is taken
+        if grads[1] is None:  # from these and y, and from x without a sum of it, the slope alone is taken
             noise, bias = (None if t is None else t.detach() for t in (noise, bias))
+            x = x if x is None or ctx.sums_x else x.detach()
         y = None if y is None else y.detach()
-        wanted = tuple(used(ctx)[3:])
+        wanted = tuple(used(ctx)[4:])
         given = (ctx.kernels, ctx.shape, wanted, *grads, y, x, scale, noise, bias, style)
         found = _Gradient.apply(*given) if torch.is_grad_enabled() else _by_kernel(*given)
-        return None, None, None, found[0], *_fitted(found[1:], small)
+        of_add = grads[0] if ctx.needs_input_grad[3] else None
+        return None, None, None, of_add, found[0], *_fitted(found[1:], small)
 
 
 class _Gradient(torch.autograd.Function):
@@ -132,7 +128,8 @@ class _Gradient(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, None, None, *_by_formula(given, ctx.shape, grads)
         incoming = Incoming(*given[:4])
-        if incoming.y is not None and not (x or any(small)):
+        bends = incoming.x is not None or incoming.y is not None
+        if bends and incoming.dz is None and not (x or any(small)):
             incoming = incoming._replace(dy=None)  # dy's own second gradient does not depend on it
         second = (grads[0], Small(*grads[1:]))
         wanted = (x, *small, dy, dz)

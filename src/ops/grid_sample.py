@@ -61,15 +61,16 @@ class _Scatter(torch.autograd.Function):
 def added_in_order(g: Tensor, x: Tensor, grid: Tensor) -> Tensor:
     """What PyTorch's scatter of `g` into pictures like `x` gives, by `scatter_add`.
 
-    That adds up in one order on a GPU, too, where PyTorch's deterministic algorithms are asked for.
+    That adds up in one order on a GPU, too, where PyTorch's deterministic algorithms are asked for. A position that is
+    no number is in no picture.
     """
     n, c, height, width = x.shape
     added = x.new_zeros(n, c, height * width)
     for row, weight_y in _corners(grid[..., 1], height):
         for column, weight_x in _corners(grid[..., 0], width):
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            place = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
-            part = g * (weight_x * weight_y * inside)[:, None]
+            place = torch.where(inside, row, 0).long() * width + torch.where(inside, column, 0).long()
+            part = torch.where(inside[:, None], g * (weight_x * weight_y)[:, None], 0)
             added.scatter_add_(2, place.flatten(1)[:, None].expand(-1, c, -1), part.flatten(2))
     return added.reshape(x.shape)
 

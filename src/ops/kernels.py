@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ABI = 3
+ABI = 4
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+WARP_TAPS = 12
 CHUNK_ELEMENTS = 1 << 16  # of a sum's chunk on a CPU: small enough for two threads, large enough for the adding up
 
 
@@ -22,7 +23,7 @@ class Fir(Structure):
     """`OpsFir` of csrc/ops.h."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("x", "y", "taps")),
+        *((name, c_void_p) for name in ("x", "y", "add", "taps")),
         *((name, POINTER(c_double)) for name in ("col", "row")),
         *((name, c_int64) for name in ("n", "c", "in_h", "in_w", "out_h", "out_w")),
         *((name, c_int32) for name in ("kh", "kw", "up_x", "up_y", "down_x", "down_y", "pad_x0", "pad_y0")),
@@ -36,7 +37,7 @@ class Epilogue(Structure):
     """`OpsEpilogue` of csrc/ops.h."""
 
     _fields_ = [
-        *((name, c_void_p) for name in ("x", "y", "z", "scale", "noise", "bias", "style")),
+        *((name, c_void_p) for name in ("x", "y", "z", "add", "scale", "noise", "bias", "style")),
         *((name, c_int64) for name in ("n", "c", "pixels", "noise_n")),
         *((name, c_double) for name in ("alpha", "gain", "clamp")),
         *((name, c_int32) for name in ("dtype", "channels_last", "threads")),
@@ -94,8 +95,14 @@ class Small(NamedTuple):
     bias: Tensor | None  # [C]
     style: Tensor | None  # [N, C]
 
-    def fitted(self, dtype: torch.dtype) -> "Small":
-        """Without gaps, of the type that the kernels take."""
+    def fitted(self, x: Tensor, *, shared_noise: bool = True) -> "Small":
+        """Without gaps, of the type that the kernels take beside `x`; a ValueError for other shapes than its."""
+        n, c, *pixels = x.shape
+        maps = 1 if shared_noise and self.noise is not None and len(self.noise) == 1 else n
+        shapes = ([n, c], [maps, 1, *pixels], [c], [n, c])
+        for name, t, shape in zip(self._fields, self, shapes, strict=True):
+            _require(name, t, shape, x)
+        dtype = small_dtype(x.dtype)
         return Small(*(None if t is None else t.to(dtype).contiguous() for t in self))
 
 
@@ -149,16 +156,22 @@ class Kernels:
         padding: tuple[int, int],
         flip: bool,
         gain: float,
+        add: Tensor | None = None,
     ) -> Tensor:
-        """Resample `x` `[N, C, H, W]` to `size` (height, width); factors and padding (before) are `(x, y)`."""
+        """Resample `x` `[N, C, H, W]` to `size` (height, width), and `add` to it what has that size.
+
+        Factors and padding (before) are `(x, y)`.
+        """
         x, channels_last = dense(x)
         channels_last = channels_last and not x.is_contiguous()
         n, c, in_h, in_w = x.shape
         layout = torch.channels_last if channels_last else torch.contiguous_format
         y = torch.empty([n, c, *size], dtype=x.dtype, device=x.device, memory_format=layout)
+        _require("add", add, y.shape, x)
+        add = None if add is None else add.to(x.dtype).contiguous(memory_format=layout)
         kh, kw = taps.f.shape
         arguments = Fir(
-            x.data_ptr(), y.data_ptr(), taps.f.data_ptr(), taps.col, taps.row,
+            x.data_ptr(), y.data_ptr(), _pointer(add), taps.f.data_ptr(), taps.col, taps.row,
             n, c, in_h, in_w, size[0], size[1],
             kh, kw, *up, *down, *padding,
             flip, DTYPES[x.dtype], channels_last, torch.get_num_threads(),
@@ -168,16 +181,29 @@ class Kernels:
         return y
 
     def epilogue(
-        self, x: Tensor, small: Small, shape: Shape, *, keep: bool = True, inplace: bool = False
+        self,
+        x: Tensor,
+        small: Small,
+        shape: Shape,
+        *,
+        keep: bool = True,
+        inplace: bool = False,
+        add: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Compute `y = clamp(gain · lrelu(x·scale + noise + bias))`, if it is kept, and with a style `z = y·style`."""
+        """Compute `y = clamp(gain · lrelu(x·scale + noise + bias))`, if it is kept, and with a style `z = y·style`.
+
+        Without a style y may have another picture added.
+        """
         x, channels_last = dense(x)
-        small = small.fitted(small_dtype(x.dtype))
+        small = small.fitted(x)
+        _require("add", add, x.shape, x)
+        layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        add = None if add is None else add.to(x.dtype).contiguous(memory_format=layout)
         first = x if inplace else torch.empty_like(x)
         y = first if keep else None
         z = None if small.style is None else torch.empty_like(x) if keep else first
         arguments = Epilogue(
-            x.data_ptr(), _pointer(y), _pointer(z), *map(_pointer, small),
+            x.data_ptr(), _pointer(y), _pointer(z), _pointer(add), *map(_pointer, small),
             *_extent(x), 1 if small.noise is None else small.noise.shape[0],
             shape.alpha, shape.gain, -1.0 if shape.clamp is None else shape.clamp,
             DTYPES[x.dtype], channels_last, torch.get_num_threads(), _stream(x),
@@ -202,12 +228,15 @@ class Kernels:
         like = next(t for t in (given.x, given.y, given.dy) if t is not None)
         like, channels_last = dense(like)
         layout = torch.contiguous_format if like.is_contiguous() else torch.channels_last
-        pictures = [None if t is None else t.to(like.dtype).contiguous(memory_format=layout) for t in given]
+        ddx, dd = (None, Small(None, None, None, None)) if second is None else second
+        for name, t in (*zip(given._fields, given, strict=True), ("ddx", ddx)):
+            _require(name, t, like.shape, like)
+        if given.dz is not None and small.style is None:
+            raise ValueError("a gradient of what is times the style needs the style")
+        pictures = [None if t is None else t.to(like.dtype).contiguous(memory_format=layout) for t in (*given, ddx)]
         n, c, pixels = _extent(like)
         dtype, chunks = small_dtype(like.dtype), _chunks(like, channels_last)
-        small = small.fitted(dtype)
-        ddx, dd = (None, Small(None, None, None, None)) if second is None else (second[0], second[1].fitted(dtype))
-        ddx = None if ddx is None else ddx.to(like.dtype).contiguous(memory_format=layout)
+        small, dd = small.fitted(like), dd.fitted(like, shared_noise=False)
         dx, ddy, ddz = (torch.empty_like(like) if w else None for w in (wanted[0], *(*wanted[5:], False, False)[:2]))
         noise = torch.empty([n, 1, *like.shape[2:]], dtype=dtype, device=like.device) if wanted[2] else None
         kinds = [i for i, w in enumerate((wanted[3], wanted[1], wanted[4])) if w]  # bias, scale, style
@@ -216,8 +245,8 @@ class Kernels:
         for k, i in enumerate(kinds):
             places[i] = parts[k].data_ptr()
         arguments = EpilogueGrad(
-            *map(_pointer, pictures), *map(_pointer, small), _pointer(dx), _pointer(noise), *places,
-            _pointer(ddx), *map(_pointer, dd), _pointer(ddy), _pointer(ddz),
+            *map(_pointer, pictures[:4]), *map(_pointer, small), _pointer(dx), _pointer(noise), *places,
+            _pointer(pictures[4]), *map(_pointer, dd), _pointer(ddy), _pointer(ddz),
             n, c, pixels, 1 if small.noise is None else small.noise.shape[0], chunks,
             shape.alpha, shape.gain, -1.0 if shape.clamp is None else shape.clamp,
             DTYPES[like.dtype], channels_last, torch.get_num_threads(), _stream(like),
@@ -235,7 +264,11 @@ class Kernels:
 
     def warp(self, x: Tensor, affine: Tensor, margins: Tensor, taps: Sequence[float], *, adjoint: bool) -> Tensor:
         """Resample `x` `[N, C, H, W]` (float32 or float64) through its maps, or take a gradient back (csrc/ops.h)."""
-        x, affine, margins = x.contiguous(), affine.contiguous(), margins.contiguous()
+        _require("affine", affine, [len(x), 2, 3], x)
+        _require("margins", margins, [4], x)
+        if len(taps) != WARP_TAPS:
+            raise ValueError(f"the kernels' wavelet has {WARP_TAPS} taps, not {len(taps)}")
+        x, affine, margins = x.contiguous(), affine.to(x.dtype).contiguous(), margins.to(x.dtype).contiguous()
         y = torch.zeros_like(x) if adjoint else torch.empty_like(x)
         arguments = Warp(
             x.data_ptr(), y.data_ptr(), affine.data_ptr(), margins.data_ptr(), (c_double * len(taps))(*taps),
@@ -266,6 +299,15 @@ def dense(x: Tensor) -> tuple[Tensor, bool]:
 def small_dtype(dtype: torch.dtype) -> torch.dtype:
     """Type of scales, noise, biases and sums beside elements of `dtype`."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _require(name: str, operand: Tensor | None, shape: Sequence[int], x: Tensor) -> None:
+    """The kernels read as much of an operand, and where, as `x` says: a ValueError for another."""
+    if operand is not None and (operand.shape != torch.Size(shape) or operand.device != x.device):
+        raise ValueError(
+            f"{name} {list(operand.shape)} on {operand.device} does not fit {list(x.shape)} on {x.device}: "
+            f"it is to be {list(shape)}"
+        )
 
 
 def _chunks(y: Tensor, channels_last: bool) -> int:

@@ -69,9 +69,22 @@ def upsample2d(x: Tensor, f: Tensor, *, up: int = 2) -> Tensor:
 
 def downsample2d(x: Tensor, f: Tensor, *, down: int = 2) -> Tensor:
     """Filter and downsample by `down` with the picture kept in place (`[N, C, H, W]` to `[N, C, H/down, W/down]`)."""
-    kw, kh = f.shape[-1], f.shape[0]
-    padding = ((kw - down + 1) // 2, (kw - down) // 2, (kh - down + 1) // 2, (kh - down) // 2)
-    return upfirdn2d(x, f, down=down, padding=padding)
+    return upfirdn2d(x, f, down=down, padding=_keeping(f, down))
+
+
+def fork2d(x: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
+    """`x` for one branch of a network, and `downsample2d(x, f)` for another: their gradients meet in one pass.
+
+    Args:
+        x: `[N, C, H, W]`.
+        f: `[kh, kw]` from `setup_filter`.
+
+    Returns:
+        `x`, and `[N, C, H/2, W/2]`; gradients of any order with respect to `x`.
+    """
+    if torch.compiler.is_compiling():
+        return x, downsample2d(x, f)
+    return _Fork.apply(x, f, _Resampling((1, 1), (2, 2), _keeping(f, 2), False, 1.0))
 
 
 class _Resampling(NamedTuple):
@@ -119,8 +132,46 @@ class _Upfirdn2d(torch.autograd.Function):
         return _Upfirdn2d.apply(grads[0], f, ctx.how.adjoint(f, *ctx.shapes)), None, None
 
 
-def _run(x: Tensor, f: Tensor, how: _Resampling) -> Tensor:
-    """The arithmetic, without autograd."""
+class _Fork(torch.autograd.Function):
+    """The picture, and the picture resampled; the adjoint is `_Join`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, f: Tensor, how: _Resampling) -> tuple[Tensor, Tensor]:
+        y = _run(x, f, how)
+        ctx.save_for_backward(f)
+        ctx.how, ctx.shapes = how, (x.shape, y.shape)
+        ctx.set_materialize_grads(False)
+        return x.view_as(x), y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        (of_x, of_y), (f,) = grads, ctx.saved_tensors
+        if of_y is None:
+            return of_x, None, None
+        adjoint = ctx.how.adjoint(f, *ctx.shapes)
+        joined = _Upfirdn2d.apply(of_y, f, adjoint) if of_x is None else _Join.apply(of_x, of_y, f, adjoint)
+        return joined, None, None
+
+
+class _Join(torch.autograd.Function):
+    """A picture plus another one resampled; the adjoint is `_Fork`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, other: Tensor, f: Tensor, how: _Resampling) -> Tensor:
+        ctx.save_for_backward(f)
+        ctx.how, ctx.shapes = how, (other.shape, x.shape)
+        return _run(other, f, how, add=x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (f,) = ctx.saved_tensors
+        if not ctx.needs_input_grad[1]:
+            return grads[0], None, None, None
+        return *_Fork.apply(grads[0], f, ctx.how.adjoint(f, *ctx.shapes)), None, None
+
+
+def _run(x: Tensor, f: Tensor, how: _Resampling, add: Tensor | None = None) -> Tensor:
+    """The arithmetic, without autograd; and the sum with another picture."""
     last_y, last_x = how.last(x, f)
     if last_y < 0 or last_x < 0:
         (kh, kw), (height, width) = f.shape, x.shape[2:]
@@ -128,9 +179,10 @@ def _run(x: Tensor, f: Tensor, how: _Resampling) -> Tensor:
     size = (last_y // how.down[1] + 1, last_x // how.down[0] + 1)
     kernels = kernels_for(x)
     if kernels is None:
-        return _reference(x, f, how, size)
+        y = _reference(x, f, how, size)
+        return y if add is None else y + add
     before = (how.padding[0], how.padding[2])
-    return kernels.fir(x, kernel_taps(f, x.dtype), size, how.up, how.down, before, how.flip, how.gain)
+    return kernels.fir(x, kernel_taps(f, x.dtype), size, how.up, how.down, before, how.flip, how.gain, add)
 
 
 def _reference(x: Tensor, f: Tensor, how: _Resampling, size: tuple[int, int]) -> Tensor:
@@ -182,6 +234,12 @@ def _pad(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
     if padding == (0, 0, 0, 0):
         return x
     return F.pad(x, list(padding))
+
+
+def _keeping(f: Tensor, down: int) -> tuple[int, int, int, int]:
+    """The padding that keeps the picture in place."""
+    kw, kh = f.shape[-1], f.shape[0]
+    return (kw - down + 1) // 2, (kw - down) // 2, (kh - down + 1) // 2, (kh - down) // 2
 
 
 def _layout(x: Tensor) -> torch.memory_format:

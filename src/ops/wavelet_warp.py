@@ -24,13 +24,14 @@ def wavelet_warp(images: Tensor, affine: Tensor, margins: Tensor, taps: Sequence
 
     Returns:
         Like `images`; None where no compiled kernel serves them, or PyTorch's deterministic algorithms are asked for.
+
+    Raises:
+        ValueError: for maps, margins or taps of another shape.
     """
-    kernels = kernels_for(images)
-    if torch.are_deterministic_algorithms_enabled():
+    if images.dtype not in (torch.float32, torch.float64) or torch.are_deterministic_algorithms_enabled():
         return None  # the scatter adds up in any order on a GPU
-    if kernels is None or images.dtype not in (torch.float32, torch.float64):
-        return None
-    return _Warp.apply(kernels, images, affine.to(images.dtype), margins.to(images.dtype), tuple(taps), False)
+    kernels = kernels_for(images)
+    return None if kernels is None else _Warp.apply(kernels, images, affine, margins, tuple(taps), False)
 
 
 class _Warp(torch.autograd.Function):

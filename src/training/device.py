@@ -36,6 +36,12 @@ class Compute:
         return f"{name}, {self.precision.name}{scope}{regular}, {threads} threads{kept}"
 
 
+def before_cuda(trainer: TrainerSettings) -> None:
+    """Set what CUDA's libraries read from the environment once, when they are first used."""
+    if trainer.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which PyTorch refuses products
+
+
 def device_of(trainer: TrainerSettings) -> torch.device:
     """The device that `trainer.accelerator` means here."""
     there = torch.cuda.is_available()
@@ -99,8 +105,6 @@ def accelerate(step: TrainingStep, choice: Acceleration) -> None:
     """Put a choice into effect."""
     set_float32(tf32=choice.tf32)
     torch.use_deterministic_algorithms(choice.deterministic)
-    if choice.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which PyTorch refuses products
     if choice.device.type == "cuda":
         # shapes never change: let it try its convolutions once, and take the fastest
         torch.backends.cudnn.benchmark = not choice.deterministic

@@ -16,7 +16,7 @@ from ..metrics import choose_metrics
 from ..options import read
 from ..signals import Stopped
 from ..tracking import Tracker, lacks_rows, open_tracker, write_run_report
-from .device import accelerate, choose_acceleration, device_of, open_compute
+from .device import accelerate, before_cuda, choose_acceleration, device_of, open_compute
 from .fit import fit
 from .header import print_header
 from .identity import run_facts
@@ -46,6 +46,7 @@ def train(config: Mapping[str, Any]) -> Path:
         Stopped: after a signal; by then everything is saved, unless a second one followed it.
     """
     settings = read(TrainSettings, config)
+    before_cuda(settings.trainer)
     with Processes(settings.trainer) as processes:
         folder, stopped = _train(config, settings, processes)
     if stopped is not None:
@@ -163,7 +164,7 @@ def _note_passed(run: Run) -> None:
 
 
 def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
-    settings, snapshot = run.settings, run.settings.snapshot
+    settings, snapshot, graphs = run.settings, run.settings.snapshot, run.module.step.graphs
     meta = {
         "dataset": {"name": run.dataset.name, "fingerprint": run.dataset.fingerprint},
         "parent": run.start.facts.get("sha256"),
@@ -186,6 +187,7 @@ def _snapshotter(run: Run, tracker: Tracker | None) -> Snapshotter:
         max_gb=snapshot.max_gb,
         seed=settings.seed,
         group=run.processes.group,
+        recorder=None if graphs is None else graphs.recorder,
     )
 
 

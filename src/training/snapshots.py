@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..cuda_graphs import Recorder, RepeatedOn
 from ..data import PictureDataset, image_grid, save_jpeg, to_uint8
+from ..device import send
 from ..errors import UserError
 from ..fetch import WeightsFolder
 from ..group import ALONE, Group
@@ -58,12 +61,14 @@ class Snapshotter:
         keep_best: int | None = None,  # how many snapshots of lowest KID stay on disk (see `prune_snapshots`)
         max_gb: float | None = None,  # how much they and the checkpoints may take
         group: Group = ALONE,  # all measure, the first one writes
+        recorder: Recorder | None = None,  # captures the rendering of an evaluation; None renders op by op
     ) -> None:
         self.group = group
         self.run_dir, self.G_ema, self.dataset, self.tracker = run_dir, G_ema, dataset, tracker
         self.meta, self.metrics, self.dtype, self.grid_psi, self.seed = dict(meta), metrics, dtype, grid_psi, seed
         self.measures, self.weights_folder = measures, weights_folder
         self.evaluator: Evaluator | None = None
+        self.recorder = recorder
         self.evaluations = Evaluations(run_dir, metrics, seed=seed)
         self.keep_best, self.max_gb = keep_best, max_gb
         self.chosen: Callable[[], str | None] = lambda: None  # name of a snapshot that is not to be pruned
@@ -126,7 +131,8 @@ class Snapshotter:
     @torch.inference_mode()
     def sample_grid(self) -> Tensor:
         """Draw the fixed-z grid as uint8 `[H, W, 3]`."""
-        images = torch.cat(list(self._fakes(GRID_COLUMNS * GRID_ROWS, self.grid_psi, "grid"))).cpu()
+        codes = self._codes(GRID_COLUMNS * GRID_ROWS, "grid")
+        images = torch.cat([to_uint8(self.G_ema(*chunk, psi=self.grid_psi)) for chunk in codes]).cpu()
         return image_grid(images, GRID_COLUMNS)
 
     @torch.inference_mode()
@@ -135,17 +141,22 @@ class Snapshotter:
             extractor = configured_extractor(self.metrics, self.weights_folder, self.G_ema.mapping.w_avg.device)
             assert extractor is not None
             self.evaluator = Evaluator(extractor, self.dataset, seed=self.seed, group=self.group)
-        psi, count = float(self.metrics.psi), self.metrics.num_fakes
-        assert count is not None
-        return self.evaluator.evaluate(self._fakes(count, psi, "evaluation", self.group), psi=psi)
+        assert self.metrics.num_fakes is not None
+        codes = self._codes(self.metrics.num_fakes, "evaluation", self.group)
+        # a new graph each time: the networks may have been moved
+        render = self._rendered if self.recorder is None else RepeatedOn(self.recorder, self._rendered)
+        return self.evaluator.evaluate((render(*chunk) for chunk in codes), psi=float(self.metrics.psi))
+
+    def _rendered(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return to_uint8(self.G_ema(z, c, psi=float(self.metrics.psi)))
 
     def _row(self, snapshot: str, found: Evaluation) -> dict[str, Any]:
         """The row of an evaluation: what was found, beside those before it, and why it was measured so."""
         protocol = {**found.row["protocol"], "chosen": self.measures}
         return {**found.row, "protocol": protocol, **self.evaluations.add(snapshot, found.kid)}
 
-    def _fakes(self, count: int, psi: float, stream: str, group: Group = ALONE) -> Iterator[Tensor]:
-        """Yield a process's share of pictures of latents that are the same at every snapshot, uint8 `[n, 3, H, W]`."""
+    def _codes(self, count: int, stream: str, group: Group = ALONE) -> Iterator[list[Tensor]]:
+        """Yield a process's share of latents `[n, z_dim]`, and of classes if there are any: alike at every snapshot."""
         device = self.G_ema.mapping.w_avg.device
         generator = seeded_generator(self.seed, 0, stream)
         latents = torch.randn([count, self.G_ema.z_dim], generator=generator)
@@ -153,8 +164,8 @@ class Snapshotter:
         mine = group.share(count)
         for i in range(mine.start, mine.stop, self.G_ema.chunk_size):
             chosen = slice(i, min(i + self.G_ema.chunk_size, mine.stop))
-            c = F.one_hot(classes[chosen], self.G_ema.c_dim).float().to(device) if self.G_ema.c_dim else None
-            yield to_uint8(self.G_ema(latents[chosen].to(device), c, psi=psi))
+            known = [F.one_hot(classes[chosen], self.G_ema.c_dim).float()] if self.G_ema.c_dim else []
+            yield [*map(partial(send, device=device), (latents[chosen], *known))]
 
 
 def _now() -> str:

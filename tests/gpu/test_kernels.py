@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from src.augment.geometry import warp
-from src.ops import backend_info, bias_act, epilogue, set_policy, setup_filter, styled_epilogue, upfirdn2d
+from src.ops import backend_info, bias_act, epilogue, set_policy, setup_filter, upfirdn2d
 from src.ops.backend import COMPILED
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -129,10 +129,10 @@ def test_epilogue(per_sample, shape, layout, dtype):
     ]
 
     def op(x, scale, noise, bias):
-        return epilogue(x * 1.0, scale, noise, bias, gain=1.4)  # a copy: the op may overwrite its input
+        return epilogue(x * 1.0, scale, noise, bias, gain=1.4)[0]  # a copy: the op may overwrite its input
 
     def both(x, scale, noise, bias, style):
-        return torch.cat(styled_epilogue(x * 1.0, scale, noise, bias, style, gain=1.4), dim=1)
+        return torch.cat(epilogue(x * 1.0, scale, noise, bias, style, gain=1.4), dim=1)
 
     compare(op, tensors, layout, dtype)
     compare(both, [*tensors, random([n, c], small, seed=21).clamp(-1, 1)], layout, dtype)
@@ -152,7 +152,7 @@ def test_epilogue_with_operands_left_out(present, channels_last):
 
     def op(x, *tensors):
         rest = iter(tensors)
-        return epilogue(x * 1.0, *(next(rest) if use else None for use in present))
+        return epilogue(x * 1.0, *(next(rest) if use else None for use in present))[0]
 
     compare(op, [x, *given], "channels_last" if channels_last else "contiguous", torch.float32)
 
@@ -163,7 +163,7 @@ def test_the_clamp_of_the_epilogue_stops_gradients(bound, dtype):
     """Also where the bound, rounded to the type, is below itself."""
     x = random((2, 8, 16, 16), dtype, seed=14)
     leaf = x.cuda().requires_grad_()
-    y = epilogue(leaf * 1.0, clamp=bound)
+    y, _ = epilogue(leaf * 1.0, clamp=bound)
     (gradient,) = torch.autograd.grad(y.double().sum(), leaf)
     outside = torch.nn.functional.leaky_relu(x.double(), 0.2).abs() > bound * 1.02
     inside = torch.nn.functional.leaky_relu(x.double(), 0.2).abs() < bound * 0.98
@@ -200,7 +200,7 @@ def test_every_run_gives_the_same_gradients(channels_last):
     leaves = [t.cuda().requires_grad_() for t in tensors]
 
     def gradients():
-        y = epilogue(laid_out(leaves[0], layout) * 1.0, *leaves[1:])
+        y, _ = epilogue(laid_out(leaves[0], layout) * 1.0, *leaves[1:])
         return torch.autograd.grad(y.float().sum(), leaves)
 
     for a, b in zip(gradients(), gradients(), strict=True):
@@ -213,7 +213,7 @@ def test_a_cuda_graph_replays_the_ops():
     x, scale = torch.randn([2, 16, 32, 32], device="cuda"), torch.rand([2, 16], device="cuda")
 
     def run():
-        return epilogue(upfirdn2d(x, taps, up=2, padding=(2, 1, 2, 1), gain=4.0), scale, gain=1.4, clamp=256.0)
+        return epilogue(upfirdn2d(x, taps, up=2, padding=(2, 1, 2, 1), gain=4.0), scale, gain=1.4, clamp=256.0)[0]
 
     with torch.no_grad():
         side = torch.cuda.Stream()

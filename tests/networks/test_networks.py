@@ -78,6 +78,15 @@ def test_running_in_two_parts_equals_running_at_once(generator):
         generator.synthesis.run_blocks(ws, 8)
 
 
+def test_noise_maps_of_another_size_are_refused(generator):
+    ws = generator.mapping(torch.randn(3, 12))
+    maps = [torch.zeros(3, 1, layer.resolution, layer.resolution) for layer in generator.synthesis.layers()]
+    generator.synthesis(ws, noise=maps[:2] + [m[:1] for m in maps[2:]])
+    for wrong in (maps[1][:2], maps[1][:, 0], maps[-1], maps[1][..., :1]):
+        with pytest.raises(ValueError, match=r"noise map 1 must be \[3 or 1, 1, 8, 8\], not"):
+            generator.synthesis(ws, noise=[maps[0], wrong, *maps[2:]])
+
+
 def test_each_code_reaches_its_layers_alone(generator):
     """Code l of L drives one convolution; ToRGB of a block shares the next block's first code."""
     ws = generator.mapping(torch.randn(1, 12))

@@ -17,13 +17,18 @@ WHOLE_GRID = 0x7FFFFFFF
 ORDERS = {"forward": (0, WHOLE_GRID), "reverse": (1, WHOLE_GRID), "3blocks": (0, 3), "2reverse": (1, 2)}
 
 
-def build_emulated(library):
-    """Compile every .cu file with g++ and the stand-ins; undefined behaviour (misaligned vectors too) traps."""
-    command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden"]
-    command += ["-U_FORTIFY_SOURCE"]  # its longjmp refuses to change stacks
+def build_emulated(library, sources=None):
+    """Compile .cu files, by default all, with g++ and the stand-ins; undefined behaviour (misaligned vectors) traps.
+
+    Symbols are bound when the library is loaded (the binder would run on a thread's small stack), and large frames
+    touch each page, none beyond a guard.
+    """
+    command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,now"]
+    command += ["-fstack-clash-protection", "-U_FORTIFY_SOURCE"]  # whose longjmp refuses to change stacks
     command += ["-Wno-unknown-pragmas", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    command += [f"-I{EMULATION}", "-x", "c++", *map(str, sorted(SOURCES.glob("*.cu"))), str(EMULATION / "emulator.cpp")]
-    subprocess.run([*command, "-o", str(library)], check=True, capture_output=True, text=True)
+    command += [f"-I{EMULATION}", "-x", "c++", *map(str, sources or sorted(SOURCES.glob("*.cu")))]
+    command += [str(EMULATION / "emulator.cpp"), "-o", str(library)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def load_emulated(library):

@@ -64,7 +64,7 @@ def test_epilogue_is_its_formula(with_scale, noise_batch, clamp):
     given = [t for t in (x, scale, noise, b) if t is not None]
 
     def run(*_):
-        return epilogue(x * 1.0, scale, noise, b, gain=math.sqrt(2), clamp=clamp)
+        return epilogue(x * 1.0, scale, noise, b, gain=math.sqrt(2), clamp=clamp)[0]
 
     expected = x if scale is None else x * scale[:, :, None, None]
     expected = expected if noise is None else expected + noise

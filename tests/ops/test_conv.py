@@ -148,6 +148,19 @@ def test_lookups_equal_pytorchs():
     assert torch.allclose(added_in_order(g, x, grid()), expected, rtol=0, atol=1e-12)
 
 
+def test_positions_that_are_no_numbers_add_nothing():
+    """In order as in PyTorch's scatter; nor does a gradient that is none, where its position is outside."""
+    places = grid(torch.float32)
+    for i, value in enumerate((float("nan"), float("inf"), -float("inf"), 1e30)):
+        places[0, i, i, i % 2] = value
+    g = torch.ones(2, 3, 6, 5)
+    g[0, :, 1, 1] = float("nan")
+    x = torch.randn(2, 3, 7, 4, requires_grad=True)
+    (expected,) = torch.autograd.grad(F.grid_sample(x, places, align_corners=False), x, g)
+    assert expected.isfinite().all()
+    torch.testing.assert_close(added_in_order(g, x.detach(), places), expected)
+
+
 def test_lookups_have_derivatives_of_any_order():
     x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda t: grid_sample(t, grid()).pow(3), x)

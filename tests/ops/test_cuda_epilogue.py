@@ -86,6 +86,29 @@ def test_epilogue(emulated, order, results, present, channels_last, dtype):
                 lib.equal(lib.restored(buffer.read(), channels_last), expected[name], dtype, terms=8.0)
 
 
+@pytest.mark.parametrize("dtype", lib.TYPES)
+@pytest.mark.parametrize("channels_last", [0, 1])
+def test_a_picture_is_added_after_the_clamp(emulated, channels_last, dtype):
+    for shape in EPILOGUE_SHAPES:
+        x, scale, noise, bias, _ = operands(shape, dtype)
+        add = torch.randn(shape, dtype=torch.float64).to(dtype)
+        for unaligned in (None, "add", "in place"):
+            picture = lib.Buffer(lib.stored(x, channels_last))
+            beside = lib.Buffer(lib.stored(add, channels_last), unaligned == "add")
+            made = picture if unaligned == "in place" else lib.unwritten(picture.shape, dtype)
+            small = {name: lib.Buffer(t) for name, t in (("scale", scale), ("noise", noise), ("bias", bias))}
+            arguments = kernels.Epilogue(
+                x=picture.pointer, y=made.pointer, add=beside.pointer, **{k: b.pointer for k, b in small.items()},
+                n=shape[0], c=shape[1], pixels=shape[2] * shape[3], noise_n=shape[0], alpha=0.2, gain=1.5, clamp=1.25,
+                dtype=kernels.DTYPES[dtype], channels_last=channels_last,
+            )  # fmt: skip
+            lib.call(emulated, "ops_epilogue", arguments)
+            expected = epilogue_by_definition(x, scale, noise, bias, 0.2, 1.5, 1.25) + add.double()
+            lib.equal(lib.restored(made.read(), channels_last), expected, dtype, terms=8.0)
+    with_both = kernels.Epilogue(x=16, z=16, style=16, add=16, n=1, c=1, pixels=1, noise_n=1, gain=1.0, clamp=-1.0)
+    assert b"y alone" in emulated.ops_error(emulated.ops_epilogue(ctypes.byref(with_both)))
+
+
 @pytest.mark.parametrize("channels_last", [0, 1])
 def test_nan_and_infinity_pass_the_epilogue(emulated, channels_last):
     x = torch.tensor([float("nan"), float("inf"), -float("inf"), 1.0]).repeat(4).reshape(1, 4, 2, 2)
@@ -279,4 +302,8 @@ def test_errors_are_worded(emulated):
     assert b"out of range" in emulated.ops_error(emulated.ops_epilogue_grad(ctypes.byref(grad)))
     grad = kernels.EpilogueGrad(sum_scale=16, n=1, c=1, pixels=1, chunks=1)
     assert b"need x" in emulated.ops_error(emulated.ops_epilogue_grad(ctypes.byref(grad)))
+    grad = kernels.EpilogueGrad(dz=16, x=16, sum_bias=16, n=1, c=1, pixels=1, chunks=1)
+    assert b"the style" in emulated.ops_error(emulated.ops_epilogue_grad(ctypes.byref(grad)))
+    unstyled = kernels.Epilogue(x=16, z=16, n=1, c=1, pixels=1, noise_n=1, gain=1.0, clamp=-1.0)
+    assert b"the style" in emulated.ops_error(emulated.ops_epilogue(ctypes.byref(unstyled)))
     assert emulated.ops_error(0)

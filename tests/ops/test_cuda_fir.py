@@ -33,7 +33,7 @@ def fir_by_definition(x, taps, up, down, pad, flip, gain, out):
 
 def check_fir(
     emulated, shape, out, *, up=(1, 1), down=(1, 1), pad=(0, 0), taps=(4, 4), separable=True, flip=0, gain=1.0,
-    dtype=torch.float32, channels_last=0, offsets=(0, 0),
+    dtype=torch.float32, channels_last=0, offsets=(0, 0), added=False,
 ):  # fmt: skip
     torch.manual_seed(0)
     col, row = (torch.randn(k, dtype=torch.float64).to(lib.small_type(dtype)).double() for k in taps)
@@ -49,11 +49,14 @@ def check_fir(
         out_h=out[0], out_w=out[1], kh=taps[0], kw=taps[1], up_x=up[0], up_y=up[1], down_x=down[0], down_y=down[1],
         pad_x0=pad[0], pad_y0=pad[1], flip=flip, dtype=kernels.DTYPES[dtype], channels_last=channels_last, gain=gain,
     )  # fmt: skip
+    addend = torch.randn(size, dtype=torch.float64).to(dtype) if added else torch.zeros(1, dtype=dtype)
+    beside = lib.Buffer(lib.stored(addend, channels_last) if added else addend, offsets[1])
+    arguments.add = beside.pointer if added else None
     if separable:
         arguments.col, arguments.row = host
     lib.call(emulated, "ops_fir", arguments)
     got = lib.restored(result.read(), channels_last)
-    expected = fir_by_definition(x.double(), two.double(), up, down, pad, flip, gain, out)
+    expected = addend.double() + fir_by_definition(x.double(), two.double(), up, down, pad, flip, gain, out)
     lib.equal(got, expected, dtype, terms=abs(gain) * float(two.double().abs().sum()))
 
 
@@ -128,6 +131,17 @@ def test_fir_of_a_buffer_that_no_vector_can_read(emulated, dtype):
                 channels_last=1,
                 offsets=offsets,
             )
+
+
+@pytest.mark.parametrize("dtype", lib.TYPES)
+@pytest.mark.parametrize("channels_last", [0, 1])
+def test_fir_adds_a_picture(emulated, channels_last, dtype):
+    how = {"dtype": dtype, "channels_last": channels_last, "added": True}
+    for up, down, pad in RESAMPLING:
+        for n, c, in_h, in_w, out_h, out_w in SIZES:
+            check_fir(emulated, (n, c, in_h, in_w), (out_h, out_w), up=up, down=down, pad=pad, **how)
+        check_fir(emulated, (1, 16, 5, 6), (7, 5), up=up, down=down, pad=pad, offsets=(0, 1), **how)
+    check_fir(emulated, (2, 3, 9, 11), (13, 12), up=(2, 3), pad=(4, 2), taps=(5, 2), separable=False, gain=0.7, **how)
 
 
 def test_fir_of_nothing(emulated):

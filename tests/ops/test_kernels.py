@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from src.networks import Discriminator, Generator
-from src.ops import bias_act, epilogue, modulate, set_policy, setup_filter, styled_epilogue, upfirdn2d
+from src.ops import bias_act, epilogue, modulate, set_policy, setup_filter, upfirdn2d, wavelet_warp
 from src.ops.backend import get_policy, kernels_for
-from src.ops.kernels import Kernels
+from src.ops.build import build
+from src.ops.filters import kernel_taps
+from src.ops.kernels import Incoming, Kernels, Shape, Small
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -98,6 +100,24 @@ def test_resampling_gradients(up, down, padding, layout):
         assert_close(got, expected, torch.float64)
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "strided"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["binomial", "full"])
+def test_resampling_beside_a_picture(name, dtype, layout):
+    """That is added before the result is rounded."""
+    kernels = Kernels(build("cpu"), frozenset())
+    shapes = [(2, 3, 8, 7), (1, 40, 5, 6), (1, 64, 33, 20)]
+    for (up, down), shape in itertools.product([(1, 1), (2, 1), (1, 2)], shapes):
+        size = (shape[2] * up // down, shape[3] * up // down)
+        x, add = picture(shape, dtype, layout), picture((*shape[:2], *size), dtype, "contiguous", seed=1)
+        how = (size, (up, up), (down, down), (2, 1), False, 1.5)
+        got = kernels.fir(x, kernel_taps(FILTERS[name], dtype), *how, add)
+        alone = kernels.fir(x.double(), kernel_taps(FILTERS[name], torch.float64), *how)
+        assert_close(got, (alone + add.double()).to(dtype), dtype)
+    with pytest.raises(ValueError, match=r"add .* does not fit"):
+        kernels.fir(x, kernel_taps(FILTERS[name], dtype), *how, add[:, :1])
+
+
 def operands(shape, dtype, layout, which, per_sample_noise):
     """x, scale, noise, bias as leaves; those not in `which` are None."""
     n, c, h, w = shape
@@ -125,7 +145,7 @@ def test_epilogue(which, clamp, dtype, layout):
         leaves = [t for t in given if t is not None]
 
         def run(given=given, leaves=leaves, shape=shape):
-            y = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
+            y, _ = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
             dy = torch.randn(shape, generator=torch.Generator().manual_seed(2)).to(dtype)
             return y, *torch.autograd.grad(y, leaves, dy)
 
@@ -141,7 +161,7 @@ def test_epilogue_in_bf16(clamp, layout):
     for shape, per_sample in itertools.product([*SHAPES, (2, 24, 130, 70)], (False, True)):
         given = operands(shape, torch.bfloat16, layout, ("scale", "noise", "bias"), per_sample)
         x, scale, noise, bias = (t.detach().double() for t in given)
-        y = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
+        y, _ = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=clamp)
         dy = torch.randn(shape, generator=torch.Generator().manual_seed(2)).bfloat16()
         got = torch.autograd.grad(y, given, dy)
         plain = 1.4 * torch.nn.functional.leaky_relu(x * scale[:, :, None, None] + noise + bias[:, None, None], 0.2)
@@ -164,7 +184,7 @@ def test_epilogue_second_gradients(which, layout):
     leaves = [t for t in given if t is not None]
 
     def run():
-        y = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=1.5)
+        y, _ = epilogue(given[0] * 1, *given[1:], gain=1.4, clamp=1.5)
         first = torch.autograd.grad(y.pow(3).sum(), leaves, create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves, allow_unused=True)
         return *first, *second
@@ -183,7 +203,7 @@ def test_epilogue_with_the_next_style(clamp, keep, layout):
     leaves = [*given, style]
 
     def run():
-        y, z = styled_epilogue(given[0] * 1, *given[1:], style, gain=1.4, clamp=clamp, keep=keep)
+        y, z = epilogue(given[0] * 1, *given[1:], style, gain=1.4, clamp=clamp, keep=keep)
         found = [z] if y is None else [y, z]
         value = sum(t.pow(3).sum() * (1 + i) for i, t in enumerate(found))
         first = torch.autograd.grad(value, leaves, create_graph=True)
@@ -206,7 +226,7 @@ def test_gradients_that_nobody_asks_for_are_not_made(monkeypatch):
     )
     set_policy("required")
     x, *small = operands((2, 5, 4, 3), torch.float32, "contiguous", ("scale", "noise", "bias"), False)
-    y = epilogue(x * 1, *small)
+    y, _ = epilogue(x * 1, *small)
     torch.autograd.grad(y.sum(), x, create_graph=True)
     y.sum().backward()
     set_policy("auto")
@@ -217,7 +237,7 @@ def test_in_bf16_both_results_come_of_one_value():
     x, scale, noise, bias = operands((2, 24, 9, 7), torch.bfloat16, "channels_last", ("scale", "noise", "bias"), True)
     style = torch.randn(2, 24, generator=torch.Generator().manual_seed(3))
     set_policy("required")
-    y, z = styled_epilogue(x * 1, scale, noise, bias, style)
+    y, z = epilogue(x * 1, scale, noise, bias, style)
     set_policy("auto")
     plain = torch.nn.functional.leaky_relu(
         x.double() * scale[:, :, None, None] + noise + bias[:, None, None].double(), 0.2
@@ -241,10 +261,44 @@ def test_bias_act(act, shape, alpha, gain, clamp):
         assert_close(got, expected, torch.float64)
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "strided"])
+@pytest.mark.parametrize(("act", "clamp"), [("lrelu", None), ("lrelu", 0.7), ("linear", None), ("linear", 0.7)])
+def test_bias_act_beside_a_picture(act, clamp, layout):
+    """Values, and gradients up to the third order, by all operands and by the picture alone."""
+    for shape in ((2, 5, 4, 3), (1, 24, 9, 7)):
+        x, bias = operands(shape, torch.float64, layout, ("bias",), False)[::3]
+        add = picture(shape, torch.float64, "contiguous", seed=4).requires_grad_(True)
+
+        def run(leaves=(x, bias, add)):
+            x, bias, add = leaves
+            y = bias_act(x * 1, bias, act=act, clamp=clamp, add=add.square())
+            first = torch.autograd.grad(y.pow(3).sum(), leaves, create_graph=True)
+            second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves, create_graph=True)
+            third = torch.autograd.grad(sum(g.square().sum() for g in second), leaves, retain_graph=True)
+            (alone,) = torch.autograd.grad(y.sum(), add)
+            return y, *first, *second, *third, alone
+
+        for expected, got in zip(*both(run), strict=True):
+            assert_close(got, expected, torch.float64)
+
+
+def test_in_bf16_a_picture_is_added_before_rounding():
+    x, add = (picture((2, 24, 9, 7), torch.bfloat16, "channels_last", seed) for seed in (0, 1))
+    b = torch.linspace(-1, 1, 24)
+    set_policy("required")
+    y = bias_act(x, b, act="lrelu", gain=1.0, add=add)
+    kept = x.clone()
+    inplace = bias_act(kept, b, act="lrelu", gain=1.0, add=add, overwrite=True)
+    set_policy("auto")
+    plain = torch.nn.functional.leaky_relu(x.double() + b.double()[:, None, None], 0.2) + add.double()
+    assert_close(y, plain.bfloat16(), torch.bfloat16)
+    assert torch.equal(inplace, y) and inplace.data_ptr() == kept.data_ptr()
+
+
 def test_kernels_pass_numbers_that_are_none_through():
     x = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1.0]).reshape(1, 1, 1, 6)
     for dtype in (torch.float32, torch.bfloat16):
-        expected, got = both(lambda dtype=dtype: epilogue(x.to(dtype), None, None, torch.zeros(1)))
+        expected, got = both(lambda dtype=dtype: epilogue(x.to(dtype), None, None, torch.zeros(1))[0])
         torch.testing.assert_close(got, expected, equal_nan=True)
 
 
@@ -262,6 +316,46 @@ def test_an_operand_is_overwritten_only_where_nobody_needs_it():
     set_policy("auto")
 
 
+@pytest.mark.parametrize("name", ["scale", "noise", "bias", "style"])
+def test_an_operand_of_another_size_is_refused(name):
+    """By forward and backward: the kernels would read beyond it."""
+    x, scale, noise, bias = operands((3, 5, 4, 4), torch.float32, "contiguous", ("scale", "noise", "bias"), True)
+    fitting = {"scale": scale, "noise": noise, "bias": bias, "style": torch.ones(3, 5)}
+    small = Small(**fitting | {name: fitting[name][:2]})
+    kernels = Kernels(build("cpu"), frozenset())
+    shape, message = Shape(0.2, 1.0, None), rf"{name} \[2.* does not fit \[3, 5, 4, 4\]"
+    with pytest.raises(ValueError, match=message):
+        kernels.epilogue(x, small, shape)
+    given = Incoming(x, x, None, x)
+    with pytest.raises(ValueError, match=message):
+        kernels.epilogue_grad(given, small, shape, wanted=[True] * 5)
+    with pytest.raises(ValueError, match=message):
+        second = None, small
+        kernels.epilogue_grad(given, Small(**fitting), shape, wanted=[True] * 7, second=second)
+
+
+def test_a_gradient_of_another_size_or_without_its_style_is_refused():
+    x, shape = torch.ones(2, 3, 4, 4), Shape(0.2, 1.0, None)
+    kernels, nothing = Kernels(build("cpu"), frozenset()), Small(None, None, None, None)
+    given, shared = Incoming(x, None, None, x), nothing._replace(noise=torch.ones(1, 1, 4, 4))
+    with pytest.raises(ValueError, match=r"dy \[1, 3, 4, 4\]"):
+        kernels.epilogue_grad(given._replace(dy=x[:1]), nothing, shape, wanted=[True] * 5)
+    with pytest.raises(ValueError, match=r"ddx \[2, 3, 4\]"):
+        kernels.epilogue_grad(given, nothing, shape, wanted=[True] * 7, second=(x[..., 0], nothing))
+    with pytest.raises(ValueError, match=r"noise \[1, 1, 4, 4\]"):  # a gradient is of each sample's
+        kernels.epilogue_grad(given, shared, shape, wanted=[True] * 7, second=(x, shared))
+    with pytest.raises(ValueError, match="needs the style"):
+        kernels.epilogue_grad(Incoming(None, x, None, x), nothing, shape, wanted=[True] * 5)
+
+
+@pytest.mark.parametrize("wrong", ["affine", "margins", "taps"])
+def test_maps_of_another_size_are_refused(wrong):
+    given = {"affine": torch.eye(2, 3).repeat(2, 1, 1), "margins": torch.ones(4), "taps": torch.ones(12)}
+    given[wrong] = given[wrong][:1]
+    with pytest.raises(ValueError, match=r"affine \[1, 2, 3\]|margins \[1\]|12 taps, not 1"):
+        wavelet_warp(torch.ones(2, 3, 8, 8), given["affine"], given["margins"], given["taps"].tolist())
+
+
 def test_sums_do_not_depend_on_the_number_of_threads():
     set_policy("required")
     given = operands((2, 32, 64, 64), torch.float32, "channels_last", ("scale", "bias"), False)
@@ -269,7 +363,7 @@ def test_sums_do_not_depend_on_the_number_of_threads():
     for threads in (1, 2, 3):
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        y = epilogue(given[0] * 1, *given[1:])
+        y, _ = epilogue(given[0] * 1, *given[1:])
         found.append(torch.autograd.grad(y.sum(), given[1])[0])
         torch.set_num_threads(before)
     set_policy("auto")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.ops import downsample2d, setup_filter, upfirdn2d, upsample2d
+from src.ops import downsample2d, fork2d, setup_filter, upfirdn2d, upsample2d
 
 pytestmark = pytest.mark.usefixtures("policy")
 
@@ -76,6 +76,28 @@ def test_backward_of_a_backward_is_not_zero():
     (gradient,) = torch.autograd.grad(upfirdn2d(x, f, down=2, padding=1).square().sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(gradient.square().sum(), x)
     assert second.abs().sum() > 0
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_fork_has_the_gradients_of_its_branches(layout):
+    """Up to the third order; and of one branch alone."""
+    f = setup_filter([1, 3, 3, 1]).double()
+    x = torch.randn([2, 3, 8, 6], dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+
+    def found(branches):
+        a, b = branches(x)
+        values = [a.pow(3).sum() + (a[..., ::2, 1::2] * b).pow(2).sum(), a.pow(3).sum(), b.pow(3).sum()]
+        made = [a, b]
+        for value in values:
+            for _ in range(3):
+                made += torch.autograd.grad(value, x, create_graph=True)
+                value = made[-1].square().sum()
+        return made
+
+    plain, forked = found(lambda t: (t, downsample2d(t, f))), found(lambda t: fork2d(t, f))
+    for expected, got in zip(plain, forked, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-11)
+    assert torch.autograd.gradgradcheck(lambda t: fork2d(t, f), x)
 
 
 def test_channels_last_stays_channels_last():

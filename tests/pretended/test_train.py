@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from src.networks import Generator
+from src.tracking import read_rows
 from tests.training.conftest import run, run_options, tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:GPU available but not used")  # Lightning looks at the real strategy
@@ -33,7 +35,12 @@ BETWEEN = {
     "training/snapshots.py:sample_grid",
     "training/fit.py:_extra",  # a row of the log
     "training/fit.py:fit",  # Lightning takes the optimisers from the device at the end
-    "training/snapshots.py:_fakes",  # a snapshot
+}
+#: Where it waits in an evaluation, besides.
+EVALUATION = {
+    "metrics/extractors.py:__init__",  # the network comes to the device
+    "metrics/extractors.py:<listcomp>",
+    "metrics/extractors.py:__call__",  # features of a chunk
 }
 FRESH = ["pretrained=none", "pretrained.source=null", "model=tiny", "loss=scratch", "dataset.resolution=16"]
 VARIANTS = {
@@ -95,6 +102,19 @@ def test_a_run_goes_on_from_its_checkpoint(options, training):
     assert training.waiting() <= BETWEEN | {"training/step.py:_optimizer_loaded"}
     assert not training.iterations
     assert (folder / "snapshots" / "kimg-000000.02.safetensors").exists()
+
+
+def test_an_evaluation_is_captured_and_finds_the_same(options, training, monkeypatch):
+    """Six whole chunks of two pictures, of which three go op by op, and one of a picture alone."""
+    monkeypatch.setattr(Generator, "chunk_size", 2)
+    measured = ["metrics=embedded", "metrics.num_fakes=13", "snapshot.kimg=[0,0.02]"]
+    folder = run(options, *measured)
+    assert training.recorder.captures == 4 + 2
+    assert training.waiting() <= BETWEEN | CONSTANTS | EVALUATION
+    plain = run(options, *measured, "trainer.graphs=false", "run=plain")
+    assert training.recorder.captures == 4 + 2
+    first, second = (read_rows(folder / "metrics.jsonl") for folder in (folder, plain))
+    assert [row["kid"] for row in first] == [row["kid"] for row in second] and first[0]["kid"] != first[1]["kid"]
 
 
 @pytest.mark.parametrize("deterministic", [True, False])

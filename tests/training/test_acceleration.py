@@ -1,10 +1,12 @@
 """How the phases run: what the options mean on which device, and that compiled networks take the same steps."""
 
+import os
 from dataclasses import replace
 
 import pytest
 import torch
 
+import src.training.run as run_module
 from src.errors import UserError
 from src.training.compiled import CompiledNetworks
 from src.training.device import Acceleration, accelerate, choose_acceleration
@@ -37,6 +39,23 @@ def test_what_options_mean_on_a_device(given, device, expected):
 def test_options_without_effect_on_a_processor_are_refused(name, options):
     with pytest.raises(UserError, match=rf"trainer\.{name}=true: has no effect.*cpu"):
         train(options, f"trainer.{name}=true", "trainer.accelerator=cpu", "run=refused")
+
+
+def test_cuda_finds_what_determinism_needs_in_the_environment(options, monkeypatch):
+    """cuBLAS reads it once, and the processes of a run are the first to choose a device."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # put back afterwards
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    found = []
+
+    def processes(settings):
+        found.append(os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
+        raise UserError("that is all")
+
+    monkeypatch.setattr(run_module, "Processes", processes)
+    for chosen in ("false", "true"):
+        with pytest.raises(UserError, match="that is all"):
+            train(options, f"trainer.deterministic={chosen}", "run=refused")
+    assert found == [None, ":4096:8"]
 
 
 def test_the_default_on_a_processor_changes_nothing():

@@ -14,8 +14,8 @@ from src.networks import TF32, Generator, Precision
 BOUNDS = {
     "G_main": (1130, 6.0),
     "G_reg": (1570, 7.1),
-    "D_main": (650, 6.6),
-    "D_reg": (570, 11.8),
+    "D_main": (640, 6.0),
+    "D_reg": (526, 10.7),
     "average": (10, 0.5),
 }
 

@@ -30,7 +30,7 @@ constexpr int kWarp = 32;
 constexpr int kWarps = kBlock / kWarp;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-enum { kBadType = -1, kBadSize = -2, kMissing = -3 };  // beside CUDA's own codes, which are positive
+enum { kBadType = -1, kBadSize = -2, kMissing = -3, kBoth = -4 };  // beside CUDA's own codes, which are positive
 
 // The type of arithmetic, small operands and sums beside elements of type T.
 template <typename T>

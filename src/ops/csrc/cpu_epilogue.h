@@ -9,8 +9,6 @@
 #include "cpu_types.h"
 #include "ops.h"
 
-constexpr int64_t kSerialElements = 1 << 14;  // below this a parallel region costs more than it saves
-
 template <class A>
 inline A activate(A v, A alpha, A bound) {
   v = v > 0 ? v : alpha * v;

@@ -77,34 +77,54 @@ void run(const Run<T, A>& r, A alpha, A gain, A bound) {
   }
 }
 
-// Pixels [first, last) of a sample: run by run, `spare` for what is missing or unwanted.
-template <bool SECOND, bool LAST, bool X, bool DY, bool DZ, class T>
-void chunk(const OpsEpilogueGrad& a, int64_t n, int64_t i, int64_t first, int64_t last, Arith<T> bound) {
-  using A = Arith<T>;
+// What runs of at most `longest` elements read for operands that are missing.
+template <class T, class A>
+struct Missing {
+  const std::vector<A> zeros, ones;
+  const std::vector<T> nothing;
+
+  explicit Missing(int64_t longest) : zeros(longest, A(0)), ones(longest, A(1)), nothing(longest, T{}) {}
+};
+
+// Where a thread's runs write what nobody wants: stretches of their own, a line of the cache away from everything else.
+template <class T, class A>
+class Unwanted {
+  static constexpr int64_t kLine = 64;  // elements: at least as many bytes
+  const int64_t stretch_;
+  std::vector<T> picture_;
+  std::vector<A> sums_;
+
+ public:
+  explicit Unwanted(int64_t longest)
+      : stretch_(longest + kLine), picture_(stretch_ + kLine), sums_(4 * stretch_ + kLine) {}
+  T* picture() { return picture_.data() + kLine; }
+  A* sum(int kind) { return sums_.data() + kind * stretch_ + kLine; }
+};
+
+// Pixels [first, last) of a sample, run by run.
+template <bool SECOND, bool LAST, bool X, bool DY, bool DZ, class T, class A>
+void chunk(const OpsEpilogueGrad& a, int64_t n, int64_t i, int64_t first, int64_t last, A bound, const Missing<T, A>& missing,
+           Unwanted<T, A>& unwanted) {
   const int64_t runs = LAST ? last - first : a.c, size = LAST ? a.c : last - first, picture = a.c * a.pixels;
-  const int64_t longest = std::max(size, a.c);
-  const std::vector<A> zeros(longest, A(0)), ones(a.scale ? 0 : longest, A(1));
-  const std::vector<T> nothing(size, T{});
-  std::vector<T> unread(size);
-  std::vector<A> spare(longest);
+  const A* zeros = missing.zeros.data();
   for (int64_t k = 0; k < runs; ++k) {
     const int64_t offset = n * picture + (LAST ? (first + k) * a.c : k * a.pixels + first);
-    auto in = [&](const void* t) { return t ? static_cast<const T*>(t) + offset : nothing.data(); };
-    auto out = [&](void* t) { return t ? static_cast<T*>(t) + offset : unread.data(); };
+    auto in = [&](const void* t) { return t ? static_cast<const T*>(t) + offset : missing.nothing.data(); };
+    auto out = [&](void* t) { return t ? static_cast<T*>(t) + offset : unwanted.picture(); };
     const int64_t c = LAST ? 0 : k, p = LAST ? first + k : first;
-    auto channels = [&](const void* t, int64_t m) { return t ? static_cast<const A*>(t) + m * a.c + c : zeros.data(); };
-    auto pixels = [&](const void* t, int64_t m) { return t ? static_cast<const A*>(t) + m * a.pixels + p : zeros.data(); };
-    auto sums = [&](void* t) { return t ? static_cast<A*>(t) + i * a.c + c : spare.data(); };
+    auto channels = [&](const void* t, int64_t m) { return t ? static_cast<const A*>(t) + m * a.c + c : zeros; };
+    auto pixels = [&](const void* t, int64_t m) { return t ? static_cast<const A*>(t) + m * a.pixels + p : zeros; };
+    auto sums = [&](void* t, int kind) { return t ? static_cast<A*>(t) + i * a.c + c : unwanted.sum(kind); };
     Run<T, A> r;
     r.size = size;
     r.dy = in(a.dy), r.dz = in(a.dz), r.y = in(a.y), r.x = in(a.x), r.ddx = in(a.ddx);
     r.dx = out(a.dx), r.ddy = out(a.ddy), r.ddz = out(a.ddz);
-    r.scale = a.scale ? channels(a.scale, n) : ones.data();
+    r.scale = a.scale ? channels(a.scale, n) : missing.ones.data();
     r.bias = channels(a.bias, 0), r.style = channels(a.style, n);
     r.ddscale = channels(a.ddscale, n), r.ddbias = channels(a.ddbias, 0), r.ddstyle = channels(a.ddstyle, n);
     r.noise = pixels(a.noise, a.noise_n == 1 ? 0 : n), r.ddnoise = pixels(a.ddnoise, n);
-    r.sum_bias = sums(a.sum_bias), r.sum_scale = sums(a.sum_scale), r.sum_style = sums(a.sum_style);
-    r.dnoise = a.dnoise ? static_cast<A*>(a.dnoise) + n * a.pixels + p : spare.data();
+    r.sum_bias = sums(a.sum_bias, 0), r.sum_scale = sums(a.sum_scale, 1), r.sum_style = sums(a.sum_style, 2);
+    r.dnoise = a.dnoise ? static_cast<A*>(a.dnoise) + n * a.pixels + p : unwanted.sum(3);
     run<SECOND, LAST, X, DY, DZ>(r, A(a.alpha), A(a.gain), bound);
   }
 }
@@ -125,13 +145,19 @@ int chunks(const OpsEpilogueGrad& a) {
   const int64_t size = (a.pixels + a.chunks - 1) / a.chunks;
   const int threads = a.n * a.c * a.pixels < kSerialElements ? 1 : std::max(a.threads, 1);
   const A bound = bound_beside<T>(a);
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t i = 0; i < a.n * a.chunks; ++i) {
-    const int64_t n = i / a.chunks, first = std::min(i % a.chunks * size, a.pixels), last = std::min(first + size, a.pixels);
-    for (void* sum : {a.sum_bias, a.sum_scale, a.sum_style})
-      if (sum) std::fill_n(static_cast<A*>(sum) + i * a.c, a.c, A(0));
-    if (a.dnoise) std::fill_n(static_cast<A*>(a.dnoise) + n * a.pixels + first, last - first, A(0));
-    chunk<SECOND, LAST, X, DY, DZ, T>(a, n, i, first, last, bound);
+  const int64_t longest = std::max(LAST ? 0 : size, a.c);
+  const Missing<T, A> missing(longest);
+#pragma omp parallel num_threads(threads)
+  {
+    Unwanted<T, A> unwanted(longest);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < a.n * a.chunks; ++i) {
+      const int64_t n = i / a.chunks, first = std::min(i % a.chunks * size, a.pixels), last = std::min(first + size, a.pixels);
+      for (void* sum : {a.sum_bias, a.sum_scale, a.sum_style})
+        if (sum) std::fill_n(static_cast<A*>(sum) + i * a.c, a.c, A(0));
+      if (a.dnoise) std::fill_n(static_cast<A*>(a.dnoise) + n * a.pixels + first, last - first, A(0));
+      chunk<SECOND, LAST, X, DY, DZ>(a, n, i, first, last, bound, missing, unwanted);
+    }
   }
   return 0;
 }
@@ -148,6 +174,7 @@ template <bool SECOND>
 int gradient(const OpsEpilogueGrad& a) {
   if (a.n * a.c * a.chunks == 0) return 0;
   if ((a.sum_scale || a.sum_style || a.dz) && !a.x) return 2;
+  if (a.dz && !a.style) return 2;
   auto with = [&](auto tag) {
     using T = decltype(tag);
     return a.channels_last ? choose<SECOND, true, T>(a) : choose<SECOND, false, T>(a);

@@ -12,8 +12,6 @@
 
 namespace {
 
-constexpr int64_t kSerialElements = 1 << 14;  // below this a parallel region costs more than it saves
-
 // A combination of two, three or four rows; `first` starts the line, otherwise it is added to.
 template <class T, class A>
 void combine(const T* const* rows, const A* taps, int count, bool first, A* line, int64_t length) {
@@ -129,7 +127,7 @@ void filter(const Plan<A>& p, const A* line, const A* taps, bool add, A* acc) {
 }
 
 template <class T, class A>
-void fir_row(const OpsFir& a, const Plan<A>& p, const T* x, int64_t oy, A* line, A* acc, T* y) {
+void fir_row(const OpsFir& a, const Plan<A>& p, const T* x, int64_t oy, A* line, A* acc, const T* add, T* y) {
   const int64_t width = p.in_w * p.lane, length = p.out_w * p.lane;
   A* inner = line + p.left * p.lane;
   const bool separable = p.taps.empty();
@@ -157,6 +155,8 @@ void fir_row(const OpsFir& a, const Plan<A>& p, const T* x, int64_t oy, A* line,
     std::fill(target, target + length, A(0));
   else if (separable)
     filter(p, line, p.row.data(), false, target);
+  if (add)
+    for (int64_t i = 0; i < length; ++i) target[i] += load(add[i]);
   if (!std::is_same<T, A>::value)
     for (int64_t i = 0; i < length; ++i) store(y + i, acc[i]);
 }
@@ -176,7 +176,7 @@ void sliding_pair(const OpsFir& a, const SlidingFir<T, A>& sliding, const T* x, 
 template <class T, class A>
 bool slides(const OpsFir& a, const Plan<A>& p) {
   const bool resamples = a.up_x != 1 || a.up_y != 1 || a.down_x != 1 || a.down_y != 1;
-  return p.taps.empty() && a.kh == 4 && a.kw == 4 && !resamples && a.channels_last && a.c >= Lanes<A>::kCount;
+  return p.taps.empty() && a.kh == 4 && a.kw == 4 && !resamples && !a.add && a.channels_last && a.c >= Lanes<A>::kCount;
 }
 
 template <class T, class A>
@@ -210,7 +210,8 @@ int fir(const OpsFir& a) {
 #pragma omp for schedule(static)
     for (int64_t r = 0; r < rows; ++r) {
       const T* x = static_cast<const T*>(a.x) + r / a.out_h * in_size;
-      fir_row(a, plan, x, r % a.out_h, line.data(), acc.data(), static_cast<T*>(a.y) + r * out_row);
+      const T* add = a.add ? static_cast<const T*>(a.add) + r * out_row : nullptr;
+      fir_row(a, plan, x, r % a.out_h, line.data(), acc.data(), add, static_cast<T*>(a.y) + r * out_row);
     }
   }
   return 0;

@@ -1,8 +1,11 @@
-// Element types of the CPU kernels: what a picture's element is stored as, and the type that arithmetic is done in.
+// What the CPU kernels share: element types (what a picture's element is stored as, and the type that arithmetic is done
+// in), and from which size on threads are used.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+
+constexpr int64_t kSerialElements = 1 << 14;  // below this a parallel region costs more than it saves
 
 struct BFloat16 {
   uint16_t bits;

@@ -56,7 +56,8 @@ int checked_gradient(const OpsEpilogueGrad* given, F f) {
   const bool summing = a.sum_bias || a.sum_scale || a.sum_style;
   if (a.n < 0 || a.c < 0 || a.pixels < 0 || (summing && a.chunks < 1)) return kBadSize;
   const bool empty = a.c == 0 || a.pixels == 0;
-  if ((a.sum_scale || a.sum_style || a.dz) && !a.x && a.n > 0 && !empty) return kMissing;
+  const bool missing = ((a.sum_scale || a.sum_style || a.dz) && !a.x) || (a.dz && !a.style);
+  if (missing && a.n > 0 && !empty) return kMissing;
   if (empty) a.dx = a.ddy = a.ddz = nullptr;
   if (a.c == 0) a.sum_bias = a.sum_scale = a.sum_style = nullptr;
   if (a.pixels == 0) a.dnoise = nullptr;

@@ -7,7 +7,8 @@ namespace {
 // A thread per output element sums the taps that meet a sample of the input, none of those that meet inserted zeros.
 template <typename T>
 __global__ void __launch_bounds__(kBlock)
-    fir_general(const T* __restrict__ x, T* __restrict__ y, const Acc<T>* __restrict__ taps, OpsFir a, int64_t count) {
+    fir_general(const T* __restrict__ x, T* __restrict__ y, const T* __restrict__ add, const Acc<T>* __restrict__ taps,
+                OpsFir a, int64_t count) {
   using A = Acc<T>;
   const int64_t step = int64_t(gridDim.x) * kBlock;
   for (int64_t i = int64_t(blockIdx.x) * kBlock + threadIdx.x; i < count; i += step) {
@@ -32,7 +33,7 @@ __global__ void __launch_bounds__(kBlock)
         sum += tap_line[a.flip ? kx : a.kw - 1 - kx] * widen(source[(iy * a.in_w + ix) * stride]);
       }
     }
-    y[i] = narrow<T>(A(a.gain) * sum);
+    y[i] = narrow<T>(A(a.gain) * sum + (add ? widen(add[i]) : A(0)));
   }
 }
 
@@ -54,7 +55,7 @@ int fir(const OpsFir* a) {
   const int64_t count = a->n * a->c * a->out_h * a->out_w;
   auto kernel = fir_general<T>;
   OPS_LAUNCH(kernel, grid_for(ceil_div(count, kBlock)), kBlock, cudaStream_t(a->stream), static_cast<const T*>(a->x),
-             static_cast<T*>(a->y), static_cast<const Acc<T>*>(a->taps), *a, count);
+             static_cast<T*>(a->y), static_cast<const T*>(a->add), static_cast<const Acc<T>*>(a->taps), *a, count);
   return launched();
 }
 

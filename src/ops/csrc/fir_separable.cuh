@@ -76,7 +76,8 @@ __device__ inline void march(const A (&col)[kTaps], int begin, int end, int pad,
 // and vector of V channels; the threads of a warp are neighbours along the channels, then along the columns.
 template <typename T, int V, int UP, int DOWN>
 __global__ void __launch_bounds__(kBlock, V * (4 / UP) > 16 ? 3 : 4)  // as many blocks as the registers are enough for
-    fir_columns(const T* __restrict__ x, T* __restrict__ y, Taps<Acc<T>> taps, Picture s, int strip, int64_t threads) {
+    fir_columns(const T* __restrict__ x, T* __restrict__ y, const T* __restrict__ add, Taps<Acc<T>> taps, Picture s,
+                int strip, int64_t threads) {
   using A = Acc<T>;
   using X = Axis<UP, DOWN>;
   const int64_t vectors = s.c / V, across = s.out_w * vectors, strips = (s.out_h + strip - 1) / strip;
@@ -89,7 +90,7 @@ __global__ void __launch_bounds__(kBlock, V * (4 / UP) > 16 ? 3 : 4)  // as many
     const int64_t channel = (at - ox * vectors) * V;
     const int ix = X::first(ox, s.pad_x);
     const T* source = x + n * s.in_h * s.in_w * s.c + channel;
-    T* target = y + (n * s.out_h * s.out_w + ox) * s.c + channel;
+    const int64_t start = (n * s.out_h * s.out_w + ox) * s.c + channel;
     A t[X::COUNT];
     X::taps(taps.row, ox, s.pad_x, t);
     int64_t column[X::COUNT];  // beside the picture: some column that exists, read in vain
@@ -115,7 +116,16 @@ __global__ void __launch_bounds__(kBlock, V * (4 / UP) > 16 ? 3 : 4)  // as many
             for (int k = 0; k < V; ++k) v[k] += t[j] * (inside[j] ? u[j][k] : A(0));
           }
         },
-        [&](int oy, const A(&v)[V]) { store<V>(target + int64_t(oy) * s.out_w * s.c, v); });
+        [&](int oy, A(&v)[V]) {
+          const int64_t place = start + int64_t(oy) * s.out_w * s.c;
+          if (add) {
+            A u[V];
+            load<V>(add + place, u);
+#pragma unroll
+            for (int k = 0; k < V; ++k) v[k] += u[k];
+          }
+          store<V>(y + place, v);
+        });
   }
 }
 
@@ -132,7 +142,8 @@ struct Tile {
 // thread marches down a strip of one column.
 template <typename T, int UP, int DOWN>
 __global__ void __launch_bounds__(kBlock)
-    fir_tiles(const T* __restrict__ x, T* __restrict__ y, Taps<Acc<T>> taps, Picture s, int64_t tiles) {
+    fir_tiles(const T* __restrict__ x, T* __restrict__ y, const T* __restrict__ add, Taps<Acc<T>> taps, Picture s,
+              int64_t tiles) {
   using A = Acc<T>;
   using X = Axis<UP, DOWN>;
   using Z = Tile<UP, DOWN>;
@@ -144,7 +155,6 @@ __global__ void __launch_bounds__(kBlock)
     const int ox0 = int(i - rest * wide) * Z::WIDTH, oy0 = int(rest - plane * high) * Z::HEIGHT;
     const int ix0 = X::first(ox0, s.pad_x), iy0 = X::first(oy0, s.pad_y);
     const T* source = x + plane * s.in_h * s.in_w;
-    T* target = y + plane * s.out_h * s.out_w;
     __syncthreads();  // the tile before has been used
 #pragma unroll 4
     for (int k = threadIdx.x; k < Z::IN_H * Z::IN_W; k += kBlock) {
@@ -167,7 +177,10 @@ __global__ void __launch_bounds__(kBlock)
 #pragma unroll
           for (int j = 1; j < X::COUNT; ++j) v[0] += t[j] * line[j];
         },
-        [&](int oy, const A(&v)[1]) { target[int64_t(oy) * s.out_w + ox] = narrow<T>(v[0]); });
+        [&](int oy, const A(&v)[1]) {
+          const int64_t place = (plane * s.out_h + oy) * s.out_w + ox;
+          y[place] = narrow<T>(add ? v[0] + widen(add[place]) : v[0]);
+        });
   }
 }
 
@@ -179,7 +192,7 @@ void launch_columns(const OpsFir* a, const Taps<Acc<T>>& taps, const Picture& s)
   const int64_t threads = lines * ceil_div(s.out_h, strip);
   auto kernel = fir_columns<T, V, UP, DOWN>;
   OPS_LAUNCH(kernel, grid_for(ceil_div(threads, kBlock)), kBlock, cudaStream_t(a->stream),
-             static_cast<const T*>(a->x), static_cast<T*>(a->y), taps, s, strip, threads);
+             static_cast<const T*>(a->x), static_cast<T*>(a->y), static_cast<const T*>(a->add), taps, s, strip, threads);
 }
 
 template <typename T, int UP, int DOWN>
@@ -199,11 +212,11 @@ int fir_separable(const OpsFir* a) {
       const int64_t tiles = s.n * ceil_div(s.out_h, Z::HEIGHT) * ceil_div(s.out_w, Z::WIDTH);
       auto kernel = fir_tiles<T, UP, DOWN>;
       OPS_LAUNCH(kernel, grid_for(tiles), kBlock, cudaStream_t(a->stream), static_cast<const T*>(a->x),
-                 static_cast<T*>(a->y), taps, s, tiles);
+                 static_cast<T*>(a->y), static_cast<const T*>(a->add), taps, s, tiles);
       return launched();
     }
   }
-  if (s.c % kVector<T> == 0 && aligned(a->x) && aligned(a->y)) {
+  if (s.c % kVector<T> == 0 && aligned(a->x) && aligned(a->y) && aligned(a->add)) {
     launch_columns<T, kVector<T>, UP, DOWN>(a, taps, s);
   } else {
     launch_columns<T, 1, UP, DOWN>(a, taps, s);

@@ -14,18 +14,19 @@
 extern "C" {
 #endif
 
-#define OPS_ABI 3
+#define OPS_ABI 4
 
 // Element type of the pictures. Small operands (taps, scale, noise, bias) and sums are float, or double beside
 // OPS_FLOAT64. Arithmetic is in float, or double for OPS_FLOAT64.
 enum { OPS_FLOAT32 = 0, OPS_FLOAT64 = 1, OPS_FLOAT16 = 2, OPS_BFLOAT16 = 3 };
 
-// y[n,c,oy,ox] = gain * sum over ky, kx of t[ky,kx] * u[n, c, oy*down_y + ky - pad_y0, ox*down_x + kx - pad_x0]
+// y[n,c,oy,ox] = add[n,c,oy,ox] + gain * sum over ky, kx of t[ky,kx] * u[n, c, oy*down_y + ky - pad_y0, ox*down_x + kx - pad_x0]
 // where u is x with up-1 zeros behind every sample (u[i*up] = x[i], in_h*up by in_w*up, zero outside), and t is taps
 // reversed in both directions (flip == 0: convolution) or taps as they are (flip == 1: correlation).
 typedef struct {
   const void* x;
   void* y;
+  const void* add;      // like y, or null for nothing
   const void* taps;     // [kh, kw], where x is
   const double* col;    // [kh] and row [kw] in host memory with taps[i,j] = col[i] * row[j], or both null: not separable
   const double* row;
@@ -38,15 +39,16 @@ typedef struct {
 int ops_fir(const OpsFir* a);
 
 // y = clamp(gain * lrelu(x * scale + noise + bias)) and z = y * style; lrelu(v) = v > 0 ? v : alpha * v. Either may be null,
-// and the first that is not may be x. gain > 0 and alpha >= 0 (alpha 1: linear, 0: ReLU). clamp < 0: no bound.
+// and the first that is not may be x. y alone may have another picture added, after the clamp. gain > 0 and alpha >= 0 (alpha 1: linear, 0: ReLU). clamp < 0: no bound.
 typedef struct {
   const void* x;      // [n, c, pixels] (or [n, pixels, c])
   void* y;            // like x, or null
   void* z;            // like x, or null
+  const void* add;    // like x, or null; without z only
   const void* scale;  // [n, c] or null
   const void* noise;  // [noise_n, pixels], noise_n 1 or n, or null
   const void* bias;   // [c] or null
-  const void* style;  // [n, c]; with z only
+  const void* style;  // [n, c]; with z, and needed there
   int64_t n, c, pixels, noise_n;
   double alpha, gain, clamp;
   int32_t dtype, channels_last, threads;
@@ -70,7 +72,7 @@ typedef struct {
   const void *dy, *dz;                   // like x, or null
   const void *y, *x;                     // like x, or null
   const void *scale, *noise, *bias;      // as above
-  const void* style;                     // [n, c]; with dz only
+  const void* style;                     // [n, c]; with dz, and needed there
   void* dx;                              // like x, or null
   void* dnoise;                          // [n, pixels] or null
   void *sum_bias, *sum_scale, *sum_style;  // [n, chunks, c] or null

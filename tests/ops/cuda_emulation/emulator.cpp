@@ -1,6 +1,7 @@
 // The scheduler of the emulated device. A kernel whose threads do not all reach a barrier, or do not all take part in a
-// shuffle, fails with an error instead of hanging.
+// shuffle, fails with an error instead of hanging; one that overflows its stack faults there, in a guard.
 #include <setjmp.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -13,7 +14,7 @@ namespace {
 
 enum State { READY, AT_BARRIER, AT_SHUFFLE, DONE };
 constexpr unsigned kWarpSize = 32, kMaxThreads = 1024;
-constexpr size_t kStack = 64 * 1024;
+constexpr size_t kStack = 128 * 1024, kGuard = 64 * 1024;  // multiples of every machine's pages
 
 struct Fiber {
   jmp_buf place;
@@ -30,10 +31,21 @@ const std::function<void()>* body;
 cudaError_t last_error = cudaSuccess;
 bool reverse;  // the order of a block's threads: a missing barrier shows in one of the two
 
+// A stack for every thread, with guards before, between and behind them.
+char* make_stacks() {
+  const size_t size = kMaxThreads * (kGuard + kStack) + kGuard;
+  void* made = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (made == MAP_FAILED) abort();
+  char* first = static_cast<char*>(made) + kGuard;
+  for (unsigned t = 0; t < kMaxThreads; ++t) {
+    if (mprotect(first + t * (kStack + kGuard), kStack, PROT_READ | PROT_WRITE)) abort();
+  }
+  return first;
+}
+
 char* stack_of(unsigned thread) {
-  static char* stacks = static_cast<char*>(
-      mmap(nullptr, kStack * kMaxThreads, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-  return stacks + thread * kStack;
+  static char* first = make_stacks();
+  return first + thread * (kStack + kGuard);
 }
 
 void wait(State state) {
