@@ -45,6 +45,13 @@ def attempt(path: Path) -> "Iterator[Claim | None]":
         yield claim
 
 
+def remove_left(folder: Path) -> None:
+    """Delete the hidden lock files of killed processes in a folder: one that nobody holds goes as it is given back."""
+    for path in folder.glob(".*.lock"):
+        with attempt(path):
+            pass
+
+
 class Claim:
     """A lock that this process has taken, made when it takes it: whether it still holds it.
 

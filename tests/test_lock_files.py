@@ -2,17 +2,21 @@
 
 import errno
 import fcntl
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from src import lock
 from src.errors import UserError
 from src.lock import attempt, exclusive
+
+from .scripts import ROOT
 
 PATIENCE_SEC = 2.0  # longer than a busy machine may leave a process without its turn
 
@@ -89,6 +93,20 @@ def test_clocks_that_jump_say_nothing(tmp_path, holder, monkeypatch, jump):
     later = threading.Timer(20 * lock.POLL_SEC, pipe.send, ["go on"])  # looks between two signs of life among them
     with exclusive(tmp_path / "lock", waiting=later.start):
         assert pipe.recv() == "mine"
+
+
+def test_what_was_slept_through_is_no_silence(tmp_path, holder, monkeypatch):
+    """A process that waits and the one that it waits for, frozen together, wake up in any order."""
+    moments = itertools.count(step=1e6)  # of a clock that went on meanwhile
+    monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=lambda: next(moments), sleep=time.sleep))
+    _, pipe = holder
+    later = threading.Timer(20 * lock.POLL_SEC, pipe.send, ["go on"])  # looks between two signs of life among them
+    with exclusive(tmp_path / "lock", waiting=later.start):
+        assert pipe.poll(10) and pipe.recv() == "mine", "taken over from a process that lives"
+
+
+def test_nothing_is_timed_by_a_clock_that_jumps():
+    assert [path for path in (ROOT / "src").rglob("*.py") if "time.time()" in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

@@ -168,8 +168,8 @@ def read_only(trained, tmp_path):
 @pytest.mark.parametrize(
     ("command", "place"),
     [
-        (["train.py", "snapshot.kimg=[0,0.3]", "metrics.num_fakes=16", "run=a"], "runs/a"),
-        (["train.py", "snapshot.kimg=[0,0.3]", "metrics=none", "run=b"], "runs/b"),
+        (["train.py", "snapshot.kimg=[0,0.3]", "metrics.num_fakes=16", "run=a"], "/.training.lock: cannot be written"),
+        (["train.py", "snapshot.kimg=[0,0.3]", "metrics=none", "run=b"], "runs/b: the run's folder cannot be made"),
         (["sweep.py", "run=runs/a", "n_latents=64", "gates=false", "tracker=none", "blend.res=8"], "runs/a/sweeps"),
         (["generate.py", "run=runs/a", "snapshot=0.2", "seeds=0-3"], "runs/a"),
         (["caricature.py", "photos=photos", "run=runs/a", "snapshot=0.2", "blend.res=8"], "runs/a/caricatures"),

@@ -18,7 +18,7 @@ from ..data import save_png
 from ..errors import UserError
 from ..faces import FoundFace
 from ..files import file_sha256, write_text
-from ..lock import attempt, exclusive
+from ..lock import Claim, attempt, exclusive, remove_left
 from ..networks import Generator
 from ..projection import Codes, Projection, Projector, read_codes, save_codes, structural_similarity
 from .settings import CaricatureSettings
@@ -44,7 +44,8 @@ class Projections:
 
         They begin with codes `start` `[1, L, w_dim]`, None for the average code; returned is how many were there.
         """
-        self._remove_left_locks()
+        for folder in (self.folder, self.folder.parent):
+            remove_left(folder)
         rows = self.rows()
         there = [face for face in faces if self._has(rows, face)]
         self._damaged = {face.name for face in there if not _is_whole(self.folder, face.name, rows)}
@@ -59,9 +60,12 @@ class Projections:
             total=len(missing),
             weights_folder=settings.weights,
         ) as projector:
-            for batch in self._shares(missing, projector.batch):
+            for batch, claims in self._shares(missing, projector.batch):
                 pictures = torch.stack([picture_of(face) for face in batch])
-                self._keep(batch, pictures, projector(pictures, start))
+                projection = projector(pictures, start)
+                for claim in claims:
+                    claim.check()
+                self._keep(batch, pictures, projection)
         return len(faces) - len(missing)
 
     def rows(self) -> Rows:
@@ -82,18 +86,20 @@ class Projections:
             found.append((codes, rows[face.name]))
         return found
 
-    def _shares(self, faces: Sequence[FoundFace], size: int) -> Iterator[list[FoundFace]]:
-        """Batches of faces that no other process is at; then those that another has left undone."""
+    def _shares(self, faces: Sequence[FoundFace], size: int) -> Iterator[tuple[list[FoundFace], list[Claim]]]:
+        """Batches of faces that no other process is at, with the claims on them; then those left undone by another."""
         while faces:
             batch: list[FoundFace] = []
+            claims: list[Claim] = []
             with ExitStack() as held:
                 for face in faces:
-                    if len(batch) < size and held.enter_context(attempt(self._lock(face))):
+                    if len(batch) < size and (claim := held.enter_context(attempt(self._lock(face)))):
                         batch.append(face)
+                        claims.append(claim)
                 rows = self.rows()  # another may have been here just now
                 mine = [face for face in batch if not self._has(rows, face)]
                 if mine:
-                    yield mine
+                    yield mine, claims
             rows = self.rows()
             faces = [face for face in faces if not self._has(rows, face)]
             if again := [face.name for face in faces if face.name in self._made]:
@@ -101,13 +107,6 @@ class Projections:
             if faces and not batch:
                 said = f"waiting for another process that projects {faces[0].name}"
                 with exclusive(self._lock(faces[0]), waiting=partial(print, said, flush=True)):
-                    pass
-
-    def _remove_left_locks(self) -> None:
-        """Those of killed processes: taking a lock that nobody holds and giving it back removes it."""
-        for path in [*self.folder.glob(".*.lock"), self._rows_lock]:
-            if path.exists():
-                with attempt(path):
                     pass
 
     def _lock(self, face: FoundFace) -> Path:

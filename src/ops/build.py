@@ -13,12 +13,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from ..files import cache_folder
-from ..lock import exclusive
+from ..lock import attempt, exclusive
 
 SOURCES = Path(__file__).parent / "csrc"
 KINDS = {
@@ -61,6 +60,7 @@ def build(kind: str, *, arch: str = "", runtime: str = "") -> Path:
         return library
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_leftovers(folder.parent)
         with exclusive(folder.parent / f"{name}.lock"):
             if not library.exists():
                 _build_into(folder, kind, compiler, flags, ninja)
@@ -127,7 +127,6 @@ def _processor() -> str:
 
 
 def _build_into(folder: Path, kind: str, compiler: str, flags: str, ninja: str) -> None:
-    _sweep_leftovers(folder.parent)
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", suffix=".building", dir=folder.parent) as name:
         work = Path(name)
         (work / "build.ninja").write_text(_ninja_file(KINDS[kind], compiler, flags))
@@ -174,8 +173,8 @@ def _run(command: list[str], timeout: int | None) -> str:
 
 
 def _sweep_leftovers(folder: Path) -> None:
-    """Remove what killed builds left behind: folders older than any build that may still be running."""
+    """Remove what killed builds left behind: folders of builds whose lock nobody holds."""
     for path in folder.glob("*.building"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > 2 * TIMEOUT_SEC:
+        with suppress(OSError), attempt(folder / f"{path.name.partition('.')[0]}.lock") as ours:
+            if ours:
                 shutil.rmtree(path)

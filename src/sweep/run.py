@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..faces import open_detector
 from ..files import remove_partials
-from ..lock import Claim, attempt, exclusive
+from ..lock import Claim, attempt, exclusive, remove_left
 from ..metrics import Judge, shrunk
 from ..networks import UNRELATED, kinship
 from ..options import read
@@ -101,6 +101,7 @@ def prepare(sweep: Sweep) -> int:
     others = table.open(sweep.protocol)
     for folder in (sweep.folder, sweep.folder / "features", sweep.folder / "cells"):
         remove_partials(folder)
+        remove_left(folder)
     _prepare_references(sweep)
     reused = len(sweep.rows())
     damaged = table.damaged(sweep.key(s, r, n) for s in sweep.snapshots for r in sweep.recipes for n in sweep.looks)

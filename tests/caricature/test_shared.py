@@ -1,6 +1,7 @@
 """Several processes that run the same command: each face is projected once, and one of them makes the results."""
 
 import json
+import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -14,6 +15,7 @@ from src.caricature.results import results_folder
 from src.caricature.run import caricature, main
 from src.cli import compose_config
 from src.errors import UserError
+from src.files import MACHINE
 from src.lock import attempt
 from src.projection import ProjectionChoice, projector
 
@@ -52,6 +54,21 @@ def test_what_another_process_is_at_is_left_to_it_and_taken_up_where_it_fails(se
     ends(ours)
     assert sorted(times(folder, "*.npy")) == ["person-00.npy", "person-01.npy", "person-02.npy"]
     assert batches == [2, 1] and not list(folder.glob(".*.lock"))
+
+
+def test_who_was_taken_over_while_projecting_writes_nothing(settings, monkeypatch, tmp_path):
+    project, codes = projector._project_batch, settings.out / "codes"
+
+    def frozen(*arguments):
+        (codes / ".person-01.lock").rename(tmp_path / "old")  # as another process does that sees no sign of life
+        (codes / ".person-01.lock").touch()
+        return project(*arguments)
+
+    monkeypatch.setattr(projector, "_project_batch", frozen)
+    with pytest.raises(UserError, match="another process has taken over"):
+        caricature(settings)
+    assert [path.name for path in codes.iterdir()] == [".person-01.lock"]
+    assert not (settings.out / "projections.json").exists()
 
 
 def test_who_projects_otherwise_into_the_same_folder_is_said(settings, monkeypatch):
@@ -123,9 +140,13 @@ def test_a_job_without_a_photograph_leaves_the_folder_to_the_others(settings, ru
     assert [path.name for path in settings.out.iterdir()] == ["source.json"]
 
 
-def test_locks_of_killed_processes_go(settings):
+def test_what_killed_processes_left_goes(settings):
     caricature(settings)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
     left = [settings.out / "codes/.person-01.lock", settings.out / ".projections.json.lock"]
+    places = (".", "caricatures", "codes", "faces", "photos")
+    left += [settings.out / place / f".a.{MACHINE}-{dead.pid}.partial" for place in places]
     for path in left:
         path.touch()
     caricature(settings)

@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
 
 from src.files import CACHE_VARIABLE
+from src.lock import exclusive
 from src.ops import backend, backend_info, build, set_policy, upfirdn2d
 from src.ops.build import BuildError
 from tests.scripts import ROOT, begin, start
@@ -58,12 +58,13 @@ def test_a_killed_build_is_no_obstacle(fresh, quickly):
     name = library.parent.name
     library.unlink()  # a folder without its library
     (fresh / f"{name}.lock").touch()  # a lock file that nobody holds
-    old, new = fresh / f"{name}.aaaa.building", fresh / f"{name}.bbbb.building"
-    old.mkdir()
-    new.mkdir()
-    os.utime(old, (1, time.time() - 3 * build.TIMEOUT_SEC))
-    assert build.build("cpu").exists()
-    assert not old.exists() and new.exists(), "only a folder that no running build can own is swept"
+    left, another, running = (fresh / f"{n}.aaaa.building" for n in (name, "cpu-killed", "cpu-running"))
+    for folder in (left, another, running):
+        folder.mkdir()
+        os.utime(folder, (1, 1))  # whatever the clock says
+    with exclusive(fresh / "cpu-running.lock"):
+        assert build.build("cpu").exists()
+    assert sorted(p.name for p in fresh.iterdir()) == [name, running.name], "only what nobody is building is swept"
 
 
 def test_a_changed_source_or_compiler_is_another_library(fresh, quickly, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from src import lock, slots
 from src.errors import UserError
+from src.files import MACHINE
 from src.sweep import run
 from src.sweep.plan import open_sweep
 from src.sweep.run import score_all, score_snapshot
@@ -51,6 +52,37 @@ def test_what_another_process_scores_is_left_to_it_and_waited_for(run_dir, capsy
     assert labels(sweep) == sorted(f"{s.name}/{r}" for s in sweep.snapshots for r in (8, 16))
     score_all(other)
     assert len(labels(sweep)) == 6, "each once"
+
+
+def test_whose_snapshot_was_taken_over_writes_nothing(run_dir, monkeypatch):
+    sweep = opened(run_dir)
+    first, *_ = sweep.snapshots
+    path, render = run._lock_path(sweep, first), run.render_snapshot
+
+    def frozen(*arguments):
+        yield from render(*arguments)
+        path.rename(run_dir / "old")  # as another process does that sees no sign of life
+        path.touch()
+
+    monkeypatch.setattr(run, "render_snapshot", frozen)
+    before = {p: p.stat().st_mtime_ns for p in sweep.folder.rglob("*") if p.is_file()}
+    with pytest.raises(UserError, match="another process has taken over"):
+        score_snapshot(sweep, first, [8, 16], 16)
+    after = {p: p.stat().st_mtime_ns for p in sweep.folder.rglob("*") if p.is_file()}
+    assert after.pop(path) and after == before
+
+
+def test_what_killed_sweeps_left_goes(run_dir):
+    sweep, dead = opened(run_dir), subprocess.Popen(["true"])
+    score_all(sweep)
+    dead.wait()
+    (sweep.folder / "cells").mkdir()
+    before = sorted(sweep.folder.rglob("*"))
+    run._lock_path(sweep, sweep.snapshots[-1]).touch()
+    for place in (".", "features", "cells"):
+        (sweep.folder / place / f".a.npz.{MACHINE}-{dead.pid}.partial").touch()
+    score_all(opened(run_dir))
+    assert sorted(sweep.folder.rglob("*")) == before
 
 
 def test_damaged_cells_are_said_and_made_again(run_dir, capsys):

@@ -141,12 +141,12 @@ def test_a_second_signal_stops_at_once(options, tmp_path):
 def test_rows_stand_once_however_a_run_ended(options, monkeypatch):
     whole = TrainingStep.run
 
-    def dies(self, batch, nimg):
-        if nimg >= 28:
+    def dies(self, batch, nimg):  # when a row of 0.04 kimg is there, and the state is of 0.02
+        if nimg >= 44:
             raise RuntimeError("out of luck")
         return whole(self, batch, nimg)
 
-    more = ["snapshot.kimg=[0,0.02,0.06]", "run=once", "metrics=embedded", "metrics.num_fakes=8"]
+    more = ["snapshot.kimg=[0,0.02,0.06]", "run=once", "metrics=embedded", "metrics.num_fakes=8", "checkpoint_kimg=1"]
     with monkeypatch.context() as patch:
         patch.setattr(TrainingStep, "run", dies)
         with pytest.raises(RuntimeError, match="out of luck"):
