@@ -154,14 +154,14 @@ def _check_layers(module: StandIn, network: nn.Module) -> None:
         part = theirs.get(path)
         if part is None:
             continue
-        for key, wanted in _acting(layer).items():
+        for key, wanted in _acting(path, layer).items():
             given = part.state.get(key, wanted)
             same = given == wanted if isinstance(wanted, str | bool | None) else _close(given, wanted)
             if not same:
                 raise Refused(f"layer {shown(path)} has {key}={shown(given)}; only {shown(wanted)} is supported there")
 
 
-def _acting(layer: nn.Module) -> dict[str, Any]:
+def _acting(path: str, layer: nn.Module) -> dict[str, Any]:
     """The attributes that the original's module at a place must have to compute what ours does."""
     if isinstance(layer, FullyConnectedLayer):  # ours has the activation's gain in its own
         gain = math.sqrt(2) if layer.activation == "lrelu" else 1.0
@@ -169,7 +169,8 @@ def _acting(layer: nn.Module) -> dict[str, Any]:
         return {"activation": layer.activation, **folded}
     if isinstance(layer, Conv2dLayer):
         gains = {"weight_gain": layer.weight_gain, "act_gain": layer.act_gain}
-        return {"activation": layer.activation, "conv_clamp": layer.conv_clamp, "down": layer.down, **gains}
+        down = 2 if path.endswith(".skip") else layer.down  # ours is given a picture that is thinned already
+        return {"activation": layer.activation, "conv_clamp": layer.conv_clamp, "down": down, **gains}
     if isinstance(layer, SynthesisLayer):
         noisy = {} if not layer.noise_strength else {"use_noise": True}
         return {
