@@ -58,7 +58,8 @@ class _Energy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor) -> Tensor:
         ctx.save_for_backward(weight)
-        return torch.linalg.vector_norm(weight, dim=(2, 3)).square_()
+        # not in place: the compiler of torch 2.11 would lose the gradient
+        return torch.linalg.vector_norm(weight, dim=(2, 3)).square()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
