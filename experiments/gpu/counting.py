@@ -42,6 +42,8 @@ NO_KERNEL = (
     *("view", "_unsafe_view", "_reshape_alias", "as_strided", "transpose", "t.default", "permute", "expand", "real"),
     *("slice", "select", "unsqueeze", "squeeze", "split", "chunk", "unbind", "unfold", "diagonal", "_local_scalar"),
 )
+#: Gradients of such views: zeros of the whole, and a copy into them.
+OF_VIEWS = ("slice_backward", "select_backward")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         name = str(func).removeprefix("aten.")
-        if not name.startswith(NO_KERNEL):
+        if not name.startswith(NO_KERNEL) or name.startswith(OF_VIEWS):
             self.found.append(self._launch(func, name, args, kwargs or {}, result))
         return result
 
@@ -119,6 +121,8 @@ class _Counter(TorchDispatchMode):
             return "adam", 4
         if "_foreach" in name:
             return "adam", 3
+        if name.startswith(OF_VIEWS):
+            return "pointwise", 2
         if self.scope is not None:
             return self.scope, 1
         if flops:

@@ -61,26 +61,26 @@ class SynthesisBlock(nn.Module):
     def forward(
         self,
         state: SynthesisState | None,
-        ws: Tensor,
+        codes: Sequence[Tensor],
         noise: str | Sequence[Tensor],
         generator: torch.Generator | None,
         dtype: torch.dtype = torch.float32,
         onward: Tensor | None = None,
     ) -> SynthesisState:
-        """Run the block in `dtype` on its `num_conv + num_torgb` codes `ws` `[N, 1 to 3, w_dim]`.
+        """Run the block in `dtype` on the first of `codes`, each `[N, w_dim]`: one a convolution, one for torgb.
 
         `onward` is the style `[N, C]` of the next block's first convolution, where that follows at once.
         """
         maps = [noise, noise] if isinstance(noise, str) else noise
-        last, skipped = self.conv1.style(ws[:, self.num_conv - 1], dtype), None
+        last, skipped = self.conv1.style(codes[self.num_conv - 1], dtype), None
         if self.num_conv == 1:
-            x = self.const[None].expand(ws.shape[0], -1, -1, -1).to(dtype)
+            x = self.const[None].expand(len(codes[0]), -1, -1, -1).to(dtype)
             x = x.contiguous(memory_format=torch.channels_last)  # every later layer keeps it: the faster layout
             styled: Tensor | None = modulate(x, last)
         else:
             assert state is not None
             skipped = None if self.skip is None else self.skip(state.x.to(dtype), math.sqrt(0.5))
-            styled = self._begun(state, ws[:, 0], maps[0], generator, dtype, last)
+            styled = self._begun(state, codes[0], maps[0], generator, dtype, last)
         assert styled is not None
         if skipped is None:
             y, styled = self.conv1(styled, last, maps[-1], generator, onward=onward)
@@ -88,10 +88,9 @@ class SynthesisBlock(nn.Module):
             y, styled = self.conv1(styled, last, maps[-1], generator, math.sqrt(0.5))
             y = None if y is None else y + skipped
         assert y is not None
-        rgb = None if state is None or state.rgb is None else upsample2d(state.rgb, self.resample_filter)
-        if self.torgb is not None:
-            ours = self.torgb(y, ws[:, self.num_conv])
-            rgb = ours if rgb is None else rgb + ours
+        rgb = None if self.torgb is None else self.torgb(y, codes[self.num_conv])
+        if state is not None and state.rgb is not None:
+            rgb = upsample2d(state.rgb, self.resample_filter, add=rgb)
         return SynthesisState(y, rgb, None if styled is None or onward is None else (styled, onward))
 
     def _begun(
@@ -208,14 +207,14 @@ class SynthesisNetwork(nn.Module):
         if (state is None) != (start == MIN_RESOLUTION):
             raise ValueError("run_blocks starts at 4 without a state, or above it with the state of the block below")
         run = [r for r in self.resolutions if start <= r <= (stop or self.resolution)]
+        codes = ws.unbind(1)  # at once: their gradients are put together in one pass
         for r in run:
             block, first = self.block(r), _first_code(r)
-            codes = ws[:, first : first + block.num_conv + block.num_torgb]
             maps = noise if isinstance(noise, str) else noise[first : first + block.num_conv]
             onward = None
             if 2 * r in run and self.block(2 * r).skip is None:  # its branch takes the features as they are
-                onward = self.block(2 * r).conv0.style(ws[:, _first_code(2 * r)], self.precision.at(2 * r))
-            state = block(state, codes, maps, generator, self.precision.at(r), onward)
+                onward = self.block(2 * r).conv0.style(codes[_first_code(2 * r)], self.precision.at(2 * r))
+            state = block(state, codes[first:], maps, generator, self.precision.at(r), onward)
         assert state is not None
         return state
 

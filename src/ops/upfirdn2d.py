@@ -60,11 +60,15 @@ def upfirdn2d(
     return _Upfirdn2d.apply(x, f, _Resampling((upx, upy), (downx, downy), (x0, x1, y0, y1), flip, gain))
 
 
-def upsample2d(x: Tensor, f: Tensor, *, up: int = 2) -> Tensor:
-    """Upsample by `up`, keeping place and brightness (`[N, C, H, W]` to `[N, C, H·up, W·up]`)."""
+def upsample2d(x: Tensor, f: Tensor, *, up: int = 2, add: Tensor | None = None) -> Tensor:
+    """Upsample by `up`, keeping place and brightness (`[N, C, H, W]` to `[N, C, H·up, W·up]`), and `add` to it."""
     kw, kh = f.shape[-1], f.shape[0]
     padding = ((kw + up - 1) // 2, (kw - up) // 2, (kh + up - 1) // 2, (kh - up) // 2)
-    return upfirdn2d(x, f, up=up, padding=padding, gain=float(up * up))
+    gain = float(up * up)
+    if add is None or f.ndim == 1 or torch.compiler.is_compiling():
+        y = upfirdn2d(x, f, up=up, padding=padding, gain=gain)
+        return y if add is None else y + add
+    return _Join.apply(add, x, f, _Resampling((up, up), (1, 1), padding, False, gain))
 
 
 def downsample2d(x: Tensor, f: Tensor, *, down: int = 2) -> Tensor:

@@ -100,6 +100,28 @@ def test_a_fork_has_the_gradients_of_its_branches(layout):
     assert torch.autograd.gradgradcheck(lambda t: fork2d(t, f), x)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("taps", [(4, 4), (4,)])
+def test_a_picture_is_added_to_an_upsampled_one(layout, taps):
+    """With the gradients of the sum, up to the third order."""
+    f = setup_filter(torch.rand(taps), separable=len(taps) == 1).double()
+    x, add = (torch.randn([2, 3, *size], dtype=torch.float64) for size in ((4, 3), (8, 6)))
+    x, add = (t.contiguous(memory_format=layout).requires_grad_() for t in (x, add))
+
+    def found(y):
+        made, value = [y], y.pow(3).sum()
+        for _ in range(3):
+            grads = torch.autograd.grad(value, (x, add), create_graph=True)
+            made += grads
+            value = sum(g.square().sum() for g in grads)
+        return made
+
+    plain, ours = found(upsample2d(x, f) + add), found(upsample2d(x, f, add=add))
+    for expected, got in zip(plain, ours, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-11)
+    assert torch.autograd.gradgradcheck(lambda a, b: upsample2d(a, f, add=b), (x, add))
+
+
 def test_channels_last_stays_channels_last():
     x = torch.randn([2, 8, 16, 16]).contiguous(memory_format=torch.channels_last)
     f = setup_filter([1, 3, 3, 1])

@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+import torch
 
 from experiments.gpu import predict
 from experiments.gpu.counting import _counting, count_iteration, count_projection
@@ -31,6 +32,16 @@ def test_a_copied_network_stays_in_its_mode():
         G = Generator(resolution=8)
         modes = {id(buffer.fake_mode) for buffer in (*G.buffers(), *copy.deepcopy(G).buffers())}
     assert len(modes) == 1
+
+
+def test_a_gradient_of_a_part_is_counted():
+    """As zeros of the whole and a copy into them; a view on the way there starts nothing."""
+    with _counting() as counter:
+        x = torch.randn(4, 6, requires_grad=True)
+        part = x[:, 1]
+        counter.found = []
+        part.unsqueeze(0).backward(part[None].detach())
+    assert [(launch.name, launch.launches) for launch in counter.found] == [("select_backward.default", 2)]
 
 
 def convolutions(phases):
