@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import LRELU_SLOPE, bias_act, conv2d, kernels_for, setup_filter, upfirdn2d
+from ..ops import LRELU_SLOPE, bias_act, conv2d, kernels_for, linear, setup_filter, upfirdn2d
 from .precision import FP16_CLAMP
 
 SQRT2 = math.sqrt(2.0)
@@ -51,8 +51,7 @@ class FullyConnectedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[N, in_features]` to `[N, out_features]`."""
         bias = self.bias if self.bias_gain == 1.0 else self.bias * self.bias_gain
-        # torch.addmm scales the product itself: no scaled copy of the weight
-        x = torch.addmm(bias, x, self.weight.t(), alpha=self.weight_gain)
+        x = linear(x, self.weight, bias, gain=self.weight_gain)
         return F.leaky_relu(x, LRELU_SLOPE, inplace=True) if self.activation == "lrelu" else x
 
 

@@ -11,6 +11,7 @@ from .filters import setup_filter
 from .grid_sample import grid_sample
 from .memory import ALLOCATORS, choose_allocator
 from .modulated_conv import demodulation, modulate, upsample_conv2d
+from .product import linear
 from .start import start_ops
 from .upfirdn2d import downsample2d, fork2d, upfirdn2d, upsample2d
 from .wavelet_warp import wavelet_warp
@@ -31,6 +32,7 @@ __all__ = [
     "fork2d",
     "grid_sample",
     "kernels_for",
+    "linear",
     "modulate",
     "set_policy",
     "setup_filter",

@@ -11,7 +11,12 @@ import torch
 
 
 def used(ctx: Any) -> list[bool]:
-    """Say of each operand of a function whether the backward pass that runs now takes its gradient anywhere."""
+    """Say of each operand of a function whether the backward pass that runs now takes its gradient anywhere.
+
+    A compiler, which traces the pass before it runs, leaves out what is used nowhere itself.
+    """
+    if torch.compiler.is_compiling():
+        return list(ctx.needs_input_grad)
     nodes = (node for node, _ in ctx.next_functions if node is not None)  # of the operands that require a gradient
     return [needs and _runs(next(nodes)) for needs in ctx.needs_input_grad]
 
