@@ -5,7 +5,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ops import conv2d, demodulation, epilogue, modulate, setup_filter, upsample2d, upsample_conv2d
+from ..ops import (
+    conv2d,
+    demodulation,
+    epilogue,
+    filters_and_energy,
+    modulate,
+    setup_filter,
+    upsample2d,
+    upsample_conv2d,
+)
 from .layers import RESAMPLE_TAPS, SQRT2, FullyConnectedLayer, clamp_in
 
 MATMUL_PIXELS = 64 * 64  # from here on ToRGB is a matrix product a sample
@@ -63,8 +72,9 @@ class SynthesisLayer(nn.Module):
         weight: Tensor = self.weight
         if x.dtype == torch.float16:
             weight = weight_for_fp16(weight)
-        scale = demodulation(weight, style)
-        x = upsample_conv2d(x, weight, self.resample_filter) if self.up == 2 else conv2d(x, weight, padding=1)
+        filters, energy = filters_and_energy(weight, x, transposed=self.up == 2)
+        scale = demodulation(energy, style)
+        x = upsample_conv2d(x, filters, self.resample_filter) if self.up == 2 else conv2d(x, filters, padding=1)
         clamp = clamp_in(x.dtype, self.conv_clamp, gain)
         noise_ = self._noise(x, noise, generator)
         return epilogue(x, scale, noise_, self.bias, onward, gain=SQRT2 * gain, clamp=clamp, keep=keep)

@@ -5,7 +5,7 @@ Needs torch alone. Importing builds nothing; `backend_info()` says which impleme
 
 from .backend import POLICIES, KernelsRequired, backend_info, kernels_for, set_policy
 from .bias_act import bias_act
-from .conv import conv2d, conv_transpose2d
+from .conv import conv2d, conv_transpose2d, filters_and_energy
 from .epilogue import LRELU_SLOPE, epilogue
 from .filters import setup_filter
 from .grid_sample import grid_sample
@@ -29,6 +29,7 @@ __all__ = [
     "demodulation",
     "downsample2d",
     "epilogue",
+    "filters_and_energy",
     "fork2d",
     "grid_sample",
     "kernels_for",

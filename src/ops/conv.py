@@ -136,24 +136,72 @@ class _Filters(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, gain: float, dtype: torch.dtype, strides: tuple[int, ...]) -> Tensor:
         ctx.gain, ctx.before = gain, (weight.dtype, torch.empty_like(weight, device="meta").stride())
-        filters = torch.empty_strided(weight.shape, strides, dtype=dtype, device=weight.device)
-        return torch.mul(weight, gain, out=filters)
+        return torch.mul(weight, gain, out=weight.new_empty_strided(weight.shape, strides, dtype=dtype))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return _Filters.apply(grads[0], ctx.gain, *ctx.before), None, None, None
 
 
+class _FiltersAndEnergy(torch.autograd.Function):
+    """The filters, and the sum of squares of each: gradients of both in one pass over the weight."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, dtype: torch.dtype, strides: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(weight)
+        ctx.set_materialize_grads(False)
+        filters = weight.view_as(weight)
+        if (dtype, strides) != (weight.dtype, weight.stride()):
+            filters = weight.new_empty_strided(weight.shape, strides, dtype=dtype).copy_(weight)
+        # not in place: the compiler of torch 2.11 would lose the gradient
+        return filters, torch.linalg.vector_norm(weight, dim=(2, 3)).square()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        (of_filters, of_energy), (weight,) = grads, ctx.saved_tensors
+        if of_energy is None:
+            return None if of_filters is None else of_filters.to(weight.dtype), None, None
+        each = of_energy[:, :, None, None]
+        if of_filters is None:
+            return 2 * each * weight, None, None
+        if torch.is_grad_enabled():
+            return torch.addcmul(of_filters.to(weight.dtype), weight, each, value=2), None, None
+        return torch.addcmul(of_filters, weight, each, value=2, out=torch.empty_like(weight)), None, None
+
+
+def filters_and_energy(weight: Tensor, x: Tensor, *, transposed: bool = False) -> tuple[Tensor, Tensor]:
+    """A weight as the convolution of a picture reads it, and the energy of its filters, which demodulation takes.
+
+    Args:
+        weight: `[C_out, C_in, kh, kw]`.
+        x: the picture `[N, C_in, H, W]`, whose type and layout decide.
+        transposed: the convolution is a transposed one and reads `weight.transpose(0, 1)`.
+
+    Returns:
+        The filters, of the weight's shape, and their sums of squares `[C_out, C_in]`; gradients of any order.
+    """
+    if torch.compiler.is_compiling():  # it brings filters to type and layout itself
+        return _FiltersAndEnergy.apply(weight, weight.dtype, weight.stride())
+    read = weight.transpose(0, 1) if transposed else weight
+    a, b, *rest = torch.empty_like(read, device="meta", memory_format=_filter_layout(x)).stride()
+    return _FiltersAndEnergy.apply(weight, x.dtype, (b, a, *rest) if transposed else (a, b, *rest))
+
+
 def _filters(weight: Tensor, x: Tensor, gain: float = 1.0) -> Tensor:
     """The weight times `gain` in the type of a picture and, once for all kernels that read it, in its layout."""
     if torch.compiler.is_compiling():
         return (weight * gain).to(x.dtype)
-    layout = torch.preserve_format
-    if x.device.type in FILTERS_IN_LAYOUT and x.is_contiguous(memory_format=torch.channels_last):
-        layout = torch.channels_last
-    elif weight.dtype == x.dtype:
-        return weight if gain == 1.0 else weight * gain
+    layout = _filter_layout(x)
+    fits = layout == torch.preserve_format or weight.is_contiguous(memory_format=layout)
+    if weight.dtype == x.dtype and fits and gain == 1.0:
+        return weight
     return _Filters.apply(weight, gain, x.dtype, torch.empty_like(weight, device="meta", memory_format=layout).stride())
+
+
+def _filter_layout(x: Tensor) -> torch.memory_format:
+    """The layout in which kernels read the filters of a picture."""
+    brought = x.device.type in FILTERS_IN_LAYOUT and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if brought else torch.preserve_format
 
 
 def _layout(x: Tensor) -> torch.memory_format:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from src.networks import FP32, Discriminator, Generator, Precision, choose_precision, computing_in
 from src.networks.synthesis_layers import styles_for_fp16, weight_for_fp16
-from src.ops.modulated_conv import demodulation
+from src.ops import demodulation, filters_and_energy
 
 SIZE = {"resolution": 32, "channel_base": 512, "channel_max": 32}
 
@@ -69,7 +69,10 @@ def test_scaling_for_float16_is_undone_by_demodulation():
     x = torch.randn(3, 8, 5, 5)
 
     def layer(styles, weight):
-        return F.conv2d(x * styles[:, :, None, None], weight) * demodulation(weight, styles)[:, :, None, None]
+        return (
+            F.conv2d(x * styles[:, :, None, None], weight)
+            * demodulation(filters_and_energy(weight, x)[1], styles)[:, :, None, None]
+        )
 
     torch.testing.assert_close(layer(small, scaled), layer(styles, weight), atol=1e-5, rtol=1e-4)
 
