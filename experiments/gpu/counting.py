@@ -164,7 +164,7 @@ class _CountedKernels(kernels.Kernels):
 
     def fir(self, x: Tensor, taps: kernels.Taps, *args: Any) -> Tensor:
         """Count one pass; filters of any but 4 x 4 taps are looped over, tap by tap."""
-        with self._silent():
+        with self._copies_alone():
             y = super().fir(x, taps, *args)
         kh, kw = taps.f.shape
         tap = FIR_TAP_Y if kw == 1 else FIR_TAP_X
@@ -174,7 +174,7 @@ class _CountedKernels(kernels.Kernels):
 
     def epilogue(self, x: Tensor, small: kernels.Small, shape: Any, **how: Any) -> tuple[Tensor | None, Tensor | None]:
         """Count one pass."""
-        with self._silent():
+        with self._copies_alone():
             y, z = super().epilogue(x, small, shape, **how)
         self.counter.add("epilogue", "epilogue", x, y, z, small.noise, how.get("add"))
         return y, z
@@ -183,7 +183,7 @@ class _CountedKernels(kernels.Kernels):
         self, given: kernels.Incoming, small: kernels.Small, shape: Any, *, wanted: Any, second: Any = None
     ) -> kernels.Gradients:
         """Count one pass, and the sums of its chunks; with x at hand, y is not read."""
-        with self._silent():
+        with self._copies_alone():
             found = super().epilogue_grad(given, small, shape, wanted=wanted, second=second)
         of = found.small
         others = of.scale is not None or of.style is not None
@@ -195,7 +195,7 @@ class _CountedKernels(kernels.Kernels):
 
     def warp(self, x: Tensor, affine: Tensor, margins: Tensor, taps: Any, *, adjoint: bool) -> Tensor:
         """Count the picture, the result, and the arithmetic of its points; a scatter's additions go to memory."""
-        with self._silent():
+        with self._copies_alone():
             y = super().warp(x, affine, margins, taps, adjoint=adjoint)
         points = 4 * x[:, 0].numel()
         added = points * x.shape[1] * WARP_PIXELS * ATOMIC_INSTRUCTIONS if adjoint else 0
@@ -204,12 +204,14 @@ class _CountedKernels(kernels.Kernels):
         return y
 
     @contextmanager
-    def _silent(self) -> Iterator[None]:
+    def _copies_alone(self) -> Iterator[None]:
+        """Of what a wrapper does besides its kernel, count copies to another layout, and zeros; sums are counted."""
         found, self.counter.found = self.counter.found, []
         try:
             yield
         finally:
-            self.counter.found = found
+            copies = [launch for launch in self.counter.found if not launch.name.startswith("sum")]
+            self.counter.found = found + copies
 
 
 def count_iteration(

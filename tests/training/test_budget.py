@@ -10,6 +10,7 @@ from experiments.gpu import predict
 from experiments.gpu.counting import _counting, count_iteration, count_projection
 from experiments.gpu.predict import CARDS, seconds, summary
 from src.networks import TF32, Generator, Precision
+from src.ops import bias_act
 
 # of a phase at batch 4: launches, GB
 BOUNDS = {
@@ -42,6 +43,16 @@ def test_a_gradient_of_a_part_is_counted():
         counter.found = []
         part.unsqueeze(0).backward(part[None].detach())
     assert [(launch.name, launch.launches) for launch in counter.found] == [("select_backward.default", 2)]
+
+
+def test_a_copy_to_the_layout_of_a_kernel_is_counted():
+    """Here the gradient, which comes in another layout than the picture."""
+    with _counting() as counter:
+        x = torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
+        y = bias_act(x, act="lrelu")
+        counter.found = []
+        y.backward(torch.empty(2, 4, 8, 8))
+    assert [launch.name for launch in counter.found] == ["clone.default", "epilogue_grad"]
 
 
 def convolutions(phases):
