@@ -49,29 +49,25 @@ class GeometryDraws(NamedTuple):
 
 
 def inverse_affine(d: GeometryDraws, height: int, width: int) -> Tensor:
-    """Merge all geometric transformations into one inverse map, in closed form.
+    """Merge all geometric transformations into one inverse map.
 
     Returned is `[N, 2, 3]`: centred input position = map @ (centred output x, y, 1), in pixels. The map is F R(90k)
-    T(shift) S R(pre) S(aniso) R(post) T(move), each factor inverted. Rotations about the same centre add up, and R(a)
-    diag(m+d, m-d) R(b) = m R(a+b) + d R(a-b) diag(1,-1), so no 3x3 product is needed.
+    T(shift) S R(pre) S(aniso) R(post) T(move), each factor inverted. Rotations about the same centre add up, and both
+    offsets come from one product of 2x4 matrices; none is a product that a GPU would take in TF32.
     """
     turn = d.quarter_turns * (math.pi / 2)
-    first = turn + d.pre_angle
-    angles = torch.stack([first + d.post_angle, first - d.post_angle, turn])
-    cos_sum, cos_diff, cos_turn = angles.cos().unbind()
-    sin_sum, sin_diff, sin_turn = angles.sin().unbind()
-    half_x, half_y = torch.stack([-d.log2_scale - d.log2_aniso, d.log2_aniso - d.log2_scale]).exp2() / 2
-    mean, diff = half_x + half_y, half_x - half_y
-    mirror = 1 - 2 * d.flip
-    a00 = (mean * cos_sum + diff * cos_diff) * mirror
-    a01 = (diff * sin_diff - mean * sin_sum) * mirror
-    a10 = mean * sin_sum + diff * sin_diff
-    a11 = mean * cos_sum - diff * cos_diff
-    ix, iy = torch.round(d.shift_x * width), torch.round(d.shift_y * height)
-    fx, fy = d.move_x * width, d.move_y * height
-    bx = (sin_turn * iy - cos_turn * ix) * mirror - a00 * fx - a01 * fy
-    by = -sin_turn * ix - cos_turn * iy - a10 * fx - a11 * fy
-    return torch.stack([a00, a01, bx, a10, a11, by], dim=1).reshape(-1, 2, 3)
+    angles = torch.stack([turn, turn + d.pre_angle, d.post_angle], dim=1)
+    cos, sin = angles.cos(), angles.sin()
+    turned, before, behind = torch.stack([cos, -sin, sin, cos], dim=2).unflatten(2, (2, 2)).unbind(1)
+    zoom = (torch.stack([-d.log2_aniso, d.log2_aniso], dim=1) - d.log2_scale[:, None]).exp2()
+    linear = ((before * zoom[:, None])[..., None] * behind[:, None]).sum(dim=2)
+    pixels = _constant((-width, -height, -width, -height), turn.dtype, turn.device)
+    moved = torch.stack([d.shift_x, d.shift_y, d.move_x, d.move_y], dim=1) * pixels
+    moved[:, :2].round_()
+    offset = (torch.cat([turned, linear], dim=2) * moved[:, None]).sum(dim=2, keepdim=True)
+    affine = torch.cat([linear, offset], dim=2)
+    affine[:, 0] *= (1 - 2 * d.flip)[:, None]
+    return affine
 
 
 def padding_margins(affine: Tensor, height: int, width: int) -> Tensor:
@@ -79,11 +75,11 @@ def padding_margins(affine: Tensor, height: int, width: int) -> Tensor:
 
     Returned are `[4]` whole pixels (left, top, right, bottom) as floats, each within [0, size - 1].
     """
-    half = _constant(((width - 1) / 2, (height - 1) / 2), affine.dtype, affine.device)
-    reach = (affine[:, :, :2].abs() * half).sum(dim=2)
-    shift = affine[:, :, 2]
-    beyond = torch.cat([reach - shift, reach + shift], dim=1).amax(dim=0) + (2 * HALO - half.repeat(2))
-    return torch.minimum(beyond.clamp(min=0), 2 * half.repeat(2)).ceil()
+    kind, half = (affine.dtype, affine.device), ((width - 1) / 2, (height - 1) / 2)
+    reach, shift = (affine[:, :, :2].abs() * _constant(half, *kind)).sum(dim=2), affine[:, :, 2]
+    inside = _constant((half[0] - 2 * HALO, half[1] - 2 * HALO) * 2, *kind)
+    beyond = torch.cat([reach - shift, reach + shift], dim=1).amax(dim=0) - inside
+    return beyond.clamp(_constant((0.0,) * 4, *kind), _constant((width - 1, height - 1) * 2, *kind)).ceil()
 
 
 def warp(images: Tensor, affine: Tensor, *, static: bool = False) -> Tensor:
