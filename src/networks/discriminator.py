@@ -47,7 +47,7 @@ class DiscriminatorBlock(nn.Module):
         x = None if x is None else x.to(dtype)
         if self.fromrgb is not None:
             assert img is not None
-            rgb = self.fromrgb(img.to(dtype))
+            rgb = self.fromrgb(img.to(dtype, memory_format=torch.channels_last))  # the faster layout, which stays
             x = rgb if x is None else x + rgb
             img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
         assert x is not None
@@ -86,7 +86,7 @@ class DiscriminatorEpilogue(nn.Module):
         x = x.float()
         if self.fromrgb is not None:
             assert img is not None
-            x = x + self.fromrgb(img)
+            x = x + self.fromrgb(img.contiguous(memory_format=torch.channels_last))
         if self.mbstd_channels > 0:
             x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_channels, batches)
         x = self.out(self.fc(self.conv(x).flatten(1)))
@@ -204,7 +204,7 @@ class Discriminator(nn.Module):
             size = f"[N, 3, {self.resolution}, {self.resolution}]"
             raise ValueError(f"the discriminator takes images {size}, not {list(images.shape)}")
         cmap = self._class_map(c)
-        x, img = None, images.contiguous(memory_format=torch.channels_last)
+        x, img = None, images
         for r in self.block_resolutions:
             x, img = self.get_submodule(f"b{r}")(x, img, self.precision.at(r))
         return self.b4(x, img, cmap, batches)

@@ -11,6 +11,7 @@ from ..ops import (
     epilogue,
     filters_and_energy,
     modulate,
+    product,
     setup_filter,
     upsample2d,
     upsample_conv2d,
@@ -114,21 +115,18 @@ class ToRGBLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Map `[N, C, H, W]` and `w` `[N, w_dim]` to `[N, 3, H, W]` float32."""
-        styles = self.affine(w) * self.weight_gain
-        x = self._convolve(x, styles)
         clamp = clamp_in(x.dtype, self.conv_clamp)
-        x = x if clamp is None else x.clamp(-clamp, clamp)
-        return x.float()
+        rgb = self._convolve(x, self.affine(w)) + self.bias[:, None, None]  # of the bias's type, in the same pass
+        return (rgb if clamp is None else rgb.clamp(-clamp, clamp)).float()
 
     def _convolve(self, x: Tensor, styles: Tensor) -> Tensor:
         """Three maps only: for large pictures the styles go into per-sample weights, one matrix product a sample."""
         n, c, h, w = x.shape
         if h * w < MATMUL_PIXELS:
-            return conv2d(modulate(x, styles), self.weight, self.bias.to(x.dtype))
-        weight = (self.weight[None, :, :, 0, 0] * styles[:, None]).to(x.dtype)
+            return conv2d(modulate(x, styles * self.weight_gain), self.weight)
+        weight = (self.weight.flatten(1) * styles[:, None]).to(x.dtype)
         pixels = x.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of a channels_last tensor
-        y = torch.baddbmm(self.bias.to(x.dtype).expand(n, 1, -1), pixels, weight.transpose(1, 2))
-        return y.reshape(n, h, w, -1).permute(0, 3, 1, 2)
+        return product(pixels, weight.mT, self.weight_gain).reshape(n, h, w, -1).permute(0, 3, 1, 2)
 
 
 class SkipLayer(nn.Module):

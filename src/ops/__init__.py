@@ -11,7 +11,7 @@ from .filters import setup_filter
 from .grid_sample import grid_sample
 from .memory import ALLOCATORS, choose_allocator
 from .modulated_conv import demodulation, modulate, upsample_conv2d
-from .product import linear
+from .product import linear, product
 from .start import start_ops
 from .upfirdn2d import downsample2d, fork2d, upfirdn2d, upsample2d
 from .wavelet_warp import wavelet_warp
@@ -35,6 +35,7 @@ __all__ = [
     "kernels_for",
     "linear",
     "modulate",
+    "product",
     "set_policy",
     "setup_filter",
     "start_ops",

@@ -27,7 +27,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, *, gain: float = 1.0) -> Ten
 
 
 def product(a: Tensor, b: Tensor, gain: float = 1.0) -> Tensor:
-    """Compute `gain · a b`, of `[N, K]` and `[K, M]`; gradients of any order."""
+    """Compute `gain · a b`, of one pair of matrices or of a batch.
+
+    Args:
+        a: `[N, K]` or `[B, N, K]`.
+        b: `[K, M]` or `[B, K, M]`.
+        gain: factor on the product.
+
+    Returns:
+        `[N, M]` or `[B, N, M]`; gradients of any order, each in the layout of its operand, row by row or transposed.
+    """
     return _Product.apply(a, b, gain)
 
 
@@ -51,10 +60,16 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, b: Tensor, gain: float) -> Tensor:
         ctx.save_for_backward(a, b)
         ctx.gain = gain
-        return torch.addmm(a.new_empty(()), a, b, beta=0, alpha=gain)  # of what beta = 0 multiplies nothing is read
+        multiply = torch.addmm if a.ndim == 2 else torch.baddbmm
+        return multiply(a.new_empty(()), a, b, beta=0, alpha=gain)  # of what beta = 0 multiplies nothing is read
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (a, b), wanted = grads, ctx.saved_tensors, used(ctx)
-        da = product(g, b.t(), ctx.gain) if wanted[0] else None
-        return da, product(a.t(), g, ctx.gain) if wanted[1] else None, None
+        da = _product_like(a, g, b.mT, ctx.gain) if wanted[0] else None
+        return da, _product_like(b, a.mT, g, ctx.gain) if wanted[1] else None, None
+
+
+def _product_like(operand: Tensor, a: Tensor, b: Tensor, gain: float) -> Tensor:
+    """The product in the layout of an operand."""
+    return product(a, b, gain) if operand.is_contiguous() else product(b.mT, a.mT, gain).mT

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from src.ops import linear
-from src.ops.product import product
+from src.ops import linear, product
 
 
 def operands(*shapes):
@@ -20,6 +19,7 @@ CASES = {
         ([4, 5], [3, 5], [3]),
     ),
     "product": (lambda a, b: product(a, b, -0.7), lambda a, b: -0.7 * (a @ b), ([4, 5], [5, 3])),
+    "of a batch": (lambda a, b: product(a, b.mT, 0.3), lambda a, b: 0.3 * (a @ b.mT), ([2, 4, 5], [2, 3, 5])),
 }
 
 
@@ -62,3 +62,20 @@ def test_a_gradient_is_a_product_and_only_those_wanted_are_made():
         assert seen.names == ["addmm"]
         torch.autograd.grad(y, (x, weight, bias), g)
     assert seen.names == ["addmm"] * 3 + ["sum"]
+
+
+def test_gradients_of_any_order_have_the_layout_of_their_operands():
+    """A picture's would be copied otherwise, by what takes it in the picture's layout alone."""
+    pixels, weight = operands([2, 64, 5], [2, 3, 5])
+    y = product(pixels, weight.mT)
+    first = torch.autograd.grad(y.pow(2).sum(), (pixels, weight), create_graph=True)
+    second = torch.autograd.grad(sum(g.pow(2).sum() for g in first), (pixels, weight))
+    assert all(g.is_contiguous() for g in (*first, *second))
+
+
+def test_memory_that_beta_0_leaves_out_is_not_read(monkeypatch):
+    a, b = operands([2, 4, 5], [2, 5, 3])
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda t, size: t.detach().new_full(size, float("nan")))
+    for x, y in ((a, b), (a[0], b[0])):
+        assert torch.equal(product(x, y, 0.5), torch.nan_to_num(product(x, y, 0.5)))
+        torch.testing.assert_close(product(x, y, 0.5), 0.5 * (x @ y))
