@@ -5,6 +5,7 @@ import torch
 
 from src.networks import Discriminator, channels_per_resolution
 from src.networks.discriminator import minibatch_stddev
+from src.networks.synthesis_layers import ToRGBLayer
 from tests.tiny import make_tiny
 
 TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16}
@@ -95,6 +96,26 @@ def test_each_code_reaches_its_layers_alone(generator):
     before, after = ((generator.synthesis.run_blocks(w, stop=8)) for w in (ws, changed))
     torch.testing.assert_close(before.x, after.x)
     assert not torch.allclose(before.rgb, after.rgb)
+
+
+@pytest.mark.parametrize("px", [8, 64])
+def test_rgb_is_the_modulated_product_with_its_derivatives(px):
+    """As one convolution and as products of samples: value, gradients, gradients of the gradients."""
+    torch.manual_seed(0)
+    layer = ToRGBLayer(6, 3, 5, conv_clamp=None)
+    x, w = torch.randn(2, 6, px, px).contiguous(memory_format=torch.channels_last), torch.randn(2, 5)
+    tensors = [x.requires_grad_(), w.requires_grad_(), layer.weight, layer.bias]
+
+    def plain(x, w):
+        styles = layer.affine(w) / 6**0.5
+        return torch.einsum("nchw,nc,oc->nohw", x, styles, layer.weight.flatten(1)) + layer.bias[:, None, None]
+
+    def derivatives(op):
+        y = op(x, w)
+        first = torch.autograd.grad(y.pow(3).mean(), tensors, create_graph=True)
+        return y, *first, *torch.autograd.grad(sum(g.pow(2).sum() for g in first), tensors)
+
+    torch.testing.assert_close(derivatives(layer), derivatives(plain), rtol=1e-4, atol=1e-5)
 
 
 def test_classes(generator):
