@@ -21,6 +21,7 @@ from ..errors import UserError
 from ..faces import LandmarkProvider, open_photos, paste_back
 from ..files import read_json, write_text
 from ..lock import exclusive
+from ..networks import Precision, slow_format
 from ..options import read
 from .gather import Gathered, Subject, gather, project_part
 from .models import Models, open_models
@@ -82,6 +83,8 @@ def _make(settings: CaricatureSettings, models: Models, out: Path, provider: Lan
     photos = None if settings.photos is None else open_photographs(settings.photos, out, Path(settings.paths.runs))
     if photos is not None:
         print(f"projecting into the base network {models.base_path} ({models.base.resolution} px)", flush=True)
+        if slow := slow_format(Precision(settings.projection.precision), models.base.mapping.w_avg.device):
+            print(f"note       {slow}", flush=True)
     gathered = gather(settings, models.base, models.base_sha256, out, photos=photos, provider=provider)
     waited: list[str] = []
 

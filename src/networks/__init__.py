@@ -7,7 +7,7 @@ from .generator import Generator
 from .kinship import UNRELATED, kinship
 from .layers import RESAMPLE_TAPS, Conv2dLayer, FullyConnectedLayer
 from .mapping import MappingNetwork
-from .precision import FP32, NAMES, TF32, Precision, choose_precision, computing_in, regularizer_precision
+from .precision import FP32, NAMES, TF32, Precision, choose_precision, computing_in, regularizer_precision, slow_format
 from .synthesis import SynthesisNetwork, SynthesisState
 from .synthesis_layers import SkipLayer, SynthesisLayer, ToRGBLayer
 
@@ -37,4 +37,5 @@ __all__ = [
     "mix_networks",
     "regularizer_precision",
     "resolutions_of",
+    "slow_format",
 ]

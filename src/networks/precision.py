@@ -78,6 +78,13 @@ def choose_precision(name: str, device: torch.device | str, resolution: int) -> 
     return Precision("fp16", resolution >> (FP16_RESOLUTIONS - 1)) if name == "fp16" else Precision(name)
 
 
+def slow_format(precision: Precision, device: torch.device | str) -> str | None:
+    """A sentence where a processor lacks the instructions of a format, so that float32 is many times faster."""
+    if precision.name != "bf16" or torch.device(device).type != "cpu" or _processor_has_bf16():
+        return None
+    return "bf16 is emulated here, the processor has no instructions for it: fp32 is many times faster"
+
+
 def regularizer_precision(main: Precision, device: torch.device | str) -> Precision:
     """In which precision path length and R1 compute: one that keeps the gradient of a gradient.
 
@@ -93,6 +100,11 @@ def regularizer_precision(main: Precision, device: torch.device | str) -> Precis
     if device.type != "cuda" or main == FP32:
         return FP32
     return TF32 if _has_bf16_and_tf32(device) else main
+
+
+def _processor_has_bf16() -> bool:
+    """Whether PyTorch gives convolutions in bfloat16 to oneDNN, or takes its own loops for them."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _has_bf16_and_tf32(device: torch.device) -> bool:

@@ -20,7 +20,7 @@ from ..faces import open_detector
 from ..files import remove_partials
 from ..lock import Claim, attempt, exclusive, remove_left
 from ..metrics import Judge, shrunk
-from ..networks import UNRELATED, kinship
+from ..networks import UNRELATED, kinship, slow_format
 from ..options import read
 from ..runs import Snapshot, find_run
 from ..weights import load_network
@@ -110,6 +110,8 @@ def prepare(sweep: Sweep) -> int:
         print(f"note       damaged or unfinished, and made again: {damaged[0]}{more}", flush=True)
     count = f"{len(sweep.snapshots)} snapshots x {len(sweep.recipes)} resolutions"
     print(f"sweep      {sweep.folder}: {count}, {sweep.protocol['n_latents']} codes", flush=True)
+    if slow := slow_format(sweep.precision, sweep.base.G.mapping.w_avg.device):
+        print(f"note       {slow}", flush=True)
     if others and not reused:
         print(f"           {others} cells of another protocol (codes, score or base) are kept", flush=True)
     return reused

@@ -4,6 +4,7 @@ import torch
 
 from ..files import read_json
 from ..metrics import evaluation_cost
+from ..networks import slow_format
 from ..runs import RUN_JSON
 from ..signals import Stopped
 from .fork import fork_line
@@ -30,6 +31,8 @@ def print_header(run: Run, tracking: str) -> None:
     if run.settings.metrics.extractor is not None:
         lines.append(f"cost       {evaluation_cost(run.settings.metrics, len(run.dataset), run.compute.device)}")
     lines.append(f"tracking   {tracking}")
+    if slow := slow_format(run.compute.precision, run.compute.device):
+        lines.append(f"note       {slow}")
     lines += fork_line(read_json(run.folder / RUN_JSON))
     if run.start.facts.get("fresh"):
         lines.append(f"fresh      {', '.join(run.start.facts['fresh'])}")

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.networks import FP32, Discriminator, Generator, Precision, choose_precision, computing_in
+from src.networks import FP32, Discriminator, Generator, Precision, choose_precision, computing_in, slow_format
 from src.networks.synthesis_layers import styles_for_fp16, weight_for_fp16
 from src.ops import demodulation, filters_and_energy
 
@@ -101,3 +101,11 @@ def test_on_a_cuda_device_bf16_covers_all_blocks_and_fp16_the_four_highest(monke
     assert choose_precision("bf16", "cuda", 256) == Precision("bf16")
     assert choose_precision("fp16", "cuda", 1024) == Precision("fp16", 128)
     assert choose_precision("fp32", "cuda", 256) == FP32
+
+
+def test_a_processor_without_bf16_says_that_it_is_slow(monkeypatch):
+    monkeypatch.setattr("src.networks.precision._processor_has_bf16", lambda: False)
+    assert "fp32 is many times faster" in (slow_format(Precision("bf16"), "cpu") or "")
+    assert slow_format(FP32, "cpu") is None and slow_format(Precision("bf16"), "cuda") is None
+    monkeypatch.setattr("src.networks.precision._processor_has_bf16", lambda: True)
+    assert slow_format(Precision("bf16"), "cpu") is None
