@@ -69,6 +69,7 @@ class LossSettings(Options):
     # generator blocks up to this resolution are kept as they are, 0 for none (FreezeG)
     freeze_g_resolution: Annotated[int, Range(0)] = 0
     freeze_mapping: bool = False  # keep the mapping network as it is
+    blur_px: NotNegative = 0.0  # D sees pictures through a Gaussian of this standard deviation, 0 for none
     structure_weight: NotNegative = 0.0  # weight of the structure loss, 0 for none
     structure_resolution: Annotated[int, Range(4)] = 16  # RGB resolution at which it compares
 

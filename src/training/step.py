@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from ..augment import AdaController, AugmentPipe
+from ..data import gaussian_blur
 from ..draws import Draws
 from ..group import ALONE, Group
 from ..networks import FP32, Discriminator, Generator, Precision, computing_in
@@ -232,13 +233,16 @@ class TrainingStep(nn.Module):
 
     def _discriminate(self, images: Tensor, c: Tensor | None, draws: Draws, batches: int = 1) -> Tensor:
         if self.compiled is not None:
-            return self.compiled.discriminate(self._augmented(images, draws), c, batches)
+            return self.compiled.discriminate(self._shown(images, draws), c, batches)
         return self._discriminate_eagerly(images, c, draws, batches)
 
     def _discriminate_eagerly(self, images: Tensor, c: Tensor | None, draws: Draws, batches: int = 1) -> Tensor:
-        return self.D(self._augmented(images, draws), c, batches=batches)
+        return self.D(self._shown(images, draws), c, batches=batches)
 
-    def _augmented(self, images: Tensor, draws: Draws) -> Tensor:
+    def _shown(self, images: Tensor, draws: Draws) -> Tensor:
+        """What D sees of images: blurred (as early in StyleGAN3, arXiv 2106.12423), then augmented."""
+        if self.settings.blur_px > 0:
+            images = gaussian_blur(images, self.settings.blur_px, reach=3, edges="reflect")
         return images if self.augment is None else self.augment(images, generator=draws)
 
     # ---- state besides parameters and buffers

@@ -21,6 +21,7 @@ CONSTANTS = {
     "augment/color.py:_basis",
     "augment/filter.py:_band_power",
     "augment/filter.py:_band_operators",
+    "data/blur.py:_operator",  # the matrix of a blur
 }
 #: Where the host may wait between iterations.
 BETWEEN = {
@@ -50,7 +51,7 @@ VARIANTS = {
     "classes": [*FRESH, "model.conditional=true"],
     "frozen, structure": [
         *("loss.freeze_d=2", "loss.freeze_g_resolution=4", "loss.freeze_mapping=true"),
-        *("loss.structure_weight=1", "loss.structure_resolution=8"),
+        *("loss.structure_weight=1", "loss.structure_resolution=8", "loss.blur_px=1"),
     ],
 }
 LAZY = ["loss.pl_interval=2", "loss.r1_interval=2", "trainer.ops=reference", "run=r", "checkpoint_kimg=0.02"]

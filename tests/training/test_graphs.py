@@ -72,7 +72,7 @@ CASES = {
     "none": (StepSettings(ada_target=None, style_mixing_prob=0.0, **LAZY), {}),
     "classes": (StepSettings(ada_target=None, **LAZY), {"classes": 3}),
     "frozen": (StepSettings(freeze_d=3, freeze_g_resolution=8, freeze_mapping=True, ada_target=None, **LAZY), {}),
-    "structure": (StepSettings(structure_weight=1.0, structure_resolution=8, ada_target=None, **LAZY), {}),
+    "structure": (StepSettings(blur_px=1.0, structure_weight=1.0, structure_resolution=8, ada_target=None, **LAZY), {}),
     "bf16": (StepSettings(ada_target=None, **LAZY), {"precision": Precision("bf16")}),
     "rounds": (StepSettings(ada_target=None, pl_interval=2, r1_gamma=0.0), {"rounds": 2}),
     "no regularisers": (StepSettings(ada_target=None, pl_weight=0.0, r1_gamma=0.0), {}),

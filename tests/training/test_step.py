@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from src.augment.pipe import AugmentPipe
+from src.data import gaussian_blur
 from src.draws import Draws
 from src.errors import UserError
 from src.training.losses import path_lengths, r1_penalty, style_codes
@@ -109,6 +110,28 @@ def test_freezing_more_than_there_is_is_refused():
         make(StepSettings(freeze_d=99))
     with pytest.raises(UserError, match="freeze_g_resolution=16"):
         make(StepSettings(freeze_g_resolution=16))
+
+
+def test_the_discriminator_sees_blurred_pictures_in_every_phase(monkeypatch):
+    seen: dict[float, list[torch.Tensor]] = {0.0: [], 1.5: []}
+    for blur_px, pictures in seen.items():
+        step = make(StepSettings(blur_px=blur_px, lr_g=0.0, ada_target=None))  # G makes the same ones in both
+        forward = step.D.forward
+
+        def looking(images, *args, forward=forward, pictures=pictures, **kwargs):
+            pictures.append(images.detach())
+            return forward(images, *args, **kwargs)
+
+        monkeypatch.setattr(step.D, "forward", looking)
+        step.run(reals(0), 0)
+    assert [len(images) for images in seen[1.5]] == [4, 8, 4]  # G main, D main with fakes and reals, R1
+    for plain, blurred in zip(*seen.values(), strict=True):
+        torch.testing.assert_close(blurred, gaussian_blur(plain, 1.5, reach=3, edges="reflect"), rtol=0, atol=1e-6)
+
+
+def test_a_blur_wider_than_the_picture_is_refused():
+    with pytest.raises(UserError, match=r"loss\.blur_px=6: must be less than a third of the 16 px"):
+        make(StepSettings(blur_px=6.0))
 
 
 def test_structure_loss_needs_and_uses_the_source():
