@@ -5,6 +5,7 @@ differentiation does not leave. PyTorch's own second derivative of a convolution
 as the picture instead, which no GPU does well (R1 and path length would have some thirty of them).
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from torch import Tensor
 from .gradients import used
 
 FILTERS_IN_LAYOUT = ("cuda",)  # devices whose library brings filters to channels_last at each call, if not they are
+
+MANY_CHANNELS = 64  # from so many on
 
 
 def conv2d(
@@ -69,6 +72,14 @@ class _Geometry(NamedTuple):
 
     def gradients(self, g: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Those of picture, weight and bias that are wanted; an operand none needs gives shape and layout alone."""
+        if not (wanted[1] and _in_planes(x, weight)):
+            return self._gradients(g, x, weight, wanted)
+        dx, db = None, None
+        if wanted[0] or wanted[2]:
+            dx, _, db = self._gradients(g, x, weight, (wanted[0], False, wanted[2]))
+        return [dx, self._gradients(g.contiguous(), x.contiguous(), weight, (False, True, False))[1], db]
+
+    def _gradients(self, g: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
         sizes = [weight.shape[1 if self.transposed else 0]]
         return torch.ops.aten.convolution_backward(g, x, weight, sizes, *self._arguments(), list(wanted))
 
@@ -202,6 +213,21 @@ def _filter_layout(x: Tensor) -> torch.memory_format:
     """The layout in which kernels read the filters of a picture."""
     brought = x.device.type in FILTERS_IN_LAYOUT and x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if brought else torch.preserve_format
+
+
+def _in_planes(x: Tensor, weight: Tensor) -> bool:
+    """Whether a weight's gradient is sooner there by way of pictures in planes, with the time to bring them there.
+
+    Of many channels oneDNN's kernel for AVX2 takes up to three times as long with channels_last as with planes.
+    """
+    many = min(weight.shape[:2]) >= MANY_CHANNELS and max(weight.shape[2:]) > 1
+    return many and x.device.type == "cpu" and x.dtype == torch.float32 and _computes_in() == "AVX2"
+
+
+@functools.cache
+def _computes_in() -> str:
+    """Which vector instructions PyTorch uses."""
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def _layout(x: Tensor) -> torch.memory_format:

@@ -50,6 +50,37 @@ def test_derivatives_equal_pytorchs(name):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-8)
 
 
+class _WeightGradientLayouts(TorchDispatchMode):
+    """Whether the operands of weight gradients are in planes."""
+
+    def __init__(self):
+        super().__init__()
+        self.planes = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is aten.convolution_backward.default and args[-1][1]:
+            self.planes |= {args[0].is_contiguous(), args[1].is_contiguous()}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("instructions", "planes"), [("AVX2", True), ("AVX512", False)])
+@pytest.mark.parametrize("name", CASES)
+def test_weight_gradients_by_way_of_planes_are_the_same(name, instructions, planes, monkeypatch):
+    monkeypatch.setattr(conv, "_computes_in", lambda: instructions)
+    monkeypatch.setattr(conv, "MANY_CHANNELS", 3)
+    ours, theirs = CASES[name]
+
+    def op(x, w, b):
+        return ours(x.contiguous(memory_format=torch.channels_last), w, b)
+
+    plain = derivatives(theirs, operands())
+    with _WeightGradientLayouts() as seen:
+        found = derivatives(op, [t.detach().float().requires_grad_() for t in operands()])
+    assert seen.planes == {planes}
+    for a, b in zip(found[:3], plain[:3], strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5 * b.detach().abs().max().item())
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_second_derivatives_match_finite_differences(name):
     assert torch.autograd.gradgradcheck(CASES[name][0], operands(side=4))
