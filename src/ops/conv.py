@@ -17,7 +17,8 @@ from .gradients import used
 
 FILTERS_IN_LAYOUT = ("cuda",)  # devices whose library brings filters to channels_last at each call, if not they are
 
-MANY_CHANNELS = 64  # from so many on
+#: Channels from which on, and those from which on with so many numbers a picture, see `_in_planes`.
+MANY_CHANNELS, SOME_CHANNELS, MANY_NUMBERS = 256, 64, 2**18
 
 
 def conv2d(
@@ -220,8 +221,15 @@ def _in_planes(x: Tensor, weight: Tensor) -> bool:
 
     Of many channels oneDNN's kernel for AVX2 takes up to three times as long with channels_last as with planes.
     """
-    many = min(weight.shape[:2]) >= MANY_CHANNELS and max(weight.shape[2:]) > 1
-    return many and x.device.type == "cpu" and x.dtype == torch.float32 and _computes_in() == "AVX2"
+    channels = min(weight.shape[:2])
+    many = channels >= MANY_CHANNELS or (channels >= SOME_CHANNELS and x[0].numel() >= MANY_NUMBERS)
+    return (
+        many
+        and max(weight.shape[2:]) > 1
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and _computes_in() == "AVX2"
+    )
 
 
 @functools.cache
