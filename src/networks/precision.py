@@ -104,7 +104,7 @@ def regularizer_precision(main: Precision, device: torch.device | str) -> Precis
 
 def _processor_has_bf16() -> bool:
     """Whether PyTorch gives convolutions in bfloat16 to oneDNN, or takes its own loops for them."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _has_bf16_and_tf32(device: torch.device) -> bool:

@@ -4,7 +4,7 @@ from torch import nn
 
 from ..errors import UserError
 from ..networks import Discriminator, Generator
-from .settings import StepSettings
+from .settings import BLUR_REACH, StepSettings
 
 
 def trained_generator(G: Generator, settings: StepSettings) -> list[nn.Parameter]:
@@ -48,8 +48,9 @@ def check_networks(G: Generator, D: Discriminator, settings: StepSettings, sourc
     ):
         if value and (value not in G.synthesis.resolutions or value >= G.resolution):
             raise UserError(f"{name}={value}: must be one of {G.synthesis.resolutions[:-1]}")
-    if 3 * settings.blur_px >= G.resolution:
-        raise UserError(f"loss.blur_px={settings.blur_px:g}: must be less than a third of the {G.resolution} px")
+    widest = (G.resolution - 1) / BLUR_REACH
+    if settings.blur_px > widest:
+        raise UserError(f"loss.blur_px={settings.blur_px:g}: at most {widest:g} for pictures of {G.resolution} px")
     if settings.structure_weight > 0 and source is None:
         raise UserError("loss.structure_weight needs a pretrained network to compare with: give pretrained=...")
     if settings.structure_weight > 0 and G.synthesis.architecture != "skip":

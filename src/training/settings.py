@@ -14,6 +14,7 @@ from ..weights import PretrainedSettings
 from .schedule import snapshot_marks
 
 Decay = Annotated[float, Range(0, 0.9999)]
+BLUR_REACH = 3  # standard deviations to which the blur of `loss.blur_px` reaches
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from .graphs import PhaseGraphs
 from .losses import d_main, d_r1, g_lengths, g_main, g_path_length, noise_maps
 from .phases import LENGTH, W_MEAN, Batch, Phase, Statistics, build_phases
 from .seeds import phase_seed, seeded_generator
-from .settings import StepSettings
+from .settings import BLUR_REACH, StepSettings
 
 __all__ = ["Batch", "Phase", "TrainingStep"]
 RATES = ("lr", "betas", "eps")
@@ -242,7 +242,7 @@ class TrainingStep(nn.Module):
     def _shown(self, images: Tensor, draws: Draws) -> Tensor:
         """What D sees of images: blurred (as early in StyleGAN3, arXiv 2106.12423), then augmented."""
         if self.settings.blur_px > 0:
-            images = gaussian_blur(images, self.settings.blur_px, reach=3, edges="reflect")
+            images = gaussian_blur(images, self.settings.blur_px, reach=BLUR_REACH, edges="reflect")
         return images if self.augment is None else self.augment(images, generator=draws)
 
     # ---- state besides parameters and buffers

@@ -109,3 +109,8 @@ def test_a_processor_without_bf16_says_that_it_is_slow(monkeypatch):
     assert slow_format(FP32, "cpu") is None and slow_format(Precision("bf16"), "cuda") is None
     monkeypatch.setattr("src.networks.precision._processor_has_bf16", lambda: True)
     assert slow_format(Precision("bf16"), "cpu") is None
+    monkeypatch.undo()
+    if torch.backends.cpu.get_cpu_capability() == "AVX2":  # oneDNN needs AVX-512 for bf16 on these processors
+        assert slow_format(Precision("bf16"), "cpu")
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)  # as PyTorch is built for some machines
+    assert slow_format(Precision("bf16"), "cpu")

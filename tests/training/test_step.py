@@ -130,8 +130,9 @@ def test_the_discriminator_sees_blurred_pictures_in_every_phase(monkeypatch):
 
 
 def test_a_blur_wider_than_the_picture_is_refused():
-    with pytest.raises(UserError, match=r"loss\.blur_px=6: must be less than a third of the 16 px"):
-        make(StepSettings(blur_px=6.0))
+    make(StepSettings(blur_px=5.0)).run(reals(0), 0)
+    with pytest.raises(UserError, match=r"loss\.blur_px=5\.1: at most 5 for pictures of 16 px"):
+        make(StepSettings(blur_px=5.1))
 
 
 def test_structure_loss_needs_and_uses_the_source():
