@@ -58,6 +58,10 @@ EPILOGUE_SHAPES = [(1, 1, 1, 1), (2, 3, 5, 7), (2, 16, 4, 4), (3, 8, 17, 8), (1,
 SMALL = ("scale", "noise", "bias", "style")
 
 
+# no thread of it waits for another: both directions, with all blocks and with few that loop
+@pytest.mark.parametrize(
+    "order", [lib.ORDERS["forward"], lib.ORDERS["2reverse"]], ids=["forward", "2reverse"], indirect=True
+)
 @pytest.mark.parametrize("dtype", lib.TYPES)
 @pytest.mark.parametrize("channels_last", [0, 1])
 @pytest.mark.parametrize("present", [(1, 1, 1), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
