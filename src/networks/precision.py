@@ -71,7 +71,9 @@ def choose_precision(name: str, device: torch.device | str, resolution: int) -> 
         raise ValueError(f"precision is one of {', '.join(NAMES)}, not {name!r}")
     if device.type != "cuda":
         if name == "fp16":
-            raise ValueError("fp16 needs a CUDA device: a processor computes faster and wider in bf16")
+            raise ValueError(
+                "fp16 needs a CUDA device: here choose fp32, or bf16 if the processor has instructions for it"
+            )
         return Precision("bf16") if name == "bf16" else FP32
     if name == "auto":
         name = "bf16" if _has_bf16_and_tf32(device) else "fp16"
@@ -82,7 +84,7 @@ def slow_format(precision: Precision, device: torch.device | str) -> str | None:
     """A sentence where a processor lacks the instructions of a format, so that float32 is many times faster."""
     if precision.name != "bf16" or torch.device(device).type != "cpu" or _processor_has_bf16():
         return None
-    return "bf16 is emulated here, the processor has no instructions for it: fp32 is many times faster"
+    return "bf16 is emulated here, without instructions of the processor for it: fp32 is many times faster"
 
 
 def regularizer_precision(main: Precision, device: torch.device | str) -> Precision:

@@ -6,6 +6,7 @@ as the picture instead, which no GPU does well (R1 and path length would have so
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -221,20 +222,15 @@ def _in_planes(x: Tensor, weight: Tensor) -> bool:
 
     Of many channels oneDNN's kernel for AVX2 takes up to three times as long with channels_last as with planes.
     """
+    if x.device.type != "cpu" or x.dtype != torch.float32 or _computes_in() != "AVX2" or max(weight.shape[2:]) == 1:
+        return False
     channels = min(weight.shape[:2])
-    many = channels >= MANY_CHANNELS or (channels >= SOME_CHANNELS and x[0].numel() >= MANY_NUMBERS)
-    return (
-        many
-        and max(weight.shape[2:]) > 1
-        and x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and _computes_in() == "AVX2"
-    )
+    return channels >= MANY_CHANNELS or (channels >= SOME_CHANNELS and math.prod(x.shape[1:]) >= MANY_NUMBERS)
 
 
 @functools.cache
 def _computes_in() -> str:
-    """Which vector instructions PyTorch uses."""
+    """Which vector instructions PyTorch uses, as oneDNN does unless one of them has been told otherwise."""
     return torch.backends.cpu.get_cpu_capability()
 
 

@@ -51,6 +51,8 @@ def demodulation(energy: Tensor, styles: Tensor) -> Tensor:
     Returns:
         `[N, C_out]`; gradients of any order.
     """
+    if torch.is_autocast_enabled(styles.device.type):  # which gives each operand a type of its own
+        return (styles.square() @ energy.t() + DEMODULATION_EPS).rsqrt()
     return _Demodulation.apply(energy, styles)
 
 

@@ -23,6 +23,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, *, gain: float = 1.0) -> Ten
     Returns:
         `[N, O]`; gradients of any order.
     """
+    if torch.is_autocast_enabled(x.device.type):  # which gives each operand a type of its own
+        return torch.addmm(bias, x, weight.t(), alpha=gain)
     return _Linear.apply(x, weight, bias, gain)
 
 
@@ -37,7 +39,7 @@ def product(a: Tensor, b: Tensor, gain: float = 1.0) -> Tensor:
     Returns:
         `[N, M]` or `[B, N, M]`; gradients of any order, each in the layout of its operand, row by row or transposed.
     """
-    return _Product.apply(a, b, gain)
+    return _multiplied(a, b, gain) if torch.is_autocast_enabled(a.device.type) else _Product.apply(a, b, gain)
 
 
 class _Linear(torch.autograd.Function):
@@ -60,14 +62,18 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, b: Tensor, gain: float) -> Tensor:
         ctx.save_for_backward(a, b)
         ctx.gain = gain
-        multiply = torch.addmm if a.ndim == 2 else torch.baddbmm
-        return multiply(a.new_empty(()), a, b, beta=0, alpha=gain)  # of what beta = 0 multiplies nothing is read
+        return _multiplied(a, b, gain)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (a, b), wanted = grads, ctx.saved_tensors, used(ctx)
         da = _product_like(a, g, b.mT, ctx.gain) if wanted[0] else None
         return da, _product_like(b, a.mT, g, ctx.gain) if wanted[1] else None, None
+
+
+def _multiplied(a: Tensor, b: Tensor, gain: float) -> Tensor:
+    multiply = torch.addmm if a.ndim == 2 else torch.baddbmm
+    return multiply(a.new_empty(()), a, b, beta=0, alpha=gain)  # of what beta = 0 multiplies nothing is read
 
 
 def _product_like(operand: Tensor, a: Tensor, b: Tensor, gain: float) -> Tensor:

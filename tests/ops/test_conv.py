@@ -73,12 +73,47 @@ def test_weight_gradients_by_way_of_planes_are_the_same(name, instructions, plan
     def op(x, w, b):
         return ours(x.contiguous(memory_format=torch.channels_last), w, b)
 
-    plain = derivatives(theirs, operands())
+    def assert_close(a, b):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5 * b.detach().abs().max().item())
+
+    plain, tensors = derivatives(theirs, operands()), [t.detach().float().requires_grad_() for t in operands()]
     with _WeightGradientLayouts() as seen:
-        found = derivatives(op, [t.detach().float().requires_grad_() for t in operands()])
+        found = derivatives(op, tensors)
     assert seen.planes == {planes}
     for a, b in zip(found[:3], plain[:3], strict=True):
-        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5 * b.detach().abs().max().item())
+        assert_close(a, b)
+    with _WeightGradientLayouts() as seen:  # as in training: all gradients at once, with none of theirs
+        found = torch.autograd.grad(op(*tensors).square().sum(), tensors, allow_unused=True)
+    assert seen.planes == {planes}
+    expected = operands()
+    for a, b in zip(
+        found, torch.autograd.grad(theirs(*expected).square().sum(), expected, allow_unused=True), strict=True
+    ):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    ("picture", "weight", "dtype", "planes"),
+    [
+        ((2, 256, 4, 4), (256, 256, 3, 3), torch.float32, True),
+        ((2, 256, 4, 4), (256, 255, 3, 3), torch.float32, False),
+        ((2, 64, 64, 64), (64, 64, 3, 3), torch.float32, True),
+        ((2, 64, 64, 63), (64, 64, 3, 3), torch.float32, False),
+        ((2, 63, 99, 99), (64, 63, 3, 3), torch.float32, False),
+        ((0, 64, 64, 64), (64, 64, 3, 3), torch.float32, True),
+        ((2, 256, 4, 4), (256, 256, 1, 1), torch.float32, False),
+        ((2, 256, 4, 4), (256, 256, 3, 3), torch.bfloat16, False),
+        ((2, 256, 4, 4), (256, 256, 3, 3), torch.float64, False),
+    ],
+)
+def test_weight_gradients_go_by_way_of_planes_where_that_was_measured_to_pay(
+    picture, weight, dtype, planes, monkeypatch
+):
+    monkeypatch.setattr(conv, "_computes_in", lambda: "AVX2")
+    assert conv._in_planes(torch.empty(picture, dtype=dtype), torch.empty(weight, dtype=dtype)) == planes
+    assert not conv._in_planes(torch.empty(picture, dtype=dtype, device="meta"), torch.empty(weight, dtype=dtype))
 
 
 @pytest.mark.parametrize("name", CASES)

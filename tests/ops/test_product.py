@@ -40,6 +40,19 @@ def test_derivatives_equal_those_of_the_plain_form(name):
     assert torch.autograd.gradgradcheck(ours, operands(*shapes))
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_autocast_has_its_types_and_gradients_those_of_the_operands(name):
+    ours, plain, shapes = CASES[name]
+    tensors = [t.detach().float().requires_grad_() for t in operands(*shapes)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = ours(*tensors)
+    assert y.dtype == torch.bfloat16
+    found = torch.autograd.grad(y.float().sum(), tensors)
+    exact = operands(*shapes)
+    for a, b in zip(found, torch.autograd.grad(plain(*exact).sum(), exact), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=0.02, atol=0.02)
+
+
 class Seen(TorchDispatchMode):
     """Names of the operations that run, without views."""
 

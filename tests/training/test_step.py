@@ -129,6 +129,14 @@ def test_the_discriminator_sees_blurred_pictures_in_every_phase(monkeypatch):
         torch.testing.assert_close(blurred, gaussian_blur(plain, 1.5, reach=3, edges="reflect"), rtol=0, atol=1e-6)
 
 
+def test_pictures_are_blurred_before_they_are_augmented():
+    given = []
+    step = make(StepSettings(blur_px=1.5, ada_target=None))
+    step.augment = lambda images, generator: given.append(images) or images
+    step._shown(reals(0).images, Draws(None))
+    assert torch.equal(given[0], gaussian_blur(reals(0).images, 1.5, reach=3, edges="reflect"))
+
+
 def test_a_blur_wider_than_the_picture_is_refused():
     make(StepSettings(blur_px=5.0)).run(reals(0), 0)
     with pytest.raises(UserError, match=r"loss\.blur_px=5\.1: at most 5 for pictures of 16 px"):
