@@ -9,7 +9,7 @@ OPENWANDB := .openwandb-venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 # A worker that died is not started again: xdist would wait for it for ever.
-PYTEST := -m pytest -q -n 2 --dist loadfile --max-worker-restart=0
+PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 # The one package that is not in the lock, since its build is chosen by the machine, for instance
 # make setup TORCH='torch==2.13.0 --index-url URL'
