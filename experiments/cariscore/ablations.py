@@ -82,7 +82,7 @@ def of_run(options: argparse.Namespace) -> tuple[World, dict[str, Faces], str]:
     run = Run(options.run, options.kimg, options.res)
     codes = common_codes(run.base, options.codes, 0.7, options.seed)
     detector = opened(run, codes, options)
-    score = CariScore.between(detector.base, detector.cartoons)
+    score = CariScore.between(detector.base, detector.cartoons, others=run.others(detector))
 
     def located(images: Tensor, _: Tensor | None) -> Faces:
         return detector.locate(images)

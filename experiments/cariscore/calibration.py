@@ -44,12 +44,20 @@ class Measured:
     Args:
         base: features of the base's pictures on each axis.
         target: of the training cartoons.
+        others: of the base's pictures of the codes that fix the scale in a sweep.
         blends: of each blend.
         cells: they.
     """
 
-    def __init__(self, base: list[Features], target: list[Features], blends: list[list[Features]], cells: list[Cell]):
-        self.base, self.target, self.blends, self.cells = base, target, blends, cells
+    def __init__(
+        self,
+        base: list[Features],
+        target: list[Features],
+        others: list[Features],
+        blends: list[list[Features]],
+        cells: list[Cell],
+    ):
+        self.base, self.target, self.others, self.blends, self.cells = base, target, others, blends, cells
         nowhere = Frame(
             32, torch.rand(68, 2), torch.rand(68, 2)
         )  # features are there: where they came from is not asked
@@ -62,13 +70,14 @@ class Measured:
 
     def pseudo(self, rows: slice, chosen: Sequence[int] | None = None) -> Floats:
         """Pseudo-values `[N, C, A]` of some codes alone, of all blends or those chosen."""
-        score = CariScore(self._axes, [x[rows] for x in self.base], self.target)
+        score = CariScore(self._axes, [x[rows] for x in self.base], self.target, self.others)
         wanted = self.blends if chosen is None else [self.blends[i] for i in chosen]
         return np.stack([score.places([x[rows] for x in blend]).pseudo for blend in wanted], axis=1)
 
     def save(self, path: Path) -> None:
         """Write everything."""
-        sets = {"base": self.base, "target": self.target, **dict(zip(self._labels, self.blends, strict=True))}
+        references = {"base": self.base, "target": self.target, "others": self.others}
+        sets = {**references, **dict(zip(self._labels, self.blends, strict=True))}
         arrays = {f"{name}|{i}": rows for name, found in sets.items() for i, rows in enumerate(found)}
         np.savez(path, **arrays, cells=np.array(json.dumps([astuple(cell) for cell in self.cells])))
 
@@ -77,8 +86,9 @@ class Measured:
         """Read what `save` wrote."""
         with np.load(path) as file:
             cells = [Cell(*cell) for cell in json.loads(str(file["cells"]))]
-            sets = [[file[f"{name}|{i}"] for i in (0, 1)] for name in ("base", "target", *(c.label for c in cells))]
-        return cls(sets[0], sets[1], sets[2:], cells)
+            names = ("base", "target", "others", *(c.label for c in cells))
+            sets = [[file[f"{name}|{i}"] for i in (0, 1)] for name in names]
+        return cls(*sets[:3], sets[3:], cells)
 
     @property
     def _labels(self) -> list[str]:
@@ -89,12 +99,14 @@ def measured(run: Run, codes: int, options: object) -> Measured:
     """Render and measure everything."""
     ws = common_codes(run.base, codes, 0.7, 0)
     detector = opened(run, ws, options)  # type: ignore[arg-type]
-    axes = CariScore.between(detector.base, detector.cartoons).axes
+    others = run.others(detector)
+    axes = open_axes(Frame.of(others))
     blends, cells = [], [Cell(label(key), *key) for key in run.keys if key[1]]
     for key in [key for key in run.keys if key[1]]:
         blends.append(measure(axes, detector.locate(run.pictures(run.network(key), ws))))
         print(f"measured {label(key)}: {codes} pictures", flush=True)
-    return Measured(measure(axes, detector.base), measure(axes, detector.cartoons.seen()), blends, cells)
+    base, target = measure(axes, detector.base), measure(axes, detector.cartoons.seen())
+    return Measured(base, target, measure(axes, others), blends, cells)
 
 
 def calibrate(data: Measured, codes: int, truth: Floats, large: list[int]) -> str:

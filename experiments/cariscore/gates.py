@@ -48,7 +48,7 @@ def main() -> None:
     run = Run(options.run, [], [4, 8, 16, 32])
     codes = common_codes(run.base, options.codes, 0.7, 0)
     detector = opened(run, codes, options)
-    score = CariScore.between(detector.base, detector.cartoons)
+    score = CariScore.between(detector.base, detector.cartoons, others=run.others(detector))
     world = World({"base": detector.base}, detector.cartoons, score, lambda images, _: detector.locate(images))
     gates = gates_of(world)
     clean: dict[str, list[Gate]] = defaultdict(list)

@@ -143,7 +143,8 @@ def corruption_table(world: World, recogniser: FaceRecogniser | None = None) -> 
 
 def gates_of(world: World, recogniser: FaceRecogniser | None = None) -> Callable[[Faces], list[Gate]]:
     """All gates of a set of the base's codes, correspondence first."""
-    references = References.of(world.sets["base"], world.training, "cartoon_low", recogniser=recogniser)
+    base = world.sets["base"]
+    references = References.of(base, world.training, base, "cartoon_low", recogniser=recogniser)
     judge = Judge(references, recogniser)
     return lambda faces: judge.judged(judge.rows(faces)).gates
 

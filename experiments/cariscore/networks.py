@@ -20,6 +20,7 @@ from src.metrics.cariscore import (
     CariScore,
     Cell,
     Detector,
+    Faces,
     check_detector,
     choose_detector,
     combine,
@@ -31,6 +32,7 @@ from src.metrics.cariscore import (
 from src.metrics.cariscore.axis import Floats
 from src.networks import Generator, blend
 from src.sweep.pictures import common_codes, render
+from src.sweep.references import OTHER_CODES, OTHER_SEED
 from src.weights import load_network
 
 TRAINING = 400
@@ -67,6 +69,10 @@ class Run:
         """Uint8 pictures of codes."""
         return torch.cat(list(render(network, codes)))
 
+    def others(self, detector: Detector) -> Faces:
+        """The base's pictures that fix the scale of a sweep, whichever its codes are."""
+        return detector.locate(self.pictures(self.base, common_codes(self.base, OTHER_CODES, 0.7, OTHER_SEED)))
+
 
 def label(key: Key) -> str:
     """`8 kimg at 16 px`."""
@@ -81,7 +87,7 @@ def one_set(run: Run, options: argparse.Namespace) -> None:
     trust = check_detector(detector.base, training, detector.provider)
     print(f"landmarks: {detector.name}, found in {detector.base.share_found:.2f} and {training.share_found:.2f}")
     print(f"people warped to the cartoons' shape {trust.shape:.2f}, the reverse {trust.leak:.2f}")
-    score = CariScore.between(detector.base, training)
+    score = CariScore.between(detector.base, training, others=run.others(detector))
     faces = {key: detector.locate(run.pictures(run.network(key), codes)) for key in run.keys}
     world = World({"base": detector.base}, training, score, lambda images, _: detector.locate(images))
     pseudo = {key: score.of(found).pseudo for key, found in faces.items()}

@@ -14,7 +14,7 @@ from ..files import atomic_write, copy_file, damage_of_zip
 from ..metrics import Judge, Rows, locate, shrunk
 from ..runs import CELL_COLUMNS, CELL_FACES
 
-SCORE_VERSION = 6  # raise when what is stored, or how it is measured, changes
+SCORE_VERSION = 7  # raise when what is stored, or how it is measured, changes
 JPEG_END = b"\xff\xd9"
 ROW = "row."  # before the names of arrays that are features
 

@@ -23,6 +23,8 @@ from .features import save_arrays, show
 from .pictures import common_codes, render
 
 MAX_CARTOONS = 500
+#: Codes of the base's pictures that fix the score's frame and whitening, whichever codes a sweep has.
+OTHER_CODES, OTHER_SEED = 256, 2**32 - 1
 FACTS = "facts"
 
 
@@ -68,13 +70,22 @@ class Cartoons:
 
 def measure_references(
     base: Tensor,
+    others: Tensor,
     cartoons: Cartoons,
     landmarks: str,
     direction: str,
     recogniser: FaceRecogniser | None,
     weights_folder: WeightsFolder,
 ) -> SweepReferences:
-    """Choose a detector and measure both references; `base` are pictures of the common codes, uint8 `[N, 3, H, W]`."""
+    """Choose a detector and measure both references.
+
+    Args:
+        base: the base's pictures of the common codes, uint8 `[N, 3, H, W]`.
+        others: its pictures of `OTHER_CODES` codes that are the same in every sweep.
+        cartoons: see `find_cartoons`.
+        landmarks, direction, recogniser: as the sweep's settings name them.
+        weights_folder: of published networks.
+    """
     detector = choose_detector(landmarks, base, cartoons.images, weights_folder=weights_folder)
     trust = check_detector(detector.base, detector.cartoons, detector.provider)
     identity = detector.provider.identity("")
@@ -92,7 +103,14 @@ def measure_references(
         "cartoons": {"name": cartoons.name, "count": len(cartoons.images), "reason": cartoons.reason},
     }
     readable = cartoons.reason is None
-    measured = References.of(detector.base, detector.cartoons, direction, trained_on=readable, recogniser=recogniser)
+    measured = References.of(
+        detector.base,
+        detector.cartoons,
+        detector.locate(others),
+        direction,
+        trained_on=readable,
+        recogniser=recogniser,
+    )
     return SweepReferences(measured, facts)
 
 

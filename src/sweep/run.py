@@ -28,9 +28,9 @@ from .course import Course, course_of
 from .features import Collector, load_rows
 from .finish import finish_sweep
 from .joint import check_recipe, check_references, rank_jointly
-from .pictures import UNBLENDED, render, render_snapshot
+from .pictures import UNBLENDED, common_codes, render, render_snapshot
 from .plan import Sweep, cell_name, open_configured_sweeps, open_sweep
-from .references import SweepReferences, find_cartoons, measure_references, write_references
+from .references import OTHER_CODES, OTHER_SEED, SweepReferences, find_cartoons, measure_references, write_references
 from .settings import SweepSettings
 
 
@@ -127,10 +127,13 @@ def _measure_references(sweep: Sweep) -> None:
     table, key, protocol = sweep.table, sweep.base_key, sweep.protocol
     if table.has(key) and SweepReferences.load(table.features_path(key)).has_cartoons:
         return
-    base = torch.cat([shrunk(part).cpu() for part in render(sweep.base.G, sweep.codes(), sweep.precision)])
+    codes = sweep.codes(), common_codes(sweep.base.G, OTHER_CODES, protocol["psi"], OTHER_SEED)
+    base, others = (
+        torch.cat([shrunk(part).cpu() for part in render(sweep.base.G, ws, sweep.precision)]) for ws in codes
+    )
     cartoons = find_cartoons(sweep.run_dir, sweep.base.G, protocol["n_latents"], protocol["psi"], protocol["seed"])
     references = measure_references(
-        base, cartoons, protocol["landmarks"], protocol["direction"], sweep.recogniser, sweep.settings.weights
+        base, others, cartoons, protocol["landmarks"], protocol["direction"], sweep.recogniser, sweep.settings.weights
     )
     write_references(table.features_path(key), table.picture_path(key), references, base)
 

@@ -40,6 +40,14 @@ DATASET = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _small_scale():
+    """Fewer pictures fix the scale of the sweeps here, to save time; scripts have as many as outside."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.sweep.run.OTHER_CODES", 32)
+        yield
+
+
 def make_network(seed: int, resolution: int = RESOLUTION) -> Generator:
     G, _ = make_tiny(seed, resolution, z_dim=16, w_dim=16, channel_base=512, channel_max=16, noise=0.3)
     return G.eval().requires_grad_(False)

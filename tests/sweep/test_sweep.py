@@ -12,11 +12,12 @@ from src.clicks import Click, Side, append_click
 from src.runs import Recipe
 from src.sweep import command_with_clicks, recommend_again
 from src.sweep.features import load_pseudo
-from src.sweep.run import open_configured_sweeps
+from src.sweep.plan import open_sweep
+from src.sweep.run import open_configured_sweeps, prepare
 from src.tracking import read_rows
 from src.weights import load_network, read_meta, save_network
 
-from .conftest import ENOUGH, config_of, drifted, sweep
+from .conftest import ENOUGH, config_of, drifted, settings_of, sweep
 
 
 def test_cells_ranking_and_best_network_are_written(swept, base):
@@ -144,3 +145,19 @@ def test_without_the_training_pictures_a_named_snapshot_stands_for_them(trained_
     shutil.copy(trained_run / "run.json", run_dir / "run.json")
     assert sweep(run_dir, (8,), snapshot=2)["not_measured"] == {}
     assert "scored 1 new cells, 0 reused" in capsys.readouterr().out
+
+
+def test_the_scale_is_the_same_whichever_codes_a_sweep_has(run_dir):
+    """Otherwise the scale of each set of codes is another, and no error that is stated knows of it."""
+
+    def references(seed):
+        sweep = open_sweep(run_dir, settings_of((8,), n_latents=16, gates=False, name=f"seed{seed}", seed=seed))
+        prepare(sweep)
+        return sweep.references.measured
+
+    first, second = references(0), references(1)
+    assert torch.equal(first.frame.points, second.frame.points)
+    for name in ("others", "cartoons"):
+        for a, b in zip(getattr(first, name), getattr(second, name), strict=True):
+            assert np.array_equal(a, b)
+    assert not np.array_equal(first.base.axes[1], second.base.axes[1])

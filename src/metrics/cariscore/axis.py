@@ -65,6 +65,10 @@ class Axis(Named, Protocol):
         """What the axis looks at, float32 `[N, D]`; a row depends on its picture alone."""
         ...
 
-    def between(self, base: Features, target: Features) -> Scale:
-        """The axis between B's features and T's."""
+    def between(self, base: Features, target: Features, others: Features | None = None) -> Scale:
+        """The axis between B's features and T's; `others` are those of the base's pictures of other codes.
+
+        What no mean of B tells, such as a whitening, is taken from the others where there are any: it is then the same
+        for every set of codes, and what a set's pseudo-values say of its error is all of it.
+        """
         ...

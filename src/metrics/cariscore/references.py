@@ -69,9 +69,10 @@ class Rows:
 class References:
     """Features of both references."""
 
-    frame: Frame  # of the base's mean face
+    frame: Frame  # of the mean face of the base's pictures of other codes
     direction: str  # see `open_axes`
     base: Rows  # the base's pictures
+    others: tuple[Features, ...]  # features of the base's pictures of other codes, see `Axis.between`
     cartoons: tuple[Features, ...]  # the training cartoons' features on each axis, of those with a face
     looks: Floats  # the training cartoons' `[M, D]`, of none where these are not known
     mirrored: Floats  # of their mirror images
@@ -81,6 +82,7 @@ class References:
         cls,
         base: Faces,
         cartoons: Faces,
+        others: Faces,
         direction: str,
         *,
         trained_on: bool = True,
@@ -91,25 +93,28 @@ class References:
         Args:
             base: the base's pictures with their landmarks.
             cartoons: the training cartoons' with theirs.
+            others: the base's pictures of other codes, always the same: they fix the frame and the whitening.
             direction: see `open_axes`.
             trained_on: whether the cartoons are the training pictures, which a blend may have memorised.
             recogniser: tells whom a face shows; None to go by its looks.
         """
-        frame = Frame.of(base)
+        frame = Frame.of(others)
         axes, looks = open_axes(frame, direction), Looks(frame)
         target = tuple(measure(axes, cartoons.seen()))
         known = looks(cartoons), looks(mirrored(cartoons))
         if not trained_on:
             known = known[0][:0], known[1][:0]
-        return cls(frame, direction, _rows(axes, looks, base, recogniser), target, *known)
+        rows = _rows(axes, looks, base, recogniser)
+        return cls(frame, direction, rows, tuple(measure(axes, others)), target, *known)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays by name, of which `from_arrays` makes an equal object."""
         base = {f"base.{name}": rows for name, rows in self.base.arrays().items()}
         cartoons = {f"cartoons.{i}": rows for i, rows in enumerate(self.cartoons)}
+        others = {f"others.{i}": rows for i, rows in enumerate(self.others)}
         frame = {"points": self.frame.points.numpy(), "usual": self.frame.usual.numpy()}
         settings = {"px": np.array(self.frame.px), "direction": np.array(self.direction)}
-        return {**settings, **frame, **base, **cartoons, "looks": self.looks, "mirrored": self.mirrored}
+        return {**settings, **frame, **base, **others, **cartoons, "looks": self.looks, "mirrored": self.mirrored}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "References":
@@ -118,8 +123,10 @@ class References:
         direction = str(arrays["direction"])
         named = {name.removeprefix("base."): rows for name, rows in arrays.items() if name.startswith("base.")}
         base = Rows.from_arrays(named)
-        cartoons = tuple(arrays[f"cartoons.{i}"] for i in range(len(base.axes)))
-        return cls(frame, direction, base, cartoons, arrays["looks"], arrays["mirrored"])
+        others, cartoons = (
+            tuple(arrays[f"{name}.{i}"] for i in range(len(base.axes))) for name in ("others", "cartoons")
+        )
+        return cls(frame, direction, base, others, cartoons, arrays["looks"], arrays["mirrored"])
 
     def first(self, codes: int) -> "References":
         """With the first of the base's codes alone."""
@@ -150,7 +157,7 @@ class Judge:
         self._references, self._recogniser = references, recogniser
         self.axes = open_axes(references.frame, references.direction)
         self._looks = Looks(references.frame)
-        self._score = CariScore(self.axes, references.base.axes, references.cartoons)
+        self._score = CariScore(self.axes, references.base.axes, references.cartoons, references.others)
         self._rendering = next(i for i, axis in enumerate(self.axes) if axis.name == "r")
         self._evenness = Evenness(references.base.axes[self._rendering], references.cartoons[self._rendering])
 

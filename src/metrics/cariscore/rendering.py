@@ -35,9 +35,9 @@ class RenderingAxis:
         """Statistics `[N, D]`; where no face was found the place of the base's mean face is looked at."""
         return self._texture(self._frame.warp(faces)).cpu().numpy()
 
-    def between(self, base: Features, target: Features) -> "RenderingScale":
-        """Fix the whitening and the distance from B to T."""
-        whiten = whitening_by_part(base, target)
+    def between(self, base: Features, target: Features, others: Features | None = None) -> "RenderingScale":
+        """Fix the whitening, by the others where there are any, and the distance from B to T."""
+        whiten = whitening_by_part(base if others is None else others, target)
         b, t = base.astype(np.float64) @ whiten, target.astype(np.float64) @ whiten
         return RenderingScale(whiten, b, t, self.kept)
 
@@ -70,8 +70,7 @@ class RenderingScale:
 def whitening_by_part(*sets: Features) -> Floats:
     """Whitening matrix `[D, D]` of statistics of texture, each part of the face by itself.
 
-    The whole face at once would take thousands of pictures to know: the scale itself then differs from one set of 256
-    codes to the next by more than the blends do, and a set of 64 has another one than 1,024.
+    The whole face at once would take thousands of pictures to know: a set of 64 has another scale than one of 1,024.
     """
     whole = np.zeros([sets[0].shape[1]] * 2)
     for part in PARTS:

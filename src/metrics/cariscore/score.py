@@ -63,20 +63,32 @@ class CariScore:
         axes: see `open_axes`.
         base: B's features on each axis.
         target: T's, of pictures with a face alone (`Faces.seen`).
+        others: of the base's pictures of other codes, see `Axis.between`; None: there are none.
 
     Raises:
         UserError: when B and T cannot be told apart on an axis.
     """
 
-    def __init__(self, axes: Sequence[Axis], base: Sequence[Features], target: Sequence[Features]) -> None:
+    def __init__(
+        self,
+        axes: Sequence[Axis],
+        base: Sequence[Features],
+        target: Sequence[Features],
+        others: Sequence[Features] | None = None,
+    ) -> None:
         self.axes = tuple(axes)
-        self._scales: list[Scale] = [axis.between(b, t) for axis, b, t in zip(self.axes, base, target, strict=True)]
+        more = [None] * len(self.axes) if others is None else others
+        references = zip(self.axes, base, target, more, strict=True)
+        self._scales: list[Scale] = [axis.between(b, t, known) for axis, b, t, known in references]
 
     @classmethod
-    def between(cls, base: Faces, cartoons: Faces, direction: str = "cartoon_low") -> "CariScore":
-        """The score between the base's pictures and the training cartoons (see `open_axes`)."""
-        axes = open_axes(Frame.of(base), direction)
-        return cls(axes, measure(axes, base), measure(axes, cartoons.seen()))
+    def between(
+        cls, base: Faces, cartoons: Faces, direction: str = "cartoon_low", *, others: Faces | None = None
+    ) -> "CariScore":
+        """The score between the base's pictures and the training cartoons (see `open_axes` and `Axis.between`)."""
+        axes = open_axes(Frame.of(base if others is None else others), direction)
+        known = None if others is None else measure(axes, others)
+        return cls(axes, measure(axes, base), measure(axes, cartoons.seen()), known)
 
     def of(self, faces: Faces) -> Places:
         """Place a set of pictures."""

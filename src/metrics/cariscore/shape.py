@@ -33,8 +33,8 @@ class ShapeAxis:
         rows = normalised_shape(faces.marks).flatten(1)
         return torch.where(faces.found[:, None], rows, torch.nan).cpu().numpy()
 
-    def between(self, base: Features, target: Features) -> "ShapeScale":
-        """Fix v."""
+    def between(self, base: Features, target: Features, others: Features | None = None) -> "ShapeScale":
+        """Fix v, a difference of means: the others are not asked."""
         b, t = (_seen(rows, name) for rows, name in ((base, "base"), (target, "cartoons")))
         scale = ShapeScale(_completed(base, b.mean(axis=0)), t.mean(axis=0), _error(t), self.kept)
         length, noise = scale.reference

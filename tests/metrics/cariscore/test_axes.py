@@ -58,6 +58,19 @@ def test_the_mean_place_does_not_depend_on_the_number_of_codes() -> None:
     assert few == pytest.approx(many, abs=0.02)
 
 
+def test_what_is_known_of_other_codes_makes_one_scale_for_all(features: dict[str, list[Features]]) -> None:
+    """R without each code is what the score of the other codes is, and the whitening moves with neither."""
+    axis, index = RenderingAxis(Frame(32, torch.rand(68, 2), torch.rand(68, 2))), np.arange(60)
+    known, base, target, hybrid = (features[name][1] for name in ("inverse", "base", "training", "shape 1/2"))
+    place = axis.between(base, target, known).place(hybrid)
+    for without in (0, 17, 59):
+        others = index != without
+        again = axis.between(base[others], target, known).place(hybrid[others])
+        assert again.value == pytest.approx(float(place.without[without]), abs=1e-9)
+    alone = axis.between(base[1:], target).place(hybrid[1:])
+    assert alone.value != pytest.approx(float(axis.between(base, target).place(hybrid).without[0]), abs=1e-6)
+
+
 def test_unpaired_sets_have_places_too(world: World) -> None:
     hybrid = world.sets["hybrid"]
     few = Faces(hybrid.images[:25], hybrid.marks[:25], hybrid.found[:25])

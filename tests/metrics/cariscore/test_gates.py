@@ -45,7 +45,8 @@ class Walls:
 
 
 def test_a_recogniser_takes_the_place_of_looks(world: World) -> None:
-    judge = Judge(References.of(world.sets["base"], world.training, "cartoon_low", recogniser=Walls()), Walls())
+    base = world.sets["base"]
+    judge = Judge(References.of(base, world.training, base, "cartoon_low", recogniser=Walls()), Walls())
     hybrid = world.sets["hybrid"]
     assert judge.judged(judge.rows(hybrid)).gates[0].value > 0.95
     images = hybrid.images.clone()
