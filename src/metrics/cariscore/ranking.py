@@ -41,7 +41,8 @@ def rank_blends(
 
     Returns:
         For each blend, best first: `label`, `s` and `r` in [0, 1], `cari`, `share` (of draws of other codes, how many
-        it is the best of), and which `landmarks` it was measured by, `found` in which part of its pictures.
+        it is the best of; on the scale that these pictures fix, which those of other codes would move: a sweep's does
+        not), and which `landmarks` it was measured by, `found` in which part of its pictures.
 
     Raises:
         UserError: for settings or pictures that cannot be scored.
