@@ -5,7 +5,6 @@ since the better G and D are balanced, the more of a gradient cancels, and what 
 no TF32, and takes a hundred times as long for fp16: there products and convolutions are made as tensor cores make them.
 """
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -45,13 +44,18 @@ def to_tf32(x):
 
 
 class TensorCores(TorchDispatchMode):
-    """Products and convolutions: float32 operands are rounded to TF32, fp16's are added up in float32."""
+    """Products and convolutions: fp16 is added up in float32, operands of float32 are rounded if `tf32` asks for it."""
+
+    def __init__(self, *, tf32):
+        super().__init__()
+        self.tf32 = tf32
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func._overloadpacket not in PRODUCTS:
             return func(*args, **(kwargs or {}))
         if not any(isinstance(a, torch.Tensor) and a.dtype == torch.float16 for a in args):
-            return func(*tree_map_only(torch.Tensor, to_tf32, args), **(kwargs or {}))
+            args = tree_map_only(torch.Tensor, to_tf32, args) if self.tf32 else args
+            return func(*args, **(kwargs or {}))
         found = func(*tree_map_only(torch.Tensor, torch.Tensor.float, args), **(kwargs or {}))
         return tree_map_only(torch.Tensor, torch.Tensor.half, found)
 
@@ -82,8 +86,7 @@ def gradients(step, phase, G, precision, draws):
         latents = torch.randn([BATCH, G.z_dim], generator=torch.Generator().manual_seed(seed))
         batch = Batch(G(latents).detach(), None)
         step.pl_mean.fill_(0.13)
-        cores = TensorCores() if precision in (TF32, FORMATS["fp16"]) else nullcontext()
-        with computing_in(precision, step.G.synthesis, step.D), cores:
+        with computing_in(precision, step.G.synthesis, step.D), TensorCores(tf32=precision == TF32):
             loss, _ = phase.objective(batch, Draws(torch.Generator().manual_seed(seed)))
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
         flat.append(torch.cat([g.flatten() for g in found if g is not None]))
