@@ -82,12 +82,13 @@ def of_run(options: argparse.Namespace) -> tuple[World, dict[str, Faces], str]:
     run = Run(options.run, options.kimg, options.res)
     codes = common_codes(run.base, options.codes, 0.7, options.seed)
     detector = opened(run, codes, options)
-    score = CariScore.between(detector.base, detector.cartoons, others=run.others(detector))
+    others = run.others(detector)
+    score = CariScore.between(detector.base, detector.cartoons, others=others)
 
     def located(images: Tensor, _: Tensor | None) -> Faces:
         return detector.locate(images)
 
-    world = World({"base": detector.base}, detector.cartoons, score, located)
+    world = World({"base": detector.base}, detector.cartoons, score, located, others)
     faces = {key: located(run.pictures(run.network(key), codes), None) for key in run.keys}
     blends = {label(key): found for key, found in faces.items() if key[1]}
     best = max(blends, key=lambda name: world.row(blends[name])[2])

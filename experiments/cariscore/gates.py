@@ -17,7 +17,7 @@ import torch
 from experiments.cariscore.corruptions import corruptions
 from experiments.cariscore.ground_truth import World, gates_of
 from experiments.cariscore.networks import Run, opened
-from src.metrics.cariscore import CariScore, Gate
+from src.metrics.cariscore import CariScore, Faces, Gate
 from src.sweep.pictures import common_codes
 
 SPOILED = ((4.0, 16), (8.0, 16), (8.0, 8))  # blends: kimg and resolution
@@ -27,6 +27,9 @@ DAMAGE = {  # what each gate is there for
     "faces": ("upside down",),
     "spread": ("collapsed to 1", "collapsed to 6", "collapsed to 20"),
     "memorisation": ("memorised", "memorised, blurred"),
+    "symmetry": ("swirled",),
+    "ghosting": ("ghost of person and cartoon",),
+    "place": ("shifted",),
     "evenness": ("left person, right cartoon", "top cartoon, bottom person", "mouth erased", "eyes doubled"),
 }
 
@@ -48,19 +51,24 @@ def main() -> None:
     run = Run(options.run, [], [4, 8, 16, 32])
     codes = common_codes(run.base, options.codes, 0.7, 0)
     detector = opened(run, codes, options)
-    score = CariScore.between(detector.base, detector.cartoons, others=run.others(detector))
-    world = World({"base": detector.base}, detector.cartoons, score, lambda images, _: detector.locate(images))
+    others = run.others(detector)
+    score = CariScore.between(detector.base, detector.cartoons, others=others)
+    world = World({"base": detector.base}, detector.cartoons, score, lambda images, _: detector.locate(images), others)
     gates = gates_of(world)
+    snapshots: dict[float, Faces] = {}
     clean: dict[str, list[Gate]] = defaultdict(list)
     spoiled: dict[str, dict[str, list[Gate]]] = defaultdict(lambda: defaultdict(list))
     for key in [key for key in run.keys if key[1]]:
-        images = run.pictures(run.network(key), codes)
-        for gate in gates(detector.locate(images)):
+        if key[0] not in snapshots:
+            snapshots[key[0]] = detector.locate(run.pictures(run.network((key[0], 0)), codes))
+        images, unblended = run.pictures(run.network(key), codes), snapshots[key[0]]
+        for gate in gates(detector.locate(images), unblended):
             clean[gate.name].append(gate)
         if key in SPOILED:
-            own = run.pictures(run.network((key[0], 0)), codes)
-            for kind, damaged in corruptions(images, detector.base.images, own, detector.cartoons.images).items():
-                for gate in gates(detector.locate(damaged)):
+            for kind, damaged in corruptions(
+                images, detector.base.images, unblended.images, detector.cartoons.images
+            ).items():
+                for gate in gates(detector.locate(damaged), unblended):
                     spoiled[gate.name][kind].append(gate)
     columns = ("gate", "threshold", "its damage: highest", "clean: least, 5 %", "clean stopped", "spoiled stopped")
     columns += ("area", "lowest")

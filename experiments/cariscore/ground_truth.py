@@ -35,7 +35,9 @@ from src.metrics.cariscore import (
     combine,
     locate,
     measure,
+    shrunk,
 )
+from src.metrics.cariscore.gates import thumbnails
 from src.metrics.cariscore.shape import normalised_shape
 from src.metrics.cariscore.trust import warped
 
@@ -60,6 +62,8 @@ class World:
     training: Faces
     score: CariScore
     located: Found
+    others: Faces  # the base's pictures that fix the scale
+    paired: bool = True  # whether "cartoon" is of the same codes as "base"
 
     def row(self, faces: Faces) -> tuple[float, float, float]:
         """S, R and score."""
@@ -79,22 +83,23 @@ def portraits(options: argparse.Namespace, located: Found, px: int, names: Itera
     training = range(FIRST_TRAINING, FIRST_TRAINING + options.training)
     sets = {name: located(*portrait_set(codes, *MIXES[name], px)) for name in names}
     cartoons = located(*portrait_set(training, 1, 1, px))
-    return World(sets, cartoons, CariScore.between(sets["base"], cartoons), located)
+    return World(sets, cartoons, CariScore.between(sets["base"], cartoons), located, sets["base"])
 
 
 def real_pictures(options: argparse.Namespace, located: Found) -> World:
     """Photographs, and photographs warped to the cartoons' mean shape by the detector's own landmarks."""
-    people = located(pictures(options.base, options.px, options.pictures), None)
-    known = people.seen()
-    people = Faces(known.images, known.marks, known.found)
+    large = pictures(options.base, 2 * options.px, options.pictures)
+    people = located(shrunk(large, options.px), None)
+    large, people = large[people.found], people.seen()
     cartoons = located(pictures(options.cartoons, options.px, options.training + options.pictures), None)
     training = Faces(*(x[options.pictures :] for x in (cartoons.images, cartoons.marks, cartoons.found)))
     move = normalised_shape(training.seen().marks).mean(dim=0) - normalised_shape(people.marks).mean(dim=0)
     sets = {"base": people}
     sets["cartoon"] = Faces(*(x[: len(people)] for x in (cartoons.images, cartoons.marks, cartoons.found)))
-    sets |= {f"shape {t}": located(warped(people, t * move), None) for t in (0.5,)}
-    sets["true hybrid"] = located(warped(people, move), None)
-    return World(sets, training, CariScore.between(people, training), located)
+    for name, t in (("shape 0.5", 0.5), ("true hybrid", 1)):  # warped at twice the size, so that the warp does not blur
+        hybrid = warped(Faces(large, people.marks, people.found), t * move)
+        sets[name] = located(shrunk(hybrid, options.px), None)
+    return World(sets, training, CariScore.between(people, training), located, people, paired=False)
 
 
 def pictures(path: Path, px: int, most: int) -> Tensor:
@@ -117,7 +122,7 @@ def table(title: str, world: World, sets: dict[str, Faces]) -> None:
 
 def corruption_table(world: World, recogniser: FaceRecogniser | None = None) -> None:
     """Print what every corruption of the true hybrid scores, and which gates stop it."""
-    clean = world.sets["true hybrid"]
+    clean, cartoon = world.sets["true hybrid"], world.sets["cartoon"]
     best = world.row(clean)[2]
     gates = gates_of(world, recogniser)
     spoiled = corruptions(
@@ -129,11 +134,11 @@ def corruption_table(world: World, recogniser: FaceRecogniser | None = None) -> 
         " gates that stop it |"
     )
     print("|---|---|---|---|---|---|")
-    print(f"| none | | | {best:.3f} | {gates(clean)[0].value:.2f} | {failed(gates(clean))} |")
+    print(f"| none | | | {best:.3f} | {gates(clean, cartoon)[0].value:.2f} | {failed(gates(clean, cartoon))} |")
     for name, images in spoiled.items():
         faces = world.located(images, world.sets["cartoon" if name.startswith("cartoon") else "true hybrid"].marks)
         s, r, cari = world.row(faces)
-        found = gates(faces)
+        found = gates(faces, cartoon)
         reasons = failed(found)
         above += [name] * (cari > best)
         stopped += bool(reasons)
@@ -141,12 +146,16 @@ def corruption_table(world: World, recogniser: FaceRecogniser | None = None) -> 
     print(f"\n{len(above)} of {len(spoiled)} above ({', '.join(above) or 'none'}); gates stop {stopped}.")
 
 
-def gates_of(world: World, recogniser: FaceRecogniser | None = None) -> Callable[[Faces], list[Gate]]:
-    """All gates of a set of the base's codes, correspondence first."""
+def gates_of(world: World, recogniser: FaceRecogniser | None = None) -> Callable[[Faces, Faces], list[Gate]]:
+    """All gates of a set of the base's codes, correspondence first; asked for with the un-blended network's set."""
     base = world.sets["base"]
-    references = References.of(base, world.training, base, "cartoon_low", recogniser=recogniser)
+    references = References.of(base, world.training, world.others, "cartoon_low", recogniser=recogniser)
     judge = Judge(references, recogniser)
-    return lambda faces: judge.judged(judge.rows(faces)).gates
+
+    def found(faces: Faces, unblended: Faces) -> list[Gate]:
+        return judge.judged(judge.rows(faces), thumbnails(unblended.images) if world.paired else None).gates
+
+    return found
 
 
 def failed(gates: list[Gate]) -> str:

@@ -87,16 +87,18 @@ def one_set(run: Run, options: argparse.Namespace) -> None:
     trust = check_detector(detector.base, training, detector.provider)
     print(f"landmarks: {detector.name}, found in {detector.base.share_found:.2f} and {training.share_found:.2f}")
     print(f"people warped to the cartoons' shape {trust.shape:.2f}, the reverse {trust.leak:.2f}")
-    score = CariScore.between(detector.base, training, others=run.others(detector))
+    others = run.others(detector)
+    score = CariScore.between(detector.base, training, others=others)
     faces = {key: detector.locate(run.pictures(run.network(key), codes)) for key in run.keys}
-    world = World({"base": detector.base}, training, score, lambda images, _: detector.locate(images))
+    world = World({"base": detector.base}, training, score, lambda images, _: detector.locate(images), others)
     pseudo = {key: score.of(found).pseudo for key, found in faces.items()}
     gates = gates_of(world)
     print("\n| cell | S | R | score | gates that stop it |\n|---|---|---|---|---|")
     for key, rows in pseudo.items():
         s, r = rows.mean(axis=0)
         cari = float(combine(rows.mean(axis=0), WEIGHTS))
-        print(f"| {label(key)} | {s:.3f} | {r:.3f} | {cari:.3f} | {failed(gates(faces[key]))} |", flush=True)
+        reasons = failed(gates(faces[key], faces[key[0], 0]))
+        print(f"| {label(key)} | {s:.3f} | {r:.3f} | {cari:.3f} | {reasons} |", flush=True)
     blends = [key for key in run.keys if key[1]]
     say(run, pseudo, blends)
     cuts(pseudo, blends)

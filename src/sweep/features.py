@@ -14,9 +14,9 @@ from ..files import atomic_write, copy_file, damage_of_zip
 from ..metrics import Judge, Rows, locate, shrunk
 from ..runs import CELL_COLUMNS, CELL_FACES
 
-SCORE_VERSION = 7  # raise when what is stored, or how it is measured, changes
+SCORE_VERSION = 8  # raise when what is stored, or how it is measured, changes
 JPEG_END = b"\xff\xd9"
-ROW = "row."  # before the names of arrays that are features
+ROW, THUMBNAILS = "row.", "thumbnails"  # before the names of arrays that are features; one of them
 
 
 class Collector:
@@ -37,19 +37,34 @@ class Collector:
         if self._picture is None and sum(map(len, self._shown)) < CELL_FACES:
             self._shown.append(pictures[:CELL_FACES].cpu())
 
-    def save(self, features_path: Path, picture_path: Path, *, more: bool) -> dict[str, Any]:
+    def save(
+        self,
+        features_path: Path,
+        picture_path: Path,
+        *,
+        more: bool,
+        unblended: np.ndarray | None = None,
+        is_unblended: bool = False,
+    ) -> dict[str, Any]:
         """Write the pseudo-values and the picture, each whole or not at all.
 
-        With `more`, features are kept, as further codes may follow. Returned is what stands in the set's row: `codes`,
-        `found` and `gates`.
+        Args:
+            features_path: of the pseudo-values.
+            picture_path: of the picture.
+            more: whether further codes may follow, so that features are kept.
+            unblended: the un-blended snapshot's thumbnails, see `Judge.judged`.
+            is_unblended: whether this is that one, so that its thumbnails are kept.
+
+        Returns:
+            What stands in the set's row: `codes`, `found` and `gates`.
         """
         rows = Rows.joined(self._rows)
-        judged = self._judge.judged(rows)
+        judged = self._judge.judged(rows, unblended)
         if self._picture is None:
             show(picture_path, torch.cat(self._shown))
         else:
             copy_file(self._picture, picture_path)
-        kept = {f"{ROW}{name}": values for name, values in rows.arrays().items()} if more else {}
+        kept = {f"{ROW}{name}": v for name, v in rows.arrays().items() if more or (is_unblended and name == THUMBNAILS)}
         save_arrays(features_path, pseudo=judged.pseudo, **kept)
         gates = {gate.name: gate.as_dict() for gate in judged.gates}
         return {"codes": len(judged.pseudo), "found": judged.found, "gates": gates}
@@ -70,6 +85,12 @@ def load_rows(path: Path) -> Rows:
     """Read the features that `Collector.save` kept."""
     with np.load(path) as file:
         return Rows.from_arrays({name.removeprefix(ROW): file[name] for name in file.files if name.startswith(ROW)})
+
+
+def load_thumbnails(path: Path) -> np.ndarray:
+    """Read the thumbnails of an un-blended snapshot that `Collector.save` kept."""
+    with np.load(path) as file:
+        return np.asarray(file[f"{ROW}{THUMBNAILS}"], np.float64)
 
 
 def has_features(path: Path) -> bool:

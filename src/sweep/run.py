@@ -25,7 +25,7 @@ from ..options import read
 from ..runs import Snapshot, find_run
 from ..weights import load_network
 from .course import Course, course_of
-from .features import Collector, load_rows
+from .features import Collector, load_rows, load_thumbnails
 from .finish import finish_sweep
 from .joint import check_recipe, check_references, rank_jointly
 from .pictures import UNBLENDED, common_codes, render, render_snapshot
@@ -218,10 +218,14 @@ def _score(sweep: Sweep, snapshot: Snapshot, resolutions: Sequence[int], most: i
                 bar.update(len(pictures))
     more = codes < sweep.looks[-1]
     claim.check()
-    for r, collector in collectors.items():
-        key = sweep.key(snapshot, r, codes)
-        judged = collector.save(table.features_path(key), table.picture_path(key), more=more)
-        if r != UNBLENDED:
+    soft = sweep.settings.blend.width is not None
+    for r, collector in collectors.items():  # the un-blended one first: the others are compared with it
+        key, own = sweep.key(snapshot, r, codes), sweep.key(snapshot, UNBLENDED, codes)
+        whole = r == UNBLENDED
+        unblended = None if whole or soft else load_thumbnails(table.features_path(own))
+        paths = table.features_path(key), table.picture_path(key)
+        judged = collector.save(*paths, more=more, unblended=unblended, is_unblended=whole)
+        if not whole:
             table.append({**_row(sweep, snapshot, r, key), **judged, "kinship": relation})
     took = time.perf_counter() - started
     print(f"{snapshot.name}  {len(recipes)} cells, {total} pictures in {took:.1f} s", flush=True)

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from src.clicks import Click, Side, append_click
+from src.metrics.cariscore.gates import ghosting, thumbnails
 from src.runs import Recipe
 from src.sweep import command_with_clicks, recommend_again
 from src.sweep.features import load_pseudo
+from src.sweep.pictures import common_codes, render
 from src.sweep.plan import open_sweep
 from src.sweep.run import open_configured_sweeps, prepare
 from src.tracking import read_rows
@@ -30,7 +32,8 @@ def test_cells_ranking_and_best_network_are_written(swept, base):
     for row in rows:
         assert row["cari"] == pytest.approx((max(row["s"], 0) * max(row["r"], 0)) ** 0.5)
         assert (folder / row["picture"]).is_file() and row["found"] == 1
-        assert set(row["gates"]) == {"correspondence", "turn", "faces", "spread", "memorisation", "evenness"}
+        named = "correspondence turn place faces spread memorisation evenness symmetry ghosting"
+        assert set(row["gates"]) == set(named.split()) and all(g["value"] is not None for g in row["gates"].values())
         stored = load_pseudo(folder / "features" / f"{row['key']}.npz")
         assert stored.shape == (64, 2)
         np.testing.assert_allclose(stored.mean(axis=0), [row["s"], row["r"]])
@@ -69,6 +72,30 @@ def test_all_resolutions_of_the_network_are_blended_unless_some_are_named(traine
     assert list(open_configured_sweeps(config_of(trained_run, "all"))[0].recipes) == [4, 8, 16]
     wide = config_of(trained_run, "all", blend={"width": 1.0})
     assert list(open_configured_sweeps(wide)[0].recipes) == [4, 8, 16, 32]
+
+
+def _is_ghosting_of(run_dir, base, row) -> bool:
+    """Whether a row's gate is that of the pictures of the base, of the blend, and of its snapshot un-blended."""
+    codes = common_codes(base, row["codes"], 0.7, 0)
+    snapshot = load_network(run_dir / "snapshots" / f"{row['snapshot']}.safetensors").G_ema
+    networks = base, Recipe(row["resolution"]).blend(snapshot, base), snapshot
+    pictures = (thumbnails(torch.cat(list(render(G, codes)))) for G in networks)
+    expected = ghosting(*pictures).value
+    assert 0 < expected < 1
+    return row["gates"]["ghosting"]["value"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_blends_are_held_against_their_own_snapshots_at_every_look_and_when_added_later(run_dir, base):
+    facts = {"snapshot": 2, "name": "looks"}
+    for resolutions, codes, race in (((8,), 128, True), ((8, 16), 128, True), ((8, 16), 64, False)):
+        sweep(run_dir, resolutions, **facts, n_latents=codes, race=race)
+        rows = [row for row in read_rows(run_dir / "sweeps" / "looks" / "cells.jsonl") if row["kimg"] > 0]
+        assert all(_is_ghosting_of(run_dir, base, row) for row in rows)
+
+
+def test_a_soft_switch_averages_on_purpose_and_is_no_ghost(run_dir):
+    ranking = sweep(run_dir, (8,), snapshot=2, blend={"width": 1.0})
+    assert "averaged in on purpose" in ranking["not_measured"]["ghosting"]
 
 
 def test_the_other_direction_has_its_own_folder_and_base_codes(run_dir):

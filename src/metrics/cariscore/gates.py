@@ -1,6 +1,7 @@
 """What a blend must not have lost or stolen to be ranked at all.
 
-All look at the shape-free face and the landmarks, so that place, size and turn of a face in its picture do not matter.
+All but `place` and `ghosting` look at the shape-free face and the landmarks, so that place, size and turn of a face in
+its picture do not matter.
 Thresholds are round numbers between what the damage that each is there for has at most and clean blends have at least
 (`experiments/cariscore/gates.py`); that of `faces` is for detectors that find no face in what is none.
 """
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ...errors import UserError
 from ...faces import MIRRORED
@@ -18,13 +20,17 @@ from ..distances import without_twins
 from .axis import Features, Floats
 from .energy import distances
 from .faces import Faces
-from .frame import Frame
+from .frame import BATCH, Frame
 from .rendering import PART_SHRINKAGE, RenderingScale, whitening
 from .shape import normalised_shape
 from .texture import PLACES
 
 LOOK_PX = 16  # of the shape-free luminance in a look
+THUMBNAIL_PX = 16  # of the luminance of a whole picture
 MIN_RANK, MIN_YAW, MIN_FOUND, MIN_SPREAD, MIN_DISTANCE, MIN_EVENNESS = 0.7, 0.0, 0.8, 0.5, 0.5, 0.1
+MIN_PLACE, MIN_SYMMETRY, MIN_REST = 0.9, 0.75, 0.2
+MIN_FACES = 4  # that tell a spread
+SURE = 9.0  # squared length of a mean displacement over what chance gives it: three standard errors
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -66,11 +72,18 @@ class Looks:
         shape = normalised_shape(marks).flatten(1) / np.sqrt(2 * marks.shape[1])
         return np.asarray(torch.cat([shape, small], dim=1).double().cpu().numpy())
 
-    def yaw(self, faces: Faces) -> Floats:
-        """How far each face is turned: the nose's place between the jaw's ends, `[N]`; NaN without a face."""
-        marks = normalised_shape(faces.marks)
-        turn = marks[:, 27:36, 0].mean(dim=1) - marks[:, [1, 2, 14, 15], 0].mean(dim=1)
-        return np.asarray(torch.where(faces.found, turn, torch.nan).double().cpu().numpy())
+
+def pose(faces: Faces) -> Floats:
+    """How each face is turned (the nose's place between the jaw's ends), and where it is in its picture.
+
+    Returned is `[N, 4]`: the turn; x, y of the landmarks' mean, and their rms radius about it, in parts of the
+    picture's side. NaN without a face.
+    """
+    marks, middle = normalised_shape(faces.marks), faces.marks.mean(dim=1)
+    turn = marks[:, 27:36, 0].mean(dim=1) - marks[:, [1, 2, 14, 15], 0].mean(dim=1)
+    radius = (faces.marks - middle[:, None]).square().sum(dim=2).mean(dim=1).sqrt()
+    rows = torch.cat([turn[:, None], middle, radius[:, None]], dim=1)
+    return np.asarray(torch.where(faces.found[:, None], rows, torch.nan).double().cpu().numpy())
 
 
 def correspondence(base: Floats, blend: Floats, threshold: float = MIN_RANK) -> Gate:
@@ -91,23 +104,44 @@ def correspondence(base: Floats, blend: Floats, threshold: float = MIN_RANK) -> 
 
 
 def same_turn(base: Floats, blend: Floats, threshold: float = MIN_YAW) -> Gate:
-    """Correlation of the faces' turn, yaw `[N]` (NaN without a face), with the base's: below 0 for mirror images."""
-    both = np.isfinite(base) & np.isfinite(blend)
-    if both.sum() < 3 or base[both].std() == 0 or blend[both].std() == 0:
+    """Correlation of the faces' turn with the base's, both by their pose `[N, 4]`: below 0 for mirror images."""
+    both = np.isfinite(base[:, 0]) & np.isfinite(blend[:, 0])
+    a, b = base[both, 0], blend[both, 0]
+    if both.sum() < 3 or a.std() == 0 or b.std() == 0:
         return Gate("turn", None, threshold, "too few faces were found, or all look the same way")
-    return Gate("turn", float(np.corrcoef(base[both], blend[both])[0, 1]), threshold)
+    return Gate("turn", float(np.corrcoef(a, b)[0, 1]), threshold)
+
+
+def same_place(base: Floats, target: Floats, blend: Floats, threshold: float = MIN_PLACE) -> Gate:
+    """Whether the faces are, on average, where alignment has put them, so that they can be pasted back.
+
+    All are poses `[N, 4]`, base and blend of the same codes. 1 less the distance, in radii of the base's faces, of the
+    blend's mean place from the nearest one between the base's and the cartoons'.
+    """
+    both = np.isfinite(base[:, 0]) & np.isfinite(blend[:, 0])
+    if not both.any():
+        return Gate("place", None, threshold, "no face was found")
+    start, end, place = (np.nanmean(rows[:, 1:3], axis=0) for rows in (base[both], target, blend[both]))
+    rest = _beyond(place - start, end - start)
+    return Gate("place", 1 - float(np.linalg.norm(rest) / base[both, 3].mean()), threshold)
+
+
+def _beyond(move: Floats, way: Floats) -> Floats:
+    """What is left of a move when as much of a way is taken as leaves least."""
+    return np.asarray(move - way * np.clip(move @ way / max(float(way @ way), 1e-12), 0, 1))
 
 
 class Evenness:
     """Whether a blend's rendering is of one kind all over the face: composites of person and cartoon are not.
 
-    It is told by features of rendering (`RenderingAxis`) of base and cartoons.
+    It is told by features of rendering (`RenderingAxis`) of base, cartoons, and the base's pictures of other codes, see
+    `Axis.between`.
     """
 
-    def __init__(self, base: Features, target: Features) -> None:
+    def __init__(self, base: Features, target: Features, others: Features) -> None:
         self._scales = []
-        for b, t in zip(_by_place(base), _by_place(target), strict=True):
-            whiten = whitening(b, t, least=PART_SHRINKAGE)
+        for b, t, o in zip(_by_place(base), _by_place(target), _by_place(others), strict=True):
+            whiten = whitening(o, t, least=PART_SHRINKAGE)
             self._scales.append(RenderingScale(whiten, b @ whiten, t @ whiten, kept=True))
 
     def __call__(self, blend: Features, threshold: float = MIN_EVENNESS) -> Gate:
@@ -118,6 +152,69 @@ class Evenness:
 
 def _by_place(rows: Features) -> list[Features]:
     return [rows[:, place::PLACES] for place in range(PLACES)]
+
+
+def symmetry(base: Features, target: Features, blend: Features, threshold: float = MIN_SYMMETRY) -> Gate:
+    """How far the mean change of shape is the same on both sides of the face: swirled and crooked faces are not.
+
+    Shapes are those of `ShapeAxis`, `[N, 136]` with NaN where no face was found; base and blend of the same codes.
+    Crooked is what is the opposite in the mirror image, less the direction in which the base's faces differ most by it
+    (a turn of the head), and less what the cartoons' own mean shape has of it. The value is 1 less its square, beyond
+    chance, over that of the whole change, or of the cartoons' change where that is more.
+    """
+    known = np.isfinite(base[:, 0]) & np.isfinite(blend[:, 0])
+    if known.sum() < MIN_FACES:
+        return Gate("symmetry", None, threshold, "too few faces were found")
+    before, moved = base[known].astype(np.float64), (blend[known] - base[known]).astype(np.float64)
+    reference = np.nanmean(target, axis=0) - before.mean(axis=0)
+    turn = np.linalg.svd(_crooked(before - before.mean(axis=0)), full_matrices=False)[2][:1]
+    own, crooked = (rows - rows @ turn.T @ turn for rows in (_crooked(reference[None]), _crooked(moved)))
+    across = float(np.square(_beyond(crooked.mean(axis=0), own[0])).sum())
+    chance = float(crooked.var(axis=0, ddof=1).sum()) / len(crooked)
+    whole = max(float(np.square(change).sum()) for change in (moved.mean(axis=0), reference))
+    return Gate("symmetry", 1 - (across - chance) / whole if across > SURE * chance else 1.0, threshold)
+
+
+def _crooked(shapes: Floats) -> Floats:
+    """Of displacements of normalised shapes `[N, 136]` what is the opposite in the mirror image."""
+    points = shapes.reshape(len(shapes), -1, 2)
+    return np.asarray((points - points[:, MIRRORED] * [-1, 1]) / 2).reshape(shapes.shape)
+
+
+@torch.inference_mode()
+def thumbnails(images: Tensor) -> Floats:
+    """Luminance of pictures, uint8 `[N, 3, H, W]`, reduced, each less its mean, in units of white: `[N, 256]`."""
+    weights = torch.tensor(LUMA, device=images.device) / 255
+    small = [
+        F.adaptive_avg_pool2d(torch.einsum("nchw,c->nhw", part.float(), weights), THUMBNAIL_PX).flatten(1)
+        for part in images.split(BATCH)
+    ]
+    rows = torch.cat(small).double().cpu().numpy()
+    return np.asarray(rows - rows.mean(axis=1, keepdims=True))
+
+
+def ghosting(base: Floats, blend: Floats, unblended: Floats | None, threshold: float = MIN_REST) -> Gate:
+    """How far a blend's pictures are from an average of the base's and the un-blended network's: ghosts of both are 0.
+
+    All are thumbnails `[N, D]` of the same codes. What is left when a blend's are fitted by both, with any weights
+    above 0, over what is left when they are fitted by the better one of the two.
+    """
+    if unblended is None:
+        reason = "the un-blended network's pictures are not known, or are averaged in on purpose (blend.width)"
+        return Gate("ghosting", None, threshold, reason)
+    if not base.shape == blend.shape == unblended.shape:
+        counts = [len(rows) for rows in (base, blend, unblended)]
+        raise UserError(f"ghosting: thumbnails of the same codes are needed, not of {counts}")
+    both, x = np.stack([base.ravel(), unblended.ravel()], axis=1), blend.ravel()
+    weights, left = _fit(both, x)
+    alone = min(_fit(column[:, None], x)[1] for column in both.T)
+    return Gate("ghosting", left / alone if weights.min() > 0 and alone > 0 else 1.0, threshold)
+
+
+def _fit(columns: Floats, x: Floats) -> tuple[Floats, float]:
+    """Weights of columns `[K, C]` that leave least of x `[K]`, and the square of what they leave."""
+    weights, *_ = np.linalg.lstsq(columns, x, rcond=None)
+    return np.asarray(weights), float(np.square(x - columns @ weights).sum())
 
 
 def faces_found(blend: float, base: float, threshold: float = MIN_FOUND) -> Gate:

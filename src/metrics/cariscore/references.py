@@ -20,15 +20,21 @@ from .gates import (
     Looks,
     correspondence,
     faces_found,
+    ghosting,
     memorisation,
     mirrored,
+    pose,
+    same_place,
     same_turn,
     spread,
+    symmetry,
+    thumbnails,
 )
 from .recognition import described
 from .score import CariScore, measure, open_axes
 
-_OTHERS = ("looks", "persons", "turn", "found")  # of a set's rows, besides those of the axes
+_OTHERS = ("looks", "persons", "pose", "found", "thumbnails")  # of a set's rows, besides those of the axes
+_OF_CARTOONS = ("looks", "mirrored", "pose")
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,9 @@ class Rows:
     axes: tuple[Features, ...]  # on each axis of the score
     looks: Floats  # see `Looks`
     persons: Floats  # see `described`
-    turn: Floats  # see `Looks.yaw`, NaN without a face
+    pose: Floats  # see `gates.pose`
     found: Floats  # whether there is a face
+    thumbnails: Floats  # see `gates.thumbnails`
 
     @classmethod
     def joined(cls, parts: Sequence["Rows"]) -> "Rows":
@@ -76,6 +83,7 @@ class References:
     cartoons: tuple[Features, ...]  # the training cartoons' features on each axis, of those with a face
     looks: Floats  # the training cartoons' `[M, D]`, of none where these are not known
     mirrored: Floats  # of their mirror images
+    pose: Floats  # of their faces `[K, 4]`
 
     @classmethod
     def of(
@@ -100,12 +108,13 @@ class References:
         """
         frame = Frame.of(others)
         axes, looks = open_axes(frame, direction), Looks(frame)
-        target = tuple(measure(axes, cartoons.seen()))
+        seen = cartoons.seen()
+        target = tuple(measure(axes, seen))
         known = looks(cartoons), looks(mirrored(cartoons))
         if not trained_on:
             known = known[0][:0], known[1][:0]
         rows = _rows(axes, looks, base, recogniser)
-        return cls(frame, direction, rows, tuple(measure(axes, others)), target, *known)
+        return cls(frame, direction, rows, tuple(measure(axes, others)), target, *known, pose(seen))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays by name, of which `from_arrays` makes an equal object."""
@@ -114,7 +123,8 @@ class References:
         others = {f"others.{i}": rows for i, rows in enumerate(self.others)}
         frame = {"points": self.frame.points.numpy(), "usual": self.frame.usual.numpy()}
         settings = {"px": np.array(self.frame.px), "direction": np.array(self.direction)}
-        return {**settings, **frame, **base, **others, **cartoons, "looks": self.looks, "mirrored": self.mirrored}
+        known = {name: getattr(self, name) for name in _OF_CARTOONS}
+        return {**settings, **frame, **base, **others, **cartoons, **known}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "References":
@@ -126,7 +136,7 @@ class References:
         others, cartoons = (
             tuple(arrays[f"{name}.{i}"] for i in range(len(base.axes))) for name in ("others", "cartoons")
         )
-        return cls(frame, direction, base, others, cartoons, arrays["looks"], arrays["mirrored"])
+        return cls(frame, direction, base, others, cartoons, *(arrays[name] for name in _OF_CARTOONS))
 
     def first(self, codes: int) -> "References":
         """With the first of the base's codes alone."""
@@ -158,25 +168,39 @@ class Judge:
         self.axes = open_axes(references.frame, references.direction)
         self._looks = Looks(references.frame)
         self._score = CariScore(self.axes, references.base.axes, references.cartoons, references.others)
-        self._rendering = next(i for i, axis in enumerate(self.axes) if axis.name == "r")
-        self._evenness = Evenness(references.base.axes[self._rendering], references.cartoons[self._rendering])
+        names = [axis.name for axis in self.axes]
+        self._shape, self._rendering = names.index("s"), names.index("r")
+        sets = references.base.axes, references.cartoons, references.others
+        self._evenness = Evenness(*(features[self._rendering] for features in sets))
 
     def rows(self, faces: Faces) -> Rows:
         """Measure some of a blend's pictures."""
         return _rows(self.axes, self._looks, faces, self._recogniser)
 
-    def judged(self, rows: Rows) -> Judged:
-        """Place a blend by all of its rows, in the order of the base's codes, and check its gates."""
+    def judged(self, rows: Rows, unblended: Floats | None = None) -> Judged:
+        """Place a blend and check its gates.
+
+        Args:
+            rows: all of the blend's, in the order of the base's codes.
+            unblended: thumbnails of its un-blended network's pictures of these codes; None where they are not known, or
+                are averaged in on purpose.
+        """
         base, found = self._references.base, float(rows.found.mean())
+        before, target, after = (
+            features[self._shape] for features in (base.axes, self._references.cartoons, rows.axes)
+        )
         gates = [
             correspondence(base.looks, rows.looks)
             if self._recogniser is None
             else correspondence(base.persons, rows.persons),
-            same_turn(base.turn, rows.turn),
+            same_turn(base.pose, rows.pose),
+            same_place(base.pose, self._references.pose, rows.pose),
             faces_found(found, float(base.found.mean())),
             spread(base.looks, rows.looks),
             memorisation(rows.looks, self._references.looks, self._references.mirrored),
             self._evenness(rows.axes[self._rendering]),
+            symmetry(before, target, after),
+            ghosting(base.thumbnails, rows.thumbnails, unblended),
         ]
         return Judged(self._score.places(rows.axes).pseudo, found, gates)
 
@@ -184,4 +208,4 @@ class Judge:
 def _rows(axes: Sequence[Axis], looks: Looks, faces: Faces, recogniser: FaceRecogniser | None) -> Rows:
     found = faces.found.double().cpu().numpy()
     persons = described(faces, looks.frame, recogniser)
-    return Rows(tuple(measure(axes, faces)), looks(faces), persons, looks.yaw(faces), found)
+    return Rows(tuple(measure(axes, faces)), looks(faces), persons, pose(faces), found, thumbnails(faces.images))
