@@ -76,7 +76,10 @@ def record(run: Path, folder: Path, samples: Sequence[float] = (), sweep: str = 
         cells, ranking = rows_of(swept / "cells.jsonl"), json.loads((swept / "ranking.json").read_text())
         axes = tuple(axis["name"] for axis in ranking["axes"])
         result["cells"] = [
-            {**pick(c, (*CELL, *axes)), "gates": {k: round(g["value"], 3) for k, g in c["gates"].items() if g["value"]}}
+            {
+                **pick(c, (*CELL, *axes)),
+                "gates": {k: round(g["value"], 3) for k, g in c["gates"].items() if g["value"] is not None},
+            }
             for c in cells
         ]
         result["sentence"], result["remarks"] = ranking["sentence"], ranking["remarks"]
