@@ -21,6 +21,7 @@ from .exits import with_errors_as_lines
 from .faces import FaceSettings
 from .files import write_text
 from .portraits import render_photograph
+from .projection import ProjectionChoice
 from .runs import PathsSettings
 from .sweep import run_sweep
 from .tracking import write_run_report
@@ -30,6 +31,10 @@ PERSONS, PORTRAIT_PX, TILT_DEG = 12, 192, 16
 ALIGN_PX = 256
 TRAIN = ["experiment=demo", "run=demo"]
 LATENTS = 128
+LEVEL = (
+    1  # the original network takes over half a block later: of a small network's few places to do so, the better ones
+)
+SAMPLES = 1000  # random faces, with the nearest of which a projection begins
 
 
 def main(arguments: list[str]) -> None:
@@ -41,7 +46,7 @@ def main(arguments: list[str]) -> None:
     print("1/3 fine-tuning the portrait network to cartoons", flush=True)
     run_dir = train(compose_config("train", [*TRAIN, *arguments]))
     print("2/3 blending and scoring every snapshot", flush=True)
-    sweep_dir, ranking = run_sweep(run_dir, n_latents=LATENTS)
+    sweep_dir, ranking = run_sweep(run_dir, n_latents=LATENTS, blend={"level": LEVEL})
     if ranking["recommended"] is None:
         raise UserError(ranking["sentence"])
     print("3/3 caricatures of persons that no network has seen", flush=True)
@@ -58,6 +63,7 @@ def make_caricatures(run_dir: Path, sweep: str) -> Result:
     photos = draw_photographs(run_dir / "photographs", PERSONS)
     settings = CaricatureSettings(
         photos=photos,
+        projection=ProjectionChoice(samples=SAMPLES),
         run=str(run_dir.resolve()),
         out=run_dir / "caricatures",
         sweep=sweep,

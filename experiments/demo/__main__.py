@@ -14,7 +14,7 @@ from src.cli import compose_config
 from src.generate import generate
 from src.runs.find import find_run
 
-FOLDER = Path(__file__).parent
+FOLDER, SWEEP = Path(__file__).parent, "cartoon-low-level1"
 
 
 def main() -> None:
@@ -24,11 +24,16 @@ def main() -> None:
     parser.add_argument("--person", type=int, default=0, help="whose blends are shown, by the number of the photograph")
     args = parser.parse_args()
     run = find_run(str(args.run), args.run.parent)
-    record(run, FOLDER, samples=(0, 3.5))
+    record(run, FOLDER, samples=(0, 4.5), sweep=SWEEP)
     shutil.copyfile(run / "caricatures" / "sheet.jpg", FOLDER / "caricatures.jpg")
     codes = run / "caricatures" / "codes" / f"person-{args.person:02d}.npy"
     with tempfile.TemporaryDirectory() as out:
-        generate(compose_config("generate", ["mode=blends", f"run={run}", f"codes={codes}", f"out={out}"]))
+        generate(
+            compose_config(
+                "generate",
+                ["mode=blends", f"run={run}", f"sweep={SWEEP}", "blend.level=1", f"codes={codes}", f"out={out}"],
+            )
+        )
         (sheet,) = Path(out).glob("*.jpg")
         shutil.copyfile(sheet, FOLDER / "blends.jpg")
 

@@ -26,9 +26,10 @@ from ..networks import Generator
 from .descent import Descent, Frame
 from .noise_maps import fresh_maps
 from .perceptual import perceptual_distance
+from .samples import Samples, random_codes
 from .schedule import ProjectionSettings
 
-W_SAMPLES = 10_000
+W_SAMPLES, W_SEED = 10_000, 123
 BATCH, BATCH_PIXELS = 16, 16 * 256 * 256  # pictures at a time: 16 up to 256 px, fewer of larger ones
 
 
@@ -89,6 +90,7 @@ class Projector:
                 block.callback(parameter.requires_grad_, True)
             G.eval().requires_grad_(False)
             self._frame = Frame(G, self._settings, self._distance, *_w_statistics(G), recorder)
+            self._samples = Samples(G, count) if (count := self._settings.samples) else None
             self._bar = block.enter_context(
                 tqdm(
                     total=(self._total or 0) * self._settings.steps,
@@ -112,6 +114,9 @@ class Projector:
         begin = None if start is None else start.expand(len(targets), -1, -1)
         at_rest = memory_in_use(self._device)
         with memory_advice(self._device, partial(_what_to_lower, len(targets)), at_rest=at_rest):
+            if begin is None and self._samples is not None:
+                looks = targets.to(self._device).float() / 127.5 - 1
+                begin = self._samples.nearest(looks)[:, None].expand(-1, self.G.num_ws, -1)
             return _project_batch(self._frame, targets, begin, self.seed, self._bar)
 
 
@@ -130,7 +135,7 @@ def project(
 
     Args:
         targets: uint8 `[N, 3, H, W]`, aligned, at the generator's resolution.
-        start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code.
+        start: codes to begin with, `[N or 1, L, w_dim]`; None for the average code, or as `settings.samples` says.
         progress: show a bar.
 
     Returns:
@@ -200,12 +205,8 @@ def _joined(parts: list[Projection]) -> Projection:
 
 def _w_statistics(G: Generator) -> tuple[Tensor, Tensor]:
     """Mean of W `[w_dim]` and its standard deviation (one number, the root of the mean variance)."""
-    device = G.mapping.w_avg.device
-    with torch.no_grad():
-        z = torch.randn([W_SAMPLES, G.z_dim], generator=torch.Generator().manual_seed(123)).to(device)
-        c = torch.eye(G.c_dim, device=device)[torch.arange(W_SAMPLES, device=device) % G.c_dim] if G.c_dim else None
-        w = G.mapping.map(z, c)
-        return w.mean(dim=0), (w - w.mean(dim=0)).square().mean().sqrt()
+    w = random_codes(G, W_SAMPLES, W_SEED)
+    return w.mean(dim=0), (w - w.mean(dim=0)).square().mean().sqrt()
 
 
 def _check(G: Generator, targets: Tensor, start: Tensor | None) -> None:

@@ -27,6 +27,7 @@ class ProjectionSettings(Options):
     # - w_avg, √w_dim times as much; `"fork"`, that of all layers' codes together, √L times more
     noise_unit: Literal["component", "nvidia", "fork"] = "component"
     noise_ramp: float = 0.75  # share of the steps after which that noise is gone
+    samples: Annotated[int, Range(0)] = 0  # random faces, the nearest of which a picture begins with; 0: the average
     code_weight: NotNegative = 0.2  # weight of the mean squared distance from w_avg, in variances of W
     noise: bool = False  # whether the noise maps are optimised too, and kept
     noise_weight: NotNegative = 1e5  # of the regulariser that keeps them noise (StyleGAN2, App. D)
@@ -70,13 +71,16 @@ class ProjectionChoice(Options):
     noise: bool | None = None  # optimise and keep the noise maps too
     distance: Distance = "auto"
     start: str | None = None  # a file of codes to begin with; None for the average code
+    samples: Annotated[int, Range(0)] = 0  # begin with the nearest of so many random faces
     patience: Count | None = None  # steps without an improvement before a picture goes to the final descent
     plateau: Plateau = 0.01  # what counts as one
     precision: Format = "fp32"
     batch: Count | None = None  # pictures at a time
 
     def check(self) -> None:
-        """Refuse what has no effect without patience, and a patience without end."""
+        """Refuse what has no effect, and a patience without end."""
+        if self.start is not None:
+            self.refuse_changed("has no effect beside projection.start: leave out one of them", "samples")
         if self.patience is None:
             self.refuse_changed("has no effect without projection.patience: set it, or leave the plateau", "plateau")
         elif self.patience >= self.settings.steps:
@@ -85,7 +89,7 @@ class ProjectionChoice(Options):
     @property
     def settings(self) -> ProjectionSettings:
         """The recipe's settings with what is chosen here."""
-        names = ("space", "steps", "noise", "distance", "patience", "plateau", "precision")
+        names = ("space", "steps", "noise", "distance", "samples", "patience", "plateau", "precision")
         return recipe(self.recipe, **{name: getattr(self, name) for name in names})
 
 

@@ -10,6 +10,7 @@ from src.data import to_uint8
 from src.errors import UserError
 from src.projection import PerceptualDistance, ProjectionSettings, Projector, project, recipe
 from src.projection.noise_maps import not_noise
+from src.projection.samples import Samples
 from src.projection.schedule import descent_start, learning_rate, noise_scale, noise_unit
 from src.weights import load_network
 
@@ -188,3 +189,19 @@ def test_distance_is_zero_for_itself_and_grows(own_pictures):
     images.requires_grad_(True)
     distance(images, images.detach().roll(1, 0)).sum().backward()
     assert images.grad.abs().sum() > 0
+
+
+def test_a_picture_begins_with_the_nearest_random_face(base):
+    samples = Samples(base, 40)
+    ws = samples.codes[[31, 7]]
+    with torch.no_grad():
+        targets = to_uint8(base.synthesis(ws[:, None].expand(-1, base.num_ws, -1), noise="const"))
+    assert torch.equal(samples.nearest(targets.float() / 127.5 - 1), ws)
+    still = ProjectionSettings(steps=1, lr=1e-9, noise_factor=0, samples=40)
+    found = project(base, targets, settings=still, progress=False)
+    torch.testing.assert_close(found.codes, ws[:, None].expand(-1, base.num_ws, -1), atol=1e-4, rtol=0)
+    assert (found.distances < 0.1 * found.start_distances).all()
+    alone = project(base, targets[1:], settings=still, progress=False)
+    torch.testing.assert_close(alone.codes, found.codes[1:])
+    begun = project(base, targets, settings=still, start=ws[:1, None].expand(-1, base.num_ws, -1), progress=False)
+    torch.testing.assert_close(begun.codes[1], ws[:1].expand(base.num_ws, -1), atol=1e-4, rtol=0)
