@@ -46,13 +46,14 @@ class Run:
         folder: of the run.
         kimg: snapshots to look at; all later than 0 when empty.
         resolutions: of the blends.
+        level: of the blends, see `networks.blend`.
     """
 
-    def __init__(self, folder: Path, kimg: Sequence[float], resolutions: Sequence[int]) -> None:
+    def __init__(self, folder: Path, kimg: Sequence[float], resolutions: Sequence[int], level: int = 0) -> None:
         paths = {float(p.stem.removeprefix("kimg-")): p for p in sorted((folder / "snapshots").glob("kimg-*"))}
         self.base = _generator(paths[0.0])
         self._snapshots = {k: _generator(paths[k]) for k in (kimg or [k for k in paths if k > 0])}
-        self.resolutions = resolutions
+        self.resolutions, self._level = resolutions, level
 
     @property
     def keys(self) -> list[Key]:
@@ -63,7 +64,7 @@ class Run:
         """A blend, or the un-blended snapshot."""
         kimg, resolution = key
         snapshot = self._snapshots[kimg]
-        return blend(snapshot, self.base, resolution) if resolution else snapshot
+        return blend(snapshot, self.base, resolution, level=self._level) if resolution else snapshot
 
     def pictures(self, network: Generator, codes: Tensor) -> Tensor:
         """Uint8 pictures of codes."""
@@ -158,9 +159,10 @@ def main() -> None:
     """Run."""
     parser = asked(__doc__)
     parser.add_argument("--codes", type=int, default=256)
+    parser.add_argument("--level", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    one_set(Run(options.run, options.kimg, options.res), options)
+    one_set(Run(options.run, options.kimg, options.res, options.level), options)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main() -> None:
         generate(
             compose_config(
                 "generate",
-                ["mode=blends", f"run={run}", f"sweep={SWEEP}", "blend.level=1", f"codes={codes}", f"out={out}"],
+                ["mode=blends", f"run={run}", "blend.level=1", f"codes={codes}", f"out={out}"],
             )
         )
         (sheet,) = Path(out).glob("*.jpg")
