@@ -109,7 +109,7 @@ def test_a_projection(pretended, noise, patience, monkeypatch):
     settings = ProjectionSettings(steps=20, noise=noise, patience=patience)
     found = project(G, pictures(2, 16), settings=settings, progress=False)
     assert found.codes.device.type == "cpu" and recorder.captures == 1
-    once = {"metrics/extractors.py:__init__", "projection/projector.py:_w_statistics"}
+    once = {"metrics/extractors.py:__init__", "projection/samples.py:random_codes"}
     batch = {"projection/projector.py:_project_batch", "projection/projector.py:<listcomp>"}
     look = {"projection/descent.py:_look"}
     assert pretended.waiting() <= once | batch | look | {"a test"}
