@@ -31,9 +31,7 @@ PERSONS, PORTRAIT_PX, TILT_DEG = 12, 192, 16
 ALIGN_PX = 256
 TRAIN = ["experiment=demo", "run=demo"]
 LATENTS = 128
-LEVEL = (
-    1  # the original network takes over half a block later: of a small network's few places to do so, the better ones
-)
+LEVEL = 1  # the switch lies half a block later: of the few places that a small network has, the better ones
 SAMPLES = 1000  # random faces, with the nearest of which a projection begins
 
 
