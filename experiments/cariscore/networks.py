@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from experiments.cariscore.ground_truth import WEIGHTS, World, corruption_table, failed, gates_of
-from src.data import open_portraits
+from src.errors import UserError
+from src.faces import FaceRecogniser, open_recogniser
 from src.metrics.cariscore import (
     CariScore,
     Cell,
@@ -32,10 +33,9 @@ from src.metrics.cariscore import (
 from src.metrics.cariscore.axis import Floats
 from src.networks import Generator, blend
 from src.sweep.pictures import common_codes, render
-from src.sweep.references import OTHER_CODES, OTHER_SEED
+from src.sweep.references import OTHER_CODES, OTHER_SEED, training_pictures
 from src.weights import load_network
 
-TRAINING = 400
 Key = tuple[float, int]  # kimg, and the blend's resolution or 0 for the un-blended snapshot
 
 
@@ -51,6 +51,7 @@ class Run:
 
     def __init__(self, folder: Path, kimg: Sequence[float], resolutions: Sequence[int], level: int = 0) -> None:
         paths = {float(p.stem.removeprefix("kimg-")): p for p in sorted((folder / "snapshots").glob("kimg-*"))}
+        self.folder = folder
         self.base = _generator(paths[0.0])
         self._snapshots = {k: _generator(paths[k]) for k in (kimg or [k for k in paths if k > 0])}
         self.resolutions, self._level = resolutions, level
@@ -93,7 +94,8 @@ def one_set(run: Run, options: argparse.Namespace) -> None:
     faces = {key: detector.locate(run.pictures(run.network(key), codes)) for key in run.keys}
     world = World({"base": detector.base}, training, score, lambda images, _: detector.locate(images), others)
     pseudo = {key: score.of(found).pseudo for key, found in faces.items()}
-    gates = gates_of(world)
+    recogniser = recogniser_of(options)
+    gates = gates_of(world, recogniser)
     print("\n| cell | S | R | score | gates that stop it |\n|---|---|---|---|---|")
     for key, rows in pseudo.items():
         s, r = rows.mean(axis=0)
@@ -106,14 +108,20 @@ def one_set(run: Run, options: argparse.Namespace) -> None:
     best = max(blends, key=lambda key: float(combine(pseudo[key].mean(axis=0), WEIGHTS)))
     world.sets.update({"true hybrid": faces[best], "cartoon": faces[best[0], 0]})
     print(f"\nbest: {label(best)}")
-    corruption_table(world)
+    corruption_table(world, recogniser)
 
 
 def opened(run: Run, codes: Tensor, options: argparse.Namespace) -> Detector:
-    """The detector, with the faces of the base's pictures and the training cartoons."""
-    cartoons = open_portraits("cartoons", TRAINING, run.base.resolution, background="own").images
-    assert cartoons is not None
-    return choose_detector(options.landmarks, run.pictures(run.base, codes), cartoons)
+    """The detector, with the faces of the base's pictures and of the run's training pictures, as a sweep takes them."""
+    cartoons, reason = training_pictures(run.folder)
+    if cartoons is None:
+        raise UserError(reason)
+    return choose_detector(options.landmarks, run.pictures(run.base, codes), cartoons.images)
+
+
+def recogniser_of(options: argparse.Namespace) -> FaceRecogniser | None:
+    """The recogniser that was asked for; None: by looks."""
+    return None if options.recogniser is None else open_recogniser(options.recogniser)
 
 
 def say(run: Run, pseudo: dict[Key, Floats], blends: list[Key]) -> None:
@@ -152,6 +160,7 @@ def asked(about: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--res", type=int, nargs="*", default=[8, 16, 32])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--landmarks", default="auto")
+    parser.add_argument("--recogniser", help="dlib or package.module:function; looks without")
     return parser
 
 
