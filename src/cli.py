@@ -111,7 +111,7 @@ def _is_shared(name: str, line: CommandLine) -> bool:
     launchers = [o for o in asked if o.startswith("hydra/launcher=") and o != "hydra/launcher=basic"]
     is_shared = name in SHARED and bool(launchers)
     if not is_shared and not line.shows:
-        hint = "hydra/launcher=joblib" if name in SHARED else "-m, and several values of an option such as seed=0,1"
+        hint = "hydra/launcher=joblib" if name in SHARED else "-m, and several values of an option"
         raise UserError(f"{asked[0]} has no effect on one run: add {hint}")
     return is_shared
 
