@@ -64,9 +64,11 @@ def rank(
     weights = exponents(axes, alpha)
     result = [_scored(row, pseudo[row["label"]], axes, weights, gates=gates) for row in rows]
     grid = [row for row in result if may_be_recommended(row, gates=gates)]
+    stopped = [row for row in result if row["kimg"] > 0 and row not in grid]
     ranked = [row for row in grid if row["label"] not in left_out]
     how: dict[str, Any] = {"weights": weights, "level": level, "resolutions": resolutions, "seed": seed}
-    decision = _compared(ranked, pseudo, unblended, grid=list(map(_as_cell, grid)), **how)
+    seen = {"grid": list(map(_as_cell, grid)), "stopped": list(map(_as_cell, stopped))}
+    decision = _compared(ranked, pseudo, unblended, **seen, **how)
     decided = _undecided(result, pseudo) if decision is None else _decided(ranked, decision, axes)
     return result, decided | {
         "axes": [{"name": a.name, "title": a.title, "exponent": w} for a, w in zip(axes, weights, strict=True)],

@@ -105,6 +105,13 @@ def test_a_blend_that_fails_a_gate_is_scored_but_not_ranked():
     assert ignored["winner"]["label"] == "kimg-000001.00/16"
 
 
+def test_longer_training_and_other_resolutions_are_not_asked_for_where_gates_have_stopped_them():
+    places = {(1, 8): (0.3, 0.7), (2, 8): (0.5, 0.7), (4, 8): (0.6, 0.7), (2, 16): (0.55, 0.7)}
+    for gates, told in (({}, {"train_longer"}), ({(4, 8): {"spread": 0.1}, (2, 16): {"spread": 0.1}}, set())):
+        _, facts = ranked(places, gates=gates, resolutions=(8, 16))
+        assert {note["kind"] for note in facts["notes"]} & {"train_longer", "add_resolution"} == told
+
+
 def test_a_gate_that_is_not_measured_stops_no_blend():
     rows, facts = ranked({(1, 8): (0.5, 0.7)}, gates={(1, 8): {"turn": None}})
     assert rows[0]["eligible"] and facts["recommended"]["label"] == "kimg-000001.00/8"

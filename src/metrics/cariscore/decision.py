@@ -65,6 +65,7 @@ def decide(
     level: float = LEVEL,
     resolutions: Sequence[int] = (),
     grid: Sequence[Cell] | None = None,
+    stopped: Sequence[Cell] = (),
     unblended: Floats | None = None,
     seed: int = 0,
 ) -> Decision | None:
@@ -78,6 +79,7 @@ def decide(
         level: of the statements.
         resolutions: at which the networks could be blended.
         grid: `cells` and those that a race has left out, since they cannot be the best; None for no others.
+        stopped: cells that a gate keeps from being recommended: the grid has been looked at as far as they go.
         unblended: pseudo-values `[N, K, A]` of un-blended snapshots: never recommended, but told of when one may be
             as good as the best blend.
         seed: of the draws.
@@ -100,7 +102,7 @@ def decide(
         notes.append(Note("flat", int(scores.candidate.sum())))
     if unblended is not None and _reaches(pseudo, unblended, weights, level, seed):
         notes.append(Note("unseparated"))
-    notes += _edges(values, pick, cells, grid, resolutions)
+    notes += _edges(values, pick, cells, grid, stopped, resolutions)
     return Decision(
         pick=pick,
         below_best=float(scores.regret[pick]),
@@ -129,11 +131,16 @@ def _reaches(blends: Floats, unblended: Floats, weights: Sequence[float], level:
 
 
 def _edges(
-    values: Comparison, pick: int, cells: Sequence[Cell], grid: Sequence[Cell], resolutions: Sequence[int]
+    values: Comparison,
+    pick: int,
+    cells: Sequence[Cell],
+    grid: Sequence[Cell],
+    stopped: Sequence[Cell],
+    resolutions: Sequence[int],
 ) -> list[Note]:
     """The best may lie outside of the grid: the pick is at its end, and the score is not known to fall towards it."""
-    chosen, notes = cells[pick], []
-    sizes, kimgs = sorted({c.resolution for c in grid}), sorted({c.kimg for c in grid})
+    chosen, notes, seen = cells[pick], [], [*grid, *stopped]
+    sizes, kimgs = sorted({c.resolution for c in seen}), sorted({c.kimg for c in seen})
 
     def rises(kimg: float, inner: Sequence[int]) -> bool:
         """Whether the pick is surely better than its neighbour inwards, where there is one."""

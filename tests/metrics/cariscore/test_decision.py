@@ -122,6 +122,14 @@ def test_edges_of_the_grid_are_told() -> None:
     assert middle is not None and not middle.notes
 
 
+def test_a_grid_goes_as_far_as_what_a_gate_stops() -> None:
+    kept, stopped = GRID[:6], GRID[6:]
+    pseudo = noisy(peaked(5)[:6], 512, 0)
+    ends, whole = (decide(pseudo, kept, resolutions=(4, 8, 16, 32), stopped=beyond) for beyond in ((), stopped))
+    assert ends is not None and "train_longer" in {note.kind for note in ends.notes}
+    assert whole is not None and not whole.notes
+
+
 def test_flat_grids_and_untrained_snapshots_are_told() -> None:
     flat = decide(noisy(np.full((12, 2), 0.6), 1024, 0, own=0.02), GRID)
     assert flat is not None and "flat" in {note.kind for note in flat.notes}
