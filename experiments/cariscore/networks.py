@@ -2,8 +2,8 @@
 
     python -m experiments.cariscore.networks runs/NAME
 
-Every cell, un-blended snapshots, corruptions of the best cell with the gates that stop them, and the ranking when the
-run ends earlier.
+Every cell and un-blended snapshot with the gates that stop it, corruptions of the best cell that none stops, and the
+ranking when the run ends earlier.
 """
 
 import argparse
@@ -95,17 +95,18 @@ def one_set(run: Run, options: argparse.Namespace) -> None:
     world = World({"base": detector.base}, training, score, lambda images, _: detector.locate(images), others)
     pseudo = {key: score.of(found).pseudo for key, found in faces.items()}
     recogniser = recogniser_of(options)
-    gates = gates_of(world, recogniser)
+    gates, passed = gates_of(world, recogniser), []
     print("\n| cell | S | R | score | gates that stop it |\n|---|---|---|---|---|")
     for key, rows in pseudo.items():
         s, r = rows.mean(axis=0)
         cari = float(combine(rows.mean(axis=0), WEIGHTS))
         reasons = failed(gates(faces[key], faces[key[0], 0]))
+        passed += [key] if key[1] and not reasons else []
         print(f"| {label(key)} | {s:.3f} | {r:.3f} | {cari:.3f} | {reasons} |", flush=True)
     blends = [key for key in run.keys if key[1]]
-    say(run, pseudo, blends)
+    say(run, pseudo, passed or blends)
     cuts(pseudo, blends)
-    best = max(blends, key=lambda key: float(combine(pseudo[key].mean(axis=0), WEIGHTS)))
+    best = max(passed or blends, key=lambda key: float(combine(pseudo[key].mean(axis=0), WEIGHTS)))
     world.sets.update({"true hybrid": faces[best], "cartoon": faces[best[0], 0]})
     print(f"\nbest: {label(best)}")
     corruption_table(world, recogniser)
@@ -125,12 +126,14 @@ def recogniser_of(options: argparse.Namespace) -> FaceRecogniser | None:
 
 
 def say(run: Run, pseudo: dict[Key, Floats], blends: list[Key]) -> None:
-    """Print the recommendation."""
-    cells = [Cell(label(key), *key) for key in blends]
+    """Print the recommendation of blends that no gate stops."""
+    cells, stopped = (
+        [Cell(label(key), *key) for key in run.keys if key[1] and (key in blends) is asked] for asked in (True, False)
+    )
     rows = np.stack([pseudo[key] for key in blends], axis=1)
     unblended = np.stack([pseudo[key] for key in run.keys if not key[1]], axis=1)
     resolutions = tuple(r for r in run.base.synthesis.resolutions if r < run.base.resolution)
-    decision = decide(rows, cells, resolutions=resolutions, unblended=unblended)
+    decision = decide(rows, cells, resolutions=resolutions, stopped=stopped, unblended=unblended)
     assert decision is not None
     titles = ("cartoon shape adopted", "base rendering kept")
     print("\n" + recommendation(decision, cells, rows.mean(axis=0), titles))
