@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--person", type=int, default=0, help="whose blends are shown, by the number of the photograph")
     args = parser.parse_args()
     run = find_run(str(args.run), args.run.parent)
-    record(run, FOLDER, samples=(0, 3.5), sweep=SWEEP)
+    record(run, FOLDER, samples=(0, 4.5), sweep=SWEEP)
     shutil.copyfile(run / "caricatures" / "sheet.jpg", FOLDER / "caricatures.jpg")
     codes = run / "caricatures" / "codes" / f"person-{args.person:02d}.npy"
     with tempfile.TemporaryDirectory() as out:
