@@ -22,7 +22,6 @@ from src.metrics.cariscore import (
     Cell,
     Detector,
     Faces,
-    check_detector,
     choose_detector,
     combine,
     compare,
@@ -86,7 +85,7 @@ def one_set(run: Run, options: argparse.Namespace) -> None:
     codes = common_codes(run.base, options.codes, 0.7, options.seed)
     detector = opened(run, codes, options)
     training = detector.cartoons
-    trust = check_detector(detector.base, training, detector.provider)
+    trust = detector.trust
     print(f"landmarks: {detector.name}, found in {detector.base.share_found:.2f} and {training.share_found:.2f}")
     print(f"people warped to the cartoons' shape {trust.shape:.2f}, the reverse {trust.leak:.2f}")
     others = run.others(detector)

@@ -10,7 +10,6 @@ from .cariscore import (
     Named as Named,
     References as References,
     Rows as Rows,
-    check_detector as check_detector,
     choose_detector as choose_detector,
     combine as combine,
     decide as decide,

@@ -14,7 +14,7 @@ from ..data import DatasetSettings, open_configured_dataset
 from ..errors import UserError
 from ..faces import FaceRecogniser
 from ..fetch import WeightsFolder
-from ..metrics import Axis, References, check_detector, choose_detector, open_axes, shrunk
+from ..metrics import Axis, References, choose_detector, open_axes, shrunk
 from ..networks import Generator
 from ..options import read
 from ..runs import Snapshot, find_snapshots, run_config, run_json
@@ -87,7 +87,7 @@ def measure_references(
         weights_folder: of published networks.
     """
     detector = choose_detector(landmarks, base, cartoons.images, weights_folder=weights_folder)
-    trust = check_detector(detector.base, detector.cartoons, detector.provider)
+    trust = detector.trust
     identity = detector.provider.identity("")
     digest = hashlib.sha256(identity.encode() + cartoons.images.numpy().tobytes())
     facts = {

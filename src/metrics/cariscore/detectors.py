@@ -1,10 +1,12 @@
 """Which landmarks a ranking is measured by.
 
 One detector serves all sets of a ranking. `auto` takes this project's network where both references are drawn as the
-portraits that it was trained on; else face-alignment, else dlib, as far as they and their weights are there; and the
-network again where nothing else is: it finds a photograph's face, though not its shape as well.
+portraits that it was trained on; else face-alignment, else dlib, as far as they and their weights are there, else the
+network again: the first whose own 2 x 2 says that it tells shape from rendering on these pictures, or, where none
+does, the first that finds their faces.
 """
 
+import functools
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -13,6 +15,7 @@ from ...errors import UserError
 from ...faces import LandmarkProvider, NetworkLandmarks, open_detector
 from ...fetch import DEFAULT_FOLDER, WeightsFolder
 from .faces import Faces, locate
+from .trust import Trust, check_detector
 
 MIN_FOUND = 0.5  # of a reference's faces; what is missed is left out of it
 
@@ -29,6 +32,11 @@ class Detector:
     def locate(self, images: Tensor) -> Faces:
         """Find the faces of pictures, uint8 `[N, 3, H, W]`."""
         return locate(images, self.provider)
+
+    @functools.cached_property
+    def trust(self) -> Trust:
+        """Its own 2 x 2 on the references; a UserError where their mean shapes cannot be told apart."""
+        return check_detector(self.base, self.cartoons, self.provider)
 
 
 def choose_detector(
@@ -52,12 +60,17 @@ def choose_detector(
     network = NetworkLandmarks()
     if network.knows(base) and network.knows(cartoons):
         return _found("network", network, base, cartoons)
+    found: list[Detector] = []
     failures = []
     for name in ("face-alignment", "dlib", "network"):
         try:
-            return _found(name, open_detector(name, weights_folder=weights_folder), base, cartoons)
+            found.append(_found(name, open_detector(name, weights_folder=weights_folder), base, cartoons))
+            if found[-1].trust.trusted:
+                return found[-1]
         except UserError as error:
             failures.append(str(error))
+    if found:
+        return found[0]
     raise UserError("no landmarks for these pictures, so they cannot be scored: " + "; ".join(failures))
 
 

@@ -8,8 +8,8 @@ import torch
 
 from experiments.cariscore.factorial import portrait_set
 from src.errors import UserError
-from src.faces import Face
-from src.metrics.cariscore import rank_blends
+from src.faces import Face, NetworkLandmarks
+from src.metrics.cariscore import detectors, rank_blends
 from src.metrics.cariscore.detectors import choose_detector
 from src.metrics.cariscore.trust import check_detector
 
@@ -100,3 +100,22 @@ def test_a_detector_that_reads_rendering_is_not_trusted(world: World) -> None:
     distrust = check_detector(bad.base, bad.cartoons, bad.provider)
     assert not distrust.trusted
     assert "cannot tell shape from rendering" in str(distrust.warning(bad.name))
+
+
+def test_auto_passes_over_a_detector_that_is_not_trusted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = world.sets["base"].images[:12], world.training.images[:12]
+    providers: dict[str, Any] = {"dlib": RenderingReader(), "network": NetworkLandmarks()}
+
+    def opened(name: str, **_: Any) -> Any:
+        if name not in providers:
+            raise UserError(f"{name} is not here")
+        return providers[name]
+
+    monkeypatch.setattr(detectors, "open_detector", opened)
+    assert choose_detector("auto", *pictures).name == "network", "it knows the portraits"
+    monkeypatch.setattr(NetworkLandmarks, "knows", lambda self, images: False)
+    assert choose_detector("auto", *pictures).name == "network"
+    providers["network"] = RenderingReader()
+    assert choose_detector("auto", *pictures).name == "dlib", "none is trusted: the first that sees faces"
+    providers["face-alignment"] = NetworkLandmarks()
+    assert choose_detector("auto", *pictures).name == "face-alignment"
