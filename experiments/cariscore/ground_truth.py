@@ -207,13 +207,18 @@ def main() -> None:
     if provider is not None:
         trust = check_detector(world.sets["base"], world.training, provider)
         print(f"\nDetector: people warped to the cartoons' shape {trust.shape:.2f}, the reverse {trust.leak:.2f}")
-    corruption_table(world, None if options.recogniser is None else open_recogniser(options.recogniser))
+    corruption_table(world, recogniser_of(options))
     if drawn:
         place_table(options, world)
         for px in options.sizes:
             sized = portraits(options, located, px, ("base", "true hybrid", "shape 0.5"))
             table(f"{px} px", sized, sized.sets)
     cost(world)
+
+
+def recogniser_of(options: argparse.Namespace) -> FaceRecogniser | None:
+    """The recogniser that was asked for; None: by looks."""
+    return None if options.recogniser is None else open_recogniser(options.recogniser)
 
 
 def open_provider(options: argparse.Namespace) -> LandmarkProvider | None:

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.cariscore.ground_truth import WEIGHTS, World, corruption_table, failed, gates_of
+from experiments.cariscore.ground_truth import WEIGHTS, World, corruption_table, failed, gates_of, recogniser_of
 from src.errors import UserError
-from src.faces import FaceRecogniser, open_recogniser
 from src.metrics.cariscore import (
     CariScore,
     Cell,
@@ -94,13 +93,15 @@ def one_set(run: Run, options: argparse.Namespace) -> None:
     world = World({"base": detector.base}, training, score, lambda images, _: detector.locate(images), others)
     pseudo = {key: score.of(found).pseudo for key, found in faces.items()}
     recogniser = recogniser_of(options)
-    gates, passed = gates_of(world, recogniser), []
+    gates = gates_of(world, recogniser)
+    passed = []
     print("\n| cell | S | R | score | gates that stop it |\n|---|---|---|---|---|")
     for key, rows in pseudo.items():
         s, r = rows.mean(axis=0)
         cari = float(combine(rows.mean(axis=0), WEIGHTS))
         reasons = failed(gates(faces[key], faces[key[0], 0]))
-        passed += [key] if key[1] and not reasons else []
+        if key[1] and not reasons:
+            passed.append(key)
         print(f"| {label(key)} | {s:.3f} | {r:.3f} | {cari:.3f} | {reasons} |", flush=True)
     blends = [key for key in run.keys if key[1]]
     say(run, pseudo, passed or blends)
@@ -119,16 +120,10 @@ def opened(run: Run, codes: Tensor, options: argparse.Namespace) -> Detector:
     return choose_detector(options.landmarks, run.pictures(run.base, codes), cartoons.images)
 
 
-def recogniser_of(options: argparse.Namespace) -> FaceRecogniser | None:
-    """The recogniser that was asked for; None: by looks."""
-    return None if options.recogniser is None else open_recogniser(options.recogniser)
-
-
 def say(run: Run, pseudo: dict[Key, Floats], blends: list[Key]) -> None:
     """Print the recommendation of blends that no gate stops."""
-    cells, stopped = (
-        [Cell(label(key), *key) for key in run.keys if key[1] and (key in blends) is asked] for asked in (True, False)
-    )
+    cells = [Cell(label(key), *key) for key in blends]
+    stopped = [Cell(label(key), *key) for key in run.keys if key[1] and key not in blends]
     rows = np.stack([pseudo[key] for key in blends], axis=1)
     unblended = np.stack([pseudo[key] for key in run.keys if not key[1]], axis=1)
     resolutions = tuple(r for r in run.base.synthesis.resolutions if r < run.base.resolution)

@@ -64,7 +64,7 @@ def rank(
     weights = exponents(axes, alpha)
     result = [_scored(row, pseudo[row["label"]], axes, weights, gates=gates) for row in rows]
     grid = [row for row in result if may_be_recommended(row, gates=gates)]
-    stopped = [row for row in result if row["kimg"] > 0 and row not in grid]
+    stopped = [row for row in result if row["kimg"] > 0 and not _passes(row, gates)]
     ranked = [row for row in grid if row["label"] not in left_out]
     how: dict[str, Any] = {"weights": weights, "level": level, "resolutions": resolutions, "seed": seed}
     seen = {"grid": list(map(_as_cell, grid)), "stopped": list(map(_as_cell, stopped))}

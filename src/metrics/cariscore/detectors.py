@@ -60,17 +60,18 @@ def choose_detector(
     network = NetworkLandmarks()
     if network.knows(base) and network.knows(cartoons):
         return _found("network", network, base, cartoons)
-    found: list[Detector] = []
+    untrusted: list[Detector] = []
     failures = []
     for name in ("face-alignment", "dlib", "network"):
         try:
-            found.append(_found(name, open_detector(name, weights_folder=weights_folder), base, cartoons))
-            if found[-1].trust.trusted:
-                return found[-1]
+            detector = _found(name, open_detector(name, weights_folder=weights_folder), base, cartoons)
+            if detector.trust.trusted:
+                return detector
+            untrusted.append(detector)
         except UserError as error:
             failures.append(str(error))
-    if found:
-        return found[0]
+    if untrusted:
+        return untrusted[0]
     raise UserError("no landmarks for these pictures, so they cannot be scored: " + "; ".join(failures))
 
 

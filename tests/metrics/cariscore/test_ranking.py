@@ -91,6 +91,13 @@ class RenderingReader:
         return "rendering"
 
 
+class Unmoved(RenderingReader):
+    """A detector that sees one face in every picture."""
+
+    def find(self, image: np.ndarray, name: str) -> list[Face]:
+        return super().find(np.full_like(image, 255), name)
+
+
 def test_a_detector_that_reads_rendering_is_not_trusted(world: World) -> None:
     good = choose_detector("network", world.sets["base"].images, world.training.images)
     trust = check_detector(good.base, good.cartoons, good.provider)
@@ -117,5 +124,7 @@ def test_auto_passes_over_a_detector_that_is_not_trusted(world: World, monkeypat
     assert choose_detector("auto", *pictures).name == "network"
     providers["network"] = RenderingReader()
     assert choose_detector("auto", *pictures).name == "dlib", "none is trusted: the first that sees faces"
+    providers["dlib"] = Unmoved()
+    assert choose_detector("auto", *pictures).name == "network", "shapes that are all one cannot be told apart at all"
     providers["face-alignment"] = NetworkLandmarks()
     assert choose_detector("auto", *pictures).name == "face-alignment"
